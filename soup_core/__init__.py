@@ -1,0 +1,1 @@
+"""Model soups: averaging, evaluation and recipes."""

@@ -1,0 +1,236 @@
+"""Checkpoint files: opened, checked, and read tensor by tensor.
+
+Safetensors files are read with pread at the offsets of their own header, never through a memory map: a file that is
+cut short under a map kills the process. Format: https://github.com/huggingface/safetensors#format
+"""
+
+import errno
+import hashlib
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from soup_core.errors import CheckpointError
+from soup_core.files import write_atomically
+
+HEADER_BYTES_AT_MOST = 25_000_000
+TENSORS_AT_MOST = 100_000
+DTYPES: Mapping[str, torch.dtype] = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where a tensor lies in its file: bytes from `begin` up to `end`, counted from the file's start."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+class Checkpoint:
+    """A safetensors file whose header has been checked; tensors are read by name when asked for.
+
+    `tensors` maps each name to its dtype, shape and place. Raises CheckpointError for whatever is not a complete and
+    consistent safetensors file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size, self._identity = 0, ()  # type: tuple[int, tuple[int, ...]]
+        with self._opened(first=True) as descriptor:
+            self.tensors, self.metadata = _parse_header(path, descriptor, self.size)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the whole file."""
+        content = hashlib.sha256()
+        block = bytearray(1 << 20)
+        with self._opened() as descriptor:
+            for offset in range(0, self.size, len(block)):
+                part = memoryview(block)[: min(len(block), self.size - offset)]
+                self._fill(descriptor, part, offset)
+                content.update(part)
+        return content.hexdigest()
+
+    def read(self, name: str) -> Tensor:
+        """Read one tensor into memory of its own, on the CPU, in the dtype of the file."""
+        with self._opened() as descriptor:
+            return self._read(descriptor, self.tensors[name])
+
+    def read_all(self) -> Iterator[tuple[str, Tensor]]:
+        """Read every tensor, one after the other, through one opening of the file."""
+        with self._opened() as descriptor:
+            for name, info in self.tensors.items():
+                yield name, self._read(descriptor, info)
+
+    def not_finite(self) -> list[str]:
+        """The names of the tensors that hold NaN or infinity."""
+        return [
+            name
+            for name, tensor in self.read_all()
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+        ]
+
+    def _read(self, descriptor: int, info: TensorInfo) -> Tensor:
+        tensor = torch.empty(info.shape, dtype=info.dtype)
+        if info.end > info.begin:
+            self._fill(descriptor, memoryview(tensor.reshape(-1).view(torch.uint8).numpy()), info.begin)
+        return tensor
+
+    def _fill(self, descriptor: int, part: memoryview, offset: int) -> None:
+        filled = 0
+        while filled < len(part):
+            count = os.preadv(descriptor, [part[filled:]], offset + filled)
+            if count == 0:
+                raise CheckpointError(f"{self.path.name} was cut short while it was read; copy it again and reload.")
+            filled += count
+
+    @contextmanager
+    def _opened(self, *, first: bool = False) -> Iterator[int]:
+        """Open the file, see that it is the regular file checked before, and close it at the end."""
+        try:
+            if not stat.S_ISREG(os.stat(self.path).st_mode):
+                raise CheckpointError(f"{self.path.name} is not a regular file; expected a safetensors file.")
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.path.name} {_refusal(error)}") from error
+        try:
+            status = os.fstat(descriptor)
+            identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            if first:
+                self.size, self._identity = status.st_size, identity
+            elif identity != self._identity:
+                raise CheckpointError(f"{self.path.name} has changed since it was opened; reload the zoo.")
+            yield descriptor
+        except OSError as error:
+            raise CheckpointError(f"{self.path.name} {_refusal(error)}") from error
+        finally:
+            os.close(descriptor)
+
+
+def _refusal(error: OSError | ValueError) -> str:
+    code = error.errno if isinstance(error, OSError) else None
+    if code in (errno.ENOENT, errno.ENOTDIR):
+        return "is missing; put the file there, or take its entry out of zoo.toml."
+    if code in (errno.EACCES, errno.EPERM):
+        return "may not be read by this user; change its permissions."
+    if code == errno.ELOOP:
+        return "is a link that leads back to itself; replace it by the file."
+    return f"cannot be read ({error})."
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
+    """Write tensors as a safetensors file, atomically, with one metadata entry named soup_core.
+
+    One entry alone, since the format leaves the order of several open and the same content shall give the same bytes.
+    """
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, safetensors.torch.save(contiguous, {"soup_core": metadata}))
+
+
+def _parse_header(path: Path, descriptor: int, size: int) -> tuple[Mapping[str, TensorInfo], Mapping[str, str]]:
+    start = os.pread(descriptor, 512, 0)
+    if foreign := _foreign_content(start):
+        raise CheckpointError(f"{path.name} {foreign}")
+    header_bytes = int.from_bytes(start[:8], "little")
+    if header_bytes > HEADER_BYTES_AT_MOST:
+        raise _damaged(path, f"its header claims {header_bytes:,} bytes, and at most {HEADER_BYTES_AT_MOST:,} are read")
+    if 8 + header_bytes > size:
+        raise _damaged(path, f"it is incomplete: its header needs {8 + header_bytes:,} bytes, and it has {size:,}")
+    try:
+        header = json.loads(os.pread(descriptor, header_bytes, 8), object_pairs_hook=_without_repetition)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"its header cannot be read ({error})") from error
+    if not isinstance(header, dict):
+        raise _damaged(path, "its header is not a table of tensors")
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _damaged(path, "its metadata is not a table of texts")
+    if len(header) > TENSORS_AT_MOST:
+        raise _damaged(path, f"it lists {len(header):,} tensors, and at most {TENSORS_AT_MOST:,} are read")
+    tensors = {name: _tensor_info(path, name, entry, 8 + header_bytes) for name, entry in header.items()}
+    expected = 8 + header_bytes
+    for name, info in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
+        if info.begin != expected:
+            raise _damaged(path, f"the tensor {name} begins at byte {info.begin:,}, and {expected:,} was expected")
+        expected = info.end
+    if expected > size:
+        raise _damaged(path, f"it is incomplete: its tensors need {expected:,} bytes, and it has {size:,}")
+    if expected < size:
+        raise _damaged(path, f"{size - expected:,} bytes follow its last tensor")
+    return MappingProxyType(tensors), MappingProxyType(metadata)
+
+
+def _tensor_info(path: Path, name: str, entry: Any, data_begin: int) -> TensorInfo:
+    if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
+        raise _damaged(path, f"the tensor name {name!a} holds characters that no name has")
+    try:
+        dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, f"the entry of the tensor {name} lacks its dtype, shape or offsets") from error
+    if dtype not in DTYPES:
+        raise CheckpointError(
+            f"{path.name} holds the tensor {name} of type {dtype}, which cannot be averaged; expected one of "
+            f"{', '.join(DTYPES)}. Save plain weights."
+        )
+    sizes = [begin, end, *shape] if isinstance(shape, list) else [None]
+    if not all(type(value) is int and 0 <= value < 2**62 for value in sizes):
+        raise _damaged(path, f"the tensor {name} has a shape or offsets that are not whole numbers")
+    needed = math.prod(shape) * DTYPES[dtype].itemsize
+    if end - begin != needed:
+        raise _damaged(path, f"the tensor {name} needs {needed:,} bytes, and its entry gives {end - begin:,}")
+    return TensorInfo(DTYPES[dtype], tuple(shape), data_begin + begin, data_begin + end)
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("the same name stands in it twice")
+    return table
+
+
+def _damaged(path: Path, what: str) -> CheckpointError:
+    return CheckpointError(f"{path.name} is not a sound safetensors file: {what}. Copy or save it again.")
+
+
+def _foreign_content(start: bytes) -> str | None:
+    """Say what a file that begins so is, if it is plainly no safetensors file."""
+    text = start.lstrip()[:64].lower()
+    if not start:
+        return "is empty; expected a safetensors file. Copy it again."
+    if start.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the weights themselves; run `git lfs pull`."
+    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        return (
+            "is a PyTorch pickle file (.pt, .pth, .bin or .ckpt), which this version does not open; save its "
+            "state_dict with safetensors.torch.save_file."
+        )
+    if text.startswith((b"<!doctype", b"<html")):
+        return "is a web page, not a safetensors file; the download went wrong, fetch it again."
+    if len(start) < 9 or start[8:9] != b"{":
+        return "does not look like a safetensors file; expected one saved by safetensors.torch.save_file."
+    return None
