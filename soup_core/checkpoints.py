@@ -10,7 +10,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,7 +60,8 @@ class Checkpoint:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size, self._identity = 0, ()  # type: tuple[int, tuple[int, ...]]
+        self.size = 0
+        self._identity: tuple[int, ...] = ()
         with self._opened(first=True) as descriptor:
             self.tensors, self.metadata = _parse_header(path, descriptor, self.size)
 
@@ -76,16 +77,22 @@ class Checkpoint:
                 content.update(part)
         return content.hexdigest()
 
+    @contextmanager
+    def reader(self) -> Iterator[Callable[[str], Tensor]]:
+        """Open the file once for several reads: a function from a tensor's name to the tensor, in its own memory."""
+        with self._opened() as descriptor:
+            yield lambda name: self._read(descriptor, self.tensors[name])
+
     def read(self, name: str) -> Tensor:
         """Read one tensor into memory of its own, on the CPU, in the dtype of the file."""
-        with self._opened() as descriptor:
-            return self._read(descriptor, self.tensors[name])
+        with self.reader() as read:
+            return read(name)
 
     def read_all(self) -> Iterator[tuple[str, Tensor]]:
         """Read every tensor, one after the other, through one opening of the file."""
-        with self._opened() as descriptor:
-            for name, info in self.tensors.items():
-                yield name, self._read(descriptor, info)
+        with self.reader() as read:
+            for name in self.tensors:
+                yield name, read(name)
 
     def not_finite(self) -> list[str]:
         """The names of the tensors that hold NaN or infinity."""

@@ -5,7 +5,7 @@ A split is uint8 images with int64 labels; normalisation happens on the device, 
 
 import hashlib
 import lzma
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ PLAIN_SPLITS = ("held_out", "test", "train")
 
 @dataclass(frozen=True)
 class Normalization:
-    """Mean and standard deviation, one value a channel, on the 0 to 1 scale."""
+    """Mean and standard deviation, one value a channel or one for all, on the 0 to 1 scale."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -45,6 +45,7 @@ class Normalization:
 
 
 FASHION_NORMALIZATION = Normalization(mean=(0.2860,), std=(0.3530,))
+UNNORMALIZED = Normalization(mean=(0.0,), std=(1.0,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,7 @@ class Data:
             )
         if not len(labels):
             raise DataError(f"{where} holds no image; at least one is needed.")
-        if len(self.normalization.mean) != images.shape[1]:
+        if len(self.normalization.mean) not in (1, images.shape[1]):
             raise DataError(
                 f"{where}: images have {images.shape[1]} channels, but normalize in zoo.toml gives "
                 f"{len(self.normalization.mean)} means; give one mean and one std for each channel."
@@ -148,8 +149,8 @@ def _described(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
 
 
-def _listed(names: Sequence[str] | object, most: int = 6) -> str:
-    listed = sorted(names)  # type: ignore[call-overload]  # any iterable of names
+def _listed(names: Iterable[str], most: int = 6) -> str:
+    listed = sorted(names)
     return ", ".join(listed[:most]) + (" and more" if len(listed) > most else "")
 
 

@@ -1,0 +1,1 @@
+"""Ways of making a soup, one method a file."""

@@ -1,0 +1,133 @@
+"""The Soup value: coefficients over checkpoints, and the algebra of mixing them.
+
+Every method of averaging ends in one of these (Wortsman et al. 2022, arXiv 2203.05482).
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from soup_core.errors import CoefficientError
+
+BatchNorm = Literal["averaged", "re-estimated", "first"]
+Coefficients = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Soup:
+    """Coefficients by ingredient name, optionally others for single tensors, and how BatchNorm statistics are made.
+
+    A coefficient of exactly zero is the same as none. The base is named "base". Two soups are equal when their
+    coefficients are. Raises CoefficientError where nothing is left or a coefficient is not finite.
+
+    >>> Soup({"a": 1.0, "b": 0.0}) == Soup({"a": 1.0})
+    True
+    """
+
+    coefficients: Coefficients
+    tensors: Mapping[str, Coefficients] = field(default_factory=dict)
+    batch_norm: BatchNorm = "averaged"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "coefficients", _frozen(self.coefficients))
+        tensors = {tensor: _frozen(coefficients) for tensor, coefficients in sorted(self.tensors.items())}
+        different = {tensor: mix for tensor, mix in tensors.items() if mix != self.coefficients}
+        object.__setattr__(self, "tensors", MappingProxyType(different))
+        if self.batch_norm not in get_args(BatchNorm):
+            raise CoefficientError(
+                f"BatchNorm statistics are made as one of {', '.join(get_args(BatchNorm))}; found {self.batch_norm!r}."
+            )
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all ingredients with a coefficient anywhere, sorted."""
+        return tuple(sorted({*self.coefficients, *(name for mix in self.tensors.values() for name in mix)}))
+
+    def of(self, tensor: str) -> Coefficients:
+        """The coefficients that hold for one tensor of the model."""
+        return self.tensors.get(tensor, self.coefficients)
+
+    def add(self, name: str) -> "Soup":
+        """Let one more ingredient in with the average coefficient: a uniform soup stays uniform."""
+        return self._with_names({*self.coefficients, name}, mix({self: len(self.coefficients), Soup({name: 1.0}): 1}))
+
+    def drop(self, name: str) -> "Soup":
+        """Take an ingredient out and scale the others up to the same sum: a uniform soup stays uniform."""
+        left = {key: value for key, value in self.coefficients.items() if key != name}
+        scale = sum(self.coefficients.values()) / (sum(left.values()) or math.nan)
+        scaled = {key: value * scale for key, value in left.items()}
+        return self._with_names(set(left), replace(self, coefficients=scaled))
+
+    def _with_names(self, names: set[str], otherwise: "Soup") -> "Soup":
+        # Exactly uniform stays exactly uniform, so that what was evaluated before is recognised.
+        if not self.tensors and self == uniform(self.coefficients, batch_norm=self.batch_norm):
+            return uniform(names, batch_norm=self.batch_norm)
+        return otherwise
+
+    def to_json(self) -> str:
+        """One line of JSON: {name: coefficient}, with "tensors" beside it where it differs per tensor."""
+        content: dict[str, Any] = dict(self.coefficients)
+        if self.tensors:
+            content["tensors"] = {tensor: dict(coefficients) for tensor, coefficients in self.tensors.items()}
+        if self.batch_norm != "averaged":
+            content["batch_norm"] = self.batch_norm
+        return json.dumps(content)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Soup":
+        """Read what `to_json` wrote. Raises CoefficientError for anything else."""
+        try:
+            content = json.loads(text)
+            tensors, batch_norm = content.pop("tensors", {}), content.pop("batch_norm", "averaged")
+            return cls(content, tensors, batch_norm)
+        except (ValueError, AttributeError, TypeError) as error:
+            raise CoefficientError(
+                f'A soup is a JSON object {{"NAME": coefficient, …}}; found {text[:60]!r} ({error}).'
+            ) from error
+
+
+def uniform(names: Iterable[str], *, batch_norm: BatchNorm = "averaged") -> Soup:
+    """The soup that gives each of the names the same coefficient, 1/n."""
+    distinct = set(names)
+    return Soup({name: 1 / len(distinct) for name in distinct}, batch_norm=batch_norm)
+
+
+def mix(shares: Mapping[Soup, float]) -> Soup:
+    """The soup whose weights are the shares' combination of those soups' weights. Shares need not sum to one."""
+    soups = list(shares)
+    if len({soup.batch_norm for soup in soups}) > 1:
+        raise CoefficientError("Soups whose BatchNorm statistics are made in different ways cannot be mixed.")
+    tensors = {tensor for soup in soups for tensor in soup.tensors}
+    return Soup(
+        _combined([(soup.coefficients, shares[soup]) for soup in soups]),
+        {tensor: _combined([(soup.of(tensor), shares[soup]) for soup in soups]) for tensor in tensors},
+        soups[0].batch_norm if soups else "averaged",
+    )
+
+
+def interpolate(soup_a: Soup, soup_b: Soup, alpha: float) -> Soup:
+    """(1 - alpha) * a + alpha * b; alpha below 0 or above 1 goes beyond the ends."""
+    if soup_a == soup_b:
+        return soup_a
+    return mix({soup_a: 1 - alpha, soup_b: alpha})
+
+
+def _combined(parts: list[tuple[Coefficients, float]]) -> dict[str, float]:
+    names = {name for coefficients, _ in parts for name in coefficients}
+    return {name: math.fsum(share * c[name] for c, share in parts if name in c) for name in names}
+
+
+def _frozen(coefficients: Coefficients) -> Coefficients:
+    for name, value in coefficients.items():
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+            raise CoefficientError(f"The coefficient of {name} must be a finite number; found {value!r}.")
+    kept = {name: float(value) for name, value in sorted(coefficients.items()) if value != 0}
+    if not kept:
+        raise CoefficientError("A soup needs at least one ingredient with a coefficient other than zero; found none.")
+    return MappingProxyType(kept)

@@ -1,0 +1,279 @@
+"""A zoo: a folder with zoo.toml, its checkpoints, one architecture and one source of images.
+
+What does not fit is left out with the reason; the rest of the zoo stays usable.
+"""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+from torch import nn
+
+from soup_core import architectures
+from soup_core.checkpoints import Checkpoint
+from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, Data, Normalization
+from soup_core.errors import CheckpointError, CoefficientError, ZooError
+from soup_core.soup import Soup
+
+BASE = "base"
+Value = bool | int | float | str
+
+
+class _Entry(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
+
+
+class _Architecture(_Entry):
+    model_config = pydantic.ConfigDict(extra="allow", strict=True)
+    name: str
+    num_classes: Annotated[int, pydantic.Field(ge=1, le=1_000_000)]
+
+
+class _Normalize(_Entry):
+    mean: list[float]
+    std: list[Annotated[float, pydantic.Field(gt=0)]]
+
+    @pydantic.model_validator(mode="after")
+    def _same_length(self) -> "_Normalize":
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise ValueError("mean and std must have one value for each channel, as many of one as of the other")
+        return self
+
+
+class _Data(_Entry):
+    source: Annotated[str, pydantic.Field(pattern=r"^(fashion_mnist|tensors:.+)$")]
+    normalize: _Normalize | None = None
+
+
+class _Ingredient(_Entry):
+    name: Annotated[str, pydantic.Field(min_length=1)]
+    file: Annotated[str, pydantic.Field(min_length=1)]
+    hyperparameters: dict[str, Value] = {}
+
+
+class _ZooFile(_Entry):
+    format: Annotated[int, pydantic.Field(ge=1, le=1)]
+    title: str
+    architecture: _Architecture
+    base: str | None = None
+    data: _Data
+    ingredients: Annotated[list[_Ingredient], pydantic.Field(min_length=1)]
+
+    @pydantic.field_validator("ingredients")
+    @classmethod
+    def _distinct(cls, ingredients: list[_Ingredient]) -> list[_Ingredient]:
+        names = [ingredient.name for ingredient in ingredients]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"every ingredient needs a name of its own; {repeated[0]!r} stands twice")
+        if BASE in names:
+            raise ValueError('no ingredient may be named "base"; the base has a key of its own')
+        return ingredients
+
+
+@dataclass(frozen=True, eq=False)
+class Ingredient:
+    """One checkpoint of a zoo, checked against its architecture, and the hyperparameters that made it."""
+
+    name: str
+    file: Path
+    hyperparameters: Mapping[str, Value]
+    checkpoint: Checkpoint
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return self.checkpoint.digest
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """An ingredient of zoo.toml that cannot be used, and why, in one sentence."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Zoo:
+    """Checkpoints of one architecture and the images that judge them; `ingredients` keeps zoo.toml's order."""
+
+    name: str
+    title: str
+    folder: Path
+    architecture: Mapping[str, Any]
+    data: Data
+    ingredients: tuple[Ingredient, ...]
+    base: Ingredient | None
+    excluded: tuple[Excluded, ...]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Ingredient]:
+        """Ingredients by name, in the zoo's order, the base last under "base"."""
+        named = {ingredient.name: ingredient for ingredient in self.ingredients}
+        return {**named, BASE: self.base} if self.base else named
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The ingredients' names in the zoo's order, without the base."""
+        return tuple(ingredient.name for ingredient in self.ingredients)
+
+    @cached_property
+    def reference(self) -> nn.Module:
+        """The architecture without memory for its weights: names, shapes, and which of them are buffers."""
+        return _meta_module(self.architecture)
+
+    @property
+    def evaluations_file(self) -> Path:
+        """Where evaluations that come with the zoo are kept, one JSON object a line."""
+        return self.folder / "evaluations.jsonl"
+
+    def module(self) -> nn.Module:
+        """A new module of the zoo's architecture, in evaluation mode, with random weights."""
+        return architectures.build(**_build_arguments(self.architecture)).eval()
+
+    def members(self, soup: Soup) -> tuple[Ingredient, ...]:
+        """The ingredients of a soup in the zoo's order. Raises CoefficientError for a name the zoo has not."""
+        self.check_names(soup.names)
+        return tuple(ingredient for name, ingredient in self.by_name.items() if name in soup.names)
+
+    def check_names(self, names: Iterator[str] | tuple[str, ...] | list[str]) -> None:
+        """Raise CoefficientError where a name is not an ingredient of this zoo, with the reason if it is known."""
+        reasons = {excluded.name: excluded.reason for excluded in self.excluded}
+        for name in names:
+            if name in reasons:
+                raise CoefficientError(f"The ingredient {name} cannot be used: {reasons[name]}")
+            if name not in self.by_name:
+                known = ", ".join(self.by_name)
+                raise CoefficientError(f"There is no ingredient {name!r} in the zoo {self.name}; it has {known}.")
+
+
+def zoo_folders() -> dict[str, Path]:
+    """Every zoo's folder by name: the bundled ones, then those below the folders of SOUP_ZOOS."""
+    places = [ASSETS / "zoos", *(Path(place) for place in os.environ.get("SOUP_ZOOS", "").split(os.pathsep) if place)]
+    found: dict[str, Path] = {}
+    for place in places:
+        for folder in [place, *sorted(place.iterdir())] if place.is_dir() else []:
+            if (folder / "zoo.toml").is_file():
+                found.setdefault(folder.name, folder)
+    first = [name for name in ("fashion", "fashion-scratch", "fashion-trajectory", "fashion-batchnorm") if name in found]
+    return {name: found[name] for name in [*first, *(name for name in found if name not in first)]}
+
+
+def open_zoo(name: str | Path) -> Zoo:
+    """Open a zoo by its name, or by the folder that holds its zoo.toml.
+
+    Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
+    """
+    folders = zoo_folders()
+    folder = folders.get(str(name), Path(name))
+    file = folder / "zoo.toml"
+    if not file.is_file():
+        raise ZooError(
+            f"There is no zoo {str(name)!r}; expected one of {', '.join(folders)}, or a folder that holds zoo.toml."
+        )
+    content = _parse(file)
+    architecture = content.architecture.model_dump()
+    expected = _meta_module(architecture).state_dict()
+    usable: dict[str, Ingredient] = {}
+    excluded: list[Excluded] = []
+    listed = [(entry.name, entry.file, entry.hyperparameters) for entry in content.ingredients]
+    for entry_name, entry_file, hyperparameters in [*listed, *([(BASE, content.base, {})] if content.base else [])]:
+        path = folder / entry_file
+        try:
+            if not path.resolve().is_relative_to(folder.resolve()):
+                raise CheckpointError(f"{entry_file} lies outside the zoo's folder; put the file inside it.")
+            checkpoint = _checked(path, _identity(path))
+            _check_fit(checkpoint, expected)
+        except (CheckpointError, RuntimeError) as error:
+            excluded.append(Excluded(entry_name, str(error)))
+        else:
+            usable[entry_name] = Ingredient(entry_name, path, hyperparameters, checkpoint)
+    base = usable.pop(BASE, None)
+    if not usable:
+        raise ZooError(f"The zoo {folder.name} has no usable ingredient. {excluded[0].reason}")
+    normalize = content.data.normalize
+    normalization = FASHION_NORMALIZATION if content.data.source == "fashion_mnist" else UNNORMALIZED
+    if normalize:
+        normalization = Normalization(tuple(normalize.mean), tuple(normalize.std))
+    return Zoo(
+        name=str(name) if str(name) in folders else folder.resolve().name,
+        title=content.title,
+        folder=folder,
+        architecture=architecture,
+        data=Data(content.data.source, folder, normalization),
+        ingredients=tuple(usable.values()),
+        base=base,
+        excluded=tuple(excluded),
+    )
+
+
+def _parse(file: Path) -> _ZooFile:
+    where = f"{file.parent.name}/{file.name}"
+    try:
+        return _ZooFile.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        found = f"; found {first['input']!r:.80}" if first["type"] not in ("missing", "value_error") else ""
+        raise ZooError(f"{where}, key {key}: {first['msg']}{found}. Correct it there.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ZooError(f"{where} cannot be read as TOML: {error}. Correct it there.") from error
+
+
+def _build_arguments(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    options = dict(architecture)
+    return {"name": options.pop("name"), "num_classes": options.pop("num_classes"), "options": options}
+
+
+def _meta_module(architecture: Mapping[str, Any]) -> nn.Module:
+    return architectures.meta_module(**_build_arguments(architecture))
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1024)
+def _checked(path: Path, identity: tuple[int, ...]) -> Checkpoint:
+    """Open a file and see that its numbers are finite; remembered while the file stays the same."""
+    checkpoint = Checkpoint(path)
+    if broken := checkpoint.not_finite():
+        raise CheckpointError(
+            f"{path.name} holds NaN or infinity in {', '.join(broken[:5])}"
+            f"{f' and {len(broken) - 5} more' if len(broken) > 5 else ''}; leave this checkpoint out, or train it again."
+        )
+    return checkpoint
+
+
+def _check_fit(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
+    file = checkpoint.path.name
+    for what, names in (
+        ("lacks", [name for name in expected if name not in checkpoint.tensors]),
+        ("has, beyond the architecture,", [name for name in checkpoint.tensors if name not in expected]),
+    ):
+        if names:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            raise CheckpointError(
+                f"{file} {what} {', '.join(names[:5])}{more}; every tensor of the architecture must be there, and no "
+                "other. Check the architecture in zoo.toml."
+            )
+    for name, tensor in expected.items():
+        found = checkpoint.tensors[name]
+        if found.shape != tuple(tensor.shape):
+            raise CheckpointError(
+                f"{file}: the tensor {name} has shape {found.shape}, and the architecture expects "
+                f"{tuple(tensor.shape)}. Check the architecture in zoo.toml, or leave this file out."
+            )
+        if found.dtype.is_floating_point != tensor.is_floating_point():
+            raise CheckpointError(
+                f"{file}: the tensor {name} is of type {found.dtype}, and the architecture expects {tensor.dtype}."
+            )
