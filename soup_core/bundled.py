@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from soup_core import architectures, checkpoints
-from soup_core.data import FASHION_MNIST, FASHION_NORMALIZATION
+from soup_core.data import ASSETS, FASHION_MNIST, FASHION_NORMALIZATION
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.files import write_atomically
 from soup_core.finetune import Hyperparameters, train

@@ -1,0 +1,276 @@
+"""Results become Plotly figures: pure functions, one set of marks, one template.
+
+Marks follow the first figure of Wortsman et al. 2022 (arXiv 2203.05482), in the colours of Okabe & Ito, each also told
+apart by its shape. Names are data, never markup: they are escaped, and reach hover texts through customdata.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from soup_core.evaluation import Evaluation
+from soup_core.interpolation import Barrier, LinePoint
+from soup_core.recipes.greedy import GreedyStep
+
+NEUTRAL = "#808080"
+GRID = "rgba(128, 128, 128, 0.2)"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The colour and shape by which a kind of model is known on every page."""
+
+    colour: str
+    symbol: str
+    size: int = 11
+
+
+MARKS: Mapping[str, Mark] = {
+    "ingredient": Mark("#009E73", "diamond"),
+    "base": Mark("#808080", "hexagon", 13),
+    "uniform": Mark("#0072B2", "circle", 12),
+    "greedy": Mark("#D55E00", "star", 15),
+    "learned": Mark("#CC79A7", "triangle-up", 13),
+    "ensemble": Mark("#E69F00", "square", 12),
+}
+
+TEMPLATE = go.layout.Template(
+    layout=go.Layout(
+        colorway=[mark.colour for mark in MARKS.values()],
+        font={"family": "Source Sans, Source Sans Pro, sans-serif", "size": 14, "color": NEUTRAL},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 64, "r": 16, "t": 36, "b": 52},
+        xaxis={"gridcolor": GRID, "zeroline": False, "automargin": True},
+        yaxis={"gridcolor": GRID, "zeroline": False, "automargin": True},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0},
+        hoverlabel={"align": "left"},
+    )
+)
+
+
+def literal(name: str) -> str:
+    """A name as text that Plotly cannot take for markup: angle brackets and ampersands escaped."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def percent(evaluation: Evaluation) -> str:
+    """An accuracy in percent: two decimals from 1,000 images on, else one."""
+    return f"{100 * evaluation.accuracy:.{2 if evaluation.total >= 1000 else 1}f} %"
+
+
+def counts(evaluation: Evaluation) -> str:
+    """The counts behind an accuracy."""
+    return f"{evaluation.correct:,} of {evaluation.total:,} images"
+
+
+def ingredient_points(
+    singles: Mapping[str, Evaluation], selected: Sequence[str], *, soup: Evaluation | None = None
+) -> go.Figure:
+    """Held-out accuracy of every ingredient, best first; filled in the soup, hollow out of it; click to toggle."""
+    order = sorted(singles, key=lambda name: (-singles[name].correct, name))
+    figure = _figure("Held-out accuracy (%)")
+    for label, names, symbol in (
+        ("in the soup", [name for name in order if name in selected], "diamond"),
+        ("not in it", [name for name in order if name not in selected], "diamond-open"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=[order.index(name) for name in names],
+                y=[100 * singles[name].accuracy for name in names],
+                customdata=[[name, literal(name), counts(singles[name])] for name in names],
+                mode="markers",
+                name=label,
+                marker={"color": MARKS["ingredient"].colour, "symbol": symbol, "size": 13, "line": {"width": 2}},
+                selected={"marker": {"opacity": 1}},
+                unselected={"marker": {"opacity": 1}},
+                hovertemplate="%{customdata[1]}<br>%{y:.2f} %<br>%{customdata[2]}<extra></extra>",
+            )
+        )
+    if soup is not None:
+        _level(figure, 100 * soup.accuracy, "your soup", MARKS["uniform"].colour, "solid")
+    _names_axis(figure, order, "Ingredients, best first")
+    return figure
+
+
+def change_bars(changes: Mapping[str, float], selected: Sequence[str], order: Sequence[str]) -> go.Figure:
+    """What toggling each ingredient would change, in points of held-out accuracy; those not known yet are left empty."""
+    figure = _figure("Change (points)")
+    for label, inside, pattern in (("take out", True, "/"), ("put in", False, "")):
+        names = [name for name in order if name in changes and (name in selected) is inside]
+        figure.add_trace(
+            go.Bar(
+                x=[order.index(name) for name in names],
+                y=[changes[name] for name in names],
+                customdata=[[name, literal(name)] for name in names],
+                name=label,
+                marker={"color": MARKS["ingredient"].colour, "pattern": {"shape": pattern}},
+                hovertemplate="%{customdata[1]}: %{y:+.2f} points<extra>" + label + "</extra>",
+            )
+        )
+    figure.update_layout(barmode="overlay")
+    figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
+    _names_axis(figure, list(order), "Ingredients, best first")
+    return figure
+
+
+def greedy_curve(steps: Sequence[GreedyStep], *, candidates: int, current: int | None = None) -> go.Figure:
+    """The greedy search: each candidate's held-out accuracy, accepted or rejected, and the best so far.
+
+    A candidate that was rejected early is drawn at its bound, "at most"; the axes are fixed by `candidates`, so that
+    nothing jumps while the curve grows.
+    """
+    figure = _figure("Held-out accuracy (%)")
+    best, level = [], 0.0
+    for step in steps:
+        level = 100 * step.evaluation.accuracy if step.accepted and step.evaluation else level
+        best.append(level)
+    green, red = MARKS["ingredient"].colour, MARKS["greedy"].colour
+    figure.add_trace(
+        go.Scatter(
+            x=[step.index + 1 for step in steps], y=best, mode="lines", name="greedy soup so far",
+            line={"shape": "hv", "color": red, "width": 2.5}, hoverinfo="skip",
+        )
+    )  # fmt: skip
+    groups = (
+        ("accepted", "diamond", green, [s for s in steps if s.accepted]),
+        ("rejected", "diamond-open", green, [s for s in steps if not s.accepted and s.evaluation]),
+        ("rejected early: at most", "triangle-down-open", NEUTRAL, [s for s in steps if s.evaluation is None]),
+    )
+    for label, symbol, colour, group in groups:
+        totals = {step.index: _total(step, steps) for step in group}
+        figure.add_trace(
+            go.Scatter(
+                x=[step.index + 1 for step in group],
+                y=[100 * step.correct_at_most / totals[step.index] for step in group],
+                customdata=[[literal(step.candidate), _verdict(step, totals[step.index])] for step in group],
+                mode="markers",
+                name=label,
+                marker={
+                    "color": colour,
+                    "symbol": symbol,
+                    "size": [17 if step.index == current else 11 for step in group],
+                    "line": {"width": 2},
+                },
+                hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
+            )
+        )
+    if steps and steps[0].evaluation:
+        _level(figure, 100 * steps[0].evaluation.accuracy, "best single model", NEUTRAL, "dash")
+    figure.update_xaxes(title="Candidate, in the order tried", range=[0.4, candidates + 0.6], dtick=max(1, candidates // 12))
+    return figure
+
+
+def _total(step: GreedyStep, steps: Sequence[GreedyStep]) -> int:
+    evaluation = step.evaluation or steps[0].evaluation
+    return evaluation.total if evaluation else 1
+
+
+def _verdict(step: GreedyStep, total: int) -> str:
+    if step.evaluation is None:
+        return f"at most {step.correct_at_most:,} of {total:,}: rejected after {step.images_evaluated or 'kept'} images"
+    return f"{counts(step.evaluation)}: {'accepted' if step.accepted else 'rejected'}"
+
+
+def line_chart(
+    points: Sequence[LinePoint], *, quantity: str, name_a: str, name_b: str, barrier: Barrier | None = None
+) -> go.Figure:
+    """Accuracy or loss along alpha, both ends marked, the barrier drawn; a slider moves along it in the browser."""
+    ordered = sorted(points, key=lambda point: point.alpha)
+    values = {point.alpha: _quantity(point, quantity) for point in ordered}
+    alphas = list(values)
+    figure = _figure("Held-out accuracy (%)" if quantity == "accuracy" else "Held-out loss (nats)")
+    unit = " %" if quantity == "accuracy" else ""
+    figure.add_trace(
+        go.Scatter(
+            x=alphas, y=list(values.values()), mode="lines+markers", name="along the line",
+            line={"color": MARKS["uniform"].colour, "width": 2.5}, marker={"size": 6},
+            hovertemplate="alpha %{x:.2f}: %{y:.2f}" + unit + "<extra></extra>", connectgaps=False,
+        )
+    )  # fmt: skip
+    ends = [alpha for alpha in (0.0, 1.0) if alpha in values]
+    figure.add_trace(
+        go.Scatter(
+            x=ends, y=[values[alpha] for alpha in ends], mode="markers", name="the two ends",
+            customdata=[[literal(name)] for name in (name_a, name_b)][: len(ends)],
+            marker={"color": MARKS["ingredient"].colour, "symbol": "diamond", "size": 13},
+            hovertemplate="%{customdata[0]}: %{y:.2f}" + unit + "<extra></extra>",
+        )
+    )  # fmt: skip
+    here = next((alpha for alpha in alphas if alpha == 0.5), alphas[len(alphas) // 2])
+    figure.add_trace(
+        go.Scatter(
+            x=[here], y=[values[here]], mode="markers", name="chosen alpha",
+            marker={"color": MARKS["greedy"].colour, "symbol": "circle-open", "size": 18, "line": {"width": 3}},
+            hoverinfo="skip",
+        )
+    )  # fmt: skip
+    if len(ends) == 2:
+        figure.add_trace(
+            go.Scatter(
+                x=ends, y=[values[alpha] for alpha in ends], mode="lines", name="straight between the ends",
+                line={"color": NEUTRAL, "dash": "dot", "width": 1.5}, hoverinfo="skip",
+            )
+        )  # fmt: skip
+        if barrier and barrier.height > 0 and quantity == "accuracy":
+            straight = (1 - barrier.alpha) * values[0.0] + barrier.alpha * values[1.0]
+            figure.add_trace(
+                go.Scatter(
+                    x=[barrier.alpha] * 2, y=[straight, values[barrier.alpha]], mode="lines",
+                    name=f"error barrier: {100 * barrier.height:.2f} points",
+                    line={"color": MARKS["greedy"].colour, "width": 3}, hoverinfo="skip",
+                )
+            )  # fmt: skip
+    _add_alpha_slider(figure, values, here, unit)
+    figure.update_xaxes(title="alpha")
+    return figure
+
+
+def _quantity(point: LinePoint, quantity: str) -> float:
+    return 100 * point.evaluation.accuracy if quantity == "accuracy" else point.evaluation.loss
+
+
+def _add_alpha_slider(figure: go.Figure, values: Mapping[float, float], here: float, unit: str) -> None:
+    figure.frames = [
+        go.Frame(name=f"{alpha:g}", data=[go.Scatter(x=[alpha], y=[value])], traces=[2])
+        for alpha, value in values.items()
+    ]
+    steps = [
+        {
+            "label": f"{alpha:g} → {value:.2f}{unit}",
+            "method": "animate",
+            "args": [[f"{alpha:g}"], {"mode": "immediate", "frame": {"duration": 0}, "transition": {"duration": 0}}],
+        }
+        for alpha, value in values.items()
+    ]
+    figure.update_layout(
+        sliders=[
+            {
+                "active": list(values).index(here), "steps": steps, "ticklen": 0, "minorticklen": 0,
+                "currentvalue": {"prefix": "alpha "}, "font": {"color": "rgba(0,0,0,0)"}, "pad": {"t": 44, "b": 0},
+                "x": 0.0, "len": 1.0,
+            }
+        ],
+        margin={"b": 120},
+    )  # fmt: skip
+    figure.layout.sliders[0].currentvalue.font = {"color": NEUTRAL, "size": 15}
+
+
+def _figure(y_title: str) -> go.Figure:
+    return go.Figure(layout={"template": TEMPLATE, "height": 360, "yaxis": {"title": y_title}, "uirevision": "kept"})
+
+
+def _names_axis(figure: go.Figure, names: Sequence[str], title: str) -> None:
+    shown = [name if len(name) <= 18 else f"{name[:17]}…" for name in names]
+    figure.update_xaxes(
+        title=title, tickvals=list(range(len(names))), ticktext=[literal(name) for name in shown], tickangle=-60,
+        range=[-0.6, len(names) - 0.4],
+    )  # fmt: skip
+
+
+def _level(figure: go.Figure, value: float, label: str, colour: str, dash: str) -> None:
+    figure.add_hline(
+        value, line={"color": colour, "width": 1.5, "dash": dash}, annotation_text=f"{label} {value:.2f} %",
+        annotation_position="bottom right", annotation_font={"size": 12, "color": colour},
+    )  # fmt: skip

@@ -1,0 +1,241 @@
+"""The command line: a table for people, or with --json one object a line for scripts, and nothing else there.
+
+Progress goes to standard error. Exit 0, or 2 with one line for a user's mistake.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from soup_core import bundled
+from soup_core.errors import SoupError
+from soup_core.evaluation import BATCH_SIZE, Evaluation, Evaluator, shipped_line
+from soup_core.files import write_atomically
+from soup_core.interpolation import ALPHAS, line
+from soup_core.recipes.greedy import greedy_soup
+from soup_core.recipes.uniform import uniform_soup
+from soup_core.soup import Soup
+from soup_core.zoo import BASE, Zoo, open_zoo, zoo_folders
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+ZooName = Annotated[str, typer.Argument(help="A bundled zoo's name, or a folder that holds zoo.toml.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
+SoupOption = Annotated[str | None, typer.Option("--soup", help="Names with commas between, or a JSON file.")]
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake becomes one line on standard error and exit 2."""
+    try:
+        app()
+    except SoupError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+@app.command()
+def zoos(as_json: Json = False) -> None:
+    """List the zoos."""
+    rows = []
+    for name in zoo_folders():
+        try:
+            zoo = open_zoo(name)
+            rows.append({"zoo": name, "title": zoo.title, "ingredients": len(zoo.ingredients), "base": bool(zoo.base)})
+        except SoupError as error:
+            rows.append({"zoo": name, "error": str(error)})
+    _print(rows, as_json)
+
+
+@app.command()
+def inspect(zoo: ZooName, as_json: Json = False) -> None:
+    """List a zoo's ingredients with their hyperparameters, and what is left out and why."""
+    opened = open_zoo(zoo)
+    rows: list[Row] = [
+        {"name": i.name, "file": i.file.name, "digest": i.digest, **({} if i.name == BASE else i.hyperparameters)}
+        for i in opened.by_name.values()
+    ]
+    rows += [{"name": excluded.name, "excluded": excluded.reason} for excluded in opened.excluded]
+    if not as_json:
+        rows = [{**row, "digest": row["digest"][:12]} if "digest" in row else row for row in rows]
+    _print(rows, as_json)
+
+
+@app.command()
+def evaluate(
+    zoo: ZooName,
+    soup: SoupOption = None,
+    split: Annotated[str | None, typer.Option(help="held_out, test or test:SHIFT; without it, the first two.")] = None,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = BATCH_SIZE,
+) -> None:
+    """Evaluate a soup, by default the uniform one."""
+    opened = open_zoo(zoo)
+    chosen = read_soup(opened, soup or "uniform", device, batch_size)
+    _print([_report(opened, chosen, device, batch_size, [split] if split else None)], as_json)
+
+
+@app.command()
+def uniform(zoo: ZooName, as_json: Json = False, device: Device = "auto", batch_size: BatchSize = BATCH_SIZE) -> None:
+    """Average all ingredients and evaluate the soup."""
+    opened = open_zoo(zoo)
+    _print([_report(opened, uniform_soup(opened), device, batch_size)], as_json)
+
+
+@app.command()
+def greedy(
+    zoo: ZooName,
+    order: Annotated[str, typer.Option(help="accuracy, random:SEED, or names with commas between.")] = "accuracy",
+    full: Annotated[bool, typer.Option("--full", help="Evaluate every candidate in full.")] = False,
+    ties: Annotated[bool, typer.Option("--ties", help="Accept on an equal count too.")] = False,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = BATCH_SIZE,
+) -> None:
+    """Run the greedy soup, a line a candidate, then its evaluation."""
+    opened = open_zoo(zoo)
+    held_out = Evaluator(opened, "held_out", device, batch_size=batch_size)
+    names = order.split(",") if "," in order else order
+
+    def rows() -> Iterator[Row]:
+        soup = None
+        for step in greedy_soup(opened, held_out, order=names, ties=ties, full=full):
+            soup = step.soup
+            yield {
+                "step": step.index,
+                "candidate": step.candidate,
+                "accepted": step.accepted,
+                "correct": step.evaluation.correct if step.evaluation else None,
+                "correct_at_most": step.correct_at_most,
+                "images_evaluated": step.images_evaluated,
+                "ingredients": list(step.soup.names),
+            }
+        assert soup is not None, "a greedy search has at least its first step"
+        yield _report(opened, soup, device, batch_size)
+
+    _print(rows(), as_json)
+
+
+@app.command()
+def interpolate(
+    zoo: ZooName,
+    a: Annotated[str, typer.Argument(help="Names, a JSON file, base, uniform or greedy.")],
+    b: Annotated[str, typer.Argument(help="The same.")],
+    alphas: Annotated[str | None, typer.Option(help="Numbers with commas between; default -0.5 to 1.5.")] = None,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = BATCH_SIZE,
+) -> None:
+    """Evaluate along the line (1 - alpha) * A + alpha * B, both ends always among the points."""
+    opened = open_zoo(zoo)
+    try:
+        wanted = [float(alpha) for alpha in alphas.split(",")] if alphas else list(ALPHAS)
+        if not all(math.isfinite(alpha) for alpha in wanted):
+            raise ValueError
+    except ValueError:
+        raise SoupError(f"--alphas takes finite numbers with commas between; found {alphas!r}.") from None
+    held_out = Evaluator(opened, "held_out", device, batch_size=batch_size)
+    ends = [read_soup(opened, text, device, batch_size) for text in (a, b)]
+    points = sorted(line(held_out, ends[0], ends[1], wanted), key=lambda point: point.alpha)
+    _print(({"alpha": point.alpha, "held_out": _figures(point.evaluation)} for point in points), as_json)
+
+
+@app.command("build-zoo")
+def build_zoo(
+    name: Annotated[str, typer.Argument(help=f"One of {', '.join(bundled.PLANS)}.")],
+    data: Annotated[Path, typer.Option(help="The folder of Fashion-MNIST's IDX files.")],
+    output: Annotated[Path | None, typer.Option(help="Where to build; default the bundled zoo's folder.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The build's seed.")] = 0,
+    device: Device = "cpu",
+) -> None:
+    """Train a bundled zoo from its seed; stopped and started again, it goes on."""
+    folder = output or bundled.ASSETS / "zoos" / name
+    if not all((bundled.FASHION_MNIST / f"{split}.safetensors.xz").is_file() for split in ("held_out", "test", "train")):
+        bundled.bundle_images(data)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} runs"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(name, total=None)
+        for step in bundled.build(name, data, folder, seed=seed, device=device):
+            progress.update(task, completed=step.done, total=step.total, description=f"{name}: {step.name} done")
+    zoo = open_zoo(folder)
+    evaluators = [Evaluator(zoo, split, device) for split in ("held_out", "test")]
+    lines = [shipped_line(evaluator, Soup({each: 1.0})) for evaluator in evaluators for each in zoo.by_name]
+    write_atomically(zoo.evaluations_file, "".join(f"{line}\n" for line in lines).encode())
+
+
+def read_soup(zoo: Zoo, text: str, device: str = "auto", batch_size: int = BATCH_SIZE) -> Soup:
+    """A soup as the command line takes it: base, uniform, greedy, names with commas between, or a JSON file."""
+    if text == "uniform":
+        return uniform_soup(zoo)
+    if text == "greedy":
+        *_, last = greedy_soup(zoo, Evaluator(zoo, "held_out", device, batch_size=batch_size))
+        return last.soup
+    if Path(text).is_file():
+        soup = Soup.from_json(Path(text).read_text(encoding="utf-8", errors="replace"))
+        zoo.check_names(soup.names)
+        return soup
+    return uniform_soup(zoo, [name for name in text.split(",") if name])
+
+
+def _report(zoo: Zoo, soup: Soup, device: str, batch_size: int, splits: list[str] | None = None) -> Row:
+    evaluations = {
+        split: Evaluator(zoo, split, device, batch_size=batch_size)(soup) for split in splits or ["held_out", "test"]
+    }
+    return {"soup": json.loads(soup.to_json()), **{split: _figures(e) for split, e in evaluations.items()}}
+
+
+def _figures(evaluation: Evaluation) -> Row:
+    loss = None if math.isnan(evaluation.loss) else evaluation.loss
+    figures = {"correct": evaluation.correct, "total": evaluation.total, "accuracy": evaluation.accuracy, "loss": loss}
+    return {**figures, "not_finite": evaluation.not_finite} if evaluation.not_finite else figures
+
+
+def _print(rows: Iterable[Row], as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            print(json.dumps(row), flush=True)
+        return
+    console, table = Console(), None
+    with _waiting():
+        rows = list(rows)
+    for index, row in enumerate(rows):
+        if table is None or list(row) != list(rows[index - 1]):
+            if table is not None:
+                console.print(table)
+            table = Table(*row, box=None, header_style="bold")
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
+    if table is not None:
+        console.print(table)
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    with Console(stderr=True).status("evaluating"):
+        yield
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict) and "correct" in value:
+        return f"{value['correct']} of {value['total']} ({100 * value['accuracy']:.2f} %)"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {part:.4g}" if isinstance(part, float) else key for key, part in value.items())
+    if isinstance(value, list):
+        return f"{len(value)}: {', '.join(value)}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
