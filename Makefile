@@ -1,0 +1,36 @@
+# make run: the app. make test: everything that must hold. Both install what they need into .venv, once.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lint bench
+.DELETE_ON_ERROR:
+
+run: .venv/installed
+	@$(BIN)/python -m pages.shared.launch
+
+test: .venv/installed-dev chromium lint
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/installed-dev chromium
+	$(BIN)/python -m benchmarks.browser
+
+.venv/installed: requirements.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	touch $@
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq chromium; \
+	else echo "The browser tests need Chromium: install it (on Debian: sudo apt-get install chromium)." >&2; exit 1; fi

@@ -1,0 +1,121 @@
+"""How every page begins: its title, the sidebar, the zoo and device of the address, and what is wrong with them."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import caching
+
+DEPENDENT_KEYS = ("in", "a", "b", "step", "order", "seed", "ties", "best")
+SPECIAL_SOUPS: Mapping[str, str] = {"soup:uniform": "uniform soup", "soup:greedy": "greedy soup"}
+
+
+@dataclass(frozen=True)
+class Context:
+    """The open zoo and the chosen device."""
+
+    zoo: sc.Zoo
+    stamp: caching.Stamp
+    device: str
+
+    def evaluator(self, split: str) -> sc.Evaluator:
+        """The evaluator of the open zoo on a split."""
+        return caching.evaluator(self.zoo.name, self.stamp, split, self.device)
+
+    def singles(self, split: str = "held_out") -> dict[str, sc.Evaluation]:
+        """Every ingredient's own evaluation, by name."""
+        evaluate = self.evaluator(split)
+        return {name: evaluate(sc.Soup({name: 1.0})) for name in self.zoo.names}
+
+    def soup_of(self, option: str) -> sc.Soup:
+        """The soup that an option of a chooser stands for."""
+        if option == "soup:uniform":
+            return sc.uniform_soup(self.zoo)
+        if option == "soup:greedy":
+            *_, last = sc.greedy_soup(self.zoo, self.evaluator("held_out"))
+            return last.soup
+        return sc.Soup({option: 1.0})
+
+
+def plain(text: str) -> str:
+    """Text as literal Markdown: no markup, link, image, formula or direction mark survives in it."""
+    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", visible)
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """Show an error of the core as one plain sentence, and end the page there."""
+    try:
+        yield
+    except sc.SoupError as error:
+        st.error(plain(str(error)))
+        st.stop()
+
+
+def begin(title: str, lead: str) -> Context:
+    """Draw the title and the sidebar, and open what they choose."""
+    st.set_page_config(page_title=f"{title} · Model Soups Explorer", page_icon=":material/soup_kitchen:", layout="wide")
+    st.title(title)
+    st.markdown(lead)
+    with errors_shown():
+        name, device = _sidebar()
+        stamp = caching.zoo_stamp(caching.zoo_folder(name))
+        zoo = caching.open_zoo(name, stamp)
+        for excluded in zoo.excluded:
+            st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
+        notice = caching.evaluator(name, stamp, "held_out", device).store.notice
+        if notice:
+            st.info(plain(notice))
+    return Context(zoo, stamp, device)
+
+
+def _sidebar() -> tuple[str, str]:
+    folders = sc.zoo_folders()
+    if not folders:
+        raise sc.ZooError("There is no zoo; restore assets/zoos, or name folders of zoos in SOUP_ZOOS.")
+    asked = st.query_params.get("zoo")
+    if asked is not None and asked not in folders:
+        raise_later = sc.ZooError(f"There is no zoo {asked!r}; expected one of {', '.join(folders)}.")
+        st.error(f"{plain(str(raise_later))} Showing {plain(next(iter(folders)))} instead.")
+    devices = ("auto", *sc.available_devices())
+    with st.sidebar:
+        zoo = st.selectbox("Zoo", list(folders), key="zoo", bind="query-params", on_change=forget_choices,
+                           help="A folder of checkpoints of one network, and the images that judge them.")  # fmt: skip
+        device = st.selectbox("Device", devices, key="device", bind="query-params",
+                              help="Where models are averaged and evaluated.")  # fmt: skip
+        st.caption(f"Computing on {sc.resolve_device(device)}")
+    return zoo, sc.resolve_device(device)
+
+
+def forget_choices() -> None:
+    """Another zoo has other ingredients: choices made among the last one's go back to their defaults."""
+    for key in DEPENDENT_KEYS:
+        st.session_state.pop(key, None)
+        if key in st.query_params:
+            st.session_state[f"stale:{key}"] = st.query_params.get_all(key)
+
+
+def named_in_address(key: str, known: tuple[str, ...], reasons: Mapping[str, str]) -> None:
+    """Name what the address asks for and the zoo has not; call it before the widget that is bound to the key."""
+    stale = st.session_state.pop(f"stale:{key}", [])
+    for name in st.query_params.get_all(key):
+        if name and name not in known and name not in stale:
+            st.warning(f"The address names {plain(name)}, which {plain(reasons.get(name, 'is not in this zoo.'))}")
+
+
+def chart(figure: go.Figure, key: str, alt: str) -> None:
+    """Draw a figure that reports nothing back."""
+    st.plotly_chart(figure, key=key, alt=alt, config={"displaylogo": False, "displayModeBar": False})
+
+
+def points(comparison: sc.Comparison) -> str:
+    """A difference in points with sign and interval: "+0.56 points (0.25 to 0.88)"."""
+    difference, low, high = (100 * value for value in (comparison.difference, comparison.low, comparison.high))
+    return f"{difference:+.2f} points ({low:.2f} to {high:.2f})"
