@@ -1,0 +1,128 @@
+"""Ingredients: put checkpoints in and take them out, and see what the average does."""
+
+import pandas as pd
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page
+from soup_core import charts
+
+BARS_A_DRAWING = 8
+
+here = page.begin("Ingredients", "Click an ingredient to put it in the soup or take it out; the accuracy follows.")
+zoo, state = here.zoo, st.session_state
+with page.errors_shown():
+    held_out = here.evaluator("held_out")
+    singles = here.singles()
+order = sorted(zoo.names, key=lambda name: (-singles[name].correct, name))
+
+
+def choose(names: list[str]) -> None:
+    state["in"] = [name for name in zoo.names if name in names]
+
+
+def toggle(names: list[str]) -> None:
+    choose([name for name in zoo.names if (name in state["in"]) != (name in names)])
+
+
+def toggle_clicked() -> None:
+    clicked = [point["customdata"][0] for point in state[points_key]["selection"]["points"]]
+    toggle(clicked)
+
+
+def take_rows() -> None:
+    choose([order[row] for row in state[table_key]["selection"]["rows"]])
+
+
+def undo() -> None:
+    state["in"] = state["shown"] = state["history"].pop()
+
+
+page.named_in_address("in", zoo.names, {excluded.name: f"is left out: {excluded.reason}" for excluded in zoo.excluded})
+number = st.container()
+selected = st.pills(
+    "In the soup", list(zoo.names), selection_mode="multi", default=list(zoo.names), key="in", bind="query-params",
+    format_func=page.plain,
+)  # fmt: skip
+if state.get("history_of") != zoo.name:
+    state["history_of"], state["history"], state["shown"] = zoo.name, [], selected
+if selected != state["shown"]:
+    state["history"].append(state["shown"])
+    state["shown"] = selected
+
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    st.button("All", on_click=choose, args=(list(zoo.names),))
+    st.button("None", on_click=choose, args=([],))
+    st.button("Invert", on_click=toggle, args=(list(zoo.names),))
+    best_k = st.number_input("Best k", 1, len(zoo.names), min(3, len(zoo.names)), key="best", width=120)
+    st.button("Only the best k", on_click=choose, args=(order[: int(best_k)],))
+    st.button("Undo", on_click=undo, disabled=not state["history"], icon=":material/undo:")
+
+best_single = singles[order[0]]
+if selected:
+    with page.errors_shown():
+        soup = sc.uniform_soup(zoo, selected)
+        evaluation = held_out(soup)
+    comparison = sc.compare(evaluation, best_single)
+    mean = sum(singles[name].accuracy for name in selected) / len(selected)
+    with number:
+        first, second, third, fourth = st.columns(4)
+        first.metric("Held-out accuracy of your soup", charts.percent(evaluation), help=charts.counts(evaluation))
+        second.metric("Against the best single", f"{100 * comparison.difference:+.2f} points",
+                      help=f"95 % interval: {page.points(comparison)}; the best single is {page.plain(order[0])}.")  # fmt: skip
+        third.metric("Against the mean of its ingredients", f"{100 * (evaluation.accuracy - mean):+.2f} points")
+        asked = fourth.toggle("Show its test accuracy", key="test", bind="query-params",
+                              help="The test images are for reporting; choosing by them would flatter the soup.")  # fmt: skip
+        if asked:
+            with page.errors_shown():
+                reported = here.evaluator("test")(soup)
+            fourth.metric("Test accuracy", charts.percent(reported), help=charts.counts(reported))
+else:
+    evaluation = None
+    number.info("Nothing is in the soup yet. Put an ingredient in, and its accuracy stands here.")
+
+toggles = state.get("toggles", 0) + (state.get("drawn") != selected)
+state["toggles"], state["drawn"] = toggles, selected
+points_key, table_key = f"points-{toggles}", f"table-{toggles}"
+st.plotly_chart(
+    charts.ingredient_points(singles, selected, soup=evaluation), key=points_key, on_select=toggle_clicked,
+    selection_mode="points", config={"displayModeBar": False, "displaylogo": False},
+    alt=f"Held-out accuracy of {len(order)} ingredients; {len(selected)} are in the soup.",
+)  # fmt: skip
+
+bars, sentence = st.empty(), st.empty()
+with st.expander("All ingredients with their hyperparameters", expanded=True):
+    table = pd.DataFrame(
+        [{"name": name, "held-out (%)": 100 * singles[name].accuracy, "in": name in selected,
+          **{key.replace("_", " "): value for key, value in zoo.by_name[name].hyperparameters.items()}}
+         for name in order]
+    )  # fmt: skip
+    st.dataframe(
+        table, key=table_key, hide_index=True, on_select=take_rows, selection_mode="multi-row",
+        selection_default={"selection": {"rows": [order.index(name) for name in order if name in selected]}},
+        column_config={"held-out (%)": st.column_config.NumberColumn(format="%.2f"),
+                       "in": st.column_config.CheckboxColumn("in the soup"),
+                       "learning rate": st.column_config.NumberColumn(format="%.2e"),
+                       "weight decay": st.column_config.NumberColumn(format="%.1e")},
+        alt="Ingredients, best first; tick a row to put it in the soup.",
+    )  # fmt: skip
+
+if evaluation is not None:
+    changes: dict[str, float] = {}
+    with page.errors_shown():
+        for count, name in enumerate(order, 1):
+            other = [each for each in zoo.names if (each in selected) != (each == name)]
+            if other:
+                changes[name] = 100 * (held_out(sc.uniform_soup(zoo, other)).accuracy - evaluation.accuracy)
+            sentence.caption(f"Trying each change: {count} of {len(order)}")  # also where the next click ends this run
+            if count % BARS_A_DRAWING == 0 or count == len(order):
+                with bars:
+                    page.chart(charts.change_bars(changes, selected, order), f"bars-{toggles}-{count}",
+                               "What putting in or taking out each ingredient would change.")  # fmt: skip
+    name = max(changes, key=lambda name: changes[name], default=None)
+    if name is None or changes[name] <= 0:
+        meaning = "No single change would raise the held-out accuracy of this soup."
+    else:
+        verb = "Taking out" if name in selected else "Putting in"
+        meaning = f"{verb} {page.plain(name)} would help most: {changes[name]:+.2f} points on the held-out images."
+    sentence.markdown(f"**{meaning}**")

@@ -1,0 +1,113 @@
+"""Greedy: the search, candidate by candidate, played, paused, stepped."""
+
+from collections.abc import Iterator
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page
+from soup_core import charts
+
+SPEEDS = {"fast": 0.3, "normal": 0.8, "slow": 2.0}
+
+here = page.begin(
+    "Greedy",
+    "Start from the best ingredient; keep each next one only if the average gets better on the held-out images.",
+)
+zoo, state = here.zoo, st.session_state
+count = len(zoo.names)
+from_address = "step" in st.query_params
+
+
+def restart() -> None:
+    state["step"], state["playing"] = 1, True
+
+
+def go_to(step: int, playing: bool = False) -> None:
+    state["step"], state["playing"] = step, playing
+
+
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    order = st.segmented_control("Order", ["accuracy", "shuffled"], default="accuracy", required=True, key="order",
+                                 bind="query-params", on_change=restart)  # fmt: skip
+    seed = st.number_input("Seed", 0, 10_000, 0, key="seed", bind="query-params", on_change=restart, width=120,
+                           disabled=order != "shuffled")  # fmt: skip
+    ties = st.segmented_control("Accept", ["better", "better or equal"], default="better", required=True, key="ties",
+                                bind="query-params", on_change=restart)  # fmt: skip
+    speed = st.segmented_control("Speed", list(SPEEDS), default="normal", required=True, key="speed",
+                                 bind="query-params")  # fmt: skip
+
+signature = (zoo.name, here.stamp, here.device, order, seed if order == "shuffled" else None, ties)
+if state.get("walk_of") != signature:
+    with page.errors_shown():
+        wanted = "accuracy" if order == "accuracy" else f"random:{seed}"
+        walk = sc.greedy_soup(zoo, here.evaluator("held_out"), order=wanted, ties=ties != "better")
+    state["walk_of"], state["walk"], state["steps"] = signature, walk, []
+    state["playing"] = not from_address
+if "step" not in state and not from_address:
+    state["step"] = 1
+
+
+@st.fragment(run_every=SPEEDS[speed] if state["playing"] else None)
+def player() -> None:
+    """Draw the search up to the chosen step, running what has not been run."""
+    if state["playing"] and len(state["steps"]) >= state.get("step", 1):
+        if state["step"] < count:
+            state["step"] += 1
+        else:
+            state["playing"] = False
+            st.rerun()
+    shown = st.empty()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        at = st.slider("Step", 1, count, 1, key="step", bind="query-params") if count > 1 else 1
+        st.button("Back", on_click=go_to, args=(max(1, at - 1),), icon=":material/skip_previous:")
+        if state["playing"]:
+            pressed = st.button("Pause", on_click=go_to, args=(at,), icon=":material/pause:")
+        else:
+            first = 1 if at == count else at
+            pressed = st.button("Play", on_click=go_to, args=(first, True), icon=":material/play_arrow:")
+        st.button("Step", on_click=go_to, args=(min(count, at + 1),), icon=":material/skip_next:")
+        st.button("To the end", on_click=go_to, args=(count,), icon=":material/last_page:")
+    if pressed:
+        st.rerun()
+    steps: list[sc.GreedyStep] = state["steps"]
+    walk: Iterator[sc.GreedyStep] = state["walk"]
+    with page.errors_shown():
+        while len(steps) < at:
+            steps.append(next(walk))
+    current = steps[at - 1]
+    with shown.container():
+        describe(steps[:at], current)
+        page.chart(
+            charts.greedy_curve(steps[:at], candidates=count, current=current.index), "greedy",
+            f"Greedy search, step {at} of {count}: {len(current.soup.names)} accepted so far.",
+        )  # fmt: skip
+    st.markdown(f"**{meaning(steps[:at], current)}**")
+
+
+def describe(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> None:
+    best = next(step.evaluation for step in reversed(steps) if step.accepted and step.evaluation)
+    first, second, third = st.columns(3)
+    first.metric("Greedy soup so far", charts.percent(best), help=charts.counts(best))
+    second.metric("Ingredients in it", f"{len(current.soup.names)} of {len(steps)} tried")
+    verdict = "accepted" if current.accepted else "rejected" if current.evaluation else "rejected early"
+    total = best.total
+    value = f"{current.correct_at_most:,} of {total:,}"
+    third.metric(f"{page.plain(current.candidate)}: {verdict}", value if current.evaluation else f"at most {value}")
+
+
+def meaning(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> str:
+    accepted = [step for step in steps if step.accepted and step.evaluation]
+    if current.index == 0:
+        return f"The search starts from {page.plain(current.candidate)}."
+    if len(steps) == count:
+        gain = accepted[-1].evaluation.correct - accepted[0].evaluation.correct  # type: ignore[union-attr]
+        return f"Of {count} ingredients greedy keeps {len(accepted)}: {gain:+d} held-out images over its first model."
+    if current.accepted:
+        return f"With {page.plain(current.candidate)} in, the average gets more held-out images right, so it stays."
+    if current.evaluation is None:
+        return f"{page.plain(current.candidate)} had already missed too many images to win, so the rest was not run."
+    return f"With {page.plain(current.candidate)} in, the average gets no better, so it is left out."
+
+
+player()
