@@ -42,8 +42,9 @@ with page.errors_shown():
             st.metric(
                 f"{label}: test accuracy",
                 charts.percent(evaluation),
-                None if evaluation is best else page.points(comparison),
+                "the one to beat" if evaluation is best else page.points(comparison),
                 border=True,
+                delta_arrow="off" if evaluation is best else "auto",
                 delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
                 help=f"{charts.counts(evaluation)}; the interval is 95 %, paired with the best single model "
                 f"(McNemar p = {comparison.p_value:.2g}).",

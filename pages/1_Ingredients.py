@@ -67,10 +67,11 @@ if selected:
     mean = sum(singles[name].accuracy for name in selected) / len(selected)
     with number:
         first, second, third, fourth = st.columns(4)
-        first.metric("Held-out accuracy of your soup", charts.percent(evaluation), help=charts.counts(evaluation))
-        second.metric("Against the best single", f"{100 * comparison.difference:+.2f} points",
+        first.metric("Your soup, held-out", charts.percent(evaluation), help=charts.counts(evaluation))
+        second.metric("Against the best", f"{100 * comparison.difference:+.2f} points",
                       help=f"95 % interval: {page.points(comparison)}; the best single is {page.plain(order[0])}.")  # fmt: skip
-        third.metric("Against the mean of its ingredients", f"{100 * (evaluation.accuracy - mean):+.2f} points")
+        third.metric("Against their mean", f"{100 * (evaluation.accuracy - mean):+.2f} points",
+                     help="The mean accuracy of the ingredients in it.")  # fmt: skip
         asked = fourth.toggle("Show its test accuracy", key="test", bind="query-params",
                               help="The test images are for reporting; choosing by them would flatter the soup.")  # fmt: skip
         if asked:

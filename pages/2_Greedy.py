@@ -59,7 +59,7 @@ def player() -> None:
             st.rerun()
     shown = st.empty()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        at = st.slider("Step", 1, count, 1, key="step", bind="query-params") if count > 1 else 1
+        at = st.slider("Step", 1, count, key="step", bind="query-params") if count > 1 else 1
         st.button("Back", on_click=go_to, args=(max(1, at - 1),), icon=":material/skip_previous:")
         if state["playing"]:
             pressed = st.button("Pause", on_click=go_to, args=(at,), icon=":material/pause:")
@@ -92,8 +92,12 @@ def describe(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> None:
     second.metric("Ingredients in it", f"{len(current.soup.names)} of {len(steps)} tried")
     verdict = "accepted" if current.accepted else "rejected" if current.evaluation else "rejected early"
     total = best.total
-    value = f"{current.correct_at_most:,} of {total:,}"
-    third.metric(f"{page.plain(current.candidate)}: {verdict}", value if current.evaluation else f"at most {value}")
+    value = f"{100 * current.correct_at_most / total:.2f} %"
+    third.metric(
+        f"{page.plain(current.candidate)}: {verdict}", value if current.evaluation else f"≤ {value}",
+        help=f"{'' if current.evaluation else 'At most '}{current.correct_at_most:,} of {total:,} images; "
+        f"{current.images_evaluated:,} were run now.",
+    )  # fmt: skip
 
 
 def meaning(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> str:

@@ -87,8 +87,11 @@ if broken:
 names = f"{page.plain(label(a))} and {page.plain(label(b))}"
 if barrier.height > 0.05:
     meaning = f"Between {names} accuracy collapses by {100 * barrier.height:.1f} points: they do not share a valley."
-elif comparison.difference > 0:
+elif comparison.low > 0:
     meaning = f"The average of {names} beats both on the held-out images, by {page.points(comparison)} over the better."
 else:
-    meaning = f"Between {names} the way is nearly flat, and the middle is no better than the better end."
+    meaning = (
+        f"Between {names} there is no wall; the middle differs from the better end by {page.points(comparison)}, "
+        "within what chance explains."
+    )
 sentence.markdown(f"**{meaning}**")

@@ -82,7 +82,8 @@ def ingredient_points(
                 customdata=[[name, literal(name), counts(singles[name])] for name in names],
                 mode="markers",
                 name=label,
-                marker={"color": MARKS["ingredient"].colour, "symbol": symbol, "size": 13, "line": {"width": 2}},
+                marker={"color": MARKS["ingredient"].colour, "symbol": symbol, "size": 13,
+                        "line": {"width": 2, "color": MARKS["ingredient"].colour}},
                 selected={"marker": {"opacity": 1}},
                 unselected={"marker": {"opacity": 1}},
                 hovertemplate="%{customdata[1]}<br>%{y:.2f} %<br>%{customdata[2]}<extra></extra>",
@@ -184,7 +185,7 @@ def line_chart(
     unit = " %" if quantity == "accuracy" else ""
     figure.add_trace(
         go.Scatter(
-            x=alphas, y=list(values.values()), mode="lines+markers", name="along the line",
+            x=alphas, y=list(values.values()), mode="lines+markers", name="along the line", showlegend=False,
             line={"color": MARKS["uniform"].colour, "width": 2.5}, marker={"size": 6},
             hovertemplate="alpha %{x:.2f}: %{y:.2f}" + unit + "<extra></extra>", connectgaps=False,
         )
@@ -201,7 +202,7 @@ def line_chart(
     here = next((alpha for alpha in alphas if alpha == 0.5), alphas[len(alphas) // 2])
     figure.add_trace(
         go.Scatter(
-            x=[here], y=[values[here]], mode="markers", name="chosen alpha",
+            x=[here], y=[values[here]], mode="markers", name="chosen alpha", showlegend=False,
             marker={"color": MARKS["greedy"].colour, "symbol": "circle-open", "size": 18, "line": {"width": 3}},
             hoverinfo="skip",
         )

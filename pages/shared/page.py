@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -13,6 +14,13 @@ import soup_core as sc
 from pages.shared import caching
 
 DEPENDENT_KEYS = ("in", "a", "b", "step", "order", "seed", "ties", "best")
+ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
+PAGES = {
+    "app.py": "Home",
+    "pages/1_Ingredients.py": "Ingredients",
+    "pages/2_Greedy.py": "Greedy",
+    "pages/3_Interpolation.py": "Interpolation",
+}
 SPECIAL_SOUPS: Mapping[str, str] = {"soup:uniform": "uniform soup", "soup:greedy": "greedy soup"}
 
 
@@ -61,7 +69,7 @@ def errors_shown() -> Iterator[None]:
 
 def begin(title: str, lead: str) -> Context:
     """Draw the title and the sidebar, and open what they choose."""
-    st.set_page_config(page_title=f"{title} · Model Soups Explorer", page_icon=":material/soup_kitchen:", layout="wide")
+    st.set_page_config(page_title=f"{title} · Model Soups Explorer", page_icon=str(ICON), layout="wide")
     st.title(title)
     st.markdown(lead)
     with errors_shown():
@@ -86,10 +94,15 @@ def _sidebar() -> tuple[str, str]:
         st.error(f"{plain(str(raise_later))} Showing {plain(next(iter(folders)))} instead.")
     devices = ("auto", *sc.available_devices())
     with st.sidebar:
+        links = st.container()
         zoo = st.selectbox("Zoo", list(folders), key="zoo", bind="query-params", on_change=forget_choices,
                            help="A folder of checkpoints of one network, and the images that judge them.")  # fmt: skip
         device = st.selectbox("Device", devices, key="device", bind="query-params",
                               help="Where models are averaged and evaluated.")  # fmt: skip
+        chosen = {"zoo": zoo} if zoo != next(iter(folders)) else {}
+        chosen |= {"device": device} if device != "auto" else {}
+        for path, label in PAGES.items():
+            links.page_link(path, label=label, query_params=chosen)
         st.caption(f"Computing on {sc.resolve_device(device)}")
     return zoo, sc.resolve_device(device)
 

@@ -1,0 +1,65 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import soup_core as sc
+from soup_core.soup import uniform
+
+names = st.sampled_from(list("abcdef"))
+values = st.floats(-4, 4).filter(lambda value: abs(value) > 1e-3)
+soups = st.dictionaries(names, values, min_size=1).map(sc.Soup)
+
+
+@given(soups, soups, st.floats(-2, 3))
+def test_a_point_on_the_line_has_the_mixed_coefficients(a: sc.Soup, b: sc.Soup, alpha: float) -> None:
+    wanted = {n: (1 - alpha) * a.coefficients.get(n, 0) + alpha * b.coefficients.get(n, 0) for n in {*a.names, *b.names}}
+    if a == b or not any(wanted.values()):
+        return
+    mixed = sc.interpolate(a, b, alpha)
+    assert all(math.isclose(mixed.coefficients.get(n, 0), v, abs_tol=1e-12) for n, v in wanted.items())
+
+
+@given(soups, soups)
+def test_the_ends_of_a_line_are_the_soups_themselves(a: sc.Soup, b: sc.Soup) -> None:
+    assert sc.interpolate(a, b, 0) == a
+    assert sc.interpolate(a, b, 1) == b
+
+
+@given(st.sets(names, min_size=1, max_size=5), names)
+def test_add_then_drop_gives_the_same_soup_back(members: set[str], other: str) -> None:
+    soup = uniform(members)
+    if other not in members:
+        assert soup.add(other) == uniform({*members, other})
+        assert soup.add(other).drop(other) == soup
+
+
+@given(soups)
+def test_json_round_trip(soup: sc.Soup) -> None:
+    assert sc.Soup.from_json(soup.to_json()) == soup
+    assert hash(sc.Soup.from_json(soup.to_json())) == hash(soup)
+
+
+def test_zero_is_absence_and_nothing_is_refused() -> None:
+    assert sc.Soup({"a": 1.0, "b": 0.0}) == sc.Soup({"a": 1.0})
+    with pytest.raises(sc.CoefficientError, match="at least one"):
+        sc.Soup({"a": 0.0})
+    with pytest.raises(sc.CoefficientError, match="finite"):
+        sc.Soup({"a": math.nan})
+    with pytest.raises(sc.CoefficientError, match="at least one"):
+        sc.Soup({"a": 1.0}).drop("a")
+
+
+def test_per_tensor_coefficients_mix_per_tensor() -> None:
+    a = sc.Soup({"x": 1.0}, {"t": {"y": 1.0}})
+    middle = sc.interpolate(a, sc.Soup({"y": 1.0}), 0.5)
+    assert middle.of("t") == {"y": 1.0}
+    assert middle.of("other") == {"x": 0.5, "y": 0.5}
+    assert sc.Soup({"x": 1.0}, {"t": {"x": 1.0}}) == sc.Soup({"x": 1.0})
+
+
+def test_a_soup_is_frozen() -> None:
+    soup = sc.Soup({"a": 1.0})
+    with pytest.raises(TypeError):
+        soup.coefficients["a"] = 2.0  # type: ignore[index]
