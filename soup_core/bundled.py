@@ -77,7 +77,7 @@ def fashion(seed: int) -> Plan:
     base = Run("base", "pretrain", Hyperparameters(3e-3, 0.01, 8, augmentation="flip+shift", seed=1000 * seed))
     runs = [
         Run(f"ft-{index:02d}", "train", hyperparameters, start="base")
-        for index, hyperparameters in enumerate(random_search(24, seed=1000 * seed, learning_rates=(6e-4, 3e-3)), 1)
+        for index, hyperparameters in enumerate(random_search(24, seed=1000 * seed, learning_rates=(1e-3, 4e-3)), 1)
     ]
     return Plan("Fashion-MNIST: 24 fine-tunings of one base", {"hidden": 128}, (base, *runs))
 
@@ -106,7 +106,7 @@ def fashion_batchnorm(seed: int) -> Plan:
     base = Run("base", "pretrain", Hyperparameters(3e-3, 0.01, 8, augmentation="flip+shift", seed=1000 * seed))
     runs = [
         Run(f"ft-{index:02d}", "train", hyperparameters, start="base")
-        for index, hyperparameters in enumerate(random_search(8, seed=1000 * seed, learning_rates=(6e-4, 3e-3)), 1)
+        for index, hyperparameters in enumerate(random_search(8, seed=1000 * seed, learning_rates=(1e-3, 4e-3)), 1)
     ]
     return Plan("Fashion-MNIST: eight fine-tunings with BatchNorm", {"normalization": "batch"}, (base, *runs))
 
@@ -119,6 +119,11 @@ PLANS: Mapping[str, Callable[[int], Plan]] = {
 }
 
 
+# Of builds 0, 1 and 2 of `fashion`, the one with the median gain of greedy on the held-out images is bundled; the other
+# zoos have one build.
+BUNDLED_SEEDS = {"fashion": 2}
+
+
 def random_search(count: int, *, seed: int, learning_rates: tuple[float, float]) -> Iterator[Hyperparameters]:
     """Draw hyperparameters as the paper's random search does: rates log-uniform, the rest from short lists."""
     rng = np.random.default_rng(seed)
@@ -127,18 +132,18 @@ def random_search(count: int, *, seed: int, learning_rates: tuple[float, float])
         yield Hyperparameters(
             learning_rate=float(f"{10 ** rng.uniform(low, high):.2e}"),
             weight_decay=float(f"{10 ** rng.uniform(-4, -1):.1e}"),
-            epochs=int(rng.choice([6, 10, 14])),
+            epochs=int(rng.choice([8, 12, 16])),
             label_smoothing=float(rng.choice([0.0, 0.1])),
             mixup=float(rng.choice([0.0, 0.0, 0.2])),
-            augmentation=str(rng.choice(["none", "flip", "flip+shift"])),
+            augmentation=str(rng.choice(["flip", "shift", "flip+shift"])),
             seed=seed + index,
         )
 
 
 def build(
-    name: str, images: Path, folder: Path, *, seed: int = 0, device: str = "cpu", workers: int | None = None
+    name: str, images: Path, folder: Path, *, seed: int, device: str = "cpu"
 ) -> Iterator[BuildStep]:
-    """Train the zoo `name` into `folder`, yielding after each run; runs that are there already are not made again.
+    """Train the zoo `name` into `folder`, yielding at the start and after each run; runs that are there already are not made again.
 
     On the CPU each run has one thread of its own, so that the same seed gives the same files on any number of cores.
     Raises ZooError for an unknown name, DataError where `images` does not hold Fashion-MNIST's IDX files.
@@ -149,7 +154,8 @@ def build(
     find_idx_file(images, "train-images")
     waiting = [run for run in plan.runs if not _is_built(folder, plan, run)]
     done = len(plan.runs) - len(waiting)
-    workers = (workers or os.cpu_count() or 1) if device == "cpu" else 1
+    yield BuildStep(done, len(plan.runs), "earlier runs")
+    workers = (os.cpu_count() or 1) if device == "cpu" else 1
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         running: dict[Future[None], Run] = {}
         while waiting or running:

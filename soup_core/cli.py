@@ -160,11 +160,12 @@ def build_zoo(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(bundled.PLANS)}.")],
     data: Annotated[Path, typer.Option(help="The folder of Fashion-MNIST's IDX files.")],
     output: Annotated[Path | None, typer.Option(help="Where to build; default the bundled zoo's folder.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The build's seed.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="The build's seed; default the bundled build's.")] = None,
     device: Device = "cpu",
 ) -> None:
     """Train a bundled zoo from its seed; stopped and started again, it goes on."""
     folder = output or bundled.ASSETS / "zoos" / name
+    seed = bundled.BUNDLED_SEEDS.get(name, 0) if seed is None else seed
     if not all((bundled.FASHION_MNIST / f"{split}.safetensors.xz").is_file() for split in ("held_out", "test", "train")):
         bundled.bundle_images(data)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} runs"))
