@@ -1,0 +1,136 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import soup_core as sc
+from soup_core import cli
+from tests.conftest import random_linears, write_zoo
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["soup_core", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def lines(out: str) -> list[dict]:  # type: ignore[type-arg]
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_greedy_tells_each_candidate_then_the_soup(run: Run, linear_zoo: Make) -> None:
+    folder = linear_zoo(5)
+    code, out, _ = run("greedy", str(folder), "--json")
+    zoo = sc.open_zoo(folder)
+    steps = list(sc.greedy_soup(zoo, sc.Evaluator(zoo)))
+    *told, last = lines(out)
+    assert code == 0
+    assert [row["candidate"] for row in told] == [step.candidate for step in steps]
+    assert set(told[0]) == {
+        "step", "candidate", "accepted", "correct", "correct_at_most", "images_evaluated", "ingredients",
+    }  # fmt: skip
+    assert told[-1]["ingredients"] == list(steps[-1].soup.names)
+    assert last["soup"] == dict(steps[-1].soup.coefficients)
+    assert last["test"]["correct"] == sc.Evaluator(zoo, "test")(steps[-1].soup).correct
+    assert set(last["held_out"]) == {"correct", "total", "accuracy", "loss"}
+
+
+def test_evaluate_takes_names_files_and_a_split(run: Run, linear_zoo: Make, tmp_path: Path) -> None:
+    folder = str(linear_zoo(3))
+    by_names = lines(run("evaluate", folder, "--soup", "m0,m2", "--json")[1])[0]
+    file = tmp_path / "soup.json"
+    file.write_text(json.dumps(by_names["soup"]))
+    assert lines(run("evaluate", folder, "--soup", str(file), "--json")[1])[0] == by_names
+    only = lines(run("evaluate", folder, "--soup", "m0", "--split", "test:contrast-2", "--json")[1])[0]
+    assert set(only) == {"soup", "test:contrast-2"}
+    assert lines(run("uniform", folder, "--json")[1])[0]["soup"].keys() == {"m0", "m1", "m2"}
+
+
+def test_interpolate_tells_a_line_an_alpha(run: Run, linear_zoo: Make) -> None:
+    rows = lines(run("interpolate", str(linear_zoo(3)), "m0", "greedy", "--alphas", "0.5,-0.25", "--json")[1])
+    assert [row["alpha"] for row in rows] == [-0.25, 0.0, 0.5, 1.0]
+
+
+def test_tables_are_for_people(run: Run, linear_zoo: Make) -> None:
+    folder = linear_zoo(3)
+    for command in (["zoos"], ["inspect", str(folder)], ["greedy", str(folder)], ["uniform", str(folder)]):
+        code, out, _ = run(*command)
+        assert code == 0
+        assert out
+        assert "{" not in out
+    assert "m2" in run("inspect", str(folder))[1]
+
+
+MISTAKES = {
+    "unknown zoo": ["greedy", "nowhere"],
+    "unknown ingredient": ["evaluate", "{}", "--soup", "m0,nobody"],
+    "unknown split": ["evaluate", "{}", "--split", "tset"],
+    "unknown order": ["greedy", "{}", "--order", "random:x"],
+    "unknown device": ["uniform", "{}", "--device", "toaster"],
+    "alphas": ["interpolate", "{}", "m0", "m1", "--alphas", "0.5,much"],
+    "unknown base": ["interpolate", "{}", "base", "m1"],
+    "unknown plan": ["build-zoo", "nothing", "--data", "/nowhere"],
+    "no images": ["build-zoo", "fashion", "--data", "/nowhere"],
+    "no batch": ["uniform", "{}", "--batch-size", "0"],
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_is_one_line_and_exit_2(case: str, run: Run, linear_zoo: Make) -> None:
+    code, out, err = run(*(part.format(linear_zoo(3)) for part in MISTAKES[case]))
+    assert (code, out) == (2, "")
+    assert "Traceback" not in err
+    if case != "no batch":  # typer's own message has a frame around it
+        assert err.startswith("error: ")
+        assert len(err.splitlines()) == 1
+
+
+def test_a_broken_ingredient_is_told_and_the_rest_works(run: Run, tmp_path: Path) -> None:
+    folder = write_zoo(tmp_path / "z", random_linears(3))
+    (folder / "m1.safetensors").unlink()
+    code, out, _ = run("inspect", str(folder), "--json")
+    assert code == 0
+    assert "is missing" in lines(out)[-1]["excluded"]
+    assert run("greedy", str(folder), "--json")[0] == 0
+    assert run("evaluate", str(folder), "--soup", "m1")[0] == 2
+
+
+def test_as_a_process_on_a_bundled_zoo() -> None:
+    """The whole command, from a cold interpreter: only JSON on standard output."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "soup_core", "evaluate", "fashion-scratch", "--soup", "start-1", "--json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    row = json.loads(ended.stdout)
+    assert (row["held_out"]["total"], row["test"]["total"]) == (5_000, 10_000)
+
+
+def test_the_core_never_imports_streamlit() -> None:
+    code = "import soup_core.cli, soup_core.charts, sys; sys.exit('streamlit' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_calls_that_run_code_from_files_are_absent() -> None:
+    import ast
+
+    banned = {"weights_only", "add_safe_globals", "mmap", "unsafe_allow_html", "use_container_width"}
+    root = Path(sc.__file__).parent.parent
+    for path in [*root.glob("soup_core/**/*.py"), *root.glob("pages/**/*.py"), root / "app.py"]:
+        tree = ast.parse(path.read_text())
+        used = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
+        used |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        assert not used & banned, path

@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import soup_core as sc
+from soup_core.data import FASHION_NORMALIZATION, Data, Normalization
+from soup_core.shifts import SHIFTS, shifted
+
+FASHION = Data("fashion_mnist", Path("."), FASHION_NORMALIZATION)
+
+
+def test_the_bundled_splits_are_as_described_and_apart() -> None:
+    held_out, test, train = (FASHION.split(name) for name in ("held_out", "test", "train"))
+    assert [tuple(split.images.shape) for split in (held_out, test, train)] == [
+        (5_000, 1, 28, 28), (10_000, 1, 28, 28), (10_000, 1, 28, 28),
+    ]  # fmt: skip
+    assert all(torch.bincount(split.labels).shape == (10,) for split in (held_out, test, train))
+    seen = {image.numpy().tobytes() for image in train.images}
+    assert not any(image.numpy().tobytes() in seen for image in held_out.images)
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+def test_a_shift_is_the_same_tensor_each_time_and_grows_with_severity(name: str) -> None:
+    images = FASHION.split("test").images[:400]
+    before = images.clone()
+    one, again, five = shifted(images, f"{name}-1"), shifted(images, f"{name}-1"), shifted(images, f"{name}-5")
+    assert torch.equal(one, again)
+    assert torch.equal(images, before)
+    assert one.dtype == torch.uint8
+    assert one.shape == images.shape
+    change = [(moved.float() - images.float()).abs().mean() for moved in (one, five)]
+    assert 0 < change[0] < change[1]
+
+
+def test_there_are_at_least_six_corruptions_at_five_severities() -> None:
+    assert len(SHIFTS) >= 6
+    assert len(FASHION.shifts()) == 5 * len(SHIFTS)
+    assert len(FASHION.split("test:blur-3")) == 10_000
+
+
+@pytest.mark.parametrize("name", ["held-out", "test:fog-3", "test:blur-6", "held_out:blur-1", "test:blur"])
+def test_an_unknown_split_is_refused(name: str) -> None:
+    with pytest.raises(sc.DataError, match="There is no"):
+        FASHION.split(name)
+
+
+def test_normalization_is_by_channel() -> None:
+    images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    expected = (images.float() / 255 - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    torch.testing.assert_close(Normalization(mean, std)(images), expected, atol=1e-6, rtol=1e-5)
+
+
+BAD_TENSORS = {
+    "float images": ({"test.images": torch.zeros(2, 1, 2, 2)}, "must be uint8"),
+    "flat images": ({"test.images": torch.zeros(2, 4, dtype=torch.uint8)}, "N×C×H×W"),
+    "labels": ({"test.labels": torch.zeros(3, dtype=torch.int64)}, r"labels must be int64 of shape \(2,\)"),
+    "lacking": ({"test.labels": None}, "no tensor test.labels"),
+    "channels": ({"test.images": torch.zeros(2, 3, 2, 2, dtype=torch.uint8)}, "3 channels"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TENSORS)
+def test_tensors_of_another_kind_are_refused(case: str, tmp_path: Path) -> None:
+    changed, message = BAD_TENSORS[case]
+    tensors = {"test.images": torch.zeros(2, 1, 2, 2, dtype=torch.uint8), "test.labels": torch.tensor([0, 1]), **changed}
+    save_file({k: v for k, v in tensors.items() if v is not None}, tmp_path / "d.safetensors")
+    with pytest.raises(sc.DataError, match=message):
+        Data("tensors:d.safetensors", tmp_path, Normalization((0.0, 0.0), (1.0, 1.0))).split("test")
+
+
+def test_given_shifts_come_before_made_ones(tmp_path: Path) -> None:
+    pixels, labels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 1])
+    tensors = {"test.images": pixels, "test.labels": labels, "shift.night.images": pixels + 1, "shift.night.labels": labels}
+    save_file(tensors, tmp_path / "d.safetensors")
+    data = Data("tensors:d.safetensors", tmp_path, Normalization((0.0,), (1.0,)))
+    assert data.shifts()[0] == "night"
+    assert int(data.split("test:night").images.max()) == 1
+    assert int(data.split("test:brightness-1").images.min()) > 0

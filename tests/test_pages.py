@@ -1,0 +1,142 @@
+"""Every page run by Streamlit's own test driver, on a made zoo."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+import soup_core as sc
+from pages.shared import page
+from soup_core import charts
+from tests.conftest import random_linears, write_zoo
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ["app.py", "pages/1_Ingredients.py", "pages/2_Greedy.py", "pages/3_Interpolation.py"]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> sc.Zoo:
+    st.cache_resource.clear()
+    return sc.open_zoo(write_zoo(tmp_path / "made", random_linears(5)))
+
+
+def open_page(path: str, **address: str | list[str]) -> AppTest:
+    test = AppTest.from_file(str(ROOT / path), default_timeout=60)
+    for key, value in {"zoo": "made", **address}.items():
+        test.query_params[key] = value
+    return test.run()
+
+
+def words(test: AppTest) -> str:
+    parts = [*test.markdown, *test.error, *test.warning, *test.info, *test.caption]
+    return "\n".join(str(part.value) for part in parts)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_draws_and_closes_with_a_sentence(path: str, zoo: sc.Zoo) -> None:
+    test = open_page(path)
+    assert not test.exception
+    assert not test.error
+    assert any(str(part.value).startswith("**") for part in test.markdown)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_an_unknown_zoo_is_named_and_the_session_lives(path: str, zoo: sc.Zoo) -> None:
+    test = open_page(path, zoo="nowhere")
+    assert not test.exception
+    assert "nowhere" in words(test)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_broken_zoo_is_one_sentence(path: str, zoo: sc.Zoo) -> None:
+    (zoo.folder / "zoo.toml").write_text("format = 'one'")
+    test = open_page(path)
+    assert not test.exception
+    assert len(test.error) == 1
+    assert "format" in test.error[0].value
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_broken_ingredient_is_left_out_and_the_page_works(path: str, zoo: sc.Zoo) -> None:
+    os.truncate(zoo.folder / "m1.safetensors", 90)
+    test = open_page(path)
+    assert not test.exception
+    assert any("m1" in warning.value for warning in test.warning)
+    assert any(str(part.value).startswith("**") for part in test.markdown)
+
+
+def metric(test: AppTest, label: str) -> str:
+    return str(next(each.value for each in test.metric if each.label.startswith(label)))
+
+
+def test_home_reports_the_cores_test_numbers(zoo: sc.Zoo) -> None:
+    test = open_page("app.py")
+    report = sc.Evaluator(zoo, "test")
+    steps = list(sc.greedy_soup(zoo, sc.Evaluator(zoo)))
+    assert metric(test, "Best single") == charts.percent(report(steps[0].soup))
+    assert metric(test, "Uniform") == charts.percent(report(sc.uniform_soup(zoo)))
+    assert metric(test, "Greedy") == charts.percent(report(steps[-1].soup))
+
+
+def test_a_toggle_moves_the_number_to_what_the_core_computes(zoo: sc.Zoo) -> None:
+    test = open_page("pages/1_Ingredients.py")
+    held_out = sc.Evaluator(zoo)
+    assert metric(test, "Your soup") == charts.percent(held_out(sc.uniform_soup(zoo)))
+    pills = test.get("button_group")[0]
+    pills.unselect("m1").run()
+    left = [name for name in zoo.names if name != "m1"]
+    assert metric(test, "Your soup") == charts.percent(held_out(sc.uniform_soup(zoo, left)))
+    next(button for button in test.button if button.label == "Undo").click().run()
+    assert metric(test, "Your soup") == charts.percent(held_out(sc.uniform_soup(zoo)))
+    next(button for button in test.button if button.label == "None").click().run()
+    assert "Nothing is in the soup" in words(test)
+    next(button for button in test.button if button.label == "Invert").click().run()
+    assert metric(test, "Your soup") == charts.percent(held_out(sc.uniform_soup(zoo)))
+    next(button for button in test.button if button.label == "Only the best k").click().run()
+    best = sorted(zoo.names, key=lambda name: (-held_out(sc.Soup({name: 1.0})).correct, name))[:3]
+    assert metric(test, "Your soup") == charts.percent(held_out(sc.uniform_soup(zoo, best)))
+
+
+def test_the_test_number_is_hidden_until_asked_for(zoo: sc.Zoo) -> None:
+    test = open_page("pages/1_Ingredients.py")
+    assert not [each for each in test.metric if each.label.startswith("Test")]
+    test.toggle[0].set_value(True).run()
+    assert metric(test, "Test accuracy") == charts.percent(sc.Evaluator(zoo, "test")(sc.uniform_soup(zoo)))
+
+
+def test_an_unknown_ingredient_in_the_address_is_named(zoo: sc.Zoo) -> None:
+    test = open_page("pages/1_Ingredients.py", **{"in": ["m0", "nobody"]})
+    assert "nobody" in words(test)
+    assert metric(test, "Your soup") == charts.percent(sc.Evaluator(zoo)(sc.Soup({"m0": 1.0})))
+
+
+def test_greedy_stands_at_the_step_of_the_address(zoo: sc.Zoo) -> None:
+    steps = list(sc.greedy_soup(zoo, sc.Evaluator(zoo)))
+    test = open_page("pages/2_Greedy.py", step="5")
+    assert metric(test, "Ingredients in it") == f"{len(steps[-1].soup.names)} of 5 tried"
+    next(button for button in test.button if button.label == "Back").click().run()
+    assert metric(test, "Ingredients in it") == f"{len(steps[3].soup.names)} of 4 tried"
+
+
+def test_interpolation_shows_the_middle_and_the_barrier(zoo: sc.Zoo) -> None:
+    test = open_page("pages/3_Interpolation.py", a="m0", b="m3")
+    found = list(sc.line(sc.Evaluator(zoo), sc.Soup({"m0": 1.0}), sc.Soup({"m3": 1.0})))
+    middle = next(point.evaluation for point in found if point.alpha == 0.5)
+    assert metric(test, "The middle") == charts.percent(middle)
+    assert metric(test, "Error barrier") == f"{100 * sc.error_barrier(found).height:.2f} points"
+    test = open_page("pages/3_Interpolation.py", a="m0", b="m0")
+    assert "same model" in words(test)
+
+
+def test_row_36_names_are_literal_text() -> None:
+    hostile = "![x](http://evil/x.png) <img src=x> **b** :red[x] $x$ `x`\n\u202eabc"
+    escaped = page.plain(hostile)
+    assert "\n" not in escaped
+    assert "\u202e" not in escaped
+    assert "![" not in escaped
+    assert "](" not in escaped
+    assert "\\*\\*b\\*\\*" in escaped
