@@ -166,12 +166,14 @@ def build_zoo(
     """Train a bundled zoo from its seed; stopped and started again, it goes on."""
     folder = output or bundled.ASSETS / "zoos" / name
     seed = bundled.BUNDLED_SEEDS.get(name, 0) if seed is None else seed
+    steps = bundled.build(name, data, folder, seed=seed, device=device)
+    first = next(steps)
     if not all((bundled.FASHION_MNIST / f"{split}.safetensors.xz").is_file() for split in ("held_out", "test", "train")):
         bundled.bundle_images(data)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} runs"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(name, total=None)
-        for step in bundled.build(name, data, folder, seed=seed, device=device):
+        task = progress.add_task(name, total=first.total, completed=first.done)
+        for step in steps:
             progress.update(task, completed=step.done, total=step.total, description=f"{name}: {step.name} done")
     zoo = open_zoo(folder)
     evaluators = [Evaluator(zoo, split, device) for split in ("held_out", "test")]

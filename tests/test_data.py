@@ -73,7 +73,7 @@ def test_tensors_of_another_kind_are_refused(case: str, tmp_path: Path) -> None:
 
 def test_given_shifts_come_before_made_ones(tmp_path: Path) -> None:
     pixels, labels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 1])
-    tensors = {"test.images": pixels, "test.labels": labels, "shift.night.images": pixels + 1, "shift.night.labels": labels}
+    tensors = {"test.images": pixels, "test.labels": labels, "shift.night.images": pixels + 1, "shift.night.labels": labels.clone()}
     save_file(tensors, tmp_path / "d.safetensors")
     data = Data("tensors:d.safetensors", tmp_path, Normalization((0.0,), (1.0,)))
     assert data.shifts()[0] == "night"

@@ -25,7 +25,9 @@ def zoo(tmp_path: Path) -> sc.Zoo:
 
 
 def open_page(path: str, **address: str | list[str]) -> AppTest:
-    test = AppTest.from_file(str(ROOT / path), default_timeout=60)
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    if path != "app.py":
+        test.switch_page(path)
     for key, value in {"zoo": "made", **address}.items():
         test.query_params[key] = value
     return test.run()
