@@ -56,8 +56,10 @@ with page.errors_shown():
             f"Greedy search over {len(zoo.names)} candidates; {len(names)} were accepted.",
         )  # fmt: skip
     gain = sc.compare(greedy, best)
-    selection = 100 * (steps[-1].soup != steps[0].soup) * (
-        held_out(steps[-1].soup).accuracy - held_out(sc.Soup({best_name: 1.0})).accuracy
+    selection = (
+        100
+        * (steps[-1].soup != steps[0].soup)
+        * (held_out(steps[-1].soup).accuracy - held_out(sc.Soup({best_name: 1.0})).accuracy)
     )
     if len(names) == 1:
         sentence = "Here no average beats the best model on the held-out images, so greedy keeps that model alone."

@@ -65,7 +65,9 @@ def table(rows: dict[str, Row]) -> str:
         name = f"{seed} (bundled)" if int(seed) == bundled.BUNDLED_SEEDS["fashion"] else seed
         gain = f"{100 * gains(row, 'test'):+.2f} ({low:.2f} to {high:.2f}), p = {row['p']:.2g}"
         lines.append(f"| {name} | {cells[0]} | {cells[1]} | {gain} | {cells[2]} |")
-    means = {split: 100 * np.mean([gains(row, split) for row in rows.values()]) for split in ("held_out", "test", "shifts")}
+    means = {
+        split: 100 * np.mean([gains(row, split) for row in rows.values()]) for split in ("held_out", "test", "shifts")
+    }
     lines.append(
         f"| mean gain of greedy | {means['held_out']:+.2f} | {means['test']:+.2f} | | {means['shifts']:+.2f} |"
     )

@@ -59,6 +59,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.button("Undo", on_click=undo, disabled=not state["history"], icon=":material/undo:")
 
 best_single = singles[order[0]]
+evaluation: sc.Evaluation | None = None
 if selected:
     with page.errors_shown():
         soup = sc.uniform_soup(zoo, selected)
@@ -79,7 +80,6 @@ if selected:
                 reported = here.evaluator("test")(soup)
             fourth.metric("Test accuracy", charts.percent(reported), help=charts.counts(reported))
 else:
-    evaluation = None
     number.info("Nothing is in the soup yet. Put an ingredient in, and its accuracy stands here.")
 
 toggles = state.get("toggles", 0) + (state.get("drawn") != selected)
@@ -120,8 +120,8 @@ if evaluation is not None:
                 with bars:
                     page.chart(charts.change_bars(changes, selected, order), f"bars-{toggles}-{count}",
                                "What putting in or taking out each ingredient would change.")  # fmt: skip
-    name = max(changes, key=lambda name: changes[name], default=None)
-    if name is None or changes[name] <= 0:
+    name = max(changes, key=lambda name: changes[name], default="")
+    if changes.get(name, 0) <= 0:
         meaning = "No single change would raise the held-out accuracy of this soup."
     else:
         verb = "Taking out" if name in selected else "Putting in"

@@ -41,6 +41,7 @@ class FashionCNN(nn.Module):
         self.head = nn.Linear(hidden or flat, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Logits of normalised images."""
         features: Tensor = self.features(images)
         if self.hidden is not None:
             features = self.hidden(features)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from soup_core import architectures, checkpoints
-from soup_core.data import ASSETS, FASHION_MNIST, FASHION_NORMALIZATION
+from soup_core.data import FASHION_MNIST, FASHION_NORMALIZATION
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.files import write_atomically
 from soup_core.finetune import Hyperparameters, train
@@ -140,9 +140,7 @@ def random_search(count: int, *, seed: int, learning_rates: tuple[float, float])
         )
 
 
-def build(
-    name: str, images: Path, folder: Path, *, seed: int, device: str = "cpu"
-) -> Iterator[BuildStep]:
+def build(name: str, images: Path, folder: Path, *, seed: int, device: str = "cpu") -> Iterator[BuildStep]:
     """Train the zoo `name` into `folder`, yielding at the start and after each run; runs that are there already are not made again.
 
     On the CPU each run has one thread of its own, so that the same seed gives the same files on any number of cores.

@@ -82,8 +82,12 @@ def ingredient_points(
                 customdata=[[name, literal(name), counts(singles[name])] for name in names],
                 mode="markers",
                 name=label,
-                marker={"color": MARKS["ingredient"].colour, "symbol": symbol, "size": 13,
-                        "line": {"width": 2, "color": MARKS["ingredient"].colour}},
+                marker={
+                    "color": MARKS["ingredient"].colour,
+                    "symbol": symbol,
+                    "size": 13,
+                    "line": {"width": 2, "color": MARKS["ingredient"].colour},
+                },
                 selected={"marker": {"opacity": 1}},
                 unselected={"marker": {"opacity": 1}},
                 hovertemplate="%{customdata[1]}<br>%{y:.2f} %<br>%{customdata[2]}<extra></extra>",
@@ -159,7 +163,9 @@ def greedy_curve(steps: Sequence[GreedyStep], *, candidates: int, current: int |
         )
     if steps and steps[0].evaluation:
         _level(figure, 100 * steps[0].evaluation.accuracy, "best single model", NEUTRAL, "dash")
-    figure.update_xaxes(title="Candidate, in the order tried", range=[0.4, candidates + 0.6], dtick=max(1, candidates // 12))
+    figure.update_xaxes(
+        title="Candidate, in the order tried", range=[0.4, candidates + 0.6], dtick=max(1, candidates // 12)
+    )
     return figure
 
 

@@ -105,7 +105,7 @@ class Checkpoint:
     def _read(self, descriptor: int, info: TensorInfo) -> Tensor:
         tensor = torch.empty(info.shape, dtype=info.dtype)
         if info.end > info.begin:
-            self._fill(descriptor, memoryview(tensor.reshape(-1).view(torch.uint8).numpy()), info.begin)
+            self._fill(descriptor, tensor.reshape(-1).view(torch.uint8).numpy().data, info.begin)
         return tensor
 
     def _fill(self, descriptor: int, part: memoryview, offset: int) -> None:

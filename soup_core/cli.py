@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from soup_core import bundled
+from soup_core.data import ASSETS, FASHION_MNIST
 from soup_core.errors import SoupError
 from soup_core.evaluation import BATCH_SIZE, Evaluation, Evaluator, shipped_line
 from soup_core.files import write_atomically
@@ -164,11 +165,11 @@ def build_zoo(
     device: Device = "cpu",
 ) -> None:
     """Train a bundled zoo from its seed; stopped and started again, it goes on."""
-    folder = output or bundled.ASSETS / "zoos" / name
+    folder = output or ASSETS / "zoos" / name
     seed = bundled.BUNDLED_SEEDS.get(name, 0) if seed is None else seed
     steps = bundled.build(name, data, folder, seed=seed, device=device)
     first = next(steps)
-    if not all((bundled.FASHION_MNIST / f"{split}.safetensors.xz").is_file() for split in ("held_out", "test", "train")):
+    if not all((FASHION_MNIST / f"{split}.safetensors.xz").is_file() for split in ("held_out", "test", "train")):
         bundled.bundle_images(data)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} runs"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:

@@ -107,7 +107,9 @@ class Data:
             raise DataError(f'There is no split {name!r}; expected "held_out", "test", "train" or "test:SHIFT".')
         if shift and shift not in self.shifts():
             known = ", ".join(dict.fromkeys(known.rpartition("-")[0] or known for known in self.shifts()))
-            raise DataError(f"There is no shift {shift!r}; expected one of {known}, each with a severity from -1 to -5.")
+            raise DataError(
+                f"There is no shift {shift!r}; expected one of {known}, each with a severity from -1 to -5."
+            )
         if self.source == "fashion_mnist":
             images, labels = _bundled_tensors(plain)
         elif shift and f"shift.{shift}.images" in self._tensors.tensors:

@@ -51,7 +51,7 @@ def train(
 ) -> Iterator[Epoch]:
     """Train `module` in place on uint8 images (N×C×H×W) and int64 labels (N), yielding after each epoch."""
     rng = np.random.default_rng(hyperparameters.seed)
-    module.to(device, memory_format=torch.channels_last).train()
+    module.to(device).to(memory_format=torch.channels_last).train()
     images, labels = images.to(device), labels.to(device)
     optimizer = torch.optim.AdamW(
         module.parameters(), lr=hyperparameters.learning_rate, weight_decay=hyperparameters.weight_decay

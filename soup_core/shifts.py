@@ -38,12 +38,14 @@ def blur(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Gaussian blur; sigma in pixels of a 28-pixel image."""
     sigma = (0.6, 0.8, 1.0, 1.3, 1.7)[severity - 1] * _scale(images)
     kernel = 2 * round(3 * sigma) + 1
-    return tv.gaussian_blur(images, [kernel, kernel], [sigma, sigma])
+    blurred: Tensor = tv.gaussian_blur(images, [kernel, kernel], [sigma, sigma])
+    return blurred
 
 
 def contrast(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Less contrast around each image's mean."""
-    return tv.adjust_contrast(images, (0.7, 0.55, 0.42, 0.32, 0.24)[severity - 1])
+    faint: Tensor = tv.adjust_contrast(images, (0.7, 0.55, 0.42, 0.32, 0.24)[severity - 1])
+    return faint
 
 
 def brightness(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
@@ -79,7 +81,8 @@ def pixelation(images: Tensor, severity: int, generator: torch.Generator) -> Ten
     share = (0.75, 0.61, 0.5, 0.4, 0.32)[severity - 1]
     height, width = images.shape[-2:]
     small = tv.resize(images, [round(height * share), round(width * share)], antialias=True)
-    return tv.resize(small, [height, width], interpolation=InterpolationMode.NEAREST)
+    coarse: Tensor = tv.resize(small, [height, width], interpolation=InterpolationMode.NEAREST)
+    return coarse
 
 
 def occlusion(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:

@@ -38,7 +38,9 @@ def compare(ours: Evaluation, theirs: Evaluation) -> Comparison:
     middle = (gained - lost) / total
     error = float(np.sqrt(gained + lost + 1 - (gained - lost) ** 2 / total)) / total
     reach = float(stats.norm.ppf(0.975)) * error
-    return Comparison((gained - lost) / ours.total, max(-1.0, middle - reach), min(1.0, middle + reach), p_value, gained, lost)
+    return Comparison(
+        (gained - lost) / ours.total, max(-1.0, middle - reach), min(1.0, middle + reach), p_value, gained, lost
+    )
 
 
 def accuracy_interval(evaluation: Evaluation) -> tuple[float, float]:

@@ -91,7 +91,9 @@ class Store:
 
     def bound(self, key: str, image_order: str) -> tuple[int, int] | None:
         """Images seen of an order and errors among them, or None."""
-        row: tuple[int, int] | None = self._one("SELECT images, errors FROM bounds WHERE key = ? AND image_order = ?", key, image_order)
+        row: tuple[int, int] | None = self._one(
+            "SELECT images, errors FROM bounds WHERE key = ? AND image_order = ?", key, image_order
+        )
         return row
 
     def keep_bound(self, key: str, image_order: str, images: int, errors: int) -> None:

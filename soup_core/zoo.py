@@ -160,7 +160,9 @@ def zoo_folders() -> dict[str, Path]:
         for folder in [place, *sorted(place.iterdir())] if place.is_dir() else []:
             if (folder / "zoo.toml").is_file():
                 found.setdefault(folder.name, folder)
-    first = [name for name in ("fashion", "fashion-scratch", "fashion-trajectory", "fashion-batchnorm") if name in found]
+    first = [
+        name for name in ("fashion", "fashion-scratch", "fashion-trajectory", "fashion-batchnorm") if name in found
+    ]
     return {name: found[name] for name in [*first, *(name for name in found if name not in first)]}
 
 

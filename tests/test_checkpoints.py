@@ -88,9 +88,10 @@ def test_a_changed_header_is_read_or_refused_but_never_fails_otherwise(data: st.
         file = Path(folder) / "m.safetensors"
         file.write_bytes(content[: data.draw(st.integers(0, len(content)))])
         try:
-            assert list(Checkpoint(file).read_all()) is not None
+            outcome = str(len(list(Checkpoint(file).read_all())))
         except sc.CheckpointError as refusal:
-            assert "m.safetensors" in str(refusal)
+            outcome = str(refusal)
+        assert outcome.isdecimal() or outcome.startswith("m.safetensors ")
 
 
 @pytest.mark.parametrize("kind", ["row_17_fifo", "row_17_folder", "row_18_loop", "row_20_vanished"])

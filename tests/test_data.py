@@ -65,7 +65,11 @@ BAD_TENSORS = {
 @pytest.mark.parametrize("case", BAD_TENSORS)
 def test_tensors_of_another_kind_are_refused(case: str, tmp_path: Path) -> None:
     changed, message = BAD_TENSORS[case]
-    tensors = {"test.images": torch.zeros(2, 1, 2, 2, dtype=torch.uint8), "test.labels": torch.tensor([0, 1]), **changed}
+    tensors = {
+        "test.images": torch.zeros(2, 1, 2, 2, dtype=torch.uint8),
+        "test.labels": torch.tensor([0, 1]),
+        **changed,
+    }
     save_file({k: v for k, v in tensors.items() if v is not None}, tmp_path / "d.safetensors")
     with pytest.raises(sc.DataError, match=message):
         Data("tensors:d.safetensors", tmp_path, Normalization((0.0, 0.0), (1.0, 1.0))).split("test")
@@ -73,7 +77,12 @@ def test_tensors_of_another_kind_are_refused(case: str, tmp_path: Path) -> None:
 
 def test_given_shifts_come_before_made_ones(tmp_path: Path) -> None:
     pixels, labels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 1])
-    tensors = {"test.images": pixels, "test.labels": labels, "shift.night.images": pixels + 1, "shift.night.labels": labels.clone()}
+    tensors = {
+        "test.images": pixels,
+        "test.labels": labels,
+        "shift.night.images": pixels + 1,
+        "shift.night.labels": labels.clone(),
+    }
     save_file(tensors, tmp_path / "d.safetensors")
     data = Data("tensors:d.safetensors", tmp_path, Normalization((0.0,), (1.0,)))
     assert data.shifts()[0] == "night"

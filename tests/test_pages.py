@@ -1,7 +1,6 @@
 """Every page run by Streamlit's own test driver, on a made zoo."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest

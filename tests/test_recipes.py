@@ -42,7 +42,9 @@ def test_greedy_decides_as_the_naive_search(linear_zoo: Make, seed: int, ties: b
     assert [step.candidate for step in steps if step.accepted] == chosen
     assert steps[-1].soup == uniform(chosen)
     assert [s for s in steps if s.accepted][-1].evaluation.correct == best  # type: ignore[union-attr]
-    full = list(sc.greedy_soup(zoo, sc.Evaluator(zoo, store=Store(zoo.folder / "s")), order=order, ties=ties, full=True))
+    full = list(
+        sc.greedy_soup(zoo, sc.Evaluator(zoo, store=Store(zoo.folder / "s")), order=order, ties=ties, full=True)
+    )
     assert [step.accepted for step in full] == [step.accepted for step in steps]
     for stopped, whole in zip(steps, full, strict=True):
         assert whole.evaluation is not None

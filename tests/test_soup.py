@@ -14,7 +14,9 @@ soups = st.dictionaries(names, values, min_size=1).map(sc.Soup)
 
 @given(soups, soups, st.floats(-2, 3))
 def test_a_point_on_the_line_has_the_mixed_coefficients(a: sc.Soup, b: sc.Soup, alpha: float) -> None:
-    wanted = {n: (1 - alpha) * a.coefficients.get(n, 0) + alpha * b.coefficients.get(n, 0) for n in {*a.names, *b.names}}
+    wanted = {
+        n: (1 - alpha) * a.coefficients.get(n, 0) + alpha * b.coefficients.get(n, 0) for n in {*a.names, *b.names}
+    }
     if a == b or not any(wanted.values()):
         return
     mixed = sc.interpolate(a, b, alpha)

@@ -61,9 +61,7 @@ def greedy_soup(
         accepted = trial.evaluation is not None and trial.evaluation.total - trial.evaluation.correct < errors_below
         if accepted and trial.evaluation is not None:
             best, soup = trial.evaluation, candidate
-        yield GreedyStep(
-            index, name, accepted, trial.evaluation, trial.correct_at_most, trial.images_evaluated, soup
-        )
+        yield GreedyStep(index, name, accepted, trial.evaluation, trial.correct_at_most, trial.images_evaluated, soup)
 
 
 def candidate_order(singles: Mapping[str, Evaluation], order: str | Sequence[str]) -> list[str]:
