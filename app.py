@@ -81,4 +81,4 @@ for column, (path, label) in zip(
     ),
     strict=True,
 ):
-    column.page_link(path, label=label, icon=":material/arrow_forward:", query_params={"zoo": zoo.name})
+    column.page_link(path, label=label, icon=":material/arrow_forward:")

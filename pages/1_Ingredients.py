@@ -26,6 +26,9 @@ def toggle(names: list[str]) -> None:
 
 
 def toggle_clicked() -> None:
+    if state.get("clicked") == points_key:  # one click may be reported twice, before the chart is drawn anew
+        return
+    state["clicked"] = points_key
     clicked = [point["customdata"][0] for point in state[points_key]["selection"]["points"]]
     toggle(clicked)
 

@@ -14,7 +14,7 @@ here = page.begin(
     "Walk in a straight line from one set of weights to another: alpha 0 is the first, 1 the second, ½ their average.",
 )
 zoo, state = here.zoo, st.session_state
-options = [*zoo.names, *([sc.BASE] if zoo.base else []), *page.SPECIAL_SOUPS]
+options = [*zoo.names, *([sc.BASE] if zoo.base else []), page.UNIFORM, page.GREEDY]
 reasons = {excluded.name: f"is left out: {excluded.reason}" for excluded in zoo.excluded}
 for key in ("a", "b"):
     page.named_in_address(key, tuple(options), reasons)
@@ -29,13 +29,9 @@ def swap() -> None:
     state["a"], state["b"] = state["b"], state["a"]
 
 
-def label(option: str) -> str:
-    return page.SPECIAL_SOUPS.get(option, option)
-
-
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    a = st.selectbox("From", options, 0, key="a", bind="query-params", format_func=label)
-    b = st.selectbox("To", options, min(1, len(options) - 1), key="b", bind="query-params", format_func=label)
+    a = st.selectbox("From", options, 0, key="a", bind="query-params")
+    b = st.selectbox("To", options, min(1, len(options) - 1), key="b", bind="query-params")
     st.button("Swap", on_click=swap, icon=":material/swap_horiz:")
     for other, text in (("fashion-scratch", "Strangers, for contrast"), ("fashion", "Fine-tunings of one base")):
         if zoo.name != other and other in sc.zoo_folders():
@@ -61,9 +57,9 @@ with page.errors_shown():
             for column, quantity in zip(st.columns(2), ("accuracy", "loss"), strict=True):
                 with column:
                     page.chart(
-                        charts.line_chart(found, quantity=quantity, name_a=label(a), name_b=label(b), barrier=barrier),
+                        charts.line_chart(found, quantity=quantity, name_a=a, name_b=b, barrier=barrier),
                         f"{quantity}-{len(found)}",
-                        f"Held-out {quantity} from {label(a)} to {label(b)} at {len(found)} values of alpha.",
+                        f"Held-out {quantity} from {a} to {b} at {len(found)} values of alpha.",
                     )
 
 by_alpha = {point.alpha: point.evaluation for point in found}
@@ -84,7 +80,7 @@ if broken:
         f"At alpha {', '.join(f'{alpha:g}' for alpha in sorted(broken))} some outputs are not finite; beyond the ends a "
         "BatchNorm variance can turn negative. Those images count as wrong."
     )
-names = f"{page.plain(label(a))} and {page.plain(label(b))}"
+names = f"{page.plain(a)} and {page.plain(b)}"
 if barrier.height > 0.05:
     meaning = f"Between {names} accuracy collapses by {100 * barrier.height:.1f} points: they do not share a valley."
 elif comparison.low > 0:

@@ -13,6 +13,7 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import caching
 
+KEPT_KEYS = ("zoo", "device")
 DEPENDENT_KEYS = ("in", "a", "b", "step", "order", "seed", "ties", "best")
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
 PAGES = {
@@ -21,7 +22,7 @@ PAGES = {
     "pages/2_Greedy.py": "Greedy",
     "pages/3_Interpolation.py": "Interpolation",
 }
-SPECIAL_SOUPS: Mapping[str, str] = {"soup:uniform": "uniform soup", "soup:greedy": "greedy soup"}
+UNIFORM, GREEDY = "uniform soup", "greedy soup"
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,25 @@ class Context:
         return {name: evaluate(sc.Soup({name: 1.0})) for name in self.zoo.names}
 
     def soup_of(self, option: str) -> sc.Soup:
-        """The soup that an option of a chooser stands for."""
-        if option == "soup:uniform":
+        """The soup that an option of a chooser stands for: an ingredient, the base, or a fixed recipe's."""
+        if option in self.zoo.by_name:
+            return sc.Soup({option: 1.0})
+        if option == UNIFORM:
             return sc.uniform_soup(self.zoo)
-        if option == "soup:greedy":
-            *_, last = sc.greedy_soup(self.zoo, self.evaluator("held_out"))
-            return last.soup
-        return sc.Soup({option: 1.0})
+        *_, last = sc.greedy_soup(self.zoo, self.evaluator("held_out"))
+        return last.soup
 
 
 def plain(text: str) -> str:
-    """Text as literal Markdown: no markup, link, image, formula or direction mark survives in it."""
+    """Text as literal Markdown: no markup, link, image, formula or direction mark survives in it.
+
+    Ordinary names (letters, digits, dots, hyphens, underscores within) stay as they are, since a widget's labels are
+    also what the address holds.
+    """
     visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", visible)
+    escaped = re.sub(r"([!-,/:-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", visible)
+    escaped = re.sub(r"(?i)(www)\.", r"\1\\.", escaped)
+    return re.sub(r"^(\s*\d*)([-+.])", r"\1\\\2", escaped)
 
 
 @contextmanager
@@ -73,7 +80,7 @@ def begin(title: str, lead: str) -> Context:
     st.title(title)
     st.markdown(lead)
     with errors_shown():
-        name, device = _sidebar()
+        name, device = _sidebar(title)
         stamp = caching.zoo_stamp(caching.zoo_folder(name))
         zoo = caching.open_zoo(name, stamp)
         for excluded in zoo.excluded:
@@ -84,7 +91,7 @@ def begin(title: str, lead: str) -> Context:
     return Context(zoo, stamp, device)
 
 
-def _sidebar() -> tuple[str, str]:
+def _sidebar(title: str) -> tuple[str, str]:
     folders = sc.zoo_folders()
     if not folders:
         raise sc.ZooError("There is no zoo; restore assets/zoos, or name folders of zoos in SOUP_ZOOS.")
@@ -93,17 +100,21 @@ def _sidebar() -> tuple[str, str]:
         raise_later = sc.ZooError(f"There is no zoo {asked!r}; expected one of {', '.join(folders)}.")
         st.error(f"{plain(str(raise_later))} Showing {plain(next(iter(folders)))} instead.")
     devices = ("auto", *sc.available_devices())
+    if st.session_state.get("kept:page", title) != title:
+        for key in KEPT_KEYS:  # a change of page clears the address; these choices go along
+            if key not in st.query_params:
+                st.session_state[key] = st.session_state[f"kept:{key}"]
+    st.session_state["kept:page"] = title
     with st.sidebar:
         links = st.container()
         zoo = st.selectbox("Zoo", list(folders), key="zoo", bind="query-params", on_change=forget_choices,
                            help="A folder of checkpoints of one network, and the images that judge them.")  # fmt: skip
         device = st.selectbox("Device", devices, key="device", bind="query-params",
                               help="Where models are averaged and evaluated.")  # fmt: skip
-        chosen = {"zoo": zoo} if zoo != next(iter(folders)) else {}
-        chosen |= {"device": device} if device != "auto" else {}
         for path, label in PAGES.items():
-            links.page_link(path, label=label, query_params=chosen)
+            links.page_link(path, label=label)
         st.caption(f"Computing on {sc.resolve_device(device)}")
+    st.session_state["kept:zoo"], st.session_state["kept:device"] = zoo, device
     return zoo, sc.resolve_device(device)
 
 
@@ -119,7 +130,7 @@ def named_in_address(key: str, known: tuple[str, ...], reasons: Mapping[str, str
     """Name what the address asks for and the zoo has not; call it before the widget that is bound to the key."""
     stale = st.session_state.pop(f"stale:{key}", [])
     for name in st.query_params.get_all(key):
-        if name and name not in known and name not in stale:
+        if name and name not in known and name not in map(plain, known) and name not in stale:
             st.warning(f"The address names {plain(name)}, which {plain(reasons.get(name, 'is not in this zoo.'))}")
 
 
