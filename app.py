@@ -13,7 +13,7 @@ here = page.begin(
     "([Wortsman et al. 2022](https://arxiv.org/abs/2203.05482)).",
 )
 zoo = here.zoo
-st.subheader(page.plain(zoo.title))
+st.subheader(page.plain(zoo.title), anchor=False)
 headline = st.container()
 curve = st.empty()
 note = st.empty()

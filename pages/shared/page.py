@@ -27,11 +27,12 @@ UNIFORM, GREEDY = "uniform soup", "greedy soup"
 
 @dataclass(frozen=True)
 class Context:
-    """The open zoo and the chosen device."""
+    """The open zoo and the chosen device; `address` is what a link to another page must carry of them."""
 
     zoo: sc.Zoo
     stamp: caching.Stamp
     device: str
+    address: Mapping[str, str]
 
     def evaluator(self, split: str) -> sc.Evaluator:
         """The evaluator of the open zoo on a split."""
@@ -60,7 +61,8 @@ def plain(text: str) -> str:
     """
     visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
     escaped = re.sub(r"([!-,/:-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", visible)
-    escaped = re.sub(r"(?i)(www)\.", r"\1\\.", escaped)
+    # Bare addresses are made links even where their marks are escaped; a word joiner, which is not seen, parts them.
+    escaped = re.sub(r"(?i)(www|:)(?=\\?[./])|(?=\\?@)", lambda found: f"{found[0]}\u2060", escaped)
     return re.sub(r"^(\s*\d*)([-+.])", r"\1\\\2", escaped)
 
 
@@ -80,7 +82,7 @@ def begin(title: str, lead: str) -> Context:
     st.title(title)
     st.markdown(lead)
     with errors_shown():
-        name, device = _sidebar(title)
+        name, device, address = _sidebar(title)
         stamp = caching.zoo_stamp(caching.zoo_folder(name))
         zoo = caching.open_zoo(name, stamp)
         for excluded in zoo.excluded:
@@ -88,10 +90,10 @@ def begin(title: str, lead: str) -> Context:
         notice = caching.evaluator(name, stamp, "held_out", device).store.notice
         if notice:
             st.info(plain(notice))
-    return Context(zoo, stamp, device)
+    return Context(zoo, stamp, device, address)
 
 
-def _sidebar(title: str) -> tuple[str, str]:
+def _sidebar(title: str) -> tuple[str, str, dict[str, str]]:
     folders = sc.zoo_folders()
     if not folders:
         raise sc.ZooError("There is no zoo; restore assets/zoos, or name folders of zoos in SOUP_ZOOS.")
@@ -100,7 +102,8 @@ def _sidebar(title: str) -> tuple[str, str]:
         raise_later = sc.ZooError(f"There is no zoo {asked!r}; expected one of {', '.join(folders)}.")
         st.error(f"{plain(str(raise_later))} Showing {plain(next(iter(folders)))} instead.")
     devices = ("auto", *sc.available_devices())
-    if st.session_state.get("kept:page", title) != title:
+    moved = st.session_state.get("kept:page", title) != title
+    if moved:
         for key in KEPT_KEYS:  # a change of page clears the address; these choices go along
             if key not in st.query_params:
                 st.session_state[key] = st.session_state[f"kept:{key}"]
@@ -111,11 +114,15 @@ def _sidebar(title: str) -> tuple[str, str]:
                            help="A folder of checkpoints of one network, and the images that judge them.")  # fmt: skip
         device = st.selectbox("Device", devices, key="device", bind="query-params",
                               help="Where models are averaged and evaluated.")  # fmt: skip
+        address = {"zoo": zoo} if zoo != next(iter(folders)) else {}
+        address |= {"device": device} if device != "auto" else {}
         for path, label in PAGES.items():
             links.page_link(path, label=label)
         st.caption(f"Computing on {sc.resolve_device(device)}")
     st.session_state["kept:zoo"], st.session_state["kept:device"] = zoo, device
-    return zoo, sc.resolve_device(device)
+    if moved and any(key not in st.query_params for key in address):
+        st.rerun()  # the address takes up a value set from here only on the run after the widget was drawn
+    return zoo, sc.resolve_device(device), address
 
 
 def forget_choices() -> None:
