@@ -121,8 +121,19 @@ def _sidebar(title: str) -> tuple[str, str, dict[str, str]]:
         st.caption(f"Computing on {sc.resolve_device(device)}")
     st.session_state["kept:zoo"], st.session_state["kept:device"] = zoo, device
     if moved and any(key not in st.query_params for key in address):
-        st.rerun()  # the address takes up a value set from here only on the run after the widget was drawn
+        st.session_state["kept:late"] = True
+    if st.session_state.get("kept:late"):
+        _put_into_address()
     return zoo, sc.resolve_device(device), address
+
+
+@st.fragment(run_every=0.2)
+def _put_into_address() -> None:
+    # After a change of page the browser takes a value set from here into its address only with a run that it asks for.
+    if st.session_state.pop("kept:drawn", False):
+        del st.session_state["kept:late"]
+        st.rerun()
+    st.session_state["kept:drawn"] = True
 
 
 def forget_choices() -> None:
