@@ -1,0 +1,115 @@
+"""What a user waits for, in a real browser: writes benchmarks/RESULTS.md.
+
+    python -m benchmarks.browser
+
+Click to number: from the click on an ingredient until the new accuracy stands on the page as text, 30 clicks on soups
+not seen before and 30 on the same soups seen before. Headline: from the server's start, with an empty store.
+"""
+
+import os
+import platform
+import random
+import statistics
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+import soup_core as sc
+from soup_core import charts
+from tests.e2e.driver import chromium, server, settled
+
+RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
+CLICKS = 30
+WAIT_FOR_NUMBER = """([label, before]) => new Promise(done => {
+  const start = performance.now();
+  const button = [...document.querySelectorAll('button')].find(b => b.innerText.trim() === label);
+  const value = () => document.querySelector('[data-testid="stMetricValue"]').innerText.trim();
+  const marked = () => document.querySelector('[data-testid="stMetricValue"]').parentElement.innerText;
+  const check = () => value() !== before ? done([performance.now() - start, value()]) : requestAnimationFrame(check);
+  button.click(); requestAnimationFrame(check);
+  setTimeout(() => done([-1, value()]), 5000);
+})"""
+
+
+def clicks(page: Page, names: list[str], expected: list[str]) -> list[float]:
+    """Milliseconds from each click to its number; a click that does not change the number as text is not counted."""
+    found = []
+    for name, text in zip(names, expected, strict=True):
+        before = page.locator('[data-testid="stMetricValue"]').first.inner_text().strip()
+        if before == text:
+            page.get_by_role("button", name=name, exact=True).click()
+            page.wait_for_timeout(1500)
+            continue
+        took, shown = page.evaluate(WAIT_FOR_NUMBER, [name, before])
+        assert shown == text, f"after {name}: {shown} on the page, {text} from the core"
+        found.append(float(took))
+        page.wait_for_timeout(300)  # as a person would; the bars have begun to fill in
+    return found
+
+
+def plan(zoo: sc.Zoo, count: int) -> tuple[list[str], list[str]]:
+    """Names to click one after the other, and the number each must show."""
+    evaluate = sc.Evaluator(zoo, device="cpu")
+    selected, names, expected = list(zoo.names), [], []
+    drawn = random.Random(0)
+    for _ in range(count):
+        name = drawn.choice(zoo.names)
+        selected = [each for each in zoo.names if (each in selected) != (each == name)]
+        names.append(name)
+        expected.append(charts.percent(evaluate(sc.uniform_soup(zoo, selected))))
+    return names, expected
+
+
+def quantiles(values: list[float]) -> tuple[float, float]:
+    """Median and 95th percentile."""
+    return statistics.median(values), statistics.quantiles(values, n=20, method="inclusive")[-1]
+
+
+def main() -> None:
+    """Measure and write the table."""
+    zoo = sc.open_zoo("fashion")
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        root = Path(folder)
+        os.environ["SOUP_HOME"] = str(root / "core")
+        names, expected = plan(zoo, CLICKS + 8)
+        start = time.perf_counter()
+        with server(root / "served") as address:
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            page.goto(address)
+            page.get_by_text("Greedy soup: test accuracy").wait_for()
+            headline = time.perf_counter() - start
+            page.goto(f"{address}/Ingredients")
+            settled(page)
+            new = clicks(page, names, expected)[:CLICKS]
+            page.goto(f"{address}/Ingredients")
+            settled(page)
+            seen = clicks(page, names, expected)[:CLICKS]
+    rows = [
+        ("click to number, not seen before, median", quantiles(new)[0], 500, "ms"),
+        ("click to number, not seen before, 95th percentile", quantiles(new)[1], 900, "ms"),
+        ("click to number, seen before, median", quantiles(seen)[0], 300, "ms"),
+        ("Home's headline after the server's start, empty store", headline, 8, "s"),
+    ]
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "streamlit", "plotly", "playwright"))
+    lines = [
+        "# Results",
+        "",
+        f"Made by `python -m benchmarks.browser` on {os.cpu_count()} cores ({platform.machine()}, no GPU), Python "
+        f"{platform.python_version()}, {versions}; {len(new)} and {len(seen)} clicks.",
+        "",
+        "| what | measured | at most |",
+        "| --- | --- | --- |",
+        *(
+            f"| {what} | {value:.{0 if unit == 'ms' else 1}f} {unit} | {most} {unit} |"
+            for what, value, most, unit in rows
+        ),
+    ]
+    RESULTS.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
