@@ -1,5 +1,8 @@
 """Ingredients: put checkpoints in and take them out, and see what the average does."""
 
+import time
+from functools import partial
+
 import pandas as pd
 import streamlit as st
 
@@ -7,7 +10,7 @@ import soup_core as sc
 from pages.shared import page
 from soup_core import charts
 
-BARS_A_DRAWING = 8
+PAINT_SECONDS = 0.08  # the browser paints the number in this time, before the charts keep it busy
 
 here = page.begin("Ingredients", "Click an ingredient to put it in the soup or take it out; the accuracy follows.")
 zoo, state = here.zoo, st.session_state
@@ -85,6 +88,7 @@ if selected:
 else:
     number.info("Nothing is in the soup yet. Put an ingredient in, and its accuracy stands here.")
 
+time.sleep(PAINT_SECONDS)
 toggles = state.get("toggles", 0) + (state.get("drawn") != selected)
 state["toggles"], state["drawn"] = toggles, selected
 points_key, table_key = f"points-{toggles}", f"table-{toggles}"
@@ -115,11 +119,16 @@ if evaluation is not None:
     changes: dict[str, float] = {}
     with page.errors_shown():
         for count, name in enumerate(order, 1):
+            progress = f"Trying each change: {count} of {len(order)}"
+            sentence.caption(progress)  # every such call is also where the next click ends this run
+            if count == 1:
+                time.sleep(4 * PAINT_SECONDS)
+                sentence.caption(progress)
             other = [each for each in zoo.names if (each in selected) != (each == name)]
             if other:
-                changes[name] = 100 * (held_out(sc.uniform_soup(zoo, other)).accuracy - evaluation.accuracy)
-            sentence.caption(f"Trying each change: {count} of {len(order)}")  # also where the next click ends this run
-            if count % BARS_A_DRAWING == 0 or count == len(order):
+                trial = held_out.trial(sc.uniform_soup(zoo, other), after_batch=partial(sentence.caption, progress))
+                changes[name] = 100 * (trial.correct_at_most / held_out.total - evaluation.accuracy)
+            if count in (len(order) // 2, len(order)) and len(changes) > 1:
                 with bars:
                     page.chart(charts.change_bars(changes, selected, order), f"bars-{toggles}-{count}",
                                "What putting in or taking out each ingredient would change.")  # fmt: skip

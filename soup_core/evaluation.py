@@ -9,7 +9,7 @@ import json
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -133,14 +133,24 @@ class Evaluator:
         """How many images the split has."""
         return len(self._data)
 
-    def trial(self, soup: Soup, *, errors_below: int | None = None, order: ImageOrder | None = None) -> Trial:
-        """Evaluate a soup, but stop once its errors reach `errors_below`, taking the images in `order`."""
+    def trial(
+        self,
+        soup: Soup,
+        *,
+        errors_below: int | None = None,
+        order: ImageOrder | None = None,
+        after_batch: Callable[[], object] | None = None,
+    ) -> Trial:
+        """Evaluate a soup, but stop once its errors reach `errors_below`, taking the images in `order`.
+
+        Without a limit, `after_batch` is called after each batch; an exception from it ends the trial with no result.
+        """
         with self._lock:
             key = self.key(soup)
             if (known := self.known(soup)) is not None:
                 return Trial(known, known.correct, 0)
             if errors_below is None or order is None:
-                return self._run(soup, key)
+                return self._run(soup, key, after_batch=after_batch)
             seen, errors = self.store.bound(key, order.digest) or (0, 0)
             if errors >= errors_below:
                 return Trial(None, self.total - errors, 0)
@@ -193,12 +203,15 @@ class Evaluator:
         order: ImageOrder | None = None,
         seen: int = 0,
         errors: int = 0,
+        after_batch: Callable[[], object] | None = None,
     ) -> Trial:
         indices = order.indices if order else torch.arange(self.total)
         collected, run = [], 0
         for batch, logits in self._batches(soup, indices[seen:]):
             collected.append(logits)
             run += len(batch)
+            if after_batch is not None:
+                after_batch()
             if errors_below is not None and order is not None:
                 errors += int((~_is_correct(logits, self._data.labels[batch])).sum())
                 if errors >= errors_below and seen + run < self.total:
@@ -215,10 +228,11 @@ class Evaluator:
 
     def _batches(self, soup: Soup, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         self._module.load_state_dict(state_dict(self.zoo, soup, self.device), strict=True)
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            for batch in indices.split(self.batch_size):
+        for batch in indices.split(self.batch_size):
+            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
                 inputs = self.zoo.data.normalization(self._images[batch.to(self.device)])
-                yield batch, self._module(inputs).float().cpu()
+                logits = self._module(inputs).float().cpu()
+            yield batch, logits
 
     @cached_property
     def _images(self) -> Tensor:

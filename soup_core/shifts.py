@@ -6,11 +6,10 @@ images; the image operations are torchvision's.
 
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as tv
 
 from soup_core.errors import DataError
 
@@ -38,13 +37,13 @@ def blur(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Gaussian blur; sigma in pixels of a 28-pixel image."""
     sigma = (0.6, 0.8, 1.0, 1.3, 1.7)[severity - 1] * _scale(images)
     kernel = 2 * round(3 * sigma) + 1
-    blurred: Tensor = tv.gaussian_blur(images, [kernel, kernel], [sigma, sigma])
+    blurred: Tensor = _torchvision().gaussian_blur(images, [kernel, kernel], [sigma, sigma])
     return blurred
 
 
 def contrast(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
     """Less contrast around each image's mean."""
-    faint: Tensor = tv.adjust_contrast(images, (0.7, 0.55, 0.42, 0.32, 0.24)[severity - 1])
+    faint: Tensor = _torchvision().adjust_contrast(images, (0.7, 0.55, 0.42, 0.32, 0.24)[severity - 1])
     return faint
 
 
@@ -60,7 +59,9 @@ def rotation(images: Tensor, severity: int, generator: torch.Generator) -> Tenso
     turned = images.clone()
     left = torch.rand(len(images), generator=generator) < 0.5
     for side, degrees in ((left, angle), (~left, -angle)):
-        turned[side] = tv.rotate(images[side], degrees, interpolation=InterpolationMode.BILINEAR)
+        turned[side] = _torchvision().rotate(
+            images[side], degrees, interpolation=_torchvision().InterpolationMode.BILINEAR
+        )
     return turned
 
 
@@ -72,7 +73,9 @@ def translation(images: Tensor, severity: int, generator: torch.Generator) -> Te
     drawn = torch.randint(len(directions), (len(images),), generator=generator)
     for index, (x, y) in enumerate(directions):
         chosen = drawn == index
-        moved[chosen] = tv.affine(images[chosen], angle=0, translate=[x * pixels, y * pixels], scale=1, shear=[0, 0])
+        moved[chosen] = _torchvision().affine(
+            images[chosen], angle=0, translate=[x * pixels, y * pixels], scale=1, shear=[0, 0]
+        )
     return moved
 
 
@@ -80,8 +83,10 @@ def pixelation(images: Tensor, severity: int, generator: torch.Generator) -> Ten
     """Made smaller, then as large as before without smoothing."""
     share = (0.75, 0.61, 0.5, 0.4, 0.32)[severity - 1]
     height, width = images.shape[-2:]
-    small = tv.resize(images, [round(height * share), round(width * share)], antialias=True)
-    coarse: Tensor = tv.resize(small, [height, width], interpolation=InterpolationMode.NEAREST)
+    small = _torchvision().resize(images, [round(height * share), round(width * share)], antialias=True)
+    coarse: Tensor = _torchvision().resize(
+        small, [height, width], interpolation=_torchvision().InterpolationMode.NEAREST
+    )
     return coarse
 
 
@@ -95,6 +100,13 @@ def occlusion(images: Tensor, severity: int, generator: torch.Generator) -> Tens
     columns = torch.arange(width).view(1, 1, 1, -1)
     covered = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
     return images.masked_fill(covered, 0)
+
+
+def _torchvision() -> Any:
+    # Imported when first needed, since it takes longer than everything else that the first page waits for.
+    from torchvision.transforms.v2 import functional
+
+    return functional
 
 
 def _scale(images: Tensor) -> float:
