@@ -279,5 +279,5 @@ def _names_axis(figure: go.Figure, names: Sequence[str], title: str) -> None:
 def _level(figure: go.Figure, value: float, label: str, colour: str, dash: str) -> None:
     figure.add_hline(
         value, line={"color": colour, "width": 1.5, "dash": dash}, annotation_text=f"{label} {value:.2f} %",
-        annotation_position="bottom right", annotation_font={"size": 12, "color": colour},
+        annotation_position="bottom right", annotation_font={"size": 12, "color": NEUTRAL},
     )  # fmt: skip

@@ -60,6 +60,19 @@ def test_a_stopped_trial_bounds_and_is_continued(linear_zoo: Make) -> None:
     assert fresh(soup) == whole.evaluation
 
 
+def test_a_trial_that_is_broken_off_leaves_no_record(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    evaluate, soup = sc.Evaluator(zoo, batch_size=10), sc.uniform_soup(zoo)
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.trial(soup, after_batch=stop)
+    assert evaluate.known(soup) is None
+    assert evaluate.trial(soup).images_evaluated == evaluate.total
+
+
 def test_hardest_first_puts_most_missed_images_first() -> None:
     def evaluation(bits: list[int]) -> sc.Evaluation:
         return sc.Evaluation(sum(bits), len(bits), 0, 0, np.packbits(np.array(bits, bool)).tobytes())
