@@ -221,6 +221,19 @@ def _zoo_toml(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
+def fetch_images(folder: Path) -> None:
+    """Fetch Fashion-MNIST's files into `folder` by torchvision. Raises DataError where that fails."""
+    from torchvision.datasets import FashionMNIST
+
+    try:
+        FashionMNIST(str(folder), download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"Fashion-MNIST could not be fetched into {folder} ({error}); see to the connection, or give the folder of "
+            "Debian's package dataset-fashion-mnist without --download."
+        ) from error
+
+
 def find_idx_file(folder: Path, prefix: str) -> Path:
     """Find Fashion-MNIST's file "train-images", "train-labels", "t10k-images" or "t10k-labels" below `folder`."""
     for place in (folder, folder / "fashion-mnist", folder / "FashionMNIST" / "raw"):
@@ -228,8 +241,7 @@ def find_idx_file(folder: Path, prefix: str) -> Path:
             return path
     raise DataError(
         f"{folder} holds no {prefix}-idx*-ubyte file of Fashion-MNIST; give the folder of Debian's package "
-        "dataset-fashion-mnist, or fetch the files with torchvision.datasets.FashionMNIST(root, download=True) and give "
-        "that root."
+        "dataset-fashion-mnist, or add --download to fetch the files into this folder."
     )
 
 

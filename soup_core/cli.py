@@ -162,9 +162,14 @@ def build_zoo(
     data: Annotated[Path, typer.Option(help="The folder of Fashion-MNIST's IDX files.")],
     output: Annotated[Path | None, typer.Option(help="Where to build; default the bundled zoo's folder.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The build's seed; default the bundled build's.")] = None,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the files into DIR first, by torchvision.")
+    ] = False,
     device: Device = "cpu",
 ) -> None:
     """Train a bundled zoo from its seed; stopped and started again, it goes on."""
+    if download:
+        bundled.fetch_images(data)
     folder = output or ASSETS / "zoos" / name
     seed = bundled.BUNDLED_SEEDS.get(name, 0) if seed is None else seed
     steps = bundled.build(name, data, folder, seed=seed, device=device)

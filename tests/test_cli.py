@@ -99,6 +99,19 @@ def test_a_mistake_is_one_line_and_exit_2(case: str, run: Run, linear_zoo: Make)
         assert len(err.splitlines()) == 1
 
 
+def test_a_download_that_fails_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision
+
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(torchvision.datasets, "FashionMNIST", offline)
+    code, _, err = run("build-zoo", "fashion", "--data", str(tmp_path), "--output", str(tmp_path / "z"), "--download")
+    assert code == 2
+    assert "no route to host" in err
+    assert len(err.splitlines()) == 1
+
+
 def test_a_broken_ingredient_is_told_and_the_rest_works(run: Run, tmp_path: Path) -> None:
     folder = write_zoo(tmp_path / "z", random_linears(3))
     (folder / "m1.safetensors").unlink()
