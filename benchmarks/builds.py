@@ -8,6 +8,7 @@ The build to bundle is the one with the median gain of greedy on the held-out im
 import argparse
 import json
 from pathlib import Path
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -18,7 +19,19 @@ HERE = Path(__file__).resolve().parent
 RESULTS, README = HERE / "builds.json", HERE.parent / "README.md"
 BEGIN, END = "<!-- builds: made by python -m benchmarks.builds -->", "<!-- end of builds -->"
 SEEDS = (0, 1, 2)
-Row = dict[str, float | int | list[float]]
+Set = Literal["held_out", "test", "shifts"]
+SETS: tuple[Set, ...] = ("held_out", "test", "shifts")
+
+
+class Row(TypedDict):
+    """One build: accuracies of best single, greedy and uniform on each set; greedy's size, p and interval on test."""
+
+    held_out: list[float]
+    test: list[float]
+    shifts: list[float]
+    ingredients: int
+    p: float
+    interval: list[float]
 
 
 def shift_accuracy(zoo: sc.Zoo, soups: list[sc.Soup]) -> list[float]:
@@ -57,27 +70,25 @@ def table(rows: dict[str, Row]) -> str:
     ]
     for seed, row in rows.items():
         cells = []
-        for split in ("held_out", "test", "shifts"):
-            best, greedy, uniform = (f"{100 * value:.2f}" for value in row[split])  # type: ignore[union-attr]
+        for split in SETS:
+            best, greedy, uniform = (f"{100 * value:.2f}" for value in row[split])
             taken = f" ({row['ingredients']})" if split == "held_out" else ""
             cells.append(f"{best} → {greedy}{taken}, {uniform}")
-        low, high = (100 * value for value in row["interval"])  # type: ignore[union-attr]
+        low, high = (100 * value for value in row["interval"])
         name = f"{seed} (bundled)" if int(seed) == bundled.BUNDLED_SEEDS["fashion"] else seed
         gain = f"{100 * gains(row, 'test'):+.2f} ({low:.2f} to {high:.2f}), p = {row['p']:.2g}"
         lines.append(f"| {name} | {cells[0]} | {cells[1]} | {gain} | {cells[2]} |")
-    means = {
-        split: 100 * np.mean([gains(row, split) for row in rows.values()]) for split in ("held_out", "test", "shifts")
-    }
+    means = {split: 100 * np.mean([gains(row, split) for row in rows.values()]) for split in SETS}
     lines.append(
         f"| mean gain of greedy | {means['held_out']:+.2f} | {means['test']:+.2f} | | {means['shifts']:+.2f} |"
     )
     return "\n".join(lines)
 
 
-def gains(row: Row, split: str) -> float:
+def gains(row: Row, split: Set) -> float:
     """Greedy's accuracy less the best single model's."""
-    best, greedy, _ = row[split]  # type: ignore[misc]
-    return float(greedy - best)
+    best, greedy, _ = row[split]
+    return greedy - best
 
 
 def main() -> None:

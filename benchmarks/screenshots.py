@@ -4,12 +4,17 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from tests.e2e.driver import ROOT, chromium, server, settled
 
 PAGES = {"home": "", "ingredients": "Ingredients?in=ft-15&in=ft-18&in=ft-22", "greedy": "Greedy?step=24",
          "interpolation": "Interpolation", "strangers": "Interpolation?zoo=fashion-scratch"}  # fmt: skip
-LOOKS = {"light": (1280, "light"), "dark": (1280, "dark"), "narrow": (390, "light")}
+LOOKS: dict[str, tuple[int, Literal["light", "dark"]]] = {
+    "light": (1280, "light"),
+    "dark": (1280, "dark"),
+    "narrow": (390, "light"),
+}
 
 
 def main() -> None:
@@ -18,7 +23,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home, server(Path(home) / "home") as address, chromium() as browser:
         for look, (width, scheme) in LOOKS.items():
-            context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+            context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
             page = context.new_page()
             for name, path in PAGES.items():
                 page.goto(f"{address}/{path}")

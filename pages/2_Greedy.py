@@ -101,11 +101,11 @@ def describe(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> None:
 
 
 def meaning(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> str:
-    accepted = [step for step in steps if step.accepted and step.evaluation]
+    accepted = [step for step in steps if step.accepted]
     if current.index == 0:
         return f"The search starts from {page.plain(current.candidate)}."
     if len(steps) == count:
-        gain = accepted[-1].evaluation.correct - accepted[0].evaluation.correct  # type: ignore[union-attr]
+        gain = accepted[-1].correct_at_most - accepted[0].correct_at_most
         return f"Of {count} ingredients greedy keeps {len(accepted)}: {gain:+d} held-out images over its first model."
     if current.accepted:
         return f"With {page.plain(current.candidate)} in, the average gets more held-out images right, so it stays."

@@ -111,7 +111,7 @@ def fashion_batchnorm(seed: int) -> Plan:
     return Plan("Fashion-MNIST: eight fine-tunings with BatchNorm", {"normalization": "batch"}, (base, *runs))
 
 
-PLANS: Mapping[str, Callable[[int], Plan]] = {
+PLANS: dict[str, Callable[[int], Plan]] = {
     "fashion": fashion,
     "fashion-scratch": fashion_scratch,
     "fashion-trajectory": fashion_trajectory,

@@ -6,7 +6,7 @@ Every method of averaging ends in one of these (Wortsman et al. 2022, arXiv 2203
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -54,21 +54,26 @@ class Soup:
         return self.tensors.get(tensor, self.coefficients)
 
     def add(self, name: str) -> "Soup":
-        """Let one more ingredient in with the average coefficient: a uniform soup stays uniform."""
-        return self._with_names({*self.coefficients, name}, mix({self: len(self.coefficients), Soup({name: 1.0}): 1}))
+        """Let one more ingredient in with the average coefficient of the n there: (n * self + name) / (n + 1).
+
+        A uniform soup stays uniform, exactly, so that what was evaluated before is recognised.
+        """
+        if self._is_uniform():
+            return uniform({*self.coefficients, name}, batch_norm=self.batch_norm)
+        return interpolate(self, Soup({name: 1.0}, batch_norm=self.batch_norm), 1 / (len(self.coefficients) + 1))
 
     def drop(self, name: str) -> "Soup":
-        """Take an ingredient out and scale the others up to the same sum: a uniform soup stays uniform."""
-        left = {key: value for key, value in self.coefficients.items() if key != name}
-        scale = sum(self.coefficients.values()) / (sum(left.values()) or math.nan)
-        scaled = {key: value * scale for key, value in left.items()}
-        return self._with_names(set(left), replace(self, coefficients=scaled))
+        """Take an ingredient out, of single tensors too, and scale the others up to the same sum.
 
-    def _with_names(self, names: set[str], otherwise: "Soup") -> "Soup":
-        # Exactly uniform stays exactly uniform, so that what was evaluated before is recognised.
-        if not self.tensors and self == uniform(self.coefficients, batch_norm=self.batch_norm):
-            return uniform(names, batch_norm=self.batch_norm)
-        return otherwise
+        Raises CoefficientError where no other ingredient is left, or the others sum to zero.
+        """
+        if self._is_uniform():
+            return uniform(set(self.coefficients) - {name}, batch_norm=self.batch_norm)
+        tensors = {tensor: _without(coefficients, name) for tensor, coefficients in self.tensors.items()}
+        return Soup(_without(self.coefficients, name), tensors, self.batch_norm)
+
+    def _is_uniform(self) -> bool:
+        return self == uniform(self.coefficients, batch_norm=self.batch_norm)
 
     def to_json(self) -> str:
         """One line of JSON: {name: coefficient}, with "tensors" beside it where it differs per tensor."""
@@ -121,6 +126,12 @@ def interpolate(soup_a: Soup, soup_b: Soup, alpha: float) -> Soup:
 def _combined(parts: list[tuple[Coefficients, float]]) -> dict[str, float]:
     names = {name for coefficients, _ in parts for name in coefficients}
     return {name: math.fsum(share * c[name] for c, share in parts if name in c) for name in names}
+
+
+def _without(coefficients: Coefficients, name: str) -> dict[str, float]:
+    left = {key: value for key, value in coefficients.items() if key != name}
+    scale = math.fsum(coefficients.values()) / (math.fsum(left.values()) or math.nan)
+    return {key: value * scale for key, value in left.items()}
 
 
 def _frozen(coefficients: Coefficients) -> Coefficients:

@@ -95,7 +95,7 @@ def small_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = bundled.Plan(
         "small", {}, (bundled.Run("base", "held_out", hyperparameters), bundled.Run("ft", "held_out", hyperparameters, "base"))
     )  # fmt: skip
-    monkeypatch.setitem(bundled.PLANS, "small", lambda seed: plan)  # type: ignore[misc]
+    monkeypatch.setitem(bundled.PLANS, "small", lambda seed: plan)
 
 
 def test_a_build_stopped_goes_on_and_twice_gives_the_same_files(tmp_path: Path, small_plan: None) -> None:

@@ -41,7 +41,9 @@ def test_greedy_decides_as_the_naive_search(linear_zoo: Make, seed: int, ties: b
     chosen, best = naive_greedy(zoo, [step.candidate for step in steps], ties)
     assert [step.candidate for step in steps if step.accepted] == chosen
     assert steps[-1].soup == uniform(chosen)
-    assert [s for s in steps if s.accepted][-1].evaluation.correct == best  # type: ignore[union-attr]
+    accepted = [step for step in steps if step.accepted]
+    assert accepted[-1].evaluation is not None
+    assert accepted[-1].evaluation.correct == best
     full = list(
         sc.greedy_soup(zoo, sc.Evaluator(zoo, store=Store(zoo.folder / "s")), order=order, ties=ties, full=True)
     )

@@ -37,6 +37,24 @@ def test_add_then_drop_gives_the_same_soup_back(members: set[str], other: str) -
         assert soup.add(other).drop(other) == soup
 
 
+@given(st.dictionaries(names, st.floats(0.1, 4), min_size=1), st.sampled_from("xyz"))
+def test_add_gives_the_average_share_and_keeps_a_sum_of_one(parts: dict[str, float], other: str) -> None:
+    total = sum(parts.values())
+    soup = sc.Soup({name: value / total for name, value in parts.items()}, batch_norm="first")
+    added = soup.add(other)
+    assert math.isclose(added.coefficients[other], 1 / (len(parts) + 1))
+    assert math.isclose(sum(added.coefficients.values()), 1)
+    back = added.drop(other)
+    assert back.names == soup.names
+    assert all(math.isclose(back.coefficients[name], value) for name, value in soup.coefficients.items())
+
+
+def test_drop_takes_an_ingredient_out_of_single_tensors_too() -> None:
+    soup = sc.Soup({"x": 0.5, "y": 0.25, "z": 0.25}, {"t": {"x": 0.2, "y": 0.8}})
+    assert soup.drop("y").names == ("x", "z")
+    assert soup.drop("y").of("t") == {"x": 1.0}
+
+
 @given(soups)
 def test_json_round_trip(soup: sc.Soup) -> None:
     assert sc.Soup.from_json(soup.to_json()) == soup
@@ -64,4 +82,4 @@ def test_per_tensor_coefficients_mix_per_tensor() -> None:
 def test_a_soup_is_frozen() -> None:
     soup = sc.Soup({"a": 1.0})
     with pytest.raises(TypeError):
-        soup.coefficients["a"] = 2.0  # type: ignore[index]
+        soup.coefficients["a"] = 2.0  # type: ignore[index]  # that it cannot be done is what is tested

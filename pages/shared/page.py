@@ -99,8 +99,8 @@ def _sidebar(title: str) -> tuple[str, str, dict[str, str]]:
         raise sc.ZooError("There is no zoo; restore assets/zoos, or name folders of zoos in SOUP_ZOOS.")
     asked = st.query_params.get("zoo")
     if asked is not None and asked not in folders:
-        raise_later = sc.ZooError(f"There is no zoo {asked!r}; expected one of {', '.join(folders)}.")
-        st.error(f"{plain(str(raise_later))} Showing {plain(next(iter(folders)))} instead.")
+        unknown = f"There is no zoo {asked!r}; expected one of {', '.join(folders)}."
+        st.error(f"{plain(unknown)} Showing {plain(next(iter(folders)))} instead.")
     devices = ("auto", *sc.available_devices())
     moved = st.session_state.get("kept:page", title) != title
     if moved:
