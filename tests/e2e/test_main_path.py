@@ -82,6 +82,21 @@ def test_a_click_on_a_point_toggles_it_too(page: Page, address: str) -> None:
     expect(page.locator('[data-testid="stMetricValue"]').first).to_have_text(held_out(["ft-01", "ft-02", outside[0]]))
 
 
+def test_a_tick_in_the_table_toggles_it_too(page: Page, address: str) -> None:
+    page.goto(f"{address}/Ingredients?in=ft-01&in=ft-02")
+    settled(page)
+    zoo = sc.open_zoo("fashion")
+    evaluate = sc.Evaluator(zoo, device="cpu")
+    singles = {name: evaluate(sc.Soup({name: 1.0})) for name in zoo.names}
+    best = min(singles, key=lambda name: (-singles[name].correct, name))
+    grid = page.locator('[data-testid="stDataFrame"] canvas').first
+    grid.scroll_into_view_if_needed()
+    box = grid.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 16, box["y"] + 54)  # the first row's box, below a header of about 36 pixels
+    expect(page.locator('[data-testid="stMetricValue"]').first).to_have_text(held_out(["ft-01", "ft-02", best]))
+
+
 def test_greedy_plays_to_its_end(page: Page, address: str) -> None:
     page.goto(f"{address}/Greedy?speed=fast")
     settled(page)
