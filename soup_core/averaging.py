@@ -1,49 +1,240 @@
-"""The one averaging kernel: coefficients and checkpoints become a state_dict, tensor by tensor.
+"""The one averaging kernel: coefficients and checkpoints become a state_dict, streamed from the files or from a bank.
 
 Sums run in float32 or wider and are cast once, at the end (Wortsman et al. 2022, arXiv 2203.05482, equation 1).
 """
 
 import math
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import groupby
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from soup_core.errors import CheckpointError, CoefficientError
+from soup_core.checkpoints import Reader
+from soup_core.errors import CheckpointError, CoefficientError, SoupError
 from soup_core.soup import Soup
-from soup_core.zoo import Zoo
+from soup_core.zoo import Ingredient, Zoo
 
 REESTIMATION_BATCH = 500
+BLOCK = 262_144  # elements that are read at once: one megabyte in float32, which stays in a core's cache
+PIECE = 32_768  # up to so many elements torch adds on the calling thread alone
+READING_THREADS = 2
+MEMORY = 2.0  # gigabytes that a bank may take where nobody says otherwise
 
 
-def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu") -> dict[str, Tensor]:
-    """Average the zoo's checkpoints by a soup's coefficients, holding one accumulator and one tensor at a time.
+def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = None) -> dict[str, Tensor]:
+    """Average the zoo's checkpoints by a soup's coefficients: from the bank, or streamed block by block from the files.
 
-    Integer and boolean tensors are the first ingredient's, in the zoo's order. Other buffers are averaged with
-    coefficients scaled to sum to one; BatchNorm's running statistics follow the soup's choice. Raises CoefficientError
-    for unknown names, CheckpointError where a file has changed or a cast overflows.
+    Streaming holds the average and a block a thread, however many ingredients there are. Integer and boolean tensors
+    are the first ingredient's, in the zoo's order. Other buffers are averaged with coefficients scaled to sum to one;
+    BatchNorm's running statistics follow the soup's choice. Raises CoefficientError for unknown names, CheckpointError
+    where a file has changed or a cast overflows.
     """
     members = zoo.members(soup)
-    buffers = {name for name, _ in zoo.reference.named_buffers()}
+    weights = {name: _weights(zoo, soup, name, members) for name in zoo.floating}
+    totals = bank.average(weights) if bank else _streamed(zoo, weights, members, device)
     theta: dict[str, Tensor] = {}
-    with ExitStack() as stack:
-        readers = {member.name: stack.enter_context(member.checkpoint.reader()) for member in members}
-        for name, reference in zoo.reference.state_dict().items():
-            coefficients = soup.of(name)
-            present = [member.name for member in members if member.name in coefficients]
-            first = readers[present[0]](name)
-            if not reference.is_floating_point() or (name in buffers and soup.batch_norm == "first"):
-                theta[name] = first.to(device)
-                continue
-            scale = _buffer_scale(coefficients, name) if name in buffers else 1.0
-            total = first.to(torch.promote_types(first.dtype, torch.float32)).mul_(coefficients[present[0]] * scale)
-            for member in present[1:]:
-                total.add_(readers[member](name), alpha=coefficients[member] * scale)
-            theta[name] = _cast(total, first.dtype, name).to(device)
+    for name in zoo.tensors:
+        first = next(member for member in members if member.name in soup.of(name))
+        if name in totals:
+            theta[name] = _cast(totals[name], first.checkpoint.tensors[name].dtype, name)
+        else:
+            theta[name] = first.checkpoint.read(name).to(device)
     if soup.batch_norm == "re-estimated":
         theta = reestimated(zoo, theta, device)
     return theta
+
+
+def inner_products(
+    zoo: Zoo, names: Sequence[str], gradients: Mapping[str, Tensor], bank: "Bank | None" = None
+) -> dict[str, Tensor]:
+    """For each tensor, the inner products of its gradient with that tensor of each named ingredient: K float64 values.
+
+    The gradient of a loss at the average, in the coefficient of ingredient k, is the sum of the k-th over all tensors.
+    Blocks are streamed from the files, so that no second model is held, or taken from the bank.
+    """
+    if bank:
+        return bank.inner_products(names, gradients)
+    members = [zoo.by_name[name] for name in names]
+    flat = {name: gradient.reshape(-1) for name, gradient in gradients.items()}
+    products = {name: torch.zeros(len(members), dtype=torch.float64) for name in gradients}
+    lock = threading.Lock()
+
+    def add(name: str, begin: int, end: int, read: Callable[[int], Tensor]) -> None:
+        gradient = flat[name][begin:end]
+        # Pieces keep torch on this thread, and their sums are added up in float64.
+        found = [
+            sum(
+                float(torch.dot(a, b.to(a.dtype)))
+                for a, b in zip(gradient.split(PIECE), read(k).split(PIECE), strict=True)
+            )
+            for k in range(len(members))
+        ]
+        with lock:
+            products[name] += torch.tensor(found, dtype=torch.float64)
+
+    device = str(next(iter(flat.values())).device)
+    stream(members, {name: len(gradient) for name, gradient in flat.items()}, add, device=device)
+    return products
+
+
+Visit = Callable[[str, int, int, Callable[[int], Tensor]], None]
+
+
+def stream(
+    members: Sequence[Ingredient], sizes: Mapping[str, int], visit: Visit, *, device: str = "cpu", block: int = BLOCK
+) -> None:
+    """Go through tensors of several files in blocks: `visit(name, begin, end, read)` for each, on two threads.
+
+    `sizes` gives the number of elements of each tensor; `read(k)` gives the block of the k-th member, flat, on the
+    device, valid until the next `read`. On CUDA blocks are read into pinned memory while the last one travels.
+    """
+    places = [(name, begin, min(begin + block, size)) for name, size in sizes.items() for begin in range(0, size, block)]
+    threads = max(1, min(READING_THREADS, os.cpu_count() or 1, len(places)))
+    with ExitStack() as stack:
+        readers = [stack.enter_context(member.checkpoint.reader()) for member in members]
+
+        def run(part: list[tuple[str, int, int]]) -> None:
+            staged = _staging(device, block)
+            for name, begin, end in part:
+                visit(name, begin, end, lambda k, n=name, b=begin, e=end: staged(readers[k], n, b, e))  # type: ignore[misc]
+
+        if threads == 1:
+            return run(places)
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(run, [places[start::threads] for start in range(threads)]):
+                pass
+
+
+def _staging(device: str, block: int) -> Callable[[Reader, str, int, int], Tensor]:
+    """One thread's way of reading blocks onto a device."""
+    if not device.startswith("cuda"):
+        memory = torch.empty(8 * block, dtype=torch.uint8)
+        return lambda reader, name, begin, end: reader.block(name, begin, end, memory)
+    pinned = [torch.empty(8 * block, dtype=torch.uint8, pin_memory=True) for _ in range(2)]
+    copied = [torch.cuda.Event() for _ in pinned]
+
+    def staged(reader: Reader, name: str, begin: int, end: int) -> Tensor:
+        pinned.reverse()
+        copied.reverse()
+        copied[0].synchronize()
+        found = reader.block(name, begin, end, pinned[0]).to(device, non_blocking=True)
+        copied[0].record(torch.cuda.current_stream(device))
+        return found
+
+    return staged
+
+
+def _streamed(
+    zoo: Zoo, weights: Mapping[str, Mapping[str, float]], members: Sequence[Ingredient], device: str
+) -> dict[str, Tensor]:
+    totals = {
+        name: torch.empty(zoo.tensors[name].shape, dtype=_sum_dtype(members, name), device=device) for name in weights
+    }
+    flat = {name: total.view(-1) for name, total in totals.items()}
+
+    def add(name: str, begin: int, end: int, read: Callable[[int], Tensor]) -> None:
+        total = flat[name][begin:end].split(PIECE)
+        begun = False
+        for index, member in enumerate(members):
+            if (coefficient := weights[name].get(member.name)) is None:
+                continue
+            found = read(index).split(PIECE)
+            if begun:
+                torch._foreach_add_(total, found, alpha=coefficient)
+            else:
+                torch._foreach_copy_(total, found)
+                torch._foreach_mul_(total, coefficient)
+            begun = True
+
+    stream(members, {name: len(total) for name, total in flat.items()}, add, device=device)
+    return totals
+
+
+class Bank:
+    """All of a zoo's checkpoints on one device: a row each, every floating tensor a run of columns, float32 or wider."""
+
+    def __init__(self, zoo: Zoo, device: str = "cpu") -> None:
+        self.zoo, self.device = zoo, device
+        members = list(zoo.by_name.values())
+        self._row = {member.name: index for index, member in enumerate(members)}
+        self._columns: dict[str, slice] = {}
+        end = 0
+        for name in zoo.floating:
+            begin, end = end, end + zoo.tensors[name].numel()
+            self._columns[name] = slice(begin, end)
+        dtypes = [_sum_dtype(members, name) for name in zoo.floating]
+        dtype = torch.float64 if torch.float64 in dtypes else torch.float32
+        self._rows = torch.empty(len(members), end, dtype=dtype, device=device)
+        for member, row in zip(members, self._rows, strict=True):
+            for name, tensor in member.checkpoint.read_all():
+                if name in self._columns:
+                    row[self._columns[name]] = tensor.reshape(-1).to(device)
+
+    def average(self, weights: Mapping[str, Mapping[str, float]]) -> dict[str, Tensor]:
+        """The tensors that these weights give: a matrix-vector product for each run of tensors that share theirs."""
+        totals: dict[str, Tensor] = {}
+        for mix, run in groupby(weights, key=lambda name: weights[name]):
+            names = list(run)
+            begin, end = self._columns[names[0]].start, self._columns[names[-1]].stop
+            column = torch.zeros(len(self._row), dtype=self._rows.dtype)
+            for member, weight in mix.items():
+                column[self._row[member]] = weight
+            flat = torch.mv(self._rows[:, begin:end].T, column.to(self.device))
+            for name, part in zip(names, flat.split([self.zoo.tensors[name].numel() for name in names]), strict=True):
+                totals[name] = part.view(self.zoo.tensors[name].shape)
+        return totals
+
+    def inner_products(self, names: Sequence[str], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `inner_products`."""
+        rows = [self._row[name] for name in names]
+        found = torch.stack(
+            [
+                torch.mv(self._rows[:, self._columns[name]], gradient.reshape(-1).to(self._rows.dtype))
+                for name, gradient in gradients.items()
+            ]
+        )
+        return dict(zip(gradients, found.double().cpu()[:, rows], strict=True))
+
+
+_banks: WeakKeyDictionary[Zoo, dict[str, Bank]] = WeakKeyDictionary()
+_banks_lock = threading.Lock()
+
+
+def resident_bank(zoo: Zoo, device: str, memory: float | None = None) -> Bank | None:
+    """The zoo's bank on a device, made once, where it takes no more than `memory` gigabytes; else None, and one streams.
+
+    Without `memory` the budget is SOUP_MEMORY, or 2.
+    """
+    if bank_size(zoo) > memory_budget(memory):
+        return None
+    with _banks_lock:
+        banks = _banks.setdefault(zoo, {})
+        if device not in banks:
+            banks[device] = Bank(zoo, device)
+        return banks[device]
+
+
+def bank_size(zoo: Zoo) -> float:
+    """Gigabytes that all of a zoo's checkpoints take in float32."""
+    return 4e-9 * len(zoo.by_name) * sum(zoo.tensors[name].numel() for name in zoo.floating)
+
+
+def memory_budget(memory: float | None = None) -> float:
+    """Gigabytes that a bank may take. Raises SoupError where that is no number of at least 0."""
+    given = os.environ.get("SOUP_MEMORY", MEMORY) if memory is None else memory
+    try:
+        budget = float(given)
+        if not budget >= 0:
+            raise ValueError
+    except ValueError:
+        raise SoupError(f"The memory budget is a number of gigabytes, at least 0; found {given!r}.") from None
+    return budget
 
 
 def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
@@ -58,14 +249,24 @@ def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str,
     return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
 
 
-def _buffer_scale(coefficients: Mapping[str, float], name: str) -> float:
+def _weights(zoo: Zoo, soup: Soup, name: str, members: Sequence[Ingredient]) -> Mapping[str, float]:
+    coefficients = soup.of(name)
+    if name not in zoo.buffers:
+        return coefficients
+    if soup.batch_norm == "first":
+        return {next(member.name for member in members if member.name in coefficients): 1.0}
     total = math.fsum(coefficients.values())
     if abs(total) < 1e-9:
         raise CoefficientError(
             f"The coefficients for the statistics in {name} sum to zero, and they must be scaled to sum to one; "
             "choose another soup, or the first ingredient's statistics."
         )
-    return 1 / total
+    return {member: coefficient / total for member, coefficient in coefficients.items()}
+
+
+def _sum_dtype(members: Sequence[Ingredient], name: str) -> torch.dtype:
+    wide = any(member.checkpoint.tensors[name].dtype == torch.float64 for member in members)
+    return torch.float64 if wide else torch.float32
 
 
 def _cast(total: Tensor, dtype: torch.dtype, name: str) -> Tensor:

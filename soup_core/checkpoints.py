@@ -10,7 +10,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -78,10 +78,10 @@ class Checkpoint:
         return content.hexdigest()
 
     @contextmanager
-    def reader(self) -> Iterator[Callable[[str], Tensor]]:
-        """Open the file once for several reads: a function from a tensor's name to the tensor, in its own memory."""
+    def reader(self) -> Iterator["Reader"]:
+        """Open the file once for several reads."""
         with self._opened() as descriptor:
-            yield lambda name: self._read(descriptor, self.tensors[name])
+            yield Reader(self, descriptor)
 
     def read(self, name: str) -> Tensor:
         """Read one tensor into memory of its own, on the CPU, in the dtype of the file."""
@@ -101,12 +101,6 @@ class Checkpoint:
             for name, tensor in self.read_all()
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
         ]
-
-    def _read(self, descriptor: int, info: TensorInfo) -> Tensor:
-        tensor = torch.empty(info.shape, dtype=info.dtype)
-        if info.end > info.begin:
-            self._fill(descriptor, tensor.reshape(-1).view(torch.uint8).numpy().data, info.begin)
-        return tensor
 
     def _fill(self, descriptor: int, part: memoryview, offset: int) -> None:
         filled = 0
@@ -137,6 +131,31 @@ class Checkpoint:
             raise CheckpointError(f"{self.path.name} {_refusal(error)}") from error
         finally:
             os.close(descriptor)
+
+
+class Reader:
+    """An opened checkpoint. Calling it with a tensor's name reads that tensor into memory of its own."""
+
+    def __init__(self, checkpoint: Checkpoint, descriptor: int) -> None:
+        self.checkpoint, self._descriptor = checkpoint, descriptor
+
+    def __call__(self, name: str) -> Tensor:
+        """The whole tensor, on the CPU, in the dtype of the file."""
+        info = self.checkpoint.tensors[name]
+        tensor = torch.empty(info.shape, dtype=info.dtype)
+        self._fill(tensor, info.begin)
+        return tensor
+
+    def block(self, name: str, begin: int, end: int, memory: Tensor) -> Tensor:
+        """Elements `begin` up to `end` of a tensor, flat, read into `memory` (uint8, large enough), which they share."""
+        info = self.checkpoint.tensors[name]
+        block = memory[: (end - begin) * info.dtype.itemsize].view(info.dtype)
+        self._fill(block, info.begin + begin * info.dtype.itemsize)
+        return block
+
+    def _fill(self, tensor: Tensor, offset: int) -> None:
+        if tensor.numel():
+            self.checkpoint._fill(self._descriptor, tensor.reshape(-1).view(torch.uint8).numpy().data, offset)
 
 
 def _refusal(error: OSError | ValueError) -> str:

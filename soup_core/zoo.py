@@ -3,16 +3,18 @@
 What does not fit is left out with the reason; the rest of the zoo stays usable.
 """
 
+import hashlib
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
-from torch import nn
+from torch import Tensor, nn
 
 from soup_core import architectures
 from soup_core.checkpoints import Checkpoint
@@ -21,6 +23,7 @@ from soup_core.errors import CheckpointError, CoefficientError, ZooError
 from soup_core.soup import Soup
 
 BASE = "base"
+GRANULARITIES = ("model", "layer", "tensor")
 Value = bool | int | float | str
 
 
@@ -126,6 +129,50 @@ class Zoo:
     def reference(self) -> nn.Module:
         """The architecture without memory for its weights: names, shapes, and which of them are buffers."""
         return _meta_module(self.architecture)
+
+    @cached_property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """The architecture's state_dict without memory: names, shapes and dtypes."""
+        return dict(self.reference.state_dict())
+
+    @cached_property
+    def buffers(self) -> frozenset[str]:
+        """The names of the tensors that are not trained, BatchNorm's running statistics among them."""
+        return frozenset(name for name, _ in self.reference.named_buffers())
+
+    @cached_property
+    def floating(self) -> tuple[str, ...]:
+        """The names of the tensors that are averaged: the parameters, then the buffers, integers left out."""
+        names = [name for name, tensor in self.tensors.items() if tensor.is_floating_point()]
+        return tuple(sorted(names, key=lambda name: name in self.buffers))
+
+    def groups(self, granularity: str) -> dict[str, str]:
+        """Which group each floating tensor belongs to, where a recipe has one coefficient a "model", "layer" or "tensor".
+
+        A layer is the module that holds the tensor; a buffer goes with the first parameter of its layer. Raises
+        CoefficientError for another granularity.
+        """
+        if granularity not in GRANULARITIES:
+            raise CoefficientError(f"Coefficients are one a {', '.join(GRANULARITIES)}; found {granularity!r}.")
+        if granularity == "model":
+            return dict.fromkeys(self.floating, "model")
+        layers = {name: name.rpartition(".")[0] or name for name in self.floating}
+        if granularity == "layer":
+            return layers
+        first: dict[str, str] = {}
+        for name in self.floating:
+            first.setdefault(layers[name], name)
+        return {name: first[layers[name]] if name in self.buffers else name for name in self.floating}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all that numbers on this zoo rest on, but for the images: network, preprocessing, files, order."""
+        content = [
+            dict(self.architecture),
+            asdict(self.data.normalization),
+            [[i.name, i.digest] for i in self.by_name.values()],
+        ]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
     def evaluations_file(self) -> Path:
