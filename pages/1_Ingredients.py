@@ -126,7 +126,8 @@ if evaluation is not None:
                 sentence.caption(progress)
             other = [each for each in zoo.names if (each in selected) != (each == name)]
             if other:
-                trial = held_out.trial(sc.uniform_soup(zoo, other), after_batch=partial(sentence.caption, progress))
+                with sc.interruptible(partial(sentence.caption, progress)):
+                    trial = held_out.trial(sc.uniform_soup(zoo, other))
                 changes[name] = 100 * (trial.correct_at_most / held_out.total - evaluation.accuracy)
             if count in (len(order) // 2, len(order)) and len(changes) > 1:
                 with bars:

@@ -6,9 +6,16 @@
 >>> evaluate(sc.uniform_soup(zoo)).accuracy  # doctest: +SKIP
 """
 
-from soup_core.averaging import state_dict
-from soup_core.errors import CheckpointError, CoefficientError, DataError, SoupError, ZooError
-from soup_core.evaluation import Evaluation, Evaluator, available_devices, resolve_device
+from soup_core.averaging import bank_size, memory_budget, state_dict
+from soup_core.errors import CheckpointError, CoefficientError, DataError, OutOfMemory, SoupError, ZooError
+from soup_core.evaluation import (
+    Evaluation,
+    Evaluator,
+    available_devices,
+    available_precisions,
+    interruptible,
+    resolve_device,
+)
 from soup_core.interpolation import Barrier, LinePoint, error_barrier, line
 from soup_core.recipes.greedy import GreedyStep, greedy_soup
 from soup_core.recipes.uniform import uniform_soup
@@ -18,8 +25,38 @@ from soup_core.zoo import BASE, Excluded, Ingredient, Zoo, open_zoo, zoo_folders
 
 __version__ = "0.1.0"
 __all__ = [
-    "BASE", "Barrier", "CheckpointError", "CoefficientError", "Comparison", "DataError", "Evaluation", "Evaluator",
-    "Excluded", "GreedyStep", "Ingredient", "LinePoint", "Soup", "SoupError", "Zoo", "ZooError", "accuracy_interval",
-    "available_devices", "compare", "error_barrier", "greedy_soup", "interpolate", "line", "mix", "open_zoo",
-    "resolve_device", "state_dict", "uniform_soup", "zoo_folders",
+    "BASE",
+    "Barrier",
+    "CheckpointError",
+    "CoefficientError",
+    "Comparison",
+    "DataError",
+    "Evaluation",
+    "Evaluator",
+    "Excluded",
+    "GreedyStep",
+    "Ingredient",
+    "LinePoint",
+    "OutOfMemory",
+    "Soup",
+    "SoupError",
+    "Zoo",
+    "ZooError",
+    "accuracy_interval",
+    "available_devices",
+    "available_precisions",
+    "bank_size",
+    "compare",
+    "error_barrier",
+    "greedy_soup",
+    "interpolate",
+    "interruptible",
+    "line",
+    "memory_budget",
+    "mix",
+    "open_zoo",
+    "resolve_device",
+    "state_dict",
+    "uniform_soup",
+    "zoo_folders",
 ]  # fmt: skip

@@ -94,7 +94,9 @@ def stream(
     `sizes` gives the number of elements of each tensor; `read(k)` gives the block of the k-th member, flat, on the
     device, valid until the next `read`. On CUDA blocks are read into pinned memory while the last one travels.
     """
-    places = [(name, begin, min(begin + block, size)) for name, size in sizes.items() for begin in range(0, size, block)]
+    places = [
+        (name, begin, min(begin + block, size)) for name, size in sizes.items() for begin in range(0, size, block)
+    ]
     threads = max(1, min(READING_THREADS, os.cpu_count() or 1, len(places)))
     with ExitStack() as stack:
         readers = [stack.enter_context(member.checkpoint.reader()) for member in members]

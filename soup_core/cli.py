@@ -20,7 +20,7 @@ from rich.text import Text
 from soup_core import bundled
 from soup_core.data import ASSETS, FASHION_MNIST
 from soup_core.errors import SoupError
-from soup_core.evaluation import BATCH_SIZE, Evaluation, Evaluator, shipped_line
+from soup_core.evaluation import Evaluation, Evaluator, shipped_line
 from soup_core.files import write_atomically
 from soup_core.interpolation import ALPHAS, line
 from soup_core.recipes.greedy import greedy_soup
@@ -32,7 +32,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 ZooName = Annotated[str, typer.Argument(help="A bundled zoo's name, or a folder that holds zoo.toml.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-BatchSize = Annotated[int, typer.Option(min=1, help="Images a forward pass.")]
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Images a forward pass; default 250, on CUDA all.")]
 SoupOption = Annotated[str | None, typer.Option("--soup", help="Names with commas between, or a JSON file.")]
 Row = dict[str, Any]
 
@@ -83,7 +83,7 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="held_out, test or test:SHIFT; without it, the first two.")] = None,
     as_json: Json = False,
     device: Device = "auto",
-    batch_size: BatchSize = BATCH_SIZE,
+    batch_size: BatchSize = None,
 ) -> None:
     """Evaluate a soup, by default the uniform one."""
     opened = open_zoo(zoo)
@@ -92,7 +92,7 @@ def evaluate(
 
 
 @app.command()
-def uniform(zoo: ZooName, as_json: Json = False, device: Device = "auto", batch_size: BatchSize = BATCH_SIZE) -> None:
+def uniform(zoo: ZooName, as_json: Json = False, device: Device = "auto", batch_size: BatchSize = None) -> None:
     """Average all ingredients and evaluate the soup."""
     opened = open_zoo(zoo)
     _print([_report(opened, uniform_soup(opened), device, batch_size)], as_json)
@@ -106,7 +106,7 @@ def greedy(
     ties: Annotated[bool, typer.Option("--ties", help="Accept on an equal count too.")] = False,
     as_json: Json = False,
     device: Device = "auto",
-    batch_size: BatchSize = BATCH_SIZE,
+    batch_size: BatchSize = None,
 ) -> None:
     """Run the greedy soup, a line a candidate, then its evaluation."""
     opened = open_zoo(zoo)
@@ -140,7 +140,7 @@ def interpolate(
     alphas: Annotated[str | None, typer.Option(help="Numbers with commas between; default -0.5 to 1.5.")] = None,
     as_json: Json = False,
     device: Device = "auto",
-    batch_size: BatchSize = BATCH_SIZE,
+    batch_size: BatchSize = None,
 ) -> None:
     """Evaluate along the line (1 - alpha) * A + alpha * B, both ends always among the points."""
     opened = open_zoo(zoo)
@@ -187,7 +187,7 @@ def build_zoo(
     write_atomically(zoo.evaluations_file, "".join(f"{line}\n" for line in lines).encode())
 
 
-def read_soup(zoo: Zoo, text: str, device: str = "auto", batch_size: int = BATCH_SIZE) -> Soup:
+def read_soup(zoo: Zoo, text: str, device: str = "auto", batch_size: int | None = None) -> Soup:
     """A soup as the command line takes it: base, uniform, greedy, names with commas between, or a JSON file."""
     if text == "uniform":
         return uniform_soup(zoo)
@@ -201,7 +201,7 @@ def read_soup(zoo: Zoo, text: str, device: str = "auto", batch_size: int = BATCH
     return uniform_soup(zoo, [name for name in text.split(",") if name])
 
 
-def _report(zoo: Zoo, soup: Soup, device: str, batch_size: int, splits: list[str] | None = None) -> Row:
+def _report(zoo: Zoo, soup: Soup, device: str, batch_size: int | None, splits: list[str] | None = None) -> Row:
     evaluations = {
         split: Evaluator(zoo, split, device, batch_size=batch_size)(soup) for split in splits or ["held_out", "test"]
     }

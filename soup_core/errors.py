@@ -22,3 +22,7 @@ class DataError(SoupError):
 
 class CoefficientError(SoupError):
     """Coefficients that make no soup: an unknown ingredient, none at all, or a number that is not finite."""
+
+
+class OutOfMemory(SoupError):
+    """Not even one image, or one model, fits into the memory of the device."""

@@ -1,6 +1,7 @@
 """The one evaluator: a soup and a split become counts, loss and calibration error.
 
-Data stay on the device as uint8 and are normalised there; float32 with TF32 off; every result goes through the store.
+Data stay on the device as uint8 and are normalised there; float32 with TF32 off unless another precision is chosen;
+every result goes through the store.
 """
 
 import base64
@@ -10,6 +11,8 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +23,18 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soup_core.averaging import state_dict
-from soup_core.errors import SoupError
+from soup_core.averaging import Bank, memory_budget, resident_bank, state_dict
+from soup_core.data import Split
+from soup_core.errors import OutOfMemory, SoupError
 from soup_core.soup import Soup
 from soup_core.store import Row, Store, default_store
 from soup_core.zoo import Zoo
 
-BATCH_SIZE = 250
+BATCH_SIZE = 250  # on the CPU, where larger batches leave the cache; on CUDA the whole split is one batch
+REJECTION_BATCHES = 20  # a candidate that may be rejected early is stopped after some of so many batches
+SOUPS_IN_FLIGHT = 32
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = ("float32", "tf32", *HALF)
 CALIBRATION_BINS = 15
 
 
@@ -35,7 +43,7 @@ class Evaluation:
     """A model on a split: integer counts, mean cross-entropy in nats, expected calibration error, a bit an image.
 
     `ece` has 15 bins of equal mass (Nixon et al. 2019, arXiv 1904.01685). `not_finite` counts images whose logits held
-    NaN or infinity; they count as wrong, and loss and ece are then NaN.
+    NaN or infinity; they count as wrong, and loss and ece are then NaN. `precision` says how it was computed.
     """
 
     correct: int
@@ -44,6 +52,7 @@ class Evaluation:
     ece: float
     correctness: bytes
     not_finite: int = 0
+    precision: str = "float32"
 
     @property
     def accuracy(self) -> float:
@@ -97,11 +106,19 @@ def available_devices() -> tuple[str, ...]:
     return ("cpu", *(["cuda"] if count else []), *(f"cuda:{index}" for index in range(count if count > 1 else 0)))
 
 
+def available_precisions(device: str) -> tuple[str, ...]:
+    """The precisions that a device computes in: TF32 is CUDA's alone."""
+    return tuple(each for each in PRECISIONS if each != "tf32" or device != "cpu")
+
+
 class Evaluator:
     """Evaluates soups of one zoo on one split: "held_out", "test", "train" or "test:SHIFT".
 
-    Calling it gives an Evaluation; what the store knows is not computed again. Sessions may share one: the model that
-    is being evaluated is locked.
+    Calling it gives an Evaluation; what the store knows is not computed again. `precision` is one of PRECISIONS;
+    `images` takes so many of the split's images, drawn with a fixed seed; `memory` is the budget in gigabytes of a bank
+    of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept. A batch that does not fit
+    into memory is halved, and so are those after it; where not even one image fits, OutOfMemory is raised. Sessions may
+    share an evaluator: the model that is being evaluated is locked.
     """
 
     def __init__(
@@ -110,16 +127,24 @@ class Evaluator:
         split: str = "held_out",
         device: str = "auto",
         *,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
+        precision: str = "float32",
+        images: int | None = None,
+        memory: float | None = None,
         store: Store | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise SoupError(f"The batch size must be at least 1; found {batch_size}.")
-        self.zoo, self.split, self.device, self.batch_size = zoo, split, resolve_device(device), batch_size
+        self.zoo, self.split, self.device, self.precision = zoo, split, resolve_device(device), precision
+        if precision not in available_precisions(self.device):
+            known = ", ".join(available_precisions(self.device))
+            raise SoupError(f"The precision on {self.device} is one of {known}; found {precision!r}.")
+        self.memory = memory_budget(memory)
         self.store = store or default_store()
         self._lock = threading.RLock()
-        self._data = zoo.data.split(split)
+        self._data = _drawn(zoo.data.split(split), images)
         self._check_labels()
+        self.batch_size = batch_size or (BATCH_SIZE if self.device == "cpu" else self.total)
+        if self.batch_size < 1:
+            raise SoupError(f"The batch size must be at least 1; found {batch_size}.")
         self.store.keep_evaluations(shipped_rows(zoo.evaluations_file))
 
     def __call__(self, soup: Soup) -> Evaluation:
@@ -128,29 +153,44 @@ class Evaluator:
         assert evaluation is not None, "a trial without a limit runs to its end"
         return evaluation
 
+    def many(self, soups: Iterable[Soup]) -> Iterator[Evaluation]:
+        """Evaluate soups one after the other, in their order; on CUDA the host does not wait between them."""
+        if self.device == "cpu":
+            yield from map(self, soups)
+            return
+        waiting: list[tuple[Soup, Evaluation | Tensor]] = []
+        for soup in soups:
+            waiting.append((soup, self.known(soup) or self._all_logits(soup)))
+            if len(waiting) == SOUPS_IN_FLIGHT:
+                yield from self._arrived(waiting)
+                waiting = []
+        yield from self._arrived(waiting)
+
     @property
     def total(self) -> int:
-        """How many images the split has."""
+        """How many images are evaluated."""
         return len(self._data)
 
-    def trial(
-        self,
-        soup: Soup,
-        *,
-        errors_below: int | None = None,
-        order: ImageOrder | None = None,
-        after_batch: Callable[[], object] | None = None,
-    ) -> Trial:
-        """Evaluate a soup, but stop once its errors reach `errors_below`, taking the images in `order`.
+    @property
+    def data(self) -> Split:
+        """The images and labels, on the CPU."""
+        return self._data
 
-        Without a limit, `after_batch` is called after each batch; an exception from it ends the trial with no result.
-        """
-        with self._lock:
-            key = self.key(soup)
-            if (known := self.known(soup)) is not None:
+    @property
+    def bank(self) -> Bank | None:
+        """All checkpoints in the device's memory, or None where they do not fit the budget and are streamed."""
+        return resident_bank(self.zoo, self.device, self.memory)
+
+    def trial(self, soup: Soup, *, errors_below: int | None = None, order: ImageOrder | None = None) -> Trial:
+        """Evaluate a soup, but stop once its errors reach `errors_below`, taking the images in `order`."""
+        if (known := self.known(soup)) is not None:
+            return Trial(known, known.correct, 0)
+        key = self.key(soup)
+        with self._alone(key):
+            if (known := self.known(soup)) is not None:  # another session has been at it meanwhile
                 return Trial(known, known.correct, 0)
             if errors_below is None or order is None:
-                return self._run(soup, key, after_batch=after_batch)
+                return self._run(soup, key)
             seen, errors = self.store.bound(key, order.digest) or (0, 0)
             if errors >= errors_below:
                 return Trial(None, self.total - errors, 0)
@@ -162,10 +202,8 @@ class Evaluator:
         if row is None:
             return None
         _, correct, total, loss, ece, not_finite, correctness = row
-        nan = math.nan
-        known = Evaluation(
-            correct, total, nan if loss is None else loss, nan if ece is None else ece, correctness, not_finite
-        )
+        loss, ece = (math.nan if value is None else value for value in (loss, ece))
+        known = Evaluation(correct, total, loss, ece, correctness, not_finite, self.precision)
         sound = total == self.total and len(correctness) == -(-total // 8) and int(known.bits().sum()) == correct
         return known if sound else None
 
@@ -184,16 +222,46 @@ class Evaluator:
             "architecture": dict(self.zoo.architecture),
             "normalization": asdict(self.zoo.data.normalization),
             "split": self._data.digest,
-            "precision": "float32",
+            "precision": self.precision,
             "device": self.device.partition(":")[0],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def logits(self, soup: Soup) -> Tensor:
-        """The logits of every image, in the split's order: float32, N×num_classes, on the CPU."""
-        with self._lock:
-            natural = torch.arange(self.total)
-            return torch.cat([logits for _, logits in self._batches(soup, natural)])
+        """The logits of every image, in the split's order: float32, N×num_classes, on the CPU.
+
+        Those of a single ingredient are kept, in half precision where `logits_are_approximate`.
+        """
+        key = self.key(soup)
+        if (kept := self._kept_logits(key)) is None:
+            with self._alone(key):
+                if (kept := self._kept_logits(key)) is None:
+                    kept = self._all_logits(soup).float().cpu()
+                    self._keep(soup, key, kept)
+        return kept
+
+    @property
+    def logits_are_approximate(self) -> bool:
+        """Whether kept logits are in half precision, since in float32 those of all ingredients exceed the budget."""
+        return 4e-9 * len(self.zoo.by_name) * self.total * int(self.zoo.architecture["num_classes"]) > self.memory
+
+    def _kept_logits(self, key: str) -> Tensor | None:
+        kept = self.store.tensors(key)
+        return kept["logits"].float() if kept else None
+
+    def _keep(self, soup: Soup, key: str, logits: Tensor) -> Evaluation:
+        evaluation = replace(measure(logits, self._data.labels), precision=self.precision)
+        self.store.keep_evaluations([_row(key, evaluation)])
+        if len(soup.names) == 1:
+            half = logits.half() if self.logits_are_approximate else logits
+            self.store.keep_tensors(key, {"logits": half if half.isfinite().all() else logits})
+        return evaluation
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Hold this evaluator's model, and the soup against other processes that would evaluate it now."""
+        with self._lock, self.store.claim(f"evaluation-{key[:2]}"), _in_front():
+            yield
 
     def _run(
         self,
@@ -203,40 +271,74 @@ class Evaluator:
         order: ImageOrder | None = None,
         seen: int = 0,
         errors: int = 0,
-        after_batch: Callable[[], object] | None = None,
     ) -> Trial:
-        indices = order.indices if order else torch.arange(self.total)
+        if errors_below is None or order is None:
+            evaluation = self._keep(soup, key, self._all_logits(soup).float().cpu())
+            return Trial(evaluation, evaluation.correct, self.total)
         collected, run = [], 0
-        for batch, logits in self._batches(soup, indices[seen:]):
+        size = min(self.batch_size, -(-self.total // REJECTION_BATCHES))
+        for batch, found in self._batches(soup, order.indices[seen:], size):
+            logits = found.float().cpu()
             collected.append(logits)
             run += len(batch)
-            if after_batch is not None:
-                after_batch()
-            if errors_below is not None and order is not None:
-                errors += int((~_is_correct(logits, self._data.labels[batch])).sum())
-                if errors >= errors_below and seen + run < self.total:
-                    self.store.keep_bound(key, order.digest, seen + run, errors)
-                    return Trial(None, self.total - errors, run)
+            errors += int((~_is_correct(logits, self._data.labels[batch])).sum())
+            if errors >= errors_below and seen + run < self.total:
+                self.store.keep_bound(key, order.digest, seen + run, errors)
+                return Trial(None, self.total - errors, run)
         if seen:  # the bound that was kept no longer decides, and the first images' logits are not kept
             whole = self._run(soup, key)
             return replace(whole, images_evaluated=run + whole.images_evaluated)
         logits = torch.empty(self.total, collected[0].shape[1])
-        logits[indices] = torch.cat(collected)
-        evaluation = measure(logits, self._data.labels)
-        self.store.keep_evaluations([_row(key, evaluation)])
+        logits[order.indices] = torch.cat(collected)
+        evaluation = self._keep(soup, key, logits)
         return Trial(evaluation, evaluation.correct, run)
 
-    def _batches(self, soup: Soup, indices: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        self._module.load_state_dict(state_dict(self.zoo, soup, self.device), strict=True)
-        for batch in indices.split(self.batch_size):
-            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                inputs = self.zoo.data.normalization(self._images[batch.to(self.device)])
-                logits = self._module(inputs).float().cpu()
+    def _all_logits(self, soup: Soup) -> Tensor:
+        """The logits of every image, in the split's order, on the device; the host has not waited for them."""
+        with self._lock:
+            return torch.cat([logits for _, logits in self._batches(soup, torch.arange(self.total), self.batch_size)])
+
+    def _arrived(self, waiting: list[tuple[Soup, Evaluation | Tensor]]) -> Iterator[Evaluation]:
+        for soup, found in waiting:
+            yield found if isinstance(found, Evaluation) else self._keep(soup, self.key(soup), found.float().cpu())
+
+    def _batches(self, soup: Soup, indices: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        theta = state_dict(self.zoo, soup, self.device, self.bank)
+        self._module.load_state_dict(theta, strict=True)
+        done = 0
+        while done < len(indices):
+            batch = indices[done : done + size]
+            try:
+                with torch.inference_mode(), exactly(self.precision, self.device):
+                    logits = self._module(self.inputs(batch))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(batch) == 1:
+                    raise OutOfMemory(
+                        f"Not even one image fits into the memory of {self.device} beside the model; free some, or "
+                        "choose another device."
+                    ) from error
+                size = self.batch_size = len(batch) // 2
+                continue
+            done += len(batch)
             yield batch, logits
+            pause()
+
+    def inputs(self, batch: Tensor) -> Tensor:
+        """The images of these indices, normalised, on the device."""
+        if self._resident is not None:
+            return self.zoo.data.normalization(self._resident[batch.to(self.device)])
+        images = self._data.images[batch].pin_memory().to(self.device, non_blocking=True)
+        return self.zoo.data.normalization(images)
 
     @cached_property
-    def _images(self) -> Tensor:
-        return self._data.images.to(self.device)
+    def _resident(self) -> Tensor | None:
+        """The images on the device, or None where they would take more than half of what is free there."""
+        if self.device == "cpu":
+            return self._data.images
+        free, _ = torch.cuda.mem_get_info(self.device)
+        return self._data.images.to(self.device) if self._data.images.nbytes < free / 2 else None
 
     @cached_property
     def _module(self) -> torch.nn.Module:
@@ -253,6 +355,88 @@ class Evaluator:
                 f"The split {self.split} has labels from {int(self._data.labels.min())} to {highest}, and the "
                 f"architecture has {classes} classes, numbered from 0; correct num_classes in zoo.toml, or the labels."
             )
+
+
+def _drawn(split: Split, images: int | None) -> Split:
+    if images is None or images >= len(split):
+        return split
+    if images < 1:
+        raise SoupError(f"At least one image must be evaluated; found {images}.")
+    chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].sort().values
+    return Split(split.name, split.images[chosen], split.labels[chosen])
+
+
+@dataclass(frozen=True)
+class _Break:
+    call: Callable[[], object] = lambda: None
+    background: bool = False
+
+
+_break: ContextVar[_Break] = ContextVar("_break", default=_Break())  # noqa: B039  (it is frozen)
+_front = threading.Condition()
+_evaluating_in_front = 0
+
+
+@contextmanager
+def interruptible(call: Callable[[], object], *, background: bool = False) -> Iterator[None]:
+    """Within it, `call` is called after each batch of this thread; an exception from it ends the work with no result.
+
+    Work in the background, after each batch, lets evaluations go first that are not: someone is waiting for them.
+    """
+    token = _break.set(_Break(call, background))
+    try:
+        yield
+    finally:
+        _break.reset(token)
+
+
+def pause() -> None:
+    """The place between two batches: see `interruptible`."""
+    here = _break.get()
+    here.call()
+    if here.background:
+        with _front:
+            _front.wait_for(lambda: not _evaluating_in_front, timeout=1.0)
+
+
+@contextmanager
+def _in_front() -> Iterator[None]:
+    global _evaluating_in_front
+    counts = not _break.get().background
+    with _front:
+        _evaluating_in_front += counts
+    try:
+        yield
+    finally:
+        with _front:
+            _evaluating_in_front -= counts
+            _front.notify_all()
+
+
+@contextmanager
+def exactly(precision: str, device: str) -> Iterator[None]:
+    """Within it, arithmetic on a device has this precision; "float32" means that TF32 is off."""
+    if precision in HALF:
+        with torch.autocast(device.partition(":")[0], dtype=HALF[precision], cache_enabled=False):
+            yield
+    elif device == "cpu":
+        yield
+    else:
+        with _cuda_flags, torch.backends.cudnn.flags(enabled=True, allow_tf32=precision == "tf32"):
+            before = torch.get_float32_matmul_precision()
+            torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+            try:
+                yield
+            finally:
+                torch.set_float32_matmul_precision(before)
+
+
+_cuda_flags = threading.RLock()  # TF32 is switched for the whole process
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is what torch or Python raise where memory does not suffice, on a GPU or the CPU."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
 def measure(logits: Tensor, labels: Tensor) -> Evaluation:

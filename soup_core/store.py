@@ -1,19 +1,26 @@
-"""What was evaluated, kept in SQLite, so that nothing is computed twice and an interrupted run goes on.
+"""What was computed, kept in SQLite, so that nothing is computed twice and an interrupted run goes on.
 
 An evaluation's key is a digest of its content (see evaluation.py); a bound says how many of the first images of an
-order a soup gets wrong, for candidates that were rejected early.
+order a soup gets wrong, for candidates that were rejected early; tensors are logits and Gram matrices; a run is a list
+of steps, each with what is needed to go on from it; a job says what was asked for and how far it is.
 """
 
+import errno
+import fcntl
+import hashlib
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import platformdirs
+import safetensors.torch
+from torch import Tensor
 
 from soup_core.errors import SoupError
 
@@ -24,8 +31,13 @@ CREATE TABLE IF NOT EXISTS evaluations (
 CREATE TABLE IF NOT EXISTS bounds (
     key TEXT, image_order TEXT, images INTEGER, errors INTEGER, PRIMARY KEY (key, image_order)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tensors (key TEXT PRIMARY KEY, content BLOB);
+CREATE TABLE IF NOT EXISTS steps (run TEXT, number INTEGER, content BLOB, PRIMARY KEY (run, number));
+CREATE TABLE IF NOT EXISTS jobs (key TEXT PRIMARY KEY, task TEXT, state TEXT, message TEXT, steps INTEGER, since REAL);
 """
+DIGEST_BYTES = 32
 Row = tuple[str, int, int, float | None, float | None, int, bytes]
+JobRow = tuple[str, str, str, str, int, float]
 
 
 def home() -> Path:
@@ -44,7 +56,7 @@ def default_store() -> "Store":
 
 
 class Store:
-    """Evaluations and bounds by key; safe between threads and processes.
+    """Evaluations, bounds, tensors, runs and jobs by key; safe between threads and processes.
 
     A file that SQLite finds damaged is set aside and begun anew; `notice` then says so. Raises SoupError where the
     folder cannot be written or the disk is full.
@@ -100,6 +112,75 @@ class Store:
         """Keep how many of the first `images` of an order are errors."""
         self._write("INSERT OR REPLACE INTO bounds VALUES (?, ?, ?, ?)", [(key, image_order, images, errors)])
 
+    def tensors(self, key: str) -> dict[str, Tensor] | None:
+        """The tensors kept under a key, or None; a damaged record counts as none."""
+        row = self._one("SELECT content FROM tensors WHERE key = ?", key)
+        return _unpacked(row[0]) if row else None
+
+    def keep_tensors(self, key: str, tensors: Mapping[str, Tensor]) -> None:
+        """Keep tensors under a key."""
+        self._write("INSERT OR REPLACE INTO tensors VALUES (?, ?)", [(key, _packed(tensors))])
+
+    def steps(self, run: str) -> list[dict[str, Tensor]]:
+        """The steps of a run from the first on, up to the first that is missing or damaged."""
+        found: list[dict[str, Tensor]] = []
+        for number, content in self._all("SELECT number, content FROM steps WHERE run = ? ORDER BY number", run):
+            step = _unpacked(content)
+            if step is None or number != len(found):
+                break
+            found.append(step)
+        return found
+
+    def keep_step(self, run: str, number: int, step: Mapping[str, Tensor]) -> None:
+        """Keep one step of a run; whatever followed it is forgotten."""
+        self._write("DELETE FROM steps WHERE run = ? AND number > ?", [(run, number)])
+        self._write("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", [(run, number, _packed(step))])
+
+    def jobs(self) -> list[JobRow]:
+        """Every job: key, task as JSON, state, message, steps done, and the time of the last change, oldest first."""
+        return self._all("SELECT key, task, state, message, steps, since FROM jobs ORDER BY since")
+
+    def job(self, key: str) -> JobRow | None:
+        """One job's row, or None."""
+        row: JobRow | None = self._one("SELECT key, task, state, message, steps, since FROM jobs WHERE key = ?", key)
+        return row
+
+    def keep_job(self, key: str, task: str, state: str, message: str, steps: int) -> None:
+        """Keep what is known of a job."""
+        row = (key, task, state, message, steps, time.time())
+        self._write("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)", [row])
+
+    @contextmanager
+    def claim(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+        """Hold a name against every other thread and process; without `wait`, give False where another holds it.
+
+        The system lets go of it when its holder dies, so a dead worker's claim is taken over.
+        """
+        folder = self.path.parent / "claims"
+        try:
+            folder.mkdir(exist_ok=True)
+            descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._failure(error) from error
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                held = True
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise self._failure(error) from error
+                held = False
+            yield held
+        finally:
+            os.close(descriptor)
+
+    def _all(self, query: str, *arguments: object) -> list[Any]:
+        try:
+            with self._lock:
+                return self._connection.execute(query, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
     def _one(self, query: str, *arguments: object) -> Any:
         try:
             with self._lock:
@@ -125,3 +206,15 @@ class Store:
             f"The record of evaluations in {self.path.parent} cannot be used ({error}); see that the disk has room and "
             "that this user may write there, or set SOUP_HOME to another folder."
         )
+
+
+def _packed(tensors: Mapping[str, Tensor]) -> bytes:
+    content = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    return hashlib.sha256(content).digest() + content
+
+
+def _unpacked(record: bytes) -> dict[str, Tensor] | None:
+    digest, content = record[:DIGEST_BYTES], record[DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        return None
+    return safetensors.torch.load(content)

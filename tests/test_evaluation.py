@@ -67,8 +67,8 @@ def test_a_trial_that_is_broken_off_leaves_no_record(linear_zoo: Make) -> None:
     def stop() -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        evaluate.trial(soup, after_batch=stop)
+    with pytest.raises(KeyboardInterrupt), sc.interruptible(stop):
+        evaluate.trial(soup)
     assert evaluate.known(soup) is None
     assert evaluate.trial(soup).images_evaluated == evaluate.total
 
