@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -129,6 +130,15 @@ class Zoo:
     def reference(self) -> nn.Module:
         """The architecture without memory for its weights: names, shapes, and which of them are buffers."""
         return _meta_module(self.architecture)
+
+    @property
+    def is_trajectory(self) -> bool:
+        """Whether the ingredients are checkpoints along one run: only the number of epochs differs, and it rises."""
+        kinds = [dict(ingredient.hyperparameters) for ingredient in self.ingredients]
+        epochs = [kind.pop("epochs", None) for kind in kinds]
+        numbers = [epoch for epoch in epochs if isinstance(epoch, (int, float))]
+        rises = len(numbers) == len(epochs) > 1 and all(a < b for a, b in pairwise(numbers))
+        return rises and all(kind == kinds[0] for kind in kinds)
 
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:

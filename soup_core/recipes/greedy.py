@@ -1,17 +1,24 @@
-"""Greedy soup: from the best ingredient on, keep each next one only if the average gets better on the held-out set.
-
-Wortsman et al. 2022, arXiv 2203.05482, recipe 1. It is never worse on the held-out set than the best ingredient, and it
-fails only where held-out images are too few to tell ingredients apart.
-"""
+"""Greedy soup: from the best ingredient on, keep each next one only if the average gets better on the held-out set."""
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, hardest_first
-from soup_core.soup import Soup, uniform
+from soup_core.evaluation import Evaluation, Evaluator, Trial, hardest_first
+from soup_core.recipes.about import About
+from soup_core.soup import Soup
 from soup_core.zoo import Zoo
+
+ABOUT = About(
+    "Greedy soup",
+    "Wortsman et al. 2022, recipe 1",
+    "https://arxiv.org/abs/2203.05482",
+    "Sorts the models by held-out accuracy, starts from the best, and lets each next one into the average only if that "
+    "makes held-out accuracy better. So on the held-out images it is never worse than the best model. It fails where "
+    "these images are too few to tell candidates apart: what was chosen by chance does not carry over to the test "
+    "images, and the gain there is smaller than the one that chose it.",
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,17 @@ class GreedyStep:
     accepted: bool
     evaluation: Evaluation | None
     correct_at_most: int
+    images_evaluated: int
+    soup: Soup
+
+
+@dataclass(frozen=True)
+class BandStep:
+    """One whole greedy search in a shuffled order: its seed, and the best held-out count after each candidate."""
+
+    seed: int
+    correct: tuple[int, ...]
+    total: int
     images_evaluated: int
     soup: Soup
 
@@ -50,18 +68,61 @@ def greedy_soup(
     singles = {name: trial.evaluation for name, trial in trials.items() if trial.evaluation is not None}
     names = candidate_order(singles, order)
     zoo.check_names(names)
-    images = hardest_first(singles.values())
-    best = singles[names[0]]
-    soup = uniform(names[:1])
-    yield GreedyStep(0, names[0], True, best, best.correct, trials[names[0]].images_evaluated, soup)
-    for index, name in enumerate(names[1:], 1):
-        candidate = uniform({*soup.names, name})
+    images = None if full else hardest_first(singles.values())
+    first = Trial(singles[names[0]], singles[names[0]].correct, trials[names[0]].images_evaluated)
+    yield from walk(
+        Soup({names[0]: 1.0}),
+        names,
+        first,
+        Soup.add,
+        lambda soup, errors_below: evaluate.trial(soup, errors_below=errors_below, order=images),
+        ties=ties,
+    )
+
+
+def walk(
+    soup: Soup,
+    candidates: Sequence[str],
+    first: Trial,
+    change: Callable[[Soup, str], Soup],
+    judge: Callable[[Soup, int], Trial],
+    *,
+    ties: bool = False,
+) -> Iterator[GreedyStep]:
+    """Change a soup by one candidate after the other, keeping each change that makes it better.
+
+    The first candidate is in the soup that one starts from, whose trial is `first`. `judge(soup, errors_below)` may stop
+    where the errors reach its limit.
+    """
+    best = first.evaluation
+    assert best is not None, "one starts from a whole evaluation"
+    yield GreedyStep(0, candidates[0], True, best, best.correct, first.images_evaluated, soup)
+    for index, name in enumerate(candidates[1:], 1):
+        changed = change(soup, name)
         errors_below = best.total - best.correct + (1 if ties else 0)
-        trial = evaluate.trial(candidate, errors_below=None if full else errors_below, order=images)
+        trial = judge(changed, errors_below)
         accepted = trial.evaluation is not None and trial.evaluation.total - trial.evaluation.correct < errors_below
         if accepted and trial.evaluation is not None:
-            best, soup = trial.evaluation, candidate
+            best, soup = trial.evaluation, changed
         yield GreedyStep(index, name, accepted, trial.evaluation, trial.correct_at_most, trial.images_evaluated, soup)
+
+
+def greedy_band(zoo: Zoo, evaluate: Evaluator, *, orders: int = 20, ties: bool = False) -> Iterator[BandStep]:
+    """Whole greedy searches in shuffled orders, of seeds 0 up to `orders`: how much the order alone decides."""
+    for seed in range(orders):
+        steps = list(greedy_soup(zoo, evaluate, order=f"random:{seed}", ties=ties))
+        yield BandStep(
+            seed, tuple(so_far(steps)), evaluate.total, sum(step.images_evaluated for step in steps), steps[-1].soup
+        )
+
+
+def so_far(steps: Iterable[GreedyStep]) -> Iterator[int]:
+    """The best held-out count after each step."""
+    correct = 0
+    for step in steps:
+        if step.accepted:
+            correct = step.correct_at_most
+        yield correct
 
 
 def candidate_order(singles: Mapping[str, Evaluation], order: str | Sequence[str]) -> list[str]:

@@ -1,19 +1,35 @@
-"""Uniform soup: the plain average of all ingredients (Wortsman et al. 2022, arXiv 2203.05482, section 2).
+"""Uniform soup: the plain average of all ingredients, or one by given weights."""
 
-It costs nothing to choose, and fails when an ingredient lies outside the region that the others share.
-"""
+from collections.abc import Iterable, Mapping
 
-from collections.abc import Iterable
-
+from soup_core.errors import CoefficientError
+from soup_core.recipes.about import About
 from soup_core.soup import Soup, uniform
 from soup_core.zoo import Zoo
 
+ABOUT = About(
+    "Uniform soup",
+    "Wortsman et al. 2022, section 2",
+    "https://arxiv.org/abs/2203.05482",
+    "Averages the weights of all models, or of any of them, in equal parts; nothing is evaluated to make it. It works "
+    "where all models lie in one valley of the loss, as fine-tunings of one base with mild hyperparameters do. It fails "
+    "when one ingredient lies outside that valley, for instance after too hot a learning rate, or when the models have "
+    "no common start.",
+)
 
-def uniform_soup(zoo: Zoo, names: Iterable[str] | None = None) -> Soup:
+
+def uniform_soup(zoo: Zoo, names: Iterable[str] | None = None, *, weights: Mapping[str, float] | None = None) -> Soup:
     """The average of the named ingredients, of all where none are named; the base is not among them.
 
-    Raises CoefficientError for an unknown name, or where no name is left.
+    With `weights`, their average in those proportions: each weight over the sum of all. Raises CoefficientError for an
+    unknown name, where no name is left, or where the weights sum to zero.
     """
+    if weights is not None:
+        zoo.check_names(tuple(weights))
+        total = sum(weights.values())
+        if not total:
+            raise CoefficientError("The weights of an average must not sum to zero; give at least one other than zero.")
+        return Soup({name: weight / total for name, weight in weights.items()})
     chosen = zoo.names if names is None else tuple(names)
     zoo.check_names(chosen)
     return uniform(chosen)

@@ -1,0 +1,245 @@
+"""Learned soup: coefficients by gradient descent on held-out images, with one model in memory however many are mixed.
+
+The gradient of the loss in coefficient k is the inner product of its gradient at the mixed weights with ingredient k's
+weights, so each step needs one forward and backward pass of one model and a pass over the files, or over a bank.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soup_core.averaging import inner_products, state_dict
+from soup_core.errors import CoefficientError
+from soup_core.evaluation import Evaluation, Evaluator, exactly, measure, pause
+from soup_core.recipes.about import About
+from soup_core.soup import BatchNorm, Soup
+from soup_core.zoo import Zoo
+
+PARAMETERIZATIONS = ("softmax", "unconstrained")
+ROUNDS_AN_EPOCH = 8
+FOLD_SHARE = 0.2
+ABOUT = About(
+    "Learned soup",
+    "Wortsman et al. 2022, section 3 and appendix",
+    "https://arxiv.org/abs/2203.05482",
+    "Learns how much of each model goes into the average, by gradient descent on the held-out loss: one coefficient a "
+    "model, a layer or a tensor, and a temperature. A part of the held-out images is not trained on and says when to "
+    "stop. With few held-out images and many coefficients it learns those images by heart, so that the held-out "
+    "accuracy flatters it more than greedy's; and a lower loss is not always a higher accuracy.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedStep:
+    """Where the coefficients are after a round of batches; step 0 is the start, the uniform soup.
+
+    `coefficients` is groups×names; `loss` is the mean cross-entropy in nats over the round's batches, NaN at the start;
+    `fold` evaluates the images that are not trained on, at the temperature. `soup` is the best so far by the fold's
+    loss, `best_index` its step; `temperature` multiplies the logits.
+    """
+
+    index: int
+    total: int
+    groups: tuple[str, ...]
+    names: tuple[str, ...]
+    coefficients: NDArray[np.float64]
+    temperature: float
+    loss: float
+    fold: Evaluation
+    best_index: int
+    soup: Soup
+
+
+def learned_soup(
+    zoo: Zoo,
+    evaluate: Evaluator,
+    *,
+    granularity: str = "tensor",
+    parameterization: str = "softmax",
+    names: Sequence[str] | None = None,
+    epochs: int = 5,
+    batch_size: int = 64,
+    learning_rate: float | None = None,
+    weight_decay: float = 0.0,
+    temperature: bool = True,
+    patience: int = 12,
+    batch_norm: BatchNorm = "averaged",
+    seed: int = 0,
+) -> Iterator[LearnedStep]:
+    """Learn coefficients on the evaluator's split, yielding a step after each eighth of an epoch.
+
+    "softmax" keeps coefficients positive with a sum of one; "unconstrained" starts at 1/K and lets them go anywhere.
+    AdamW with a constant rate, by default 0.05 for the first and 0.005 for the second. A fifth of the images is not
+    trained on; the run ends after `patience` rounds in which their loss did not fall. Every round is kept in the store:
+    run again with the same arguments, it goes on where it was. With "re-estimated" statistics the averaged ones stand
+    in while it learns. Raises CoefficientError for an argument that is none of the above.
+    """
+    chosen = tuple(names or zoo.names)
+    zoo.check_names(chosen)
+    if parameterization not in PARAMETERIZATIONS:
+        raise CoefficientError(
+            f"Coefficients are parameterised as {' or '.join(PARAMETERIZATIONS)}; found {parameterization!r}."
+        )
+    rate = learning_rate or (0.05 if parameterization == "softmax" else 0.005)
+    mixture = _Mixture(zoo, chosen, granularity, parameterization, batch_norm)
+    arguments = [
+        granularity, parameterization, chosen, epochs, batch_size, rate, weight_decay, temperature, patience,
+        batch_norm, seed,
+    ]  # fmt: skip
+    content = ["learned", zoo.digest, evaluate.data.digest, evaluate.precision, evaluate.device[:4], *arguments]
+    run = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    raw = mixture.start()
+    scale = torch.ones((), dtype=torch.float64, requires_grad=temperature)
+    optimizer = torch.optim.AdamW([raw, *([scale] if temperature else [])], lr=rate, weight_decay=weight_decay)
+    train, fold = _parted(evaluate.total, seed)
+    module = zoo.module().to(evaluate.device)
+    rounds = [part for epoch in range(epochs) for part in _rounds(train, batch_size, seed + epoch)]
+    best_index, best_loss, best = 0, math.inf, Soup({chosen[0]: 1.0})
+    kept = evaluate.store.steps(run)
+
+    for index in range(len(rounds) + 1):
+        if index < len(kept):
+            loss, found = _restore(kept[index], raw, scale, optimizer)
+        else:
+            losses = []
+            for batch in rounds[index - 1] if index else []:
+                losses.append(_learn(evaluate, mixture, module, raw, scale, batch))
+                optimizer.step()
+                optimizer.zero_grad()
+                pause()
+            loss = sum(losses) / len(losses) if losses else math.nan
+            found = _evaluate_fold(evaluate, module, mixture.soup(raw, learning=True), scale.item(), fold)
+            evaluate.store.keep_step(run, index, _state(raw, scale, optimizer, loss, found))
+        if found.loss < best_loss:
+            best_index, best_loss, best = index, found.loss, mixture.soup(raw)
+        yield LearnedStep(
+            index, len(rounds), mixture.groups, chosen, mixture.coefficients(raw).detach().numpy().copy(),
+            scale.item(), loss, found, best_index, best,
+        )  # fmt: skip
+        if index - best_index >= patience:
+            return
+
+
+class _Mixture:
+    """How raw numbers, groups×names, become coefficients, and coefficients a soup."""
+
+    def __init__(
+        self, zoo: Zoo, names: tuple[str, ...], granularity: str, parameterization: str, batch_norm: BatchNorm
+    ) -> None:
+        self.zoo, self.names, self.parameterization, self.batch_norm = zoo, names, parameterization, batch_norm
+        self.group_of = zoo.groups(granularity)
+        self.groups = tuple(dict.fromkeys(self.group_of.values()))
+        self.place = {group: place for place, group in enumerate(self.groups)}
+
+    def start(self) -> Tensor:
+        first = 0.0 if self.parameterization == "softmax" else 1 / len(self.names)
+        return torch.full((len(self.groups), len(self.names)), first, dtype=torch.float64, requires_grad=True)
+
+    def coefficients(self, raw: Tensor) -> Tensor:
+        return raw.softmax(1) if self.parameterization == "softmax" else raw
+
+    def soup(self, raw: Tensor, *, learning: bool = False) -> Soup:
+        rows = self.coefficients(raw).detach().tolist()
+        mixes = [dict(zip(self.names, row, strict=True)) for row in rows]
+        batch_norm = "averaged" if learning and self.batch_norm == "re-estimated" else self.batch_norm
+        if len(mixes) == 1:
+            return Soup(mixes[0], batch_norm=batch_norm)
+        tensors = {tensor: mixes[self.place[group]] for tensor, group in self.group_of.items()}
+        return Soup({name: 1 / len(self.names) for name in self.names}, tensors, batch_norm)
+
+    def gradient(self, products: Mapping[str, Tensor]) -> Tensor:
+        """The gradient in the coefficients, groups×names, from each tensor's inner products."""
+        total = torch.zeros(len(self.groups), len(self.names), dtype=torch.float64)
+        for tensor, values in products.items():
+            total[self.place[self.group_of[tensor]]] += values
+        return total
+
+
+def _learn(
+    evaluate: Evaluator, mixture: _Mixture, module: torch.nn.Module, raw: Tensor, scale: Tensor, batch: Tensor
+) -> float:
+    """Add to the gradients of `raw` and `scale` those of the loss on one batch; BatchNorm's statistics are constants."""
+    bank = evaluate.bank
+    coefficients = mixture.coefficients(raw)
+    theta = state_dict(evaluate.zoo, mixture.soup(raw, learning=True), evaluate.device, bank)
+    module.load_state_dict(theta, strict=True)
+    del theta
+    parameters = dict(module.named_parameters())
+    inputs, labels = evaluate.inputs(batch), evaluate.data.labels[batch].to(evaluate.device)
+    with exactly(evaluate.precision, evaluate.device):
+        logits = module(inputs)
+        loss = F.cross_entropy(logits.float() * scale.float().to(evaluate.device), labels)
+        wanted = [*parameters.values(), *([scale] if scale.requires_grad else [])]
+        found = torch.autograd.grad(loss, wanted)
+    gradients = dict(zip(parameters, found, strict=False))
+    coefficients.backward(mixture.gradient(inner_products(evaluate.zoo, mixture.names, gradients, bank)))
+    if scale.requires_grad:
+        scale.grad = found[-1].detach().to(scale.dtype).cpu()
+    return float(loss.detach())
+
+
+def _evaluate_fold(evaluate: Evaluator, module: torch.nn.Module, soup: Soup, scale: float, fold: Tensor) -> Evaluation:
+    module.load_state_dict(state_dict(evaluate.zoo, soup, evaluate.device, evaluate.bank), strict=True)
+    collected = []
+    for batch in fold.split(evaluate.batch_size):
+        with torch.inference_mode(), exactly(evaluate.precision, evaluate.device):
+            collected.append(module(evaluate.inputs(batch)).float().cpu() * scale)
+        pause()
+    return measure(torch.cat(collected), evaluate.data.labels[fold])
+
+
+def _parted(total: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The images to train on and those of the fold, by seed."""
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
+    held = max(1, round(FOLD_SHARE * total))
+    return order[held:].sort().values, order[:held].sort().values
+
+
+def _rounds(train: Tensor, batch_size: int, seed: int) -> Iterator[list[Tensor]]:
+    """One epoch's batches, in at most ROUNDS_AN_EPOCH rounds of as many each."""
+    order = train[torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))]
+    batches = list(order.split(batch_size))
+    size = -(-len(batches) // ROUNDS_AN_EPOCH)
+    for begin in range(0, len(batches), size):
+        yield batches[begin : begin + size]
+
+
+def _state(
+    raw: Tensor, scale: Tensor, optimizer: torch.optim.Optimizer, loss: float, fold: Evaluation
+) -> dict[str, Tensor]:
+    state = {
+        f"optimizer.{index}.{name}": value
+        for index, values in optimizer.state_dict()["state"].items()
+        for name, value in values.items()
+    }
+    figures = torch.tensor([loss, fold.correct, fold.total, fold.loss, fold.ece, fold.not_finite], dtype=torch.float64)
+    correctness = torch.from_numpy(np.frombuffer(fold.correctness, np.uint8).copy())
+    # clones: the optimizer goes on writing to its tensors, and the scalars share no memory
+    parts = {"raw": raw, "scale": scale, "figures": figures, "correctness": correctness, **state}
+    return {name: tensor.detach().clone() for name, tensor in parts.items()}
+
+
+def _restore(
+    state: Mapping[str, Tensor], raw: Tensor, scale: Tensor, optimizer: torch.optim.Optimizer
+) -> tuple[float, Evaluation]:
+    with torch.no_grad():
+        raw.copy_(state["raw"])
+        scale.copy_(state["scale"])
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in state.items():
+        if name.startswith("optimizer."):
+            _, index, part = name.split(".")
+            moments.setdefault(int(index), {})[part] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+    loss, correct, total, fold_loss, ece, not_finite = state["figures"].tolist()
+    bits = state["correctness"].numpy().tobytes()
+    return loss, Evaluation(int(correct), int(total), fold_loss, ece, bits, int(not_finite))

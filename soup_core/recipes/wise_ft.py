@@ -1,0 +1,54 @@
+"""WiSE-FT: the line from the base to a fine-tuned model or a soup, and the best point on it by the held-out set."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from soup_core.errors import ZooError
+from soup_core.evaluation import Evaluation, Evaluator
+from soup_core.recipes.about import About
+from soup_core.recipes.uniform import uniform_soup
+from soup_core.soup import Soup, interpolate
+from soup_core.zoo import BASE, Zoo
+
+ALPHAS = tuple(step / 10 for step in range(11))
+ABOUT = About(
+    "WiSE-FT",
+    "Wortsman et al. 2021",
+    "https://arxiv.org/abs/2109.01903",
+    "Walks in a straight line from the base to a fine-tuned model, or here to any soup, and stops where held-out "
+    "accuracy is best. Between the ends a model often keeps the base's robustness and most of the fine-tuned accuracy. "
+    "It needs a base that can do the task already: where the base's last layer is not trained for it, accuracy on the "
+    "way falls, and the best point is the end.",
+)
+
+
+@dataclass(frozen=True)
+class WiseStep:
+    """A point of the line, (1 - alpha) * base + alpha * soup, its evaluation, and the best point so far."""
+
+    alpha: float
+    evaluation: Evaluation
+    best_alpha: float
+    soup: Soup
+
+
+def wise_ft(
+    zoo: Zoo, evaluate: Evaluator, *, towards: Soup | None = None, alphas: Iterable[float] = ALPHAS
+) -> Iterator[WiseStep]:
+    """Evaluate along the line to a soup, by default the uniform one; on equal counts the point nearer to it is better.
+
+    Both ends are among the points. Raises ZooError for a zoo without a base.
+    """
+    base, end = base_of(zoo, "WiSE-FT"), towards or uniform_soup(zoo)
+    best: tuple[int, float] = (-1, 0.0)
+    for alpha in sorted({0.0, 1.0, *alphas}):
+        evaluation = evaluate(interpolate(base, end, alpha))
+        best = max(best, (evaluation.correct, alpha))
+        yield WiseStep(alpha, evaluation, best[1], interpolate(base, end, best[1]))
+
+
+def base_of(zoo: Zoo, recipe: str) -> Soup:
+    """The base as a soup. Raises ZooError, naming the recipe that needs it, where the zoo has none."""
+    if zoo.base is None:
+        raise ZooError(f"{recipe} needs a base, and the zoo {zoo.name} has none; give its file as base in zoo.toml.")
+    return Soup({BASE: 1.0})
