@@ -6,7 +6,9 @@
 >>> evaluate(sc.uniform_soup(zoo)).accuracy  # doctest: +SKIP
 """
 
-from soup_core.averaging import bank_size, memory_budget, state_dict
+from soup_core.averaging import Bank, bank_size, inner_products, memory_budget, state_dict
+from soup_core.comparison import Entry, face_off
+from soup_core.cost import Cost, measured_cost
 from soup_core.errors import CheckpointError, CoefficientError, DataError, OutOfMemory, SoupError, ZooError
 from soup_core.evaluation import (
     Evaluation,
@@ -16,9 +18,28 @@ from soup_core.evaluation import (
     interruptible,
     resolve_device,
 )
-from soup_core.interpolation import Barrier, LinePoint, error_barrier, line
-from soup_core.recipes.greedy import GreedyStep, greedy_soup
+from soup_core.geometry import Gram, gram
+from soup_core.interpolation import (
+    Barrier,
+    LinePoint,
+    Plane,
+    PlanePoint,
+    error_barrier,
+    line,
+    plane_points,
+    plane_through,
+)
+from soup_core.recipes.about import About
+from soup_core.recipes.ensemble import ensemble, greedy_ensemble
+from soup_core.recipes.greedy import BandStep, GreedyStep, greedy_band, greedy_soup
+from soup_core.recipes.learned import LearnedStep, learned_soup
+from soup_core.recipes.model_stock import model_stock_soup
+from soup_core.recipes.pruned import pruned_soup
+from soup_core.recipes.slerp import slerp_soup
+from soup_core.recipes.task_arithmetic import task_arithmetic_soup
+from soup_core.recipes.trajectory import ema_soup, lawa_soup
 from soup_core.recipes.uniform import uniform_soup
+from soup_core.recipes.wise_ft import WiseStep, wise_ft
 from soup_core.soup import Soup, interpolate, mix
 from soup_core.statistics import Comparison, accuracy_interval, compare
 from soup_core.zoo import BASE, Excluded, Ingredient, Zoo, open_zoo, zoo_folders
@@ -26,20 +47,30 @@ from soup_core.zoo import BASE, Excluded, Ingredient, Zoo, open_zoo, zoo_folders
 __version__ = "0.1.0"
 __all__ = [
     "BASE",
+    "About",
+    "BandStep",
+    "Bank",
     "Barrier",
     "CheckpointError",
     "CoefficientError",
     "Comparison",
+    "Cost",
     "DataError",
+    "Entry",
     "Evaluation",
     "Evaluator",
     "Excluded",
+    "Gram",
     "GreedyStep",
     "Ingredient",
+    "LearnedStep",
     "LinePoint",
     "OutOfMemory",
+    "Plane",
+    "PlanePoint",
     "Soup",
     "SoupError",
+    "WiseStep",
     "Zoo",
     "ZooError",
     "accuracy_interval",
@@ -47,16 +78,33 @@ __all__ = [
     "available_precisions",
     "bank_size",
     "compare",
+    "ema_soup",
+    "ensemble",
     "error_barrier",
+    "face_off",
+    "gram",
+    "greedy_band",
+    "greedy_ensemble",
     "greedy_soup",
+    "inner_products",
     "interpolate",
     "interruptible",
+    "lawa_soup",
+    "learned_soup",
     "line",
+    "measured_cost",
     "memory_budget",
     "mix",
+    "model_stock_soup",
     "open_zoo",
+    "plane_points",
+    "plane_through",
+    "pruned_soup",
     "resolve_device",
+    "slerp_soup",
     "state_dict",
+    "task_arithmetic_soup",
     "uniform_soup",
+    "wise_ft",
     "zoo_folders",
 ]  # fmt: skip

@@ -1,10 +1,16 @@
-"""The line between two soups, inside and beyond, and the error barrier on it (Frankle et al. 2020, arXiv 1912.05671)."""
+"""Straight through weight space: the line between two soups with the error barrier on it, and the plane through three.
 
+Error barrier: Frankle et al. 2020, arXiv 1912.05671. Plane: Garipov et al. 2018, arXiv 1802.10026.
+"""
+
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator
-from soup_core.soup import Soup, interpolate
+from soup_core.geometry import Gram
+from soup_core.soup import Soup, interpolate, mix
 
 ALPHAS = tuple(step / 10 for step in range(-5, 16))
 
@@ -42,3 +48,74 @@ def error_barrier(points: Sequence[LinePoint]) -> Barrier:
     }
     alpha = max(heights, key=lambda alpha: (heights[alpha], -alpha))
     return Barrier(alpha, max(0.0, heights[alpha]))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The plane through three soups, with orthonormal axes in the space of all parameters, Euclidean units.
+
+    The first soup is at (0, 0), the second at (`width`, 0), the third at (`lean`, `height`).
+    """
+
+    corners: tuple[Soup, Soup, Soup]
+    width: float
+    lean: float
+    height: float
+
+    def soup(self, x: float, y: float) -> Soup:
+        """The soup at a point: a + x * e1 + y * e2, as an affine mix of the three."""
+        third = y / self.height
+        second = (x - third * self.lean) / self.width
+        shares = (1 - second - third, second, third)
+        return mix(dict(zip(self.corners, shares, strict=True)))
+
+    def grid(self, resolution: int, margin: float = 0.25) -> tuple[list[float], list[float]]:
+        """The x and y of a grid of so many columns and rows over the three, with a margin in parts of their extent."""
+        xs, ys = (0.0, self.width, self.lean), (0.0, self.height)
+        return _spread(min(xs), max(xs), resolution, margin), _spread(min(ys), max(ys), resolution, margin)
+
+
+@dataclass(frozen=True)
+class PlanePoint:
+    """The evaluation at a point of the grid; `stride` is the distance between points of its pass, 1 in the last."""
+
+    column: int
+    row: int
+    x: float
+    y: float
+    stride: int
+    evaluation: Evaluation
+
+
+def plane_through(gram: Gram, a: Soup, b: Soup, c: Soup) -> Plane:
+    """Lay a plane through three soups. Raises CoefficientError where they lie on one line, or have no place."""
+    if "re-estimated" in {a.batch_norm, b.batch_norm, c.batch_norm}:
+        raise CoefficientError(
+            "A soup with re-estimated BatchNorm statistics has no place on a plane of weights; choose averaged ones."
+        )
+    width = math.sqrt(max(0.0, gram.inner(a, b, a, b)))
+    lean = gram.inner(a, b, a, c) / width if width else 0.0
+    height = math.sqrt(max(0.0, gram.inner(a, c, a, c) - lean**2))
+    if height <= 1e-6 * width or not width:
+        raise CoefficientError(
+            "The three soups lie on one line; choose three that do not, to lay a plane through them."
+        )
+    return Plane((a, b, c), width, lean, height)
+
+
+def plane_points(evaluate: Evaluator, plane: Plane, *, resolution: int = 21) -> Iterator[PlanePoint]:
+    """Evaluate the plane's grid, coarse first: every fourth point both ways, then every second, then all."""
+    xs, ys = plane.grid(resolution)
+    done: set[tuple[int, int]] = set()
+    for stride in (4, 2, 1):
+        places = [(c, r) for r in range(0, resolution, stride) for c in range(0, resolution, stride)]
+        places = [place for place in places if place not in done]
+        done.update(places)
+        found = evaluate.many(plane.soup(xs[column], ys[row]) for column, row in places)
+        for (column, row), evaluation in zip(places, found, strict=True):
+            yield PlanePoint(column, row, xs[column], ys[row], stride, evaluation)
+
+
+def _spread(low: float, high: float, count: int, margin: float) -> list[float]:
+    low, high = low - margin * (high - low), high + margin * (high - low)
+    return [low + (high - low) * place / (count - 1) for place in range(count)]
