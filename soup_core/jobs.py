@@ -1,0 +1,264 @@
+"""Long work outside the page: a job is a recipe, its arguments and its generator; a queue, and one worker a device.
+
+A job goes on when the page is closed. All that its generator computes is in the store, so a job that was cancelled, or
+whose process was killed, goes on from its last step when it is run again, and ends with the same result.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from soup_core import comparison
+from soup_core.errors import OutOfMemory, SoupError
+from soup_core.evaluation import Evaluator, interruptible
+from soup_core.geometry import gram
+from soup_core.interpolation import PlanePoint, plane_points, plane_through
+from soup_core.recipes.greedy import greedy_band, greedy_soup
+from soup_core.recipes.learned import learned_soup
+from soup_core.recipes.pruned import pruned_soup
+from soup_core.soup import Soup
+from soup_core.store import Store
+from soup_core.zoo import Zoo, open_zoo
+
+State = Literal["queued", "running", "done", "cancelling", "cancelled", "paused", "failed"]
+UNFINISHED = ("queued", "running")
+LOOK_SECONDS = 0.5
+STOPPED = "Stopped; started again, it goes on from here."
+
+
+def _plane(zoo: Zoo, evaluate: Evaluator, *, corners: list[str], resolution: int = 21) -> Iterator[PlanePoint]:
+    a, b, c = (Soup.from_json(corner) for corner in corners)
+    yield from plane_points(evaluate, plane_through(gram(zoo, evaluate.store), a, b, c), resolution=resolution)
+
+
+RECIPES: Mapping[str, Callable[..., Iterator[Any]]] = {
+    "greedy": greedy_soup,
+    "band": greedy_band,
+    "pruned": pruned_soup,
+    "learned": learned_soup,
+    "plane": _plane,
+    "face-off": comparison.face_off,
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked for: a recipe of RECIPES with its arguments, on a zoo, and how it is to be computed."""
+
+    recipe: str
+    zoo: str
+    device: str = "cpu"
+    precision: str = "float32"
+    memory: float | None = None
+    images: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line of JSON, the same for equal tasks."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def key(self, zoo: Zoo) -> str:
+        """Digest of the task and of the zoo's content."""
+        return hashlib.sha256(f"{self.to_json()} {zoo.digest}".encode()).hexdigest()
+
+    def run(self, zoo: Zoo, store: Store) -> Iterator[Any]:
+        """The recipe's generator, on held-out images."""
+        evaluate = Evaluator(
+            zoo, "held_out", self.device, precision=self.precision, images=self.images, memory=self.memory, store=store
+        )
+        return RECIPES[self.recipe](zoo, evaluate, **self.arguments)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A job at one moment. `steps` are those made so far; `steps_done` counts also those of an earlier run or process.
+
+    `rate` is in steps a second since this run began, None before there is one; `state` "failed" and "paused" come with
+    a message.
+    """
+
+    state: State
+    message: str
+    steps: tuple[Any, ...]
+    steps_done: int
+    rate: float | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will come by itself."""
+        return self.state not in (*UNFINISHED, "cancelling")
+
+
+class Cancelled(Exception):
+    """Raised between two batches of a job that is to stop."""
+
+
+class Job:
+    """One piece of long work, shared by all who ask for the same."""
+
+    def __init__(self, key: str, task: Task, zoo: Zoo, known_before: int = 0) -> None:
+        self.key, self.task, self.zoo = key, task, zoo
+        self._lock = threading.Lock()
+        self._state: State = "queued"
+        self._message = ""
+        self._steps: list[Any] = []
+        self._known_before = self._elsewhere = known_before
+        self._began: float | None = None
+        self._cancel = threading.Event()
+
+    def progress(self) -> Progress:
+        """A consistent view of the job now."""
+        with self._lock:
+            new = len(self._steps) - self._known_before
+            seconds = time.monotonic() - self._began if self._began else 0.0
+            rate = new / seconds if new > 0 and seconds > 0 else None
+            done = max(len(self._steps), self._elsewhere)
+            return Progress(self._state, self._message, tuple(self._steps), done, rate)
+
+    def wait(self, seconds: float) -> Progress:
+        """Wait until the job has ended, at most so long."""
+        end = time.monotonic() + seconds
+        while not (progress := self.progress()).ended and time.monotonic() < end:
+            time.sleep(0.02)
+        return progress
+
+
+class Jobs:
+    """The jobs of one process and one store. Those that a killed process left unfinished are taken up again at once."""
+
+    def __init__(self, store: Store, opened: Callable[[str], Zoo] = open_zoo) -> None:
+        self.store = store
+        self._lock = threading.Condition()
+        self._jobs: dict[str, Job] = {}
+        self._queues: dict[str, deque[Job]] = {}
+        for key, task, state, *_ in store.jobs():
+            if state in UNFINISHED:
+                self._take_up(key, task, opened)
+
+    def submit(self, task: Task, zoo: Zoo) -> Job:
+        """The job of a task: the one that is there already, unless it has ended short of its end, or a new one."""
+        if task.recipe not in RECIPES:
+            raise SoupError(f"There is no recipe {task.recipe!r}; expected one of {', '.join(RECIPES)}.")
+        key = task.key(zoo)
+        with self._lock:
+            job = self._jobs.get(key)
+            if job is None or (job.progress().ended and job.progress().state != "done"):
+                row = self.store.job(key)
+                job = self._jobs[key] = Job(key, task, zoo, known_before=row[4] if row else 0)
+                self._record(job)
+                if task.device not in self._queues:
+                    self._queues[task.device] = deque()
+                    threading.Thread(target=self._work, args=(task.device,), daemon=True).start()
+                self._queues[task.device].append(job)
+                self._lock.notify_all()
+            return job
+
+    def find(self, task: Task, zoo: Zoo) -> Job | None:
+        """The job of a task, where there is one."""
+        with self._lock:
+            return self._jobs.get(task.key(zoo))
+
+    def cancel(self, job: Job) -> None:
+        """Stop a job between two batches, here or in the process that runs it; what it has computed is kept."""
+        with self._lock:
+            waiting = self._queues[job.task.device]
+            if job in waiting:
+                waiting.remove(job)
+                self._end(job, "cancelled", STOPPED)
+                return
+        with job._lock:
+            if job._state in UNFINISHED:
+                job._state = "cancelling"
+        job._cancel.set()
+        self._record(job)
+
+    def _take_up(self, key: str, text: str, opened: Callable[[str], Zoo]) -> None:
+        try:
+            task = Task(**json.loads(text))
+            zoo = opened(task.zoo)
+        except (SoupError, TypeError, ValueError) as error:
+            self.store.keep_job(key, text, "failed", f"It cannot be taken up again: {error}", 0)
+            return
+        if task.key(zoo) == key:
+            self.submit(task, zoo)
+        else:
+            self.store.keep_job(key, text, "failed", "The zoo has changed since; start it again.", 0)
+
+    def _work(self, device: str) -> None:
+        queue = self._queues[device]
+        while True:
+            with self._lock:
+                self._lock.wait_for(lambda: queue)
+                job = queue.popleft()
+            with self.store.claim(f"job-{job.key}", wait=False) as mine:
+                if mine:
+                    self._run(job)
+            if not mine:
+                self._look_on(job)
+                with self._lock:
+                    queue.append(job)
+
+    def _look_on(self, job: Job) -> None:
+        """Another process is at this job: follow its count, and try again to take it over."""
+        row = self.store.job(job.key)
+        with job._lock:
+            job._state = "running" if not job._cancel.is_set() else "cancelling"
+            job._elsewhere = row[4] if row else 0
+        time.sleep(LOOK_SECONDS)
+
+    def _run(self, job: Job) -> None:
+        with job._lock:
+            job._began = time.monotonic()
+            if job._state == "queued":
+                job._state = "running"
+        looked = 0.0
+
+        def check() -> None:
+            nonlocal looked
+            if time.monotonic() - looked > LOOK_SECONDS:
+                looked = time.monotonic()
+                now = self.store.job(job.key)
+                if now and now[2] == "cancelling":
+                    job._cancel.set()
+            if job._cancel.is_set():
+                raise Cancelled
+
+        try:
+            with interruptible(check, background=True):
+                check()
+                for step in job.task.run(job.zoo, self.store):
+                    with job._lock:
+                        job._steps.append(step)
+                        if len(job._steps) <= job._known_before:
+                            job._began = time.monotonic()  # known from an earlier run: no measure of the rate
+                    self._record(job)
+                    check()
+            self._end(job, "done", "")
+        except Cancelled:
+            self._end(job, "cancelled", STOPPED)
+        except OutOfMemory as error:
+            self._end(job, "paused", str(error))
+        except SoupError as error:
+            self._end(job, "failed", str(error))
+        except Exception as error:  # a defect of ours must not end the worker
+            logging.getLogger(__name__).exception("a job ended with an error")
+            self._end(job, "failed", f"It ended with an unexpected error: {type(error).__name__}.")
+
+    def _end(self, job: Job, state: State, message: str) -> None:
+        with job._lock:
+            job._state, job._message = state, message
+        try:
+            self._record(job)
+        except SoupError as error:  # the disk may be full: say so where the job is looked at
+            with job._lock:
+                job._state, job._message = "failed", str(error)
+
+    def _record(self, job: Job) -> None:
+        progress = job.progress()
+        self.store.keep_job(job.key, job.task.to_json(), progress.state, progress.message, progress.steps_done)

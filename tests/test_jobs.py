@@ -1,0 +1,220 @@
+"""Jobs: shared, cancelled, resumed after the process was killed, and the same result in the end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import soup_core as sc
+from soup_core import jobs
+from soup_core.jobs import Jobs, Task
+from soup_core.store import Store, default_store
+
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """A recipe "slow" of five steps, each of which waits until the event is set, or a cancel comes."""
+    from soup_core.evaluation import pause
+
+    go = threading.Event()
+
+    def steps(zoo: sc.Zoo, evaluate: sc.Evaluator, *, count: int = 5) -> Iterator[int]:
+        for index in range(count):
+            while not go.is_set():
+                time.sleep(0.005)
+                pause()
+            yield index
+
+    monkeypatch.setitem(jobs.RECIPES, "slow", steps)  # type: ignore[arg-type]
+    return go
+
+
+def test_a_job_makes_the_recipes_steps(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(5))
+    progress = Jobs(default_store()).submit(Task("greedy", zoo.name), zoo).wait(30)
+    assert progress.state == "done"
+    expected = list(sc.greedy_soup(zoo, sc.Evaluator(zoo)))
+    assert [step.soup for step in progress.steps] == [step.soup for step in expected]
+    assert progress.steps_done == 5
+
+
+def test_who_asks_for_the_same_shares_one_job(linear_zoo: Make, slow: threading.Event) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    every = Jobs(default_store())
+    first = every.submit(Task("slow", zoo.name), zoo)
+    assert every.submit(Task("slow", zoo.name), sc.open_zoo(zoo.folder)) is first
+    assert every.submit(Task("slow", zoo.name, arguments={"count": 2}), zoo) is not first
+    slow.set()
+    assert first.wait(10).steps == (0, 1, 2, 3, 4)
+    assert every.submit(Task("slow", zoo.name), zoo) is first
+
+
+def test_row_43_a_cancel_stops_within_two_seconds_and_keeps_what_was_done(
+    linear_zoo: Make, slow: threading.Event
+) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    every = Jobs(default_store())
+    running = every.submit(Task("slow", zoo.name), zoo)
+    waiting = every.submit(Task("slow", zoo.name, arguments={"count": 2}), zoo)
+    while running.progress().state != "running":
+        time.sleep(0.005)
+    every.cancel(waiting)
+    assert waiting.progress().state == "cancelled"
+    start = time.monotonic()
+    every.cancel(running)
+    assert running.wait(5).state == "cancelled"
+    assert time.monotonic() - start < 2
+    slow.set()
+    again = every.submit(Task("slow", zoo.name), zoo)
+    assert again is not running
+    assert again.wait(10).state == "done"
+
+
+def test_row_43_a_learned_run_is_cancelled_between_batches_and_goes_on(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo("fashion-trajectory")
+    every = Jobs(default_store())
+    task = Task("learned", zoo.name, arguments={"epochs": 1})
+    job = every.submit(task, zoo)
+    while len(job.progress().steps) < 3:
+        time.sleep(0.01)
+    start = time.monotonic()
+    every.cancel(job)
+    stopped = job.wait(5)
+    assert stopped.state == "cancelled"
+    assert time.monotonic() - start < 2
+    whole = every.submit(task, zoo).wait(60)
+    assert whole.state == "done"
+    alone = list(
+        sc.learned_soup(zoo, sc.Evaluator(zoo, device="cpu", store=Store(every.store.path.parent / "b")), epochs=1)
+    )
+    assert whole.steps[-1].soup == alone[-1].soup
+
+
+def test_row_41_out_of_memory_pauses_the_job_and_the_next_one_runs(
+    linear_zoo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+
+    def starved(zoo: sc.Zoo, evaluate: sc.Evaluator) -> Iterator[int]:
+        raise sc.OutOfMemory("Not even one image fits.")
+        yield 0
+
+    def broken(zoo: sc.Zoo, evaluate: sc.Evaluator) -> Iterator[int]:
+        raise ZeroDivisionError
+        yield 0
+
+    monkeypatch.setitem(jobs.RECIPES, "starved", starved)  # type: ignore[arg-type]
+    monkeypatch.setitem(jobs.RECIPES, "broken", broken)  # type: ignore[arg-type]
+    every = Jobs(default_store())
+    paused = every.submit(Task("starved", zoo.name), zoo).wait(10)
+    assert (paused.state, paused.message) == ("paused", "Not even one image fits.")
+    assert "ZeroDivisionError" in every.submit(Task("broken", zoo.name), zoo).wait(10).message
+    refused = every.submit(Task("greedy", zoo.name, arguments={"order": "sideways"}), zoo).wait(10)
+    assert refused.state == "failed"
+    assert "sideways" in refused.message
+    assert every.submit(Task("greedy", zoo.name), zoo).wait(10).state == "done"
+    with pytest.raises(sc.SoupError, match="no recipe"):
+        every.submit(Task("stew", zoo.name), zoo)
+
+
+WORKER = """
+import sys, time, soup_core as sc
+from soup_core.jobs import Jobs, Task
+from soup_core.store import default_store
+zoo = sc.open_zoo("fashion-trajectory")
+every = Jobs(default_store())
+print("up", flush=True)
+if len(sys.argv) > 1:
+    job = every.submit(Task("learned", zoo.name, arguments={"epochs": 1}), zoo)
+    seen = 0
+    while not (progress := job.progress()).ended:
+        for _ in range(len(progress.steps) - seen):
+            print("step", flush=True)
+        seen = len(progress.steps)
+        time.sleep(0.01)
+    print(progress.state, progress.steps[-1].soup.to_json(), flush=True)
+"""
+
+
+def worker(*arguments: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "SOUP_DEVICE": "cpu"}
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, *arguments], stdout=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def read_until(process: subprocess.Popen[str], word: str, times: int = 1) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        times -= line.startswith(word)
+        if not times:
+            return line
+    raise AssertionError(f"the worker ended without saying {word!r}")
+
+
+def test_row_38_a_killed_job_goes_on_from_its_last_step_and_ends_the_same() -> None:
+    zoo, task = sc.open_zoo("fashion-trajectory"), Task("learned", "fashion-trajectory", arguments={"epochs": 1})
+    with worker("submit") as killed:
+        read_until(killed, "step", times=4)
+        killed.send_signal(signal.SIGKILL)
+    row = default_store().job(task.key(zoo))
+    assert row is not None
+    assert row[2] == "running"
+    assert row[4] >= 3  # the count is written right after the step
+    batches: list[int] = []
+    from soup_core.recipes import learned
+
+    original = learned._learn
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learned, "_learn", lambda *a: batches.append(1) or original(*a))  # type: ignore[func-returns-value]
+        every = Jobs(default_store())  # takes it up by itself
+        job = every.find(task, zoo)
+        assert job is not None
+        progress = job.wait(60)
+    assert progress.state == "done"
+    alone = list(
+        sc.learned_soup(zoo, sc.Evaluator(zoo, device="cpu", store=Store(default_store().path.parent / "b")), epochs=1)
+    )
+    assert progress.steps[-1].soup == alone[-1].soup
+    assert [step.loss for step in progress.steps[1:]] == [step.loss for step in alone[1:]]
+    a_round = -(-63 // 8)
+    assert len(batches) <= (len(alone) - 4) * a_round
+
+
+def test_row_44_two_processes_share_a_store_and_a_job() -> None:
+    zoo, task = sc.open_zoo("fashion-trajectory"), Task("learned", "fashion-trajectory", arguments={"epochs": 1})
+    batches: list[int] = []
+    from soup_core.recipes import learned
+
+    with worker("submit") as other:
+        read_until(other, "step", times=2)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(learned, "_learn", lambda *a: batches.append(1))
+            job = Jobs(default_store()).submit(task, zoo)
+            ended = read_until(other, "done")
+            progress = job.wait(30)
+    assert progress.state == "done"
+    assert not batches, "this process ran what the other one was at"
+    assert sc.Soup.from_json(ended.removeprefix("done ")) == progress.steps[-1].soup
+
+
+def test_a_job_whose_zoo_has_changed_or_gone_is_not_taken_up(linear_zoo: Make) -> None:
+    store = default_store()
+    store.keep_job("k", json.dumps({"recipe": "greedy", "zoo": "nowhere"}), "running", "", 3)
+    store.keep_job("l", Task("greedy", str(linear_zoo(3))).to_json(), "queued", "", 0)
+    store.keep_job("m", "no json", "running", "", 0)
+    Jobs(store)
+    rows: dict[str, Any] = {row[0]: row for row in store.jobs()}
+    assert [rows[key][2] for key in "klm"] == ["failed"] * 3
+    assert "nowhere" in rows["k"][3]
+    assert "changed" in rows["l"][3]
