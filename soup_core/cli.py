@@ -20,19 +20,31 @@ from rich.text import Text
 from soup_core import bundled
 from soup_core.data import ASSETS, FASHION_MNIST
 from soup_core.errors import SoupError
-from soup_core.evaluation import Evaluation, Evaluator, shipped_line
+from soup_core.evaluation import PRECISIONS, Evaluation, Evaluator, shipped_line
 from soup_core.files import write_atomically
 from soup_core.interpolation import ALPHAS, line
-from soup_core.recipes.greedy import greedy_soup
+from soup_core.recipes.ensemble import ensemble as ensemble_evaluation
+from soup_core.recipes.ensemble import greedy_ensemble
+from soup_core.recipes.greedy import GreedyStep, greedy_soup
+from soup_core.recipes.learned import learned_soup
+from soup_core.recipes.model_stock import model_stock_soup
+from soup_core.recipes.pruned import pruned_soup
+from soup_core.recipes.slerp import slerp_soup
+from soup_core.recipes.task_arithmetic import task_arithmetic_soup
+from soup_core.recipes.trajectory import ema_soup, lawa_soup
 from soup_core.recipes.uniform import uniform_soup
+from soup_core.recipes.wise_ft import wise_ft
 from soup_core.soup import Soup
-from soup_core.zoo import BASE, Zoo, open_zoo, zoo_folders
+from soup_core.zoo import BASE, open_zoo, zoo_folders
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 ZooName = Annotated[str, typer.Argument(help="A bundled zoo's name, or a folder that holds zoo.toml.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images a forward pass; default 250, on CUDA all.")]
+Precision = Annotated[str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")]
+Full = Annotated[bool, typer.Option("--full", help="Evaluate every candidate in full.")]
+Ties = Annotated[bool, typer.Option("--ties", help="Accept on an equal count too.")]
 SoupOption = Annotated[str | None, typer.Option("--soup", help="Names with commas between, or a JSON file.")]
 Row = dict[str, Any]
 
@@ -84,52 +96,152 @@ def evaluate(
     as_json: Json = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
+    precision: Precision = "float32",
 ) -> None:
     """Evaluate a soup, by default the uniform one."""
-    opened = open_zoo(zoo)
-    chosen = read_soup(opened, soup or "uniform", device, batch_size)
-    _print([_report(opened, chosen, device, batch_size, [split] if split else None)], as_json)
+    run = _Run(zoo, device, batch_size, precision)
+    _print([run.report(run.soup(soup or "uniform"), [split] if split else None)], as_json)
 
 
 @app.command()
-def uniform(zoo: ZooName, as_json: Json = False, device: Device = "auto", batch_size: BatchSize = None) -> None:
+def uniform(
+    zoo: ZooName,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    precision: Precision = "float32",
+) -> None:
     """Average all ingredients and evaluate the soup."""
-    opened = open_zoo(zoo)
-    _print([_report(opened, uniform_soup(opened), device, batch_size)], as_json)
+    run = _Run(zoo, device, batch_size, precision)
+    _print([run.report(uniform_soup(run.zoo))], as_json)
 
 
 @app.command()
 def greedy(
     zoo: ZooName,
     order: Annotated[str, typer.Option(help="accuracy, random:SEED, or names with commas between.")] = "accuracy",
-    full: Annotated[bool, typer.Option("--full", help="Evaluate every candidate in full.")] = False,
-    ties: Annotated[bool, typer.Option("--ties", help="Accept on an equal count too.")] = False,
+    full: Full = False,
+    ties: Ties = False,
     as_json: Json = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
+    precision: Precision = "float32",
 ) -> None:
     """Run the greedy soup, a line a candidate, then its evaluation."""
-    opened = open_zoo(zoo)
-    held_out = Evaluator(opened, "held_out", device, batch_size=batch_size)
+    run = _Run(zoo, device, batch_size, precision)
     names = order.split(",") if "," in order else order
+    _print(run.search(greedy_soup(run.zoo, run.evaluator(), order=names, ties=ties, full=full)), as_json)
+
+
+@app.command()
+def pruned(
+    zoo: ZooName,
+    full: Full = False,
+    ties: Ties = False,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    precision: Precision = "float32",
+) -> None:
+    """Run the pruned soup, a line a candidate ("accepted" means dropped), then its evaluation."""
+    run = _Run(zoo, device, batch_size, precision)
+    _print(run.search(pruned_soup(run.zoo, run.evaluator(), ties=ties, full=full)), as_json)
+
+
+@app.command()
+def learned(
+    zoo: ZooName,
+    granularity: Annotated[str, typer.Option(help="One coefficient a model, layer or tensor.")] = "tensor",
+    parameterization: Annotated[str, typer.Option(help="softmax or unconstrained.")] = "softmax",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the held-out images at most.")] = 5,
+    learning_rate: Annotated[float | None, typer.Option(min=0, help="Default 0.05, unconstrained 0.005.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the fold and of the batches.")] = 0,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    precision: Precision = "float32",
+) -> None:
+    """Learn the coefficients, a line a round of batches, then the soup's evaluation; stopped, it goes on when run again."""
+    run = _Run(zoo, device, batch_size, precision)
+    steps = learned_soup(
+        run.zoo, run.evaluator(), granularity=granularity, parameterization=parameterization, epochs=epochs,
+        learning_rate=learning_rate, seed=seed,
+    )  # fmt: skip
 
     def rows() -> Iterator[Row]:
         soup = None
-        for step in greedy_soup(opened, held_out, order=names, ties=ties, full=full):
+        for step in steps:
             soup = step.soup
             yield {
-                "step": step.index,
-                "candidate": step.candidate,
-                "accepted": step.accepted,
-                "correct": step.evaluation.correct if step.evaluation else None,
-                "correct_at_most": step.correct_at_most,
-                "images_evaluated": step.images_evaluated,
-                "ingredients": list(step.soup.names),
-            }
-        assert soup is not None, "a greedy search has at least its first step"
-        yield _report(opened, soup, device, batch_size)
+                "step": step.index, "loss": None if math.isnan(step.loss) else step.loss, "fold": _figures(step.fold),
+                "temperature": step.temperature, "best_step": step.best_index,
+            }  # fmt: skip
+        assert soup is not None, "a learned soup has at least its start"
+        yield run.report(soup)
 
     _print(rows(), as_json)
+
+
+@app.command()
+def ensemble(
+    zoo: ZooName,
+    names: Annotated[str | None, typer.Option(help="Names with commas between; default all.")] = None,
+    greedily: Annotated[bool, typer.Option("--greedy", help="Choose the members greedily on held-out images.")] = False,
+    average: Annotated[str, typer.Option(help="probabilities or logits.")] = "probabilities",
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    precision: Precision = "float32",
+) -> None:
+    """Average the models' outputs instead of their weights, and evaluate that."""
+    run = _Run(zoo, device, batch_size, precision)
+    members = uniform_soup(run.zoo, [name for name in names.split(",") if name] if names else None)
+    if greedily:
+        *_, final = greedy_ensemble(run.zoo, run.evaluator(), average=average)
+        members = final.soup
+    found = {
+        split: _figures(ensemble_evaluation(run.evaluator(split), members.names, average=average))
+        for split in ("held_out", "test")
+    }
+    _print([{"soup": dict(members.coefficients), **found}], as_json)
+
+
+@app.command()
+def soup(
+    zoo: ZooName,
+    recipe: Annotated[str, typer.Argument(help="model-stock, wise-ft, slerp, task-arithmetic, ema or lawa.")],
+    towards: Annotated[str, typer.Option(help="wise-ft: the soup to walk to, as --soup takes it.")] = "uniform",
+    names: Annotated[str | None, typer.Option(help="slerp: two names with a comma between.")] = None,
+    alpha: Annotated[float, typer.Option(help="slerp: where between the two.")] = 0.5,
+    scale: Annotated[float, typer.Option(help="task-arithmetic: the factor of each difference.")] = 0.1,
+    decay: Annotated[float, typer.Option(help="ema: the share that the past keeps at each checkpoint.")] = 0.8,
+    last: Annotated[int, typer.Option(help="lawa: how many of the latest checkpoints.")] = 5,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    precision: Precision = "float32",
+) -> None:
+    """Make a soup by a recipe in closed form, or on the line from the base, and evaluate it."""
+    run = _Run(zoo, device, batch_size, precision)
+    held_out = run.evaluator()
+    if recipe == "wise-ft":
+        *_, step = wise_ft(run.zoo, held_out, towards=run.soup(towards))
+        made = step.soup
+    elif recipe == "model-stock":
+        made = model_stock_soup(run.zoo, held_out.store)
+    elif recipe == "slerp":
+        pair = (names or "").split(",")
+        if len(pair) != 2:
+            raise SoupError(f"slerp takes --names A,B, two ingredients; found {names!r}.")
+        made = slerp_soup(run.zoo, held_out.store, *pair, alpha=alpha)
+    elif recipe == "task-arithmetic":
+        made = task_arithmetic_soup(run.zoo, scale=scale)
+    elif recipe in ("ema", "lawa"):
+        made = ema_soup(run.zoo, decay=decay) if recipe == "ema" else lawa_soup(run.zoo, last=last)
+    else:
+        known = "model-stock, wise-ft, slerp, task-arithmetic, ema or lawa"
+        raise SoupError(f"The recipe is one of {known}; found {recipe!r}.")
+    _print([run.report(made)], as_json)
 
 
 @app.command()
@@ -141,18 +253,17 @@ def interpolate(
     as_json: Json = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
+    precision: Precision = "float32",
 ) -> None:
     """Evaluate along the line (1 - alpha) * A + alpha * B, both ends always among the points."""
-    opened = open_zoo(zoo)
+    run = _Run(zoo, device, batch_size, precision)
     try:
         wanted = [float(alpha) for alpha in alphas.split(",")] if alphas else list(ALPHAS)
         if not all(math.isfinite(alpha) for alpha in wanted):
             raise ValueError
     except ValueError:
         raise SoupError(f"--alphas takes finite numbers with commas between; found {alphas!r}.") from None
-    held_out = Evaluator(opened, "held_out", device, batch_size=batch_size)
-    ends = [read_soup(opened, text, device, batch_size) for text in (a, b)]
-    points = sorted(line(held_out, ends[0], ends[1], wanted), key=lambda point: point.alpha)
+    points = sorted(line(run.evaluator(), run.soup(a), run.soup(b), wanted), key=lambda point: point.alpha)
     _print(({"alpha": point.alpha, "held_out": _figures(point.evaluation)} for point in points), as_json)
 
 
@@ -187,31 +298,63 @@ def build_zoo(
     write_atomically(zoo.evaluations_file, "".join(f"{line}\n" for line in lines).encode())
 
 
-def read_soup(zoo: Zoo, text: str, device: str = "auto", batch_size: int | None = None) -> Soup:
-    """A soup as the command line takes it: base, uniform, greedy, names with commas between, or a JSON file."""
-    if text == "uniform":
-        return uniform_soup(zoo)
-    if text == "greedy":
-        *_, last = greedy_soup(zoo, Evaluator(zoo, "held_out", device, batch_size=batch_size))
-        return last.soup
-    if Path(text).is_file():
-        soup = Soup.from_json(Path(text).read_text(encoding="utf-8", errors="replace"))
-        zoo.check_names(soup.names)
-        return soup
-    return uniform_soup(zoo, [name for name in text.split(",") if name])
+class _Run:
+    """What the commands share: the open zoo and how to compute on it."""
 
+    def __init__(self, zoo: str, device: str, batch_size: int | None, precision: str) -> None:
+        self.zoo = open_zoo(zoo)
+        self._how: Row = {"device": device, "batch_size": batch_size, "precision": precision}
 
-def _report(zoo: Zoo, soup: Soup, device: str, batch_size: int | None, splits: list[str] | None = None) -> Row:
-    evaluations = {
-        split: Evaluator(zoo, split, device, batch_size=batch_size)(soup) for split in splits or ["held_out", "test"]
-    }
-    return {"soup": json.loads(soup.to_json()), **{split: _figures(e) for split, e in evaluations.items()}}
+    def evaluator(self, split: str = "held_out") -> Evaluator:
+        return Evaluator(self.zoo, split, **self._how)
+
+    def soup(self, text: str) -> Soup:
+        """A soup as the command line takes it: base, uniform, greedy, names with commas between, or a JSON file."""
+        if text == "uniform":
+            return uniform_soup(self.zoo)
+        if text == "greedy":
+            *_, last = greedy_soup(self.zoo, self.evaluator())
+            return last.soup
+        if Path(text).is_file():
+            soup = Soup.from_json(Path(text).read_text(encoding="utf-8", errors="replace"))
+            self.zoo.check_names(soup.names)
+            return soup
+        return uniform_soup(self.zoo, [name for name in text.split(",") if name])
+
+    def report(self, soup: Soup, splits: list[str] | None = None) -> Row:
+        found = {split: _figures(self.evaluator(split)(soup)) for split in splits or ["held_out", "test"]}
+        return {"soup": json.loads(soup.to_json()), **found}
+
+    def search(self, steps: Iterator[GreedyStep]) -> Iterator[Row]:
+        soup = None
+        for step in steps:
+            soup = step.soup
+            yield {
+                "step": step.index,
+                "candidate": step.candidate,
+                "accepted": step.accepted,
+                "correct": step.evaluation.correct if step.evaluation else None,
+                "correct_at_most": step.correct_at_most,
+                "images_evaluated": step.images_evaluated,
+                "ingredients": list(step.soup.names),
+            }
+        assert soup is not None, "a search has at least its first step"
+        yield self.report(soup)
 
 
 def _figures(evaluation: Evaluation) -> Row:
     loss = None if math.isnan(evaluation.loss) else evaluation.loss
-    figures = {"correct": evaluation.correct, "total": evaluation.total, "accuracy": evaluation.accuracy, "loss": loss}
-    return {**figures, "not_finite": evaluation.not_finite} if evaluation.not_finite else figures
+    figures: Row = {
+        "correct": evaluation.correct,
+        "total": evaluation.total,
+        "accuracy": evaluation.accuracy,
+        "loss": loss,
+    }
+    if evaluation.not_finite:
+        figures["not_finite"] = evaluation.not_finite
+    if evaluation.precision != "float32":
+        figures["precision"] = evaluation.precision
+    return figures
 
 
 def _print(rows: Iterable[Row], as_json: bool) -> None:
