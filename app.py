@@ -1,10 +1,12 @@
-"""Home: choose a zoo, the headline comparison, and the greedy curve beneath."""
+"""Home: choose a zoo, the headline comparison, every recipe against its cost, and the greedy search."""
 
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page
+from pages.shared import page, work
 from soup_core import charts
+from soup_core.comparison import recipes_of
+from soup_core.jobs import Progress
 
 here = page.begin(
     "Model Soups Explorer",
@@ -14,17 +16,14 @@ here = page.begin(
 )
 zoo = here.zoo
 st.subheader(page.plain(zoo.title), anchor=False)
-headline = st.container()
-curve = st.empty()
-note = st.empty()
+headline, note = st.container(), st.empty()
+left, right = st.columns(2)
 
 with page.errors_shown():
     held_out, test = here.evaluator("held_out"), here.evaluator("test")
     with headline, st.spinner("Comparing on the test images…"):
         columns = st.columns(3)
-        steps = []
-        for step in sc.greedy_soup(zoo, held_out):
-            steps.append(step)
+        steps = list(sc.greedy_soup(zoo, held_out))
         best_name = steps[0].candidate
         best = test(sc.Soup({best_name: 1.0}))
         uniform = test(sc.uniform_soup(zoo))
@@ -50,34 +49,72 @@ with page.errors_shown():
                 f"(McNemar p = {comparison.p_value:.2g}).",
             )
             st.caption(f"{what}. Inference: 1 model, {size:,} weights, 1 forward pass.")
-    with curve:
-        page.chart(
-            charts.greedy_curve(steps, candidates=len(zoo.names)), "curve",
-            f"Greedy search over {len(zoo.names)} candidates; {len(names)} were accepted.",
-        )  # fmt: skip
     gain = sc.compare(greedy, best)
-    selection = (
-        100
-        * (steps[-1].soup != steps[0].soup)
-        * (held_out(steps[-1].soup).accuracy - held_out(sc.Soup({best_name: 1.0})).accuracy)
-    )
+    selection = sc.compare(held_out(steps[-1].soup), held_out(steps[0].soup)).difference
     if len(names) == 1:
         sentence = "Here no average beats the best model on the held-out images, so greedy keeps that model alone."
     else:
         sure = "more than chance explains" if gain.low > 0 else "within what chance explains"
         sentence = (
             f"Averaging {len(names)} of {len(zoo.names)} models changes test accuracy by {page.points(gain)}, {sure}; "
-            f"on the held-out images that chose them it was {selection:+.2f} points."
+            f"on the held-out images that chose them it was {100 * selection:+.2f} points."
         )
     note.markdown(f"**{sentence}**")
+    with right:
+        st.markdown("The greedy search", help="Each candidate stays only if the average gets better.")
+        page.chart(
+            charts.greedy_curve(steps, candidates=len(zoo.names)), "curve",
+            f"Greedy search over {len(zoo.names)} candidates; {len(names)} were accepted.",
+        )  # fmt: skip
+
+
+def draw(progress: Progress) -> None:
+    """The entries so far as a chart and a table."""
+    entries: tuple[sc.Entry, ...] = progress.steps
+    page.chart(
+        charts.cost_chart(entries, best), f"cost-{len(entries)}",
+        f"Test accuracy of {len(entries)} recipes against the number of models that each runs for an image.",
+    )  # fmt: skip
+    if entries:
+        with st.expander(f"{len(entries)} recipes: what each gains, costs and does", expanded=progress.ended):
+            st.dataframe(
+                [row(entry) for entry in entries], hide_index=True,
+                alt="Every recipe with its test accuracy, its gain over the best single model, and its cost.",
+            )  # fmt: skip
+            for entry in entries:
+                st.markdown(f"**{entry.about.name}.** {entry.about.text} ([{entry.about.paper}]({entry.about.link}))")
+
+
+def row(entry: sc.Entry) -> dict[str, object]:
+    """An entry as a row of the table."""
+    cost = entry.cost
+    return {
+        "recipe": entry.about.name,
+        "test": charts.percent(entry.test),
+        "against the best single": page.points(sc.compare(entry.test, best)),
+        "held-out": charts.percent(entry.held_out),
+        "models run": cost.models,
+        "time an image": f"{1e6 * cost.seconds_per_image:.0f} µs",
+        "weights": f"{cost.megabytes:.1f} MB",
+    }
+
+
+with left, page.errors_shown():
+    st.markdown("Accuracy against the cost of inference", help="A soup costs one model, an ensemble all of its models.")
+    job = work.job_of(here, work.task(here, "face-off"), "Compare all recipes")
+    if job is None:
+        st.caption("Learned, pruned, Model Stock, WiSE-FT and the ensembles take a while on a zoo of this size.")
+    else:
+        work.follow(job, recipes_of(zoo), "Comparing recipes", draw)
 
 st.markdown("Next:")
 for column, (path, label) in zip(
-    st.columns(3),
+    st.columns(4),
     (
         ("pages/1_Ingredients.py", "Toggle ingredients yourself"),
         ("pages/2_Greedy.py", "Watch the greedy search"),
         ("pages/3_Interpolation.py", "Walk the line between two"),
+        ("pages/4_Learned.py", "Learn the coefficients"),
     ),
     strict=True,
 ):

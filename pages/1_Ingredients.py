@@ -73,18 +73,20 @@ if selected:
     comparison = sc.compare(evaluation, best_single)
     mean = sum(singles[name].accuracy for name in selected) / len(selected)
     with number:
-        first, second, third, fourth = st.columns(4)
+        first, second, third, fourth, fifth = st.columns(5)
         first.metric("Your soup, held-out", charts.percent(evaluation), help=charts.counts(evaluation))
         second.metric("Against the best", f"{100 * comparison.difference:+.2f} points",
                       help=f"95 % interval: {page.points(comparison)}; the best single is {page.plain(order[0])}.")  # fmt: skip
         third.metric("Against their mean", f"{100 * (evaluation.accuracy - mean):+.2f} points",
                      help="The mean accuracy of the ingredients in it.")  # fmt: skip
-        asked = fourth.toggle("Show its test accuracy", key="test", bind="query-params",
-                              help="The test images are for reporting; choosing by them would flatter the soup.")  # fmt: skip
+        rival = fourth.empty()
+        rival.metric("Their ensemble, held-out", "…", help="Running all of them and averaging what they say.")
+        asked = fifth.toggle("Show its test accuracy", key="test", bind="query-params",
+                             help="The test images are for reporting; choosing by them would flatter the soup.")  # fmt: skip
         if asked:
             with page.errors_shown():
                 reported = here.evaluator("test")(soup)
-            fourth.metric("Test accuracy", charts.percent(reported), help=charts.counts(reported))
+            fifth.metric("Test accuracy", charts.percent(reported), help=charts.counts(reported))
 else:
     number.info("Nothing is in the soup yet. Put an ingredient in, and its accuracy stands here.")
 
@@ -99,6 +101,16 @@ st.plotly_chart(
 )  # fmt: skip
 
 bars, sentence = st.empty(), st.empty()
+if evaluation is not None:
+    with page.errors_shown(), sc.interruptible(partial(sentence.caption, "Running the models one by one")):
+        together = sc.ensemble(held_out, selected)
+        one, all_of_them = here.cost(), here.cost().of(len(selected))
+    rival.metric(
+        "Their ensemble, held-out", charts.percent(together), f"{len(selected)} × the cost", delta_color="off",
+        delta_arrow="off", help=f"{charts.counts(together)}, from the models' own outputs. The soup takes "
+        f"{1e6 * one.seconds_per_image:.0f} µs an image and {one.megabytes:.1f} MB, the ensemble "
+        f"{1e6 * all_of_them.seconds_per_image:.0f} µs and {all_of_them.megabytes:.1f} MB.",
+    )  # fmt: skip
 with st.expander("All ingredients with their hyperparameters", expanded=True):
     table = pd.DataFrame(
         [{"name": name, "held-out (%)": 100 * singles[name].accuracy, "in": name in selected,

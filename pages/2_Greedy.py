@@ -5,9 +5,12 @@ from collections.abc import Iterator
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page
+from pages.shared import caching, page, work
 from soup_core import charts
+from soup_core.jobs import Progress
+from soup_core.recipes import greedy
 
+ORDERS = 20
 SPEEDS = {"fast": 0.3, "normal": 0.8, "slow": 2.0}
 
 here = page.begin(
@@ -15,7 +18,6 @@ here = page.begin(
     "Start from the best ingredient; keep each next one only if the average gets better on the held-out images.",
 )
 zoo, state = here.zoo, st.session_state
-count = len(zoo.names)
 from_address = "step" in st.query_params
 
 
@@ -28,7 +30,7 @@ def go_to(step: int, playing: bool = False) -> None:
 
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    order = st.segmented_control("Order", ["accuracy", "shuffled"], default="accuracy", required=True, key="order",
+    order = st.segmented_control("Order", ["accuracy", "shuffled", "given"], default="accuracy", required=True, key="order",
                                  bind="query-params", on_change=restart)  # fmt: skip
     seed = st.number_input("Seed", 0, 10_000, 0, key="seed", bind="query-params", on_change=restart, width=120,
                            disabled=order != "shuffled")  # fmt: skip
@@ -36,11 +38,19 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
                                 bind="query-params", on_change=restart)  # fmt: skip
     speed = st.segmented_control("Speed", list(SPEEDS), default="normal", required=True, key="speed",
                                  bind="query-params")  # fmt: skip
+wanted: str | list[str] = "accuracy" if order == "accuracy" else f"random:{seed}"
+if order == "given":
+    page.named_in_address("list", zoo.names, {each.name: f"is left out: {each.reason}" for each in zoo.excluded})
+    wanted = st.multiselect("Candidates, in the order to try them", list(zoo.names), list(zoo.names[:3]), key="list",
+                            bind="query-params", on_change=restart, format_func=page.plain)  # fmt: skip
+    if not wanted:
+        st.info("Name at least one candidate; the search starts from the first.")
+        st.stop()
+count = len(wanted) if order == "given" else len(zoo.names)
 
-signature = (zoo.name, here.stamp, here.device, order, seed if order == "shuffled" else None, ties)
+signature = (zoo.name, here.stamp, here.device, here.precision, str(wanted), ties)
 if state.get("walk_of") != signature:
     with page.errors_shown():
-        wanted = "accuracy" if order == "accuracy" else f"random:{seed}"
         walk = sc.greedy_soup(zoo, here.evaluator("held_out"), order=wanted, ties=ties != "better")
     state["walk_of"], state["walk"], state["steps"] = signature, walk, []
     state["playing"] = not from_address
@@ -79,10 +89,22 @@ def player() -> None:
     with shown.container():
         describe(steps[:at], current)
         page.chart(
-            charts.greedy_curve(steps[:at], candidates=count, current=current.index), "greedy",
+            charts.greedy_curve(steps[:at], candidates=count, current=current.index, band=band), f"greedy-{len(band)}",
             f"Greedy search, step {at} of {count}: {len(current.soup.names)} accepted so far.",
         )  # fmt: skip
     st.markdown(f"**{meaning(steps[:at], current)}**")
+    if at == count and order == "accuracy":
+        with page.errors_shown():
+            st.markdown(selection_gap(steps[0].soup, current.soup))
+
+
+def selection_gap(first: sc.Soup, last: sc.Soup) -> str:
+    gains = [sc.compare(here.evaluator(split)(last), here.evaluator(split)(first)) for split in ("held_out", "test")]
+    gap = 100 * (gains[0].difference - gains[1].difference)
+    return (
+        f"On the held-out images, which chose it, the soup gains {100 * gains[0].difference:+.2f} points; on the test "
+        f"images {page.points(gains[1])}. The selection gap, the first less the second, is {gap:+.2f} points."
+    )
 
 
 def describe(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> None:
@@ -114,4 +136,25 @@ def meaning(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> str:
     return f"With {page.plain(current.candidate)} in, the average gets no better, so it is left out."
 
 
+def draw_band(progress: Progress) -> None:
+    if progress.steps:
+        finals = sorted(step.correct[-1] / step.total for step in progress.steps)
+        st.markdown(
+            f"Of {len(finals)} shuffled orders the lowest ends at {100 * finals[0]:.2f} %, the highest at "
+            f"{100 * finals[-1]:.2f} %."
+        )
+
+
+band: tuple[sc.BandStep, ...] = ()
+band_job = None
+if order != "given" and st.toggle(f"Band over {ORDERS} shuffled orders", key="band", bind="query-params",
+                                  help="How much the order alone decides."):  # fmt: skip
+    with page.errors_shown():
+        wanted_band = work.task(here, "band", orders=ORDERS, ties=ties != "better")
+        band_job = caching.jobs().submit(wanted_band, zoo)
+    progress = band_job.progress()
+    band = progress.steps if progress.state == "done" else ()
 player()
+if band_job:
+    work.follow(band_job, ORDERS, "Searching in shuffled orders", draw_band)
+page.about(greedy.ABOUT)

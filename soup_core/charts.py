@@ -4,14 +4,19 @@ Marks follow the first figure of Wortsman et al. 2022 (arXiv 2203.05482), in the
 apart by its shape. Names are data, never markup: they are escaped, and reach hover texts through customdata.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import plotly.graph_objects as go
 
+from soup_core.comparison import Entry
 from soup_core.evaluation import Evaluation
 from soup_core.interpolation import Barrier, LinePoint
-from soup_core.recipes.greedy import GreedyStep
+from soup_core.recipes.greedy import BandStep, GreedyStep
+from soup_core.recipes.learned import LearnedStep
+from soup_core.statistics import accuracy_interval
 
 NEUTRAL = "#808080"
 GRID = "rgba(128, 128, 128, 0.2)"
@@ -34,6 +39,18 @@ MARKS: Mapping[str, Mark] = {
     "learned": Mark("#CC79A7", "triangle-up", 13),
     "ensemble": Mark("#E69F00", "square", 12),
 }
+
+RECIPE_MARKS: Mapping[str, Mark] = {
+    **MARKS,
+    "pruned": Mark("#D55E00", "star-open", 15),
+    "model stock": Mark("#0072B2", "circle-open", 12),
+    "wise-ft": Mark("#808080", "hexagon-open", 13),
+    "ema": Mark("#56B4E9", "triangle-left", 12),
+    "lawa": Mark("#56B4E9", "triangle-right", 12),
+    "greedy ensemble": Mark("#E69F00", "square-open", 12),
+}
+LINE_COLOURS = ("#CC79A7", "#0072B2", "#D55E00", "#009E73", "#E69F00")
+GREY_LINE = "rgba(128, 128, 128, 0.35)"
 
 TEMPLATE = go.layout.Template(
     layout=go.Layout(
@@ -120,13 +137,16 @@ def change_bars(changes: Mapping[str, float], selected: Sequence[str], order: Se
     return figure
 
 
-def greedy_curve(steps: Sequence[GreedyStep], *, candidates: int, current: int | None = None) -> go.Figure:
+def greedy_curve(
+    steps: Sequence[GreedyStep], *, candidates: int, current: int | None = None, band: Sequence[BandStep] = ()
+) -> go.Figure:
     """The greedy search: each candidate's held-out accuracy, accepted or rejected, and the best so far.
 
     A candidate that was rejected early is drawn at its bound, "at most"; the axes are fixed by `candidates`, so that
-    nothing jumps while the curve grows.
+    nothing jumps while the curve grows. `band` draws, behind it, between which values searches in shuffled orders lie.
     """
     figure = _figure("Held-out accuracy (%)")
+    _add_band(figure, band)
     best, level = [], 0.0
     for step in steps:
         level = 100 * step.evaluation.accuracy if step.accepted and step.evaluation else level
@@ -167,6 +187,31 @@ def greedy_curve(steps: Sequence[GreedyStep], *, candidates: int, current: int |
         title="Candidate, in the order tried", range=[0.4, candidates + 0.6], dtick=max(1, candidates // 12)
     )
     return figure
+
+
+def _add_band(figure: go.Figure, band: Sequence[BandStep]) -> None:
+    if not band:
+        return
+    curves = [[100 * correct / step.total for correct in step.correct] for step in band]
+    xs = list(range(1, len(curves[0]) + 1))
+    lowest, highest = ([pick(values) for values in zip(*curves, strict=True)] for pick in (min, max))
+    middle = [median(values) for values in zip(*curves, strict=True)]
+    blue = MARKS["uniform"].colour
+    for values, fill in ((lowest, None), (highest, "tonexty")):
+        figure.add_trace(
+            go.Scatter(
+                x=xs, y=values, mode="lines", line={"width": 0, "shape": "hv"}, fill=fill,
+                fillcolor="rgba(0, 114, 178, 0.18)", hoverinfo="skip", showlegend=fill is not None,
+                name=f"{len(band)} shuffled orders, lowest to highest",
+            )
+        )  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=xs, y=middle, mode="lines", name="their median",
+            line={"width": 1.5, "shape": "hv", "color": blue, "dash": "dot"},
+            hovertemplate="%{y:.2f} %<extra>median order</extra>",
+        )
+    )  # fmt: skip
 
 
 def _total(step: GreedyStep, steps: Sequence[GreedyStep]) -> int:
@@ -264,14 +309,126 @@ def _add_alpha_slider(figure: go.Figure, values: Mapping[float, float], here: fl
     figure.layout.sliders[0].currentvalue.font = {"color": NEUTRAL, "size": 15}
 
 
+def cost_chart(entries: Sequence[Entry], best: Evaluation) -> go.Figure:
+    """Test accuracy with its 95 % interval against the models run at inference, a mark a recipe, the best single a line.
+
+    Recipes that cost one model stand side by side, so that their intervals can be told apart.
+    """
+    figure = _figure("Test accuracy (%)")
+    most = max([entry.models for entry in entries], default=2)
+    single = [entry.recipe for entry in entries if entry.models == 1]
+    for entry in entries:
+        low, high = (100 * bound for bound in accuracy_interval(entry.test))
+        accuracy = 100 * entry.test.accuracy
+        x: float = entry.models
+        if entry.models == 1:
+            x = 10 ** (0.07 * (single.index(entry.recipe) - (len(single) - 1) / 2))
+        mark = RECIPE_MARKS[entry.recipe]
+        bill = f"{entry.models} forward pass{'es' if entry.models > 1 else ''}, {entry.cost.megabytes:.1f} MB"
+        figure.add_trace(
+            go.Scatter(
+                x=[x], y=[accuracy], mode="markers", name=entry.about.name,
+                error_y={"type": "data", "symmetric": False, "array": [high - accuracy],
+                         "arrayminus": [accuracy - low], "color": mark.colour, "thickness": 1.2, "width": 3},
+                marker={"color": mark.colour, "symbol": mark.symbol, "size": mark.size},
+                customdata=[[counts(entry.test), bill, f"{1e6 * entry.cost.seconds_per_image:.0f} µs an image"]],
+                hovertemplate="%{y:.2f} %<br>%{customdata[0]}<br>%{customdata[1]}<br>%{customdata[2]}"
+                f"<extra>{entry.about.name}</extra>",
+            )
+        )  # fmt: skip
+    _level(figure, 100 * best.accuracy, "best single model", NEUTRAL, "dash")
+    ticks = [1, *(2**power for power in range(1, 12) if 2**power < 0.75 * most), *([most] if most > 1 else [])]
+    figure.update_xaxes(
+        title="Models run for each image", type="log", range=[-0.35, math.log10(most) + 0.2], tickvals=ticks,
+        ticktext=[str(tick) for tick in ticks],
+    )  # fmt: skip
+    figure.update_layout(margin={"t": 84})
+    return figure
+
+
+def coefficient_lines(steps: Sequence[LearnedStep]) -> go.Figure:
+    """How each ingredient's coefficient moves, as the mean over the groups; the five largest at the end are named."""
+    figure = _figure("Coefficient, mean over groups")
+    means = [step.coefficients.mean(0) for step in steps]
+    names = steps[-1].names
+    largest = sorted(range(len(names)), key=lambda k: -means[-1][k])[:5]
+    colours = dict(zip(largest, LINE_COLOURS, strict=False))
+    for k in [*(k for k in range(len(names)) if k not in colours), *reversed(largest)]:
+        figure.add_trace(
+            go.Scatter(
+                x=[step.index for step in steps], y=[mean[k] for mean in means], mode="lines",
+                name=literal(_short(names[k])), showlegend=k in colours, customdata=[[literal(names[k])]] * len(steps),
+                line={"color": colours.get(k, GREY_LINE), "width": 2.5 if k in colours else 1},
+                hovertemplate="%{customdata[0]}: %{y:.3f}<extra></extra>",
+            )
+        )  # fmt: skip
+    figure.update_xaxes(title="Round of batches", range=[0, steps[-1].total])
+    figure.update_layout(legend={"traceorder": "reversed"})
+    return figure
+
+
+def coefficient_heatmap(step: LearnedStep, order: Sequence[str]) -> go.Figure:
+    """Coefficients of one step, a row a group of tensors, a column an ingredient in `order`."""
+    columns = [step.names.index(name) for name in order if name in step.names]
+    values = step.coefficients[:, columns]
+    figure = _figure("")
+    free = bool((values < 0).any())
+    figure.add_trace(
+        go.Heatmap(
+            z=values, x=list(range(len(columns))), y=list(range(len(step.groups))),
+            customdata=[[[literal(step.names[k]), literal(group)] for k in columns] for group in step.groups],
+            colorscale="RdBu" if free else "Viridis", zmid=0 if free else None, xgap=1, ygap=1,
+            colorbar={"thickness": 12, "title": {"text": "coefficient", "side": "right"}},
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]}: %{z:.3f}<extra></extra>",
+        )
+    )  # fmt: skip
+    _names_axis(figure, [step.names[k] for k in columns], "Ingredients, best first")
+    figure.update_xaxes(showgrid=False)
+    figure.update_yaxes(
+        tickvals=list(range(len(step.groups))), ticktext=[literal(_short(group)) for group in step.groups],
+        range=[len(step.groups) - 0.5, -0.5], showgrid=False,
+    )  # fmt: skip
+    figure.update_layout(height=max(260, 140 + 22 * len(step.groups)))
+    return figure
+
+
+def loss_lines(steps: Sequence[LearnedStep]) -> go.Figure:
+    """The loss on the images trained on, round by round, and on those kept back, with the step that is taken."""
+    figure = _figure("Loss (nats)")
+    xs = [step.index for step in steps]
+    purple, blue = MARKS["learned"].colour, MARKS["uniform"].colour
+    for label, values, colour, dash in (
+        ("trained on", [step.loss for step in steps], purple, "dot"),
+        ("kept back", [step.fold.loss for step in steps], blue, "solid"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=xs, y=values, mode="lines", name=label, line={"color": colour, "dash": dash, "width": 2.5},
+                hovertemplate="round %{x}: %{y:.4f} nats<extra>" + label + "</extra>",
+            )
+        )  # fmt: skip
+    best = steps[steps[-1].best_index]
+    figure.add_trace(
+        go.Scatter(
+            x=[best.index], y=[best.fold.loss], mode="markers", name="the one taken",
+            marker={"color": purple, "symbol": MARKS["learned"].symbol, "size": 13}, hoverinfo="skip",
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title="Round of batches", range=[0, steps[-1].total])
+    return figure
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 18 else f"{name[:17]}…"
+
+
 def _figure(y_title: str) -> go.Figure:
     return go.Figure(layout={"template": TEMPLATE, "height": 360, "yaxis": {"title": y_title}, "uirevision": "kept"})
 
 
 def _names_axis(figure: go.Figure, names: Sequence[str], title: str) -> None:
-    shown = [name if len(name) <= 18 else f"{name[:17]}…" for name in names]
     figure.update_xaxes(
-        title=title, tickvals=list(range(len(names))), ticktext=[literal(name) for name in shown], tickangle=-60,
+        title=title, tickvals=list(range(len(names))), ticktext=[literal(_short(name)) for name in names], tickangle=-60,
         range=[-0.6, len(names) - 0.4],
     )  # fmt: skip
 

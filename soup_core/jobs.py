@@ -4,6 +4,7 @@ A job goes on when the page is closed. All that its generator computes is in the
 whose process was killed, goes on from its last step when it is run again, and ends with the same result.
 """
 
+import atexit
 import hashlib
 import json
 import logging
@@ -99,6 +100,10 @@ class Cancelled(Exception):
     """Raised between two batches of a job that is to stop."""
 
 
+class _Closing(Exception):
+    """Raised between two batches of a job whose process ends."""
+
+
 class Job:
     """One piece of long work, shared by all who ask for the same."""
 
@@ -137,6 +142,9 @@ class Jobs:
         self._lock = threading.Condition()
         self._jobs: dict[str, Job] = {}
         self._queues: dict[str, deque[Job]] = {}
+        self._workers: list[threading.Thread] = []
+        self._closing = threading.Event()
+        atexit.register(self.close)
         for key, task, state, *_ in store.jobs():
             if state in UNFINISHED:
                 self._take_up(key, task, opened)
@@ -154,7 +162,9 @@ class Jobs:
                 self._record(job)
                 if task.device not in self._queues:
                     self._queues[task.device] = deque()
-                    threading.Thread(target=self._work, args=(task.device,), daemon=True).start()
+                    worker = threading.Thread(target=self._work, args=(task.device,), daemon=True)
+                    self._workers.append(worker)
+                    worker.start()
                 self._queues[task.device].append(job)
                 self._lock.notify_all()
             return job
@@ -178,6 +188,14 @@ class Jobs:
         job._cancel.set()
         self._record(job)
 
+    def close(self) -> None:
+        """End the workers between two batches; what is unfinished stays so in the store, for the next process."""
+        with self._lock:
+            self._closing.set()
+            self._lock.notify_all()
+        for worker in self._workers:
+            worker.join(timeout=10)
+
     def _take_up(self, key: str, text: str, opened: Callable[[str], Zoo]) -> None:
         try:
             task = Task(**json.loads(text))
@@ -194,7 +212,9 @@ class Jobs:
         queue = self._queues[device]
         while True:
             with self._lock:
-                self._lock.wait_for(lambda: queue)
+                self._lock.wait_for(lambda: queue or self._closing.is_set())
+                if self._closing.is_set():
+                    return
                 job = queue.popleft()
             with self.store.claim(f"job-{job.key}", wait=False) as mine:
                 if mine:
@@ -221,6 +241,8 @@ class Jobs:
 
         def check() -> None:
             nonlocal looked
+            if self._closing.is_set():
+                raise _Closing
             if time.monotonic() - looked > LOOK_SECONDS:
                 looked = time.monotonic()
                 now = self.store.job(job.key)
@@ -242,6 +264,8 @@ class Jobs:
             self._end(job, "done", "")
         except Cancelled:
             self._end(job, "cancelled", STOPPED)
+        except _Closing:
+            return
         except OutOfMemory as error:
             self._end(job, "paused", str(error))
         except SoupError as error:

@@ -208,6 +208,20 @@ def test_row_44_two_processes_share_a_store_and_a_job() -> None:
     assert sc.Soup.from_json(ended.removeprefix("done ")) == progress.steps[-1].soup
 
 
+def test_a_process_that_ends_leaves_its_job_to_the_next(linear_zoo: Make, slow: threading.Event) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    every = Jobs(default_store())
+    job = every.submit(Task("slow", zoo.name), zoo)
+    while job.progress().state != "running":
+        time.sleep(0.005)
+    every.close()
+    slow.set()
+    taken_up = Jobs(default_store()).find(Task("slow", zoo.name), zoo)
+    assert taken_up is not None
+    assert taken_up.wait(10).state == "done"
+    assert not job.progress().ended
+
+
 def test_a_job_whose_zoo_has_changed_or_gone_is_not_taken_up(linear_zoo: Make) -> None:
     store = default_store()
     store.keep_job("k", json.dumps({"recipe": "greedy", "zoo": "nowhere"}), "running", "", 3)

@@ -1,6 +1,7 @@
 """Every page run by Streamlit's own test driver, on a made zoo."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,11 @@ from streamlit.testing.v1 import AppTest
 import soup_core as sc
 from pages.shared import page
 from soup_core import charts
+from soup_core.comparison import recipes_of
 from tests.conftest import random_linears, write_zoo
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ["app.py", "pages/1_Ingredients.py", "pages/2_Greedy.py", "pages/3_Interpolation.py"]
+PAGES = ["app.py", "pages/1_Ingredients.py", "pages/2_Greedy.py", "pages/3_Interpolation.py", "pages/4_Learned.py"]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 
 
@@ -37,12 +39,21 @@ def words(test: AppTest) -> str:
     return "\n".join(str(part.value) for part in parts)
 
 
+def closes(test: AppTest, seconds: float = 30) -> AppTest:
+    """Run the page again until its work has ended and its sentence stands there."""
+    end = time.monotonic() + seconds
+    while not any(str(part.value).startswith("**") for part in test.markdown):
+        assert time.monotonic() < end, words(test)
+        time.sleep(0.1)
+        test.run()
+    return test
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_draws_and_closes_with_a_sentence(path: str, zoo: sc.Zoo) -> None:
-    test = open_page(path)
+    test = closes(open_page(path))
     assert not test.exception
     assert not test.error
-    assert any(str(part.value).startswith("**") for part in test.markdown)
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -67,7 +78,7 @@ def test_a_broken_ingredient_is_left_out_and_the_page_works(path: str, zoo: sc.Z
     test = open_page(path)
     assert not test.exception
     assert any("m1" in warning.value for warning in test.warning)
-    assert any(str(part.value).startswith("**") for part in test.markdown)
+    closes(test)
 
 
 def metric(test: AppTest, label: str) -> str:
@@ -131,6 +142,59 @@ def test_interpolation_shows_the_middle_and_the_barrier(zoo: sc.Zoo) -> None:
     assert metric(test, "Error barrier") == f"{100 * sc.error_barrier(found).height:.2f} points"
     test = open_page("pages/3_Interpolation.py", a="m0", b="m0")
     assert "same model" in words(test)
+
+
+def test_the_ensemble_of_the_same_stands_beside_the_soup(zoo: sc.Zoo) -> None:
+    test = open_page("pages/1_Ingredients.py", **{"in": ["m0", "m2"]})
+    assert metric(test, "Their ensemble") == charts.percent(sc.ensemble(sc.Evaluator(zoo), ["m0", "m2"]))
+
+
+def test_learned_ends_with_the_cores_numbers_and_keeps_test_back(zoo: sc.Zoo) -> None:
+    test = closes(open_page("pages/4_Learned.py", granularity="model", epochs="2"))
+    held_out, report = sc.Evaluator(zoo), sc.Evaluator(zoo, "test")
+    *_, final = sc.learned_soup(zoo, held_out, granularity="model", epochs=2, learning_rate=0.05)
+    assert metric(test, "Learned soup, held-out") == charts.percent(held_out(final.soup))
+    assert metric(test, "Uniform soup, held-out") == charts.percent(held_out(sc.uniform_soup(zoo)))
+    assert not [each for each in test.metric if "test" in each.label]
+    test.toggle(key="test").set_value(True).run()
+    assert metric(test, "Learned soup, test") == charts.percent(report(final.soup))
+
+
+def test_home_compares_every_recipe(zoo: sc.Zoo) -> None:
+    test = open_page("app.py")
+    end = time.monotonic() + 30
+    while not test.dataframe or len(test.dataframe[0].value) < recipes_of(zoo):
+        assert time.monotonic() < end, words(test)
+        time.sleep(0.1)
+        test.run()
+    rows = {row["recipe"]: row for row in test.dataframe[0].value.to_dict("records")}
+    assert rows["Ensemble"]["test"] == charts.percent(sc.ensemble(sc.Evaluator(zoo, "test"), zoo.names))
+    assert rows["Ensemble"]["models run"] == 5
+    assert rows["Greedy soup"]["test"] == metric(test, "Greedy soup")
+
+
+def test_greedy_takes_a_given_list_and_tells_the_selection_gap(zoo: sc.Zoo) -> None:
+    given = open_page("pages/2_Greedy.py", order="given", list=["m3", "m1"], step="2")
+    *_, last = sc.greedy_soup(zoo, sc.Evaluator(zoo), order=["m3", "m1"])
+    assert metric(given, "Ingredients in it") == f"{len(last.soup.names)} of 2 tried"
+    assert "selection gap" in words(open_page("pages/2_Greedy.py", step="5"))
+
+
+def test_the_band_over_shuffled_orders_is_told(zoo: sc.Zoo) -> None:
+    test = open_page("pages/2_Greedy.py", step="5", band="true")
+    end = time.monotonic() + 30
+    while "20 shuffled orders the lowest" not in words(test):
+        assert time.monotonic() < end, words(test)
+        time.sleep(0.1)
+        test.run()
+    ends = [step.correct[-1] for step in sc.greedy_band(zoo, sc.Evaluator(zoo))]
+    assert f"{100 * min(ends) / 120:.2f} %" in words(test)
+
+
+def test_the_sidebar_tells_where_checkpoints_are(zoo: sc.Zoo) -> None:
+    assert "are kept in memory" in words(open_page("pages/1_Ingredients.py"))
+    assert "are read from their files" in words(open_page("pages/1_Ingredients.py", memory="0"))
+    assert "in bf16" in words(open_page("pages/1_Ingredients.py", precision="bf16"))
 
 
 def test_row_36_names_are_literal_text() -> None:

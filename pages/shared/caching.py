@@ -5,6 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 import soup_core as sc
+from soup_core.jobs import Jobs
+from soup_core.store import default_store
 
 Stamp = tuple[tuple[str, int, int], ...]
 
@@ -36,6 +38,23 @@ def open_zoo(name: str, stamp: Stamp) -> sc.Zoo:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def evaluator(name: str, stamp: Stamp, split: str, device: str) -> sc.Evaluator:
-    """One evaluator a zoo, split and device; it locks itself while a model is evaluated."""
-    return sc.Evaluator(open_zoo(name, stamp), split, device)
+def evaluator(name: str, stamp: Stamp, split: str, device: str, precision: str, memory: float) -> sc.Evaluator:
+    """One evaluator a zoo, split and way of computing; it locks itself while a model is evaluated."""
+    return sc.Evaluator(open_zoo(name, stamp), split, device, precision=precision, memory=memory)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def cost(name: str, stamp: Stamp, device: str, precision: str, memory: float) -> sc.Cost:
+    """What one model of a zoo costs at inference, measured once."""
+    zoo = open_zoo(name, stamp)
+    return sc.measured_cost(evaluator(name, stamp, "held_out", device, precision, memory), [sc.uniform_soup(zoo)])
+
+
+def jobs() -> Jobs:
+    """The jobs of this server; those that an earlier one left unfinished are taken up again."""
+    return _jobs(default_store().path)
+
+
+@st.cache_resource(show_spinner=False)
+def _jobs(store: Path) -> Jobs:
+    return Jobs(default_store())

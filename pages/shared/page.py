@@ -6,37 +6,46 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
 from pages.shared import caching
+from soup_core.store import default_store
 
-KEPT_KEYS = ("zoo", "device")
-DEPENDENT_KEYS = ("in", "a", "b", "step", "order", "seed", "ties", "best")
+KEPT_KEYS = ("zoo", "device", "precision", "memory")
+DEPENDENT_KEYS = ("in", "a", "b", "step", "order", "seed", "ties", "best", "list")
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
 PAGES = {
     "app.py": "Home",
     "pages/1_Ingredients.py": "Ingredients",
     "pages/2_Greedy.py": "Greedy",
     "pages/3_Interpolation.py": "Interpolation",
+    "pages/4_Learned.py": "Learned",
 }
 UNIFORM, GREEDY = "uniform soup", "greedy soup"
 
 
 @dataclass(frozen=True)
 class Context:
-    """The open zoo and the chosen device; `address` is what a link to another page must carry of them."""
+    """The open zoo and how to compute on it; `address` is what a link to another page must carry of them."""
 
     zoo: sc.Zoo
     stamp: caching.Stamp
     device: str
+    precision: str
+    memory: float
     address: Mapping[str, str]
 
     def evaluator(self, split: str) -> sc.Evaluator:
         """The evaluator of the open zoo on a split."""
-        return caching.evaluator(self.zoo.name, self.stamp, split, self.device)
+        return caching.evaluator(self.zoo.name, self.stamp, split, self.device, self.precision, self.memory)
+
+    def cost(self) -> sc.Cost:
+        """What one model costs at inference."""
+        return caching.cost(self.zoo.name, self.stamp, self.device, self.precision, self.memory)
 
     def singles(self, split: str = "held_out") -> dict[str, sc.Evaluation]:
         """Every ingredient's own evaluation, by name."""
@@ -82,18 +91,21 @@ def begin(title: str, lead: str) -> Context:
     st.title(title)
     st.markdown(lead)
     with errors_shown():
-        name, device, address = _sidebar(title)
+        chosen = _sidebar(title)
+        name = chosen["zoo"]
         stamp = caching.zoo_stamp(caching.zoo_folder(name))
         zoo = caching.open_zoo(name, stamp)
+        _tell_computing(zoo, chosen)
         for excluded in zoo.excluded:
             st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
-        notice = caching.evaluator(name, stamp, "held_out", device).store.notice
-        if notice:
+        if notice := default_store().notice:
             st.info(plain(notice))
-    return Context(zoo, stamp, device, address)
+        device = sc.resolve_device(chosen["device"])
+    address = {key: str(value) for key, value in chosen.items() if value != _usual()[key]}
+    return Context(zoo, stamp, device, chosen["precision"], chosen["memory"], address)
 
 
-def _sidebar(title: str) -> tuple[str, str, dict[str, str]]:
+def _sidebar(title: str) -> dict[str, Any]:
     folders = sc.zoo_folders()
     if not folders:
         raise sc.ZooError("There is no zoo; restore assets/zoos, or name folders of zoos in SOUP_ZOOS.")
@@ -101,30 +113,53 @@ def _sidebar(title: str) -> tuple[str, str, dict[str, str]]:
     if asked is not None and asked not in folders:
         unknown = f"There is no zoo {asked!r}; expected one of {', '.join(folders)}."
         st.error(f"{plain(unknown)} Showing {plain(next(iter(folders)))} instead.")
-    devices = ("auto", *sc.available_devices())
-    moved = st.session_state.get("kept:page", title) != title
+    state = st.session_state
+    moved = state.get("kept:page", title) != title
     if moved:
         for key in KEPT_KEYS:  # a change of page clears the address; these choices go along
             if key not in st.query_params:
-                st.session_state[key] = st.session_state[f"kept:{key}"]
-    st.session_state["kept:page"] = title
+                state[key] = state[f"kept:{key}"]
+    state["kept:page"] = title
     with st.sidebar:
         links = st.container()
         zoo = st.selectbox("Zoo", list(folders), key="zoo", bind="query-params", on_change=forget_choices,
                            help="A folder of checkpoints of one network, and the images that judge them.")  # fmt: skip
-        device = st.selectbox("Device", devices, key="device", bind="query-params",
-                              help="Where models are averaged and evaluated.")  # fmt: skip
-        address = {"zoo": zoo} if zoo != next(iter(folders)) else {}
-        address |= {"device": device} if device != "auto" else {}
+        with st.expander("Computing"):
+            device = st.selectbox("Device", ("auto", *sc.available_devices()), key="device", bind="query-params",
+                                  help="Where models are averaged and evaluated.")  # fmt: skip
+            precision = st.selectbox(
+                "Precision", sc.available_precisions(sc.resolve_device(device)), key="precision", bind="query-params",
+                help="How numbers are computed. All but float32 are faster on some devices, and less exact.",
+            )  # fmt: skip
+            memory = st.number_input(
+                "Memory for checkpoints (GB)", 0.0, 4096.0, _usual()["memory"], step=0.5, key="memory",
+                bind="query-params", help="Checkpoints that fit are kept in the device's memory, which makes averaging "
+                "faster; others are read from their files each time.",
+            )  # fmt: skip
+        chosen = {"zoo": zoo, "device": device, "precision": precision, "memory": memory}
         for path, label in PAGES.items():
             links.page_link(path, label=label)
-        st.caption(f"Computing on {sc.resolve_device(device)}")
-    st.session_state["kept:zoo"], st.session_state["kept:device"] = zoo, device
-    if moved and any(key not in st.query_params for key in address):
-        st.session_state["kept:late"] = True
-    if st.session_state.get("kept:late"):
+    for key, value in chosen.items():
+        state[f"kept:{key}"] = value
+    if moved and any(key not in st.query_params for key, value in chosen.items() if value != _usual()[key]):
+        state["kept:late"] = True
+    if state.get("kept:late"):
         _put_into_address()
-    return zoo, sc.resolve_device(device), address
+    return chosen
+
+
+def _usual() -> dict[str, Any]:
+    """What the sidebar says where nobody has chosen, and what an address therefore leaves out."""
+    return {"zoo": next(iter(sc.zoo_folders())), "device": "auto", "precision": "float32", "memory": sc.memory_budget()}
+
+
+def _tell_computing(zoo: sc.Zoo, chosen: Mapping[str, Any]) -> None:
+    size = sc.bank_size(zoo)
+    where = "kept in memory" if size <= chosen["memory"] else "read from their files"
+    st.sidebar.caption(
+        f"Computing on {sc.resolve_device(chosen['device'])} in {chosen['precision']}; the {len(zoo.by_name)} "
+        f"checkpoints, {size:.2g} GB, are {where}."
+    )
 
 
 @st.fragment(run_every=0.2)
@@ -155,6 +190,12 @@ def named_in_address(key: str, known: tuple[str, ...], reasons: Mapping[str, str
 def chart(figure: go.Figure, key: str, alt: str) -> None:
     """Draw a figure that reports nothing back."""
     st.plotly_chart(figure, key=key, alt=alt, config={"displaylogo": False, "displayModeBar": False})
+
+
+def about(recipe: sc.About) -> None:
+    """What a recipe does and when it fails, with its paper, to be opened."""
+    with st.expander(f"{recipe.name}: what it does, when it fails"):
+        st.markdown(f"{recipe.text} ([{recipe.paper}]({recipe.link}))")
 
 
 def points(comparison: sc.Comparison) -> str:

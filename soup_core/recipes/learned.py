@@ -26,6 +26,7 @@ from soup_core.zoo import Zoo
 PARAMETERIZATIONS = ("softmax", "unconstrained")
 ROUNDS_AN_EPOCH = 8
 FOLD_SHARE = 0.2
+BATCH_SIZE = 64
 ABOUT = About(
     "Learned soup",
     "Wortsman et al. 2022, section 3 and appendix",
@@ -66,7 +67,7 @@ def learned_soup(
     parameterization: str = "softmax",
     names: Sequence[str] | None = None,
     epochs: int = 5,
-    batch_size: int = 64,
+    batch_size: int = BATCH_SIZE,
     learning_rate: float | None = None,
     weight_decay: float = 0.0,
     temperature: bool = True,
@@ -127,6 +128,12 @@ def learned_soup(
         )  # fmt: skip
         if index - best_index >= patience:
             return
+
+
+def rounds_in(images: int, epochs: int, batch_size: int = BATCH_SIZE) -> int:
+    """How many rounds a run over so many held-out images has at most."""
+    train = images - _fold_size(images)
+    return epochs * len(list(_rounds(torch.arange(train), batch_size, 0)))
 
 
 class _Mixture:
@@ -200,8 +207,12 @@ def _evaluate_fold(evaluate: Evaluator, module: torch.nn.Module, soup: Soup, sca
 def _parted(total: int, seed: int) -> tuple[Tensor, Tensor]:
     """The images to train on and those of the fold, by seed."""
     order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
-    held = max(1, round(FOLD_SHARE * total))
+    held = _fold_size(total)
     return order[held:].sort().values, order[:held].sort().values
+
+
+def _fold_size(total: int) -> int:
+    return max(1, round(FOLD_SHARE * total))
 
 
 def _rounds(train: Tensor, batch_size: int, seed: int) -> Iterator[list[Tensor]]:

@@ -1,0 +1,113 @@
+"""Learned: coefficients by gradient descent, as they move, against greedy and uniform."""
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page, work
+from soup_core import charts
+from soup_core.jobs import Progress
+from soup_core.recipes import learned
+
+GRANULARITIES = {"model": "a model", "layer": "a layer", "tensor": "a tensor"}
+
+here = page.begin(
+    "Learned",
+    "Let gradient descent on the held-out images say how much of each model goes into the average. A part of the images "
+    "is kept back and says when to stop.",
+)
+zoo = here.zoo
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    granularity = st.segmented_control("One coefficient for", list(GRANULARITIES), default="tensor", required=True,
+                                       key="granularity", bind="query-params")  # fmt: skip
+    parameterization = st.segmented_control(
+        "Coefficients are", list(learned.PARAMETERIZATIONS), default="softmax", required=True,
+        key="parameterization", bind="query-params",
+        help="softmax: positive, and they sum to one; unconstrained: they start equal and may go anywhere.",
+    )  # fmt: skip
+    rate = st.number_input("Learning rate", 0.0001, 1.0, 0.05 if parameterization == "softmax" else 0.005, step=0.005,
+                           format="%.4f", key=f"rate-{parameterization}", width=140)  # fmt: skip
+    epochs = st.number_input("Epochs at most", 1, 100, 5, key="epochs", bind="query-params", width=140)
+    seed = st.number_input("Seed", 0, 10_000, 0, key="seed", bind="query-params", width=120)
+
+with page.errors_shown():
+    held_out = here.evaluator("held_out")
+    singles = here.singles()
+    order = sorted(singles, key=lambda name: (-singles[name].correct, name))
+    greedy = here.soup_of(page.GREEDY)
+    rivals = {"Greedy soup": greedy, "Uniform soup": sc.uniform_soup(zoo)}
+    job = work.job_of(
+        here,
+        work.task(here, "learned", granularity=granularity, parameterization=parameterization, epochs=int(epochs),
+                  learning_rate=float(rate), seed=int(seed)),
+        "Learn the coefficients",
+    )  # fmt: skip
+
+
+def draw(progress: Progress) -> None:
+    """Numbers, coefficients, losses and the heatmap of the steps so far."""
+    steps: tuple[sc.LearnedStep, ...] = progress.steps
+    if not steps:
+        st.info("The coefficients start equal; here they will move as they are learned.")
+        return
+    final = steps[-1]
+    with page.errors_shown():
+        numbers(final.soup, progress.ended)
+    left, right = st.columns(2)
+    with left:
+        page.chart(
+            charts.coefficient_lines(steps), f"lines-{len(steps)}",
+            f"Coefficients of {len(final.names)} ingredients over {final.index} rounds.",
+        )  # fmt: skip
+    with right:
+        page.chart(
+            charts.loss_lines(steps), f"loss-{len(steps)}",
+            f"Loss over {final.index} rounds, on the images trained on and on those kept back.",
+        )  # fmt: skip
+    shown = steps[final.best_index] if progress.ended else final
+    page.chart(
+        charts.coefficient_heatmap(shown, order), f"map-{len(steps)}",
+        f"Coefficients of {len(shown.groups)} groups of tensors and {len(shown.names)} ingredients.",
+    )  # fmt: skip
+    if progress.ended:
+        st.markdown(f"**{meaning(final)}**")
+
+
+def numbers(soup: sc.Soup, ended: bool) -> None:
+    columns = st.columns(4)
+    reports = [("held-out", held_out)]
+    if ended and columns[3].toggle("Show test accuracies", key="test", bind="query-params",
+                                   help="The test images are for reporting; choosing settings by them would flatter "
+                                   "the soup."):  # fmt: skip
+        reports.append(("test", here.evaluator("test")))
+    best = sc.Soup({order[0]: 1.0})
+    for column, (label, each) in zip(columns, {"Learned soup": soup, **rivals}.items(), strict=False):
+        for split, evaluate in reports:
+            if label == "Learned soup" and not ended:
+                column.metric(f"{label}, {split}", "…", help="It stands here when the run has ended.")
+                continue
+            found = evaluate(each)
+            comparison = sc.compare(found, evaluate(best))
+            column.metric(
+                f"{label}, {split}", charts.percent(found), f"{100 * comparison.difference:+.2f} points",
+                delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+                help=f"{charts.counts(found)}; against the best single model {page.points(comparison)}.",
+            )  # fmt: skip
+
+
+def meaning(final: sc.LearnedStep) -> str:
+    ours, theirs = held_out(final.soup), held_out(greedy)
+    comparison = sc.compare(ours, theirs)
+    sure = "" if comparison.low > 0 or comparison.high < 0 else ", within what chance explains"
+    if final.best_index == 0:
+        return "No round lowered the loss on the images kept back, so the equal coefficients of the start are kept."
+    return (
+        f"The coefficients of round {final.best_index} are taken, where the loss on images kept back was lowest; on all "
+        f"held-out images they differ from greedy by {page.points(comparison)}{sure}."
+    )
+
+
+if job is None:
+    st.info("On a zoo of this size learning takes a while; it goes on when you leave the page.")
+else:
+    work.follow(job, learned.rounds_in(held_out.total, int(epochs)) + 1, "Learning", draw)
+page.about(learned.ABOUT)

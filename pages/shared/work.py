@@ -1,0 +1,70 @@
+"""Long work on a page: started, followed with its progress, cancelled; it goes on without the page."""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import caching, page
+from soup_core.jobs import Job, Progress, Task
+
+POLL_SECONDS = 0.5
+SMALL_GIGABYTES = 0.5  # zoos up to this size are worked on without being asked
+
+
+def task(here: page.Context, recipe: str, **arguments: Any) -> Task:
+    """A recipe on the open zoo, computed as the sidebar says."""
+    return Task(recipe, here.zoo.name, here.device, here.precision, here.memory, arguments=arguments)
+
+
+def job_of(here: page.Context, wanted: Task, start: str) -> Job | None:
+    """The job of a task: the one there is, one started now on a small zoo, or none until the button is pressed."""
+    jobs = caching.jobs()
+    found = jobs.find(wanted, here.zoo)
+    if found is None and sc.bank_size(here.zoo) <= SMALL_GIGABYTES:
+        found = jobs.submit(wanted, here.zoo)
+    if found is None and st.button(start, type="primary"):
+        found = jobs.submit(wanted, here.zoo)
+    return found
+
+
+def follow(job: Job, total: int, what: str, draw: Callable[[Progress], None]) -> None:
+    """Draw the job's steps as they come, with its progress beneath; ended ones are drawn once."""
+    over = job.progress().ended
+
+    @st.fragment(run_every=None if over else POLL_SECONDS)
+    def panel() -> None:
+        progress = job.progress()
+        draw(progress)
+        if progress.ended and progress.state != "done":
+            told, button = st.columns([4, 1], vertical_alignment="center")
+            told.warning(page.plain(progress.message), icon=":material/pause:")
+            button.button("Go on", key=f"go-{job.key}", on_click=_again, args=(job,))
+        elif not progress.ended:
+            told, button = st.columns([4, 1], vertical_alignment="center")
+            told.progress(min(1.0, progress.steps_done / total), text=_words(progress, total, what))
+            button.button(
+                "Stop", key=f"stop-{job.key}", on_click=caching.jobs().cancel, args=(job,),
+                disabled=progress.state == "cancelling",
+            )  # fmt: skip
+        if progress.ended and not over:
+            st.rerun()
+
+    panel()
+
+
+def _again(job: Job) -> None:
+    caching.jobs().submit(job.task, job.zoo)
+
+
+def _words(progress: Progress, total: int, what: str) -> str:
+    if progress.state == "queued":
+        return f"{what}: waits for the work before it"
+    if progress.state == "cancelling":
+        return f"{what}: stopping"
+    words = f"{what}: {progress.steps_done} of {total}"
+    if progress.rate:
+        left = max(0, total - progress.steps_done) / progress.rate
+        words += f", {progress.rate:.1f} a second, about {left:.0f} s left"
+    return words
