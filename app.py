@@ -111,10 +111,10 @@ st.markdown("Next:")
 for column, (path, label) in zip(
     st.columns(4),
     (
-        ("pages/1_Ingredients.py", "Toggle ingredients yourself"),
-        ("pages/2_Greedy.py", "Watch the greedy search"),
-        ("pages/3_Interpolation.py", "Walk the line between two"),
-        ("pages/4_Learned.py", "Learn the coefficients"),
+        ("pages/1_Ingredients.py", "Toggle ingredients"),
+        ("pages/2_Greedy.py", "Watch greedy choose"),
+        ("pages/3_Interpolation.py", "Walk between two"),
+        ("pages/4_Learned.py", "Learn coefficients"),
     ),
     strict=True,
 ):

@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from tests.e2e.driver import ROOT, chromium, server, settled
+from tests.e2e.driver import ROOT, chromium, server, settled, worked
 
 PAGES = {"home": "", "ingredients": "Ingredients?in=ft-15&in=ft-18&in=ft-22", "greedy": "Greedy?step=24",
+         "band": "Greedy?step=24&band=true", "learned": "Learned?granularity=layer",
          "interpolation": "Interpolation", "strangers": "Interpolation?zoo=fashion-scratch"}  # fmt: skip
 LOOKS: dict[str, tuple[int, Literal["light", "dark"]]] = {
     "light": (1280, "light"),
@@ -28,6 +29,7 @@ def main() -> None:
             for name, path in PAGES.items():
                 page.goto(f"{address}/{path}")
                 settled(page)
+                worked(page)
                 page.wait_for_timeout(1500)
                 height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
                 page.set_viewport_size({"width": width, "height": min(height, 2600)})

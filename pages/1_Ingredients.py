@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from typing import get_args
 
 import pandas as pd
 import streamlit as st
@@ -9,6 +10,7 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import page
 from soup_core import charts
+from soup_core.soup import BatchNorm
 
 PAINT_SECONDS = 0.08  # the browser paints the number in this time, before the charts keep it busy
 
@@ -64,29 +66,39 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.button("Only the best k", on_click=choose, args=(order[: int(best_k)],))
     st.button("Undo", on_click=undo, disabled=not state["history"], icon=":material/undo:")
 
+statistics: BatchNorm = "averaged"
+if zoo.has_batch_norm:
+    statistics = st.segmented_control(
+        "BatchNorm statistics", get_args(BatchNorm), default="averaged", required=True, key="batch_norm",
+        bind="query-params", help="The soup's running means and variances: the ingredients' averaged, estimated anew on "
+        "the fine-tuning images, or the first ingredient's.",
+    )  # fmt: skip
+make = partial(sc.uniform_soup, zoo, batch_norm=statistics)
 best_single = singles[order[0]]
 evaluation: sc.Evaluation | None = None
 if selected:
     with page.errors_shown():
-        soup = sc.uniform_soup(zoo, selected)
+        soup = make(selected)
         evaluation = held_out(soup)
     comparison = sc.compare(evaluation, best_single)
     mean = sum(singles[name].accuracy for name in selected) / len(selected)
     with number:
-        first, second, third, fourth, fifth = st.columns(5)
-        first.metric("Your soup, held-out", charts.percent(evaluation), help=charts.counts(evaluation))
-        second.metric("Against the best", f"{100 * comparison.difference:+.2f} points",
-                      help=f"95 % interval: {page.points(comparison)}; the best single is {page.plain(order[0])}.")  # fmt: skip
-        third.metric("Against their mean", f"{100 * (evaluation.accuracy - mean):+.2f} points",
-                     help="The mean accuracy of the ingredients in it.")  # fmt: skip
-        rival = fourth.empty()
-        rival.metric("Their ensemble, held-out", "…", help="Running all of them and averaging what they say.")
-        asked = fifth.toggle("Show its test accuracy", key="test", bind="query-params",
-                             help="The test images are for reporting; choosing by them would flatter the soup.")  # fmt: skip
+        first, second, third, fourth = st.columns(4)
+        first.metric("Your soup, held-out", charts.percent(evaluation), f"{100 * comparison.difference:+.2f} points",
+                     delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+                     help=f"{charts.counts(evaluation)}. Against the best single model, {page.plain(order[0])}: "
+                     f"{page.points(comparison)}, a 95 % interval.")  # fmt: skip
+        rival = second.empty()
+        rival.metric("Their ensemble", "…", f"{len(selected)} × the cost", delta_color="off", delta_arrow="off",
+                     help="Running all of them and averaging what they say.")  # fmt: skip
+        third.metric("Their mean", f"{100 * mean:.2f} %", f"{100 * (evaluation.accuracy - mean):+.2f} in the soup",
+                     delta_color="off", help="The mean held-out accuracy of the ingredients, one by one.")  # fmt: skip
+        asked = fourth.toggle("Test accuracy", key="test", bind="query-params",
+                              help="The test images are for reporting; choosing by them would flatter the soup.")  # fmt: skip
         if asked:
             with page.errors_shown():
                 reported = here.evaluator("test")(soup)
-            fifth.metric("Test accuracy", charts.percent(reported), help=charts.counts(reported))
+            fourth.metric("Your soup, test", charts.percent(reported), help=charts.counts(reported))
 else:
     number.info("Nothing is in the soup yet. Put an ingredient in, and its accuracy stands here.")
 
@@ -100,13 +112,13 @@ st.plotly_chart(
     alt=f"Held-out accuracy of {len(order)} ingredients; {len(selected)} are in the soup.",
 )  # fmt: skip
 
-bars, sentence = st.empty(), st.empty()
+compared, bars, sentence = st.empty(), st.empty(), st.empty()
 if evaluation is not None:
     with page.errors_shown(), sc.interruptible(partial(sentence.caption, "Running the models one by one")):
         together = sc.ensemble(held_out, selected)
         one, all_of_them = here.cost(), here.cost().of(len(selected))
     rival.metric(
-        "Their ensemble, held-out", charts.percent(together), f"{len(selected)} × the cost", delta_color="off",
+        "Their ensemble", charts.percent(together), f"{len(selected)} × the cost", delta_color="off",
         delta_arrow="off", help=f"{charts.counts(together)}, from the models' own outputs. The soup takes "
         f"{1e6 * one.seconds_per_image:.0f} µs an image and {one.megabytes:.1f} MB, the ensemble "
         f"{1e6 * all_of_them.seconds_per_image:.0f} µs and {all_of_them.megabytes:.1f} MB.",
@@ -127,6 +139,11 @@ with st.expander("All ingredients with their hyperparameters", expanded=True):
         alt="Ingredients, best first; tick a row to put it in the soup.",
     )  # fmt: skip
 
+if evaluation is not None and zoo.has_batch_norm:
+    with page.errors_shown(), sc.interruptible(partial(sentence.caption, "Comparing BatchNorm statistics")):
+        each = {kind: held_out(sc.uniform_soup(zoo, selected, batch_norm=kind)) for kind in get_args(BatchNorm)}
+    told = ", ".join(f"{kind} {charts.percent(found)}" for kind, found in each.items())
+    compared.markdown(f"This soup by its BatchNorm statistics, held-out: {told}.")
 if evaluation is not None:
     changes: dict[str, float] = {}
     with page.errors_shown():
@@ -139,7 +156,7 @@ if evaluation is not None:
             other = [each for each in zoo.names if (each in selected) != (each == name)]
             if other:
                 with sc.interruptible(partial(sentence.caption, progress)):
-                    trial = held_out.trial(sc.uniform_soup(zoo, other))
+                    trial = held_out.trial(make(other))
                 changes[name] = 100 * (trial.correct_at_most / held_out.total - evaluation.accuracy)
             if count in (len(order) // 2, len(order)) and len(changes) > 1:
                 with bars:

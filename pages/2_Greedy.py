@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, page, work
+from pages.shared import page, work
 from soup_core import charts
 from soup_core.jobs import Progress
 from soup_core.recipes import greedy
@@ -150,10 +150,9 @@ band_job = None
 if order != "given" and st.toggle(f"Band over {ORDERS} shuffled orders", key="band", bind="query-params",
                                   help="How much the order alone decides."):  # fmt: skip
     with page.errors_shown():
-        wanted_band = work.task(here, "band", orders=ORDERS, ties=ties != "better")
-        band_job = caching.jobs().submit(wanted_band, zoo)
-    progress = band_job.progress()
-    band = progress.steps if progress.state == "done" else ()
+        band_job = work.job_of(here, work.task(here, "band", orders=ORDERS, ties=ties != "better"))
+    if band_job and (searched := band_job.progress()).state == "done":
+        band = searched.steps
 player()
 if band_job:
     work.follow(band_job, ORDERS, "Searching in shuffled orders", draw_band)

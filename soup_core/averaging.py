@@ -13,7 +13,7 @@ from itertools import groupby
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from soup_core.checkpoints import Reader
 from soup_core.errors import CheckpointError, CoefficientError, SoupError
@@ -243,7 +243,7 @@ def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str,
     """Replace BatchNorm's running statistics by those of the fine-tuning images under these weights."""
     module = zoo.module().to(device)
     module.load_state_dict(theta, strict=True)
-    if any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules()):
+    if zoo.has_batch_norm:
         images = zoo.data.split("train").images
         batches = (zoo.data.normalization(batch.to(device)) for batch in images.split(REESTIMATION_BATCH))
         with torch.no_grad():

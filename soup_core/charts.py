@@ -337,6 +337,11 @@ def cost_chart(entries: Sequence[Entry], best: Evaluation) -> go.Figure:
             )
         )  # fmt: skip
     _level(figure, 100 * best.accuracy, "best single model", NEUTRAL, "dash")
+    bounds = [100 * bound for entry in entries for bound in accuracy_interval(entry.test)]
+    bounds.append(100 * best.accuracy)
+    low, high = min(bounds), max(bounds)
+    margin = max(0.3, 0.08 * (high - low))
+    figure.update_yaxes(range=[low - margin, high + margin])
     ticks = [1, *(2**power for power in range(1, 12) if 2**power < 0.75 * most), *([most] if most > 1 else [])]
     figure.update_xaxes(
         title="Models run for each image", type="log", range=[-0.35, math.log10(most) + 0.2], tickvals=ticks,

@@ -30,6 +30,7 @@ from soup_core.zoo import Zoo, open_zoo
 State = Literal["queued", "running", "done", "cancelling", "cancelled", "paused", "failed"]
 UNFINISHED = ("queued", "running")
 LOOK_SECONDS = 0.5
+ENDED_JOBS_KEPT = 100  # with their steps, in memory; asked for again, older ones are answered by the store
 STOPPED = "Stopped; started again, it goes on from here."
 
 
@@ -160,6 +161,7 @@ class Jobs:
                 row = self.store.job(key)
                 job = self._jobs[key] = Job(key, task, zoo, known_before=row[4] if row else 0)
                 self._record(job)
+                self._forget_the_oldest()
                 if task.device not in self._queues:
                     self._queues[task.device] = deque()
                     worker = threading.Thread(target=self._work, args=(task.device,), daemon=True)
@@ -168,6 +170,11 @@ class Jobs:
                 self._queues[task.device].append(job)
                 self._lock.notify_all()
             return job
+
+    def _forget_the_oldest(self) -> None:
+        ended = [key for key, job in self._jobs.items() if job.progress().ended]
+        for key in ended[:-ENDED_JOBS_KEPT]:
+            del self._jobs[key]
 
     def find(self, task: Task, zoo: Zoo) -> Job | None:
         """The job of a task, where there is one."""

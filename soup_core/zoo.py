@@ -131,6 +131,11 @@ class Zoo:
         """The architecture without memory for its weights: names, shapes, and which of them are buffers."""
         return _meta_module(self.architecture)
 
+    @cached_property
+    def has_batch_norm(self) -> bool:
+        """Whether the network holds running statistics of BatchNorm, for which a soup has a choice."""
+        return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in self.reference.modules())
+
     @property
     def is_trajectory(self) -> bool:
         """Whether the ingredients are checkpoints along one run: only the number of epochs differs, and it rises."""

@@ -18,13 +18,16 @@ def task(here: page.Context, recipe: str, **arguments: Any) -> Task:
     return Task(recipe, here.zoo.name, here.device, here.precision, here.memory, arguments=arguments)
 
 
-def job_of(here: page.Context, wanted: Task, start: str) -> Job | None:
-    """The job of a task: the one there is, one started now on a small zoo, or none until the button is pressed."""
+def job_of(here: page.Context, wanted: Task, start: str | None = None) -> Job | None:
+    """The job of a task: the one there is, stopped or not, or one started now.
+
+    With `start`, the words of a button, a large zoo's job is started only when that is pressed; until then None.
+    """
     jobs = caching.jobs()
     found = jobs.find(wanted, here.zoo)
-    if found is None and sc.bank_size(here.zoo) <= SMALL_GIGABYTES:
-        found = jobs.submit(wanted, here.zoo)
-    if found is None and st.button(start, type="primary"):
+    if found is None and (
+        start is None or sc.bank_size(here.zoo) <= SMALL_GIGABYTES or st.button(start, type="primary")
+    ):
         found = jobs.submit(wanted, here.zoo)
     return found
 

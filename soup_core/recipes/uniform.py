@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from soup_core.errors import CoefficientError
 from soup_core.recipes.about import About
-from soup_core.soup import Soup, uniform
+from soup_core.soup import BatchNorm, Soup, uniform
 from soup_core.zoo import Zoo
 
 ABOUT = About(
@@ -18,7 +18,13 @@ ABOUT = About(
 )
 
 
-def uniform_soup(zoo: Zoo, names: Iterable[str] | None = None, *, weights: Mapping[str, float] | None = None) -> Soup:
+def uniform_soup(
+    zoo: Zoo,
+    names: Iterable[str] | None = None,
+    *,
+    weights: Mapping[str, float] | None = None,
+    batch_norm: BatchNorm = "averaged",
+) -> Soup:
     """The average of the named ingredients, of all where none are named; the base is not among them.
 
     With `weights`, their average in those proportions: each weight over the sum of all. Raises CoefficientError for an
@@ -29,7 +35,7 @@ def uniform_soup(zoo: Zoo, names: Iterable[str] | None = None, *, weights: Mappi
         total = sum(weights.values())
         if not total:
             raise CoefficientError("The weights of an average must not sum to zero; give at least one other than zero.")
-        return Soup({name: weight / total for name, weight in weights.items()})
+        return Soup({name: weight / total for name, weight in weights.items()}, batch_norm=batch_norm)
     chosen = zoo.names if names is None else tuple(names)
     zoo.check_names(chosen)
-    return uniform(chosen)
+    return uniform(chosen, batch_norm=batch_norm)

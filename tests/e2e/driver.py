@@ -77,6 +77,13 @@ def settled(page: Page) -> None:
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=WAIT)
 
 
+def worked(page: Page) -> None:
+    """Wait until the work that the page follows has ended."""
+    page.wait_for_timeout(1000)
+    page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=2 * WAIT)
+    settled(page)
+
+
 def metric(page: Page, label: str) -> str:
     """The value of the metric whose label begins so."""
     found = page.locator('[data-testid="stMetric"]').filter(has_text=label).first
