@@ -76,7 +76,57 @@ def test_tables_are_for_people(run: Run, linear_zoo: Make) -> None:
     assert "m2" in run("inspect", str(folder))[1]
 
 
+def test_every_recipe_ends_with_the_cores_evaluation(run: Run, tmp_path: Path) -> None:
+    folder = write_zoo(tmp_path / "z", {"base": random_linears(1, 9)["m0"], **random_linears(4)})
+    zoo = sc.open_zoo(folder)
+    held_out, store = sc.Evaluator(zoo), sc.Evaluator(zoo).store
+    *_, pruned = sc.pruned_soup(zoo, held_out)
+    *_, learned = sc.learned_soup(zoo, held_out, granularity="layer", epochs=1)
+    *_, wise = sc.wise_ft(zoo, held_out, towards=sc.Soup({"m2": 1.0}))
+    expected = {
+        ("pruned",): pruned.soup,
+        ("learned", "--granularity", "layer", "--epochs", "1"): learned.soup,
+        ("soup", "wise-ft", "--towards", "m2"): wise.soup,
+        ("soup", "model-stock"): sc.model_stock_soup(zoo, store),
+        ("soup", "slerp", "--names", "m0,m3", "--alpha", "0.3"): sc.slerp_soup(zoo, store, "m0", "m3", alpha=0.3),
+        ("soup", "task-arithmetic", "--scale", "0.2"): sc.task_arithmetic_soup(zoo, scale=0.2),
+        ("soup", "ema", "--decay", "0.5"): sc.ema_soup(zoo, decay=0.5),
+        ("soup", "lawa", "--last", "2"): sc.lawa_soup(zoo, last=2),
+    }
+    for (command, *options), soup in expected.items():
+        code, out, _ = run(command, str(folder), *options, "--json")
+        last = lines(out)[-1]
+        assert code == 0
+        assert sc.Soup.from_json(json.dumps(last["soup"])) == soup
+        assert last["held_out"]["correct"] == held_out(soup).correct
+        assert last["test"]["correct"] == sc.Evaluator(zoo, "test")(soup).correct
+
+
+def test_ensemble_tells_both_splits(run: Run, linear_zoo: Make) -> None:
+    folder = linear_zoo(5)
+    zoo = sc.open_zoo(folder)
+    row = lines(run("ensemble", str(folder), "--names", "m1,m3", "--average", "logits", "--json")[1])[0]
+    assert set(row["soup"]) == {"m1", "m3"}
+    for split in ("held_out", "test"):
+        found = sc.ensemble(sc.Evaluator(zoo, split), ["m1", "m3"], average="logits")
+        assert row[split]["correct"] == found.correct
+    *_, last = sc.greedy_ensemble(zoo, sc.Evaluator(zoo))
+    assert lines(run("ensemble", str(folder), "--greedy", "--json")[1])[0]["soup"] == dict(last.soup.coefficients)
+
+
+def test_another_precision_is_labelled(run: Run, linear_zoo: Make) -> None:
+    folder = str(linear_zoo(3))
+    assert lines(run("uniform", folder, "--precision", "bf16", "--json")[1])[0]["held_out"]["precision"] == "bf16"
+    assert "precision" not in lines(run("uniform", folder, "--json")[1])[0]["held_out"]
+
+
 MISTAKES = {
+    "unknown recipe": ["soup", "{}", "stew"],
+    "slerp of one": ["soup", "{}", "slerp", "--names", "m0"],
+    "no base": ["soup", "{}", "wise-ft"],
+    "precision": ["uniform", "{}", "--precision", "tf32", "--device", "cpu"],
+    "granularity": ["learned", "{}", "--granularity", "atom"],
+    "average": ["ensemble", "{}", "--average", "guesses"],
     "unknown zoo": ["greedy", "nowhere"],
     "unknown ingredient": ["evaluate", "{}", "--soup", "m0,nobody"],
     "unknown split": ["evaluate", "{}", "--split", "tset"],
