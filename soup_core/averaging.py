@@ -65,20 +65,20 @@ def inner_products(
     products = {name: torch.zeros(len(members), dtype=torch.float64) for name in gradients}
     lock = threading.Lock()
 
-    def add(name: str, begin: int, end: int, read: Callable[[int], Tensor]) -> None:
-        gradient = flat[name][begin:end]
-        # Pieces keep torch on this thread, and their sums are added up in float64.
-        found = [
-            sum(
-                float(torch.dot(a, b.to(a.dtype)))
-                for a, b in zip(gradient.split(PIECE), read(k).split(PIECE), strict=True)
-            )
-            for k in range(len(members))
-        ]
-        with lock:
-            products[name] += torch.tensor(found, dtype=torch.float64)
-
     device = str(next(iter(flat.values())).device)
+    piece = PIECE if device == "cpu" else BLOCK
+
+    def add(name: str, begin: int, end: int, read: Callable[[int], Tensor]) -> None:
+        gradient = flat[name][begin:end].split(piece)
+
+        def product(block: Tensor) -> Tensor:
+            parts = [torch.dot(a, b.to(a.dtype)) for a, b in zip(gradient, block.split(piece), strict=True)]
+            return torch.stack(parts).double().sum()
+
+        found = torch.stack([product(read(k)) for k in range(len(members))]).cpu()
+        with lock:
+            products[name] += found
+
     stream(members, {name: len(gradient) for name, gradient in flat.items()}, add, device=device)
     return products
 

@@ -260,7 +260,7 @@ class Evaluator:
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
         """Hold this evaluator's model, and the soup against other processes that would evaluate it now."""
-        with self._lock, self.store.claim(f"evaluation-{key[:2]}"), _in_front():
+        with self._lock, self.store.claim(f"evaluation-{key}"), _in_front():
             yield
 
     def _run(

@@ -5,7 +5,6 @@ order a soup gets wrong, for candidates that were rejected early; tensors are lo
 of steps, each with what is needed to go on from it; a job says what was asked for and how far it is.
 """
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -156,23 +155,18 @@ class Store:
 
         The system lets go of it when its holder dies, so a dead worker's claim is taken over.
         """
-        folder = self.path.parent / "claims"
+        path = self.path.parent / "claims" / name
         try:
-            folder.mkdir(exist_ok=True)
-            descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            path.parent.mkdir(exist_ok=True)
+            descriptor = _locked(path, wait)
         except OSError as error:
             raise self._failure(error) from error
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                held = True
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise self._failure(error) from error
-                held = False
-            yield held
+            yield descriptor is not None
         finally:
-            os.close(descriptor)
+            if descriptor is not None:
+                path.unlink(missing_ok=True)
+                os.close(descriptor)
 
     def _all(self, query: str, *arguments: object) -> list[Any]:
         try:
@@ -206,6 +200,30 @@ class Store:
             f"The record of evaluations in {self.path.parent} cannot be used ({error}); see that the disk has room and "
             "that this user may write there, or set SOUP_HOME to another folder."
         )
+
+
+def _locked(path: Path, wait: bool) -> int | None:
+    """Lock a file that whoever held it before may have removed meanwhile; None where it is held and one does not wait."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if _same(descriptor, path):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _packed(tensors: Mapping[str, Tensor]) -> bytes:

@@ -98,6 +98,7 @@ def begin(title: str, lead: str) -> Context:
         _tell_computing(zoo, chosen)
         for excluded in zoo.excluded:
             st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
+        caching.jobs()  # takes up what an earlier server left unfinished
         if notice := default_store().notice:
             st.info(plain(notice))
         device = sc.resolve_device(chosen["device"])
