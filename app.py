@@ -17,7 +17,7 @@ here = page.begin(
 zoo = here.zoo
 st.subheader(page.plain(zoo.title), anchor=False)
 headline, note = st.container(), st.empty()
-left, right = st.columns(2)
+against_cost, search = st.container(), st.container()
 
 with page.errors_shown():
     held_out, test = here.evaluator("held_out"), here.evaluator("test")
@@ -60,8 +60,8 @@ with page.errors_shown():
             f"on the held-out images that chose them it was {100 * selection:+.2f} points."
         )
     note.markdown(f"**{sentence}**")
-    with right:
-        st.markdown("The greedy search", help="Each candidate stays only if the average gets better.")
+    with search:
+        st.markdown("##### The greedy search", help="Each candidate stays only if the average gets better.")
         page.chart(
             charts.greedy_curve(steps, candidates=len(zoo.names)), "curve",
             f"Greedy search over {len(zoo.names)} candidates; {len(names)} were accepted.",
@@ -76,7 +76,7 @@ def draw(progress: Progress) -> None:
         f"Test accuracy of {len(entries)} recipes against the number of models that each runs for an image.",
     )  # fmt: skip
     if entries:
-        with st.expander(f"{len(entries)} recipes: what each gains, costs and does", expanded=progress.ended):
+        with st.expander(f"{len(entries)} recipes: what each gains, costs and does"):
             st.dataframe(
                 [row(entry) for entry in entries], hide_index=True,
                 alt="Every recipe with its test accuracy, its gain over the best single model, and its cost.",
@@ -99,8 +99,9 @@ def row(entry: sc.Entry) -> dict[str, object]:
     }
 
 
-with left, page.errors_shown():
-    st.markdown("Accuracy against the cost of inference", help="A soup costs one model, an ensemble all of its models.")
+with against_cost, page.errors_shown():
+    st.markdown("##### Accuracy against the cost of inference",
+                help="A soup costs one model, an ensemble all of its models.")  # fmt: skip
     job = work.job_of(here, work.task(here, "face-off"), "Compare all recipes")
     if job is None:
         st.caption("Learned, pruned, Model Stock, WiSE-FT and the ensembles take a while on a zoo of this size.")

@@ -347,7 +347,7 @@ def cost_chart(entries: Sequence[Entry], best: Evaluation) -> go.Figure:
         title="Models run for each image", type="log", range=[-0.35, math.log10(most) + 0.2], tickvals=ticks,
         ticktext=[str(tick) for tick in ticks],
     )  # fmt: skip
-    figure.update_layout(margin={"t": 84})
+    figure.update_layout(margin={"t": 64})
     return figure
 
 

@@ -43,7 +43,9 @@ def follow(job: Job, total: int, what: str, draw: Callable[[Progress], None]) ->
         if progress.ended and progress.state != "done":
             told, button = st.columns([4, 1], vertical_alignment="center")
             told.warning(page.plain(progress.message), icon=":material/pause:")
-            button.button("Go on", key=f"go-{job.key}", on_click=_again, args=(job,))
+            if button.button("Go on", key=f"go-{job.key}"):
+                caching.jobs().submit(job.task, job.zoo)
+                st.rerun()
         elif not progress.ended:
             told, button = st.columns([4, 1], vertical_alignment="center")
             told.progress(min(1.0, progress.steps_done / total), text=_words(progress, total, what))
@@ -55,10 +57,6 @@ def follow(job: Job, total: int, what: str, draw: Callable[[Progress], None]) ->
             st.rerun()
 
     panel()
-
-
-def _again(job: Job) -> None:
-    caching.jobs().submit(job.task, job.zoo)
 
 
 def _words(progress: Progress, total: int, what: str) -> str:

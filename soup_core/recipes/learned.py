@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 from soup_core.averaging import inner_products, state_dict
 from soup_core.errors import CoefficientError
@@ -100,7 +101,7 @@ def learned_soup(
 
     raw = mixture.start()
     scale = torch.ones((), dtype=torch.float64, requires_grad=temperature)
-    optimizer = torch.optim.AdamW([raw, *([scale] if temperature else [])], lr=rate, weight_decay=weight_decay)
+    optimizer = _AdamW([raw, *([scale] if temperature else [])], rate, weight_decay)
     train, fold = _parted(evaluate.total, seed)
     module = zoo.module().to(evaluate.device)
     rounds = [part for epoch in range(epochs) for part in _rounds(train, batch_size, seed + epoch)]
@@ -109,17 +110,16 @@ def learned_soup(
 
     for index in range(len(rounds) + 1):
         if index < len(kept):
-            loss, found = _restore(kept[index], raw, scale, optimizer)
+            loss, found = _restore(kept[index], optimizer)
         else:
             losses = []
             for batch in rounds[index - 1] if index else []:
                 losses.append(_learn(evaluate, mixture, module, raw, scale, batch))
                 optimizer.step()
-                optimizer.zero_grad()
                 pause()
             loss = sum(losses) / len(losses) if losses else math.nan
             found = _evaluate_fold(evaluate, module, mixture.soup(raw, learning=True), scale.item(), fold)
-            evaluate.store.keep_step(run, index, _state(raw, scale, optimizer, loss, found))
+            evaluate.store.keep_step(run, index, _state(optimizer, loss, found))
         if found.loss < best_loss:
             best_index, best_loss, best = index, found.loss, mixture.soup(raw)
         yield LearnedStep(
@@ -134,6 +134,32 @@ def rounds_in(images: int, epochs: int, batch_size: int = BATCH_SIZE) -> int:
     """How many rounds a run over so many held-out images has at most."""
     train = images - _fold_size(images)
     return epochs * len(list(_rounds(torch.arange(train), batch_size, 0)))
+
+
+class _AdamW:
+    """AdamW by torch's own function, with its state as plain tensors; the class of torch takes seconds to import."""
+
+    def __init__(self, values: list[Tensor], rate: float, weight_decay: float) -> None:
+        self.values, self.rate, self.weight_decay = values, rate, weight_decay
+        self.first = [torch.zeros_like(value) for value in values]
+        self.second = [torch.zeros_like(value) for value in values]
+        self.steps = [torch.zeros(()) for _ in values]
+
+    def step(self) -> None:
+        """Move the values by their gradients, and clear these."""
+        gradients = [value.grad for value in self.values if value.grad is not None]
+        with torch.no_grad():
+            adamw(
+                self.values, gradients, self.first, self.second, [], self.steps, amsgrad=False, beta1=0.9, beta2=0.999,
+                lr=self.rate, weight_decay=self.weight_decay, eps=1e-8, maximize=False,
+            )  # fmt: skip
+        for value in self.values:
+            value.grad = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Every tensor that a step changes, by a name."""
+        parts = {"value": self.values, "first": self.first, "second": self.second, "steps": self.steps}
+        return {f"{name}.{index}": tensor for name, listed in parts.items() for index, tensor in enumerate(listed)}
 
 
 class _Mixture:
@@ -224,33 +250,17 @@ def _rounds(train: Tensor, batch_size: int, seed: int) -> Iterator[list[Tensor]]
         yield batches[begin : begin + size]
 
 
-def _state(
-    raw: Tensor, scale: Tensor, optimizer: torch.optim.Optimizer, loss: float, fold: Evaluation
-) -> dict[str, Tensor]:
-    state = {
-        f"optimizer.{index}.{name}": value
-        for index, values in optimizer.state_dict()["state"].items()
-        for name, value in values.items()
-    }
+def _state(optimizer: _AdamW, loss: float, fold: Evaluation) -> dict[str, Tensor]:
     figures = torch.tensor([loss, fold.correct, fold.total, fold.loss, fold.ece, fold.not_finite], dtype=torch.float64)
     correctness = torch.from_numpy(np.frombuffer(fold.correctness, np.uint8).copy())
-    # clones: the optimizer goes on writing to its tensors, and the scalars share no memory
-    parts = {"raw": raw, "scale": scale, "figures": figures, "correctness": correctness, **state}
-    return {name: tensor.detach().clone() for name, tensor in parts.items()}
+    state = {name: tensor.detach().clone() for name, tensor in optimizer.state().items()}
+    return {"figures": figures, "correctness": correctness, **state}
 
 
-def _restore(
-    state: Mapping[str, Tensor], raw: Tensor, scale: Tensor, optimizer: torch.optim.Optimizer
-) -> tuple[float, Evaluation]:
+def _restore(state: Mapping[str, Tensor], optimizer: _AdamW) -> tuple[float, Evaluation]:
     with torch.no_grad():
-        raw.copy_(state["raw"])
-        scale.copy_(state["scale"])
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in state.items():
-        if name.startswith("optimizer."):
-            _, index, part = name.split(".")
-            moments.setdefault(int(index), {})[part] = tensor
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
+        for name, tensor in optimizer.state().items():
+            tensor.copy_(state[name])
     loss, correct, total, fold_loss, ece, not_finite = state["figures"].tolist()
     bits = state["correctness"].numpy().tobytes()
     return loss, Evaluation(int(correct), int(total), fold_loss, ece, bits, int(not_finite))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.driver import server, settled, worked
+from tests.e2e.driver import WAIT, server, settled, worked
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 LONG = "Learned?zoo=fashion-trajectory&granularity=model&parameterization=unconstrained&epochs=100"
@@ -59,8 +59,8 @@ def test_learned_ends_with_its_sentence(page: Page, tmp_path: Path) -> None:
 def test_home_fills_in_every_recipe(page: Page, tmp_path: Path) -> None:
     with server(tmp_path / "home") as address:
         page.goto(f"{address}/?zoo=fashion-trajectory")
+        expect(page.get_by_text("8 recipes: what each gains")).to_be_visible(timeout=2 * WAIT)
         settled(page)
-        worked(page)
         chart = page.locator(".js-plotly-plot").first
         for recipe in ("Pruned soup", "Moving average (EMA)", "Learned soup", "Ensemble", "Greedy ensemble"):
             expect(chart.locator(".legendtext", has_text=re.compile(f"^{re.escape(recipe)}$"))).to_be_visible()
