@@ -1,6 +1,7 @@
 """Small made zoos: a linear model whose soups have closed forms, tensors as data, and a store of each test's own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from soup_core import architectures
+import soup_core as sc
+from soup_core import architectures, averaging
 
 CLASSES, SIDE = 3, 2
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
 
 class Linear(nn.Module):
@@ -38,12 +41,28 @@ class WithBuffers(nn.Module):
         return logits
 
 
+class Deep(nn.Module):
+    """Convolution, BatchNorm, a hidden layer: layers of several tensors, a smooth loss, one tensor above 1024 numbers."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 5, 2, padding=1)
+        self.norm = nn.BatchNorm2d(5)
+        self.hidden = nn.Linear(45, 32)
+        self.head = nn.Linear(32, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.norm(self.stem(images)).tanh().flatten(1)
+        logits: Tensor = self.head(self.hidden(features).tanh())
+        return logits
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOUP_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SOUP_ZOOS", str(tmp_path))
     built = architectures.build
-    made = {"test_linear": Linear, "test_buffers": WithBuffers}
+    made = {"test_linear": Linear, "test_buffers": WithBuffers, "test_deep": Deep}
     monkeypatch.setattr(
         architectures, "build",
         lambda name, num_classes, options=None: (
@@ -64,9 +83,14 @@ def made_data(folder: Path, images: int = 120, seed: int = 0) -> None:
 
 
 def write_zoo(
-    folder: Path, files: Mapping[str, Mapping[str, Tensor]], *, architecture: str = "test_linear", extra: str = ""
+    folder: Path,
+    files: Mapping[str, Mapping[str, Tensor]],
+    *,
+    architecture: str = "test_linear",
+    extra: str = "",
+    trajectory: bool = False,
 ) -> Path:
-    """Write a zoo of these state_dicts; one named "base" is its base."""
+    """Write a zoo of these state_dicts; one named "base" is its base. In a trajectory the epochs rise."""
     folder.mkdir(parents=True, exist_ok=True)
     made_data(folder)
     lines = ["format = 1", 'title = "A made zoo"',
@@ -74,12 +98,13 @@ def write_zoo(
     if "base" in files:
         lines.append('base = "base.safetensors"')
     lines += ["[data]", 'source = "tensors:data.safetensors"', extra]
-    for name, tensors in files.items():
+    for epoch, (name, tensors) in enumerate(files.items(), 1):
+        epochs = f", epochs = {epoch}" if trajectory else ""
         safetensors.torch.save_file({key: value.contiguous() for key, value in tensors.items()},
                                     folder / f"{name}.safetensors")  # fmt: skip
         if name != "base":
             lines += ["[[ingredients]]", f'name = "{name}"', f'file = "{name}.safetensors"',
-                      "hyperparameters = { learning_rate = 0.1 }"]  # fmt: skip
+                      f"hyperparameters = {{ learning_rate = 0.1{epochs} }}"]  # fmt: skip
     (folder / "zoo.toml").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -97,9 +122,92 @@ def random_linears(count: int, seed: int = 0, spread: float = 0.6) -> dict[str, 
     }
 
 
+def random_deeps(count: int, seed: int = 0, spread: float = 0.3) -> dict[str, dict[str, Tensor]]:
+    """A random `Deep`, the base, and noisy copies of it, each with BatchNorm statistics of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in Deep(CLASSES).named_parameters()}
+
+    def drawn(scale: float) -> dict[str, Tensor]:
+        return {name: scale * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+
+    def statistics(batches: int) -> dict[str, Tensor]:
+        return {
+            "norm.running_mean": torch.randn(5, generator=generator),
+            "norm.running_var": 0.5 + torch.rand(5, generator=generator),
+            "norm.num_batches_tracked": torch.tensor(batches),
+        }
+
+    base = drawn(0.5)
+    files = {
+        f"m{index}": {name: base[name] + noise for name, noise in drawn(spread).items()} | statistics(index + 3)
+        for index in range(count)
+    }
+    return {**files, "base": base | statistics(1)}
+
+
+def vector(tensors: Mapping[str, Tensor], names: Sequence[str] | None = None) -> Tensor:
+    """The named tensors end to end in float64; by default all parameters of the made models, buffers left out."""
+    parameters = sorted(name for name in tensors if name.rpartition(".")[2] in ("weight", "bias"))
+    return torch.cat([tensors[name].double().flatten() for name in (parameters if names is None else names)])
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stream seven numbers at a time on two threads, so that every tensor of a made model takes several blocks."""
+    monkeypatch.setattr(averaging, "stream", partial(averaging.stream, block=7))
+    monkeypatch.setattr(averaging, "PIECE", 3)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+
+
+@pytest.fixture
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[sc.Soup]:
+    """The soups whose images any evaluator runs from here on."""
+    soups: list[sc.Soup] = []
+    original = sc.Evaluator._batches
+
+    def batches(self: sc.Evaluator, soup: sc.Soup, indices: Tensor, size: int) -> object:
+        soups.append(soup)
+        return original(self, soup, indices, size)
+
+    monkeypatch.setattr(sc.Evaluator, "_batches", batches)
+    return soups
+
+
+@pytest.fixture
+def splits_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the splits that anything loads from here on."""
+    asked: list[str] = []
+    original = sc.data.Data.split
+    monkeypatch.setattr(sc.data.Data, "split", lambda self, name: asked.append(name) or original(self, name))
+    return asked
+
+
 @pytest.fixture
 def linear_zoo(tmp_path: Path) -> Callable[..., Path]:
     def make(count: int = 6, seed: int = 0) -> Path:
         return write_zoo(tmp_path / f"linear-{count}-{seed}", random_linears(count, seed))
+
+    return make
+
+
+@pytest.fixture
+def based_zoo(tmp_path: Path) -> Callable[..., Path]:
+    """Linear models and a base."""
+
+    def make(count: int = 4, seed: int = 0) -> Path:
+        files = random_linears(count, seed)
+        base = random_linears(1, seed=1000 + seed)["m0"]
+        return write_zoo(tmp_path / f"based-{count}-{seed}", {**files, "base": base})
+
+    return make
+
+
+@pytest.fixture
+def deep_zoo(tmp_path: Path) -> Callable[..., Path]:
+    """Models with BatchNorm and a base."""
+
+    def make(count: int = 4, seed: int = 0) -> Path:
+        return write_zoo(tmp_path / f"deep-{count}-{seed}", random_deeps(count, seed), architecture="test_deep")
 
     return make

@@ -1,16 +1,31 @@
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 import soup_core as sc
 from soup_core.evaluation import hardest_first, measure
 from soup_core.store import Store
+from tests.conftest import Linear, needs_cuda
 
 Make = Callable[..., Path]
+NO_ROOM = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
+HOLD_A_CLAIM = """
+import sys, time
+from pathlib import Path
+from soup_core.store import Store
+with Store(Path(sys.argv[1])).claim("name"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
 
 
 def test_a_linear_models_soup_has_the_mean_of_the_logits(linear_zoo: Make) -> None:
@@ -134,3 +149,294 @@ def test_cuda_agrees_with_the_cpu(linear_zoo: Make) -> None:
 def test_an_unknown_device_is_refused(linear_zoo: Make) -> None:
     with pytest.raises(sc.SoupError, match="not available here"):
         sc.Evaluator(sc.open_zoo(linear_zoo(2)), device="toaster")
+
+
+def test_many_are_evaluated_as_one_by_one(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(4))
+    soups = [sc.uniform_soup(zoo), *(sc.Soup({name: 1.0}) for name in zoo.by_name), sc.uniform_soup(zoo)]
+    one, many = (sc.Evaluator(zoo, store=Store(zoo.folder / name)) for name in ("one", "many"))
+    many(soups[2])
+    assert list(many.many(iter(soups))) == [one(soup) for soup in soups]
+    assert list(many.many([])) == []
+
+
+def test_the_bank_and_the_stream_evaluate_alike(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(4))
+    soup = sc.Soup({"m0": 0.5, "m1": 0.8, "base": -0.3}, {"head.bias": {"m3": 1.0}})
+    streamed, banked = (sc.Evaluator(zoo, memory=memory, store=Store(zoo.folder / f"{memory}")) for memory in (0, 1))
+    assert (streamed.bank, banked.bank is not None) == (None, True)
+    torch.testing.assert_close(streamed.logits(soup), banked.logits(soup), atol=1e-4, rtol=1e-4)
+
+
+def test_a_number_of_images_draws_a_fixed_part_of_the_split(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    soup = sc.uniform_soup(zoo)
+    whole, some, again = sc.Evaluator(zoo), sc.Evaluator(zoo, images=40), sc.Evaluator(zoo, images=40)
+    assert (whole.total, some.total) == (120, 40)
+    assert torch.equal(some.data.images, again.data.images)
+    rows = [image.flatten().tolist() for image in whole.data.images]
+    places = [rows.index(image.flatten().tolist()) for image in some.data.images]
+    assert places == sorted(set(places))
+    assert places != list(range(40))
+    assert some(soup).bits().tolist() == whole(soup).bits()[places].tolist()
+    assert some.key(soup) != whole.key(soup)
+    assert again.trial(soup).images_evaluated == 0
+    assert sc.Evaluator(zoo, images=120).key(soup) == sc.Evaluator(zoo, images=500).key(soup) == whole.key(soup)
+    for wrong in (0, -3):
+        with pytest.raises(sc.SoupError, match="At least one image"):
+            sc.Evaluator(zoo, images=wrong)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_is_labelled_and_kept_apart(deep_zoo: Make, precision: str) -> None:
+    zoo = sc.open_zoo(deep_zoo(2))
+    soup = sc.uniform_soup(zoo)
+    full, half = sc.Evaluator(zoo), sc.Evaluator(zoo, precision=precision)
+    assert full.key(soup) != half.key(soup)
+    exact, rounded = full(soup), half(soup)
+    assert (exact.precision, rounded.precision) == ("float32", precision)
+    assert exact.loss != rounded.loss
+    assert rounded.loss == pytest.approx(exact.loss, rel=0.02)
+    assert half.known(soup) == rounded
+    assert sc.ensemble(half, ["m0"]).precision == precision
+
+
+def test_a_precision_that_the_device_has_not_is_refused(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    assert sc.available_precisions("cpu") == ("float32", "bf16", "fp16")
+    assert sc.available_precisions("cuda") == ("float32", "tf32", "bf16", "fp16")
+    for precision in ("tf32", "float8", ""):
+        with pytest.raises(sc.SoupError, match="The precision on cpu is one of float32, bf16, fp16"):
+            sc.Evaluator(zoo, device="cpu", precision=precision)
+
+
+def with_room_for(images: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the linear model's forward pass fail on larger batches; the sizes that were tried."""
+    tried: list[int] = []
+    original = Linear.forward
+
+    def forward(self: Linear, inputs: Tensor) -> Tensor:
+        tried.append(len(inputs))
+        if len(inputs) > images:
+            raise RuntimeError(NO_ROOM)
+        return original(self, inputs)
+
+    monkeypatch.setattr(Linear, "forward", forward)
+    return tried
+
+
+@pytest.mark.parametrize("room", [1, 2, 7, 40])
+def test_row_41_a_batch_that_does_not_fit_is_halved(
+    linear_zoo: Make, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    soup = sc.uniform_soup(zoo)
+    ample = sc.Evaluator(zoo, store=Store(zoo.folder / "ample"))
+    wanted, logits = ample(soup), ample.logits(soup)
+    tried = with_room_for(room, monkeypatch)
+    evaluate = sc.Evaluator(zoo, batch_size=100)
+    found = evaluate(soup)
+    assert (found.correct, found.correctness) == (wanted.correct, wanted.correctness)
+    torch.testing.assert_close(evaluate.logits(soup), logits, atol=1e-5, rtol=0)
+    assert evaluate.batch_size <= room
+    failed = [size for size in tried if size > room]
+    assert failed == [100 >> step for step in range(len(failed))]  # each size fails once, and is not tried again
+    assert sum(size for size in tried if size <= room) == 2 * 120
+
+
+def test_row_41_a_candidate_that_may_be_stopped_halves_too(linear_zoo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo = sc.open_zoo(linear_zoo(5))
+    ample = [step.accepted for step in sc.greedy_soup(zoo, sc.Evaluator(zoo, store=Store(zoo.folder / "ample")))]
+    with_room_for(4, monkeypatch)
+    assert [step.accepted for step in sc.greedy_soup(zoo, sc.Evaluator(zoo))] == ample
+
+
+def test_row_41_where_no_image_fits_it_says_so_and_others_go_on(
+    linear_zoo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    evaluate, soup = sc.Evaluator(zoo), sc.uniform_soup(zoo)
+    with monkeypatch.context() as full:
+        with_room_for(0, full)
+        with pytest.raises(sc.OutOfMemory, match="one image"):
+            evaluate(soup)
+        assert evaluate.known(soup) is None
+    assert sc.Evaluator(zoo)(soup).total == 120
+    assert evaluate(soup) == sc.Evaluator(zoo)(soup)
+
+
+def test_another_error_of_the_model_is_no_lack_of_memory(linear_zoo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forward(self: Linear, inputs: Tensor) -> Tensor:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Linear, "forward", forward)
+    zoo = sc.open_zoo(linear_zoo(2))
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        sc.Evaluator(zoo)(sc.uniform_soup(zoo))
+
+
+def test_work_in_the_background_lets_an_evaluation_in_front_go_first(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    behind, front = (sc.Evaluator(zoo, batch_size=30) for _ in range(2))
+    first, other = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0})
+    batches: list[str] = []
+    fronts: list[Future[None]] = []
+    inside = threading.Event()
+
+    def in_front() -> None:
+        def note() -> None:
+            batches.append("front")
+            inside.set()
+
+        with sc.interruptible(note):
+            front(other)
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def note() -> None:
+            batches.append("behind")
+            if len(batches) == 1:
+                fronts.append(pool.submit(in_front))
+                assert inside.wait(30)
+
+        with sc.interruptible(note, background=True):
+            behind(first)
+        fronts[0].result(30)
+    assert batches == ["behind", *["front"] * 4, *["behind"] * 3]
+
+
+def test_a_claim_holds_between_threads(tmp_path: Path) -> None:
+    file = tmp_path / "s.sqlite"
+    held, release = threading.Event(), threading.Event()
+
+    store, another = Store(file), Store(file)
+
+    def hold() -> None:
+        with another.claim("name") as mine:
+            assert mine
+            held.set()
+            assert release.wait(30)
+
+    with ThreadPoolExecutor(2) as pool:
+        holder = pool.submit(hold)
+        assert held.wait(30)
+        with store.claim("name", wait=False) as mine:
+            assert not mine
+        with store.claim("another", wait=False) as mine:
+            assert mine
+
+        def wait() -> bool:
+            with store.claim("name") as mine:
+                return mine and release.is_set()
+
+        waiter = pool.submit(wait)
+        assert not waiter.done()
+        release.set()
+        holder.result(30)
+        assert waiter.result(30)
+    with store.claim("name", wait=False) as mine:
+        assert mine
+
+
+def test_row_46_a_claim_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
+    file = tmp_path / "s.sqlite"
+    store = Store(file)
+    command = [sys.executable, "-c", HOLD_A_CLAIM, str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(sc.__file__).parents[1]) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            with store.claim("name", wait=False) as mine:
+                assert not mine
+        finally:
+            holder.kill()
+        holder.wait(30)
+        with store.claim("name", wait=False) as mine:
+            assert mine
+
+
+@pytest.mark.parametrize("ask", [sc.Evaluator.trial, sc.Evaluator.logits])
+def test_row_44_two_that_evaluate_a_soup_at_the_same_moment_run_its_images_once(
+    linear_zoo: Make, evaluated: list[sc.Soup], ask: Callable[[sc.Evaluator, sc.Soup], object]
+) -> None:
+    """Each with a store of its own on the same file, as two processes have."""
+    folder = linear_zoo(6)
+    together = threading.Barrier(2, timeout=30)
+    stores = [Store(folder / "s.sqlite") for _ in range(2)]
+
+    def run(store: Store) -> list[object]:
+        zoo = sc.open_zoo(folder)
+        evaluate = sc.Evaluator(zoo, batch_size=10, store=store)
+        found = []
+        for name in zoo.names:
+            together.wait()
+            found.append(ask(evaluate, sc.Soup({name: 1.0})))
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        ours, theirs = pool.map(run, stores)
+    assert evaluated == [sc.Soup({f"m{index}": 1.0}) for index in range(6)]
+    for our, their in zip(ours, theirs, strict=True):
+        if isinstance(our, Tensor):
+            assert torch.equal(our, their)
+        else:
+            assert {our.images_evaluated, their.images_evaluated} == {0, 120}
+            assert our.evaluation == their.evaluation
+
+
+def test_row_45_kept_tensors_that_are_damaged_count_as_none(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.sqlite")
+    tensors = {"a": torch.arange(5), "b": torch.rand(2, 3).half()}
+    for content in ("substr(content, 1, length(content) - 1)", "x''", "CAST(content || x'00' AS BLOB)"):
+        store.keep_tensors("k", tensors)
+        found = store.tensors("k")
+        assert found is not None
+        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+        store._write(f"UPDATE tensors SET content = {content}", [()])
+        assert store.tensors("k") is None
+    assert store.tensors("another") is None
+
+
+def test_row_45_steps_count_up_to_the_first_that_is_missing_or_damaged(tmp_path: Path) -> None:
+    store = Store(tmp_path / "s.sqlite")
+
+    def numbers() -> list[int]:
+        return [int(step["number"]) for step in store.steps("run")]
+
+    def keep(number: int) -> None:
+        store.keep_step("run", number, {"number": torch.tensor(number)})
+
+    for number in range(6):
+        keep(number)
+    assert numbers() == [0, 1, 2, 3, 4, 5]
+    store._write("UPDATE steps SET content = substr(content, 1, 40) WHERE number = 4", [()])
+    assert numbers() == [0, 1, 2, 3]
+    store._write("DELETE FROM steps WHERE number = 1", [()])
+    assert numbers() == [0]
+    keep(1)
+    assert numbers() == [0, 1]  # what followed was forgotten
+    assert store.steps("another") == []
+
+
+@needs_cuda
+def test_on_cuda_many_are_evaluated_as_one_by_one(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(4))
+    soups = [sc.interpolate(sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0}), step / 40) for step in range(41)]
+    one, many = (sc.Evaluator(zoo, device="cuda", store=Store(zoo.folder / name)) for name in ("one", "many"))
+    for ours, theirs in zip(many.many(soups), map(one, soups), strict=True):
+        assert ours.correctness == theirs.correctness
+        assert ours.loss == pytest.approx(theirs.loss, abs=1e-6)
+
+
+@needs_cuda
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("float32", 1e-5), ("tf32", 2e-2), ("bf16", 5e-2), ("fp16", 2e-2)]
+)
+def test_on_cuda_each_precision_is_labelled_and_near_the_cpus(deep_zoo: Make, precision: str, tolerance: float) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    soup = sc.uniform_soup(zoo)
+    before = torch.get_float32_matmul_precision()
+    found = sc.Evaluator(zoo, device="cuda", precision=precision)(soup)
+    assert torch.get_float32_matmul_precision() == before
+    assert found.precision == precision
+    assert found.loss == pytest.approx(sc.Evaluator(zoo, device="cpu")(soup).loss, rel=tolerance)

@@ -8,7 +8,9 @@ from scipy import stats
 
 import soup_core as sc
 from soup_core.charts import greedy_curve, ingredient_points, line_chart
-from soup_core.interpolation import LinePoint
+from soup_core.interpolation import LinePoint, Plane
+from soup_core.store import Store
+from tests.conftest import vector
 
 Make = Callable[..., Path]
 
@@ -102,3 +104,98 @@ def test_row_36_names_are_data_in_figures() -> None:
     assert "<b>" not in figure.layout.xaxis.ticktext[0]
     assert all("%{y}</b>" not in trace.hovertemplate for trace in figure.data)
     assert "<" not in figure.data[0].customdata[0][1]
+
+
+def triangle(zoo: sc.Zoo) -> tuple[Plane, tuple[sc.Soup, sc.Soup, sc.Soup]]:
+    """A model, a soup beyond two others, and one with coefficients of its own for a tensor."""
+    corners = (
+        sc.Soup({"m0": 1.0}),
+        sc.Soup({"m1": 1.4, "m2": -0.4}),
+        sc.Soup({"base": 0.3, "m2": 0.7}, {"hidden.weight": {"m3": 1.0}}),
+    )
+    return sc.plane_through(sc.gram(zoo, Store(zoo.folder / "s")), *corners), corners
+
+
+def test_the_corners_of_a_plane_are_where_it_says(deep_zoo: Make) -> None:
+    plane, corners = triangle(sc.open_zoo(deep_zoo(4)))
+    assert plane.soup(0, 0) == corners[0]
+    assert plane.soup(plane.width, 0) == corners[1]
+    assert plane.soup(plane.lean, plane.height) == corners[2]
+
+
+def test_the_axes_of_a_plane_are_orthonormal_in_weight_space(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(4))
+    plane, corners = triangle(zoo)
+    a, b, c = (vector(sc.state_dict(zoo, corner)) for corner in corners)
+    assert plane.width == pytest.approx(float((b - a).norm()), rel=1e-6)
+    assert plane.lean == pytest.approx(float((c - a) @ (b - a) / (b - a).norm()), rel=1e-5)
+    right, up = (vector(sc.state_dict(zoo, plane.soup(*place))) - a for place in ((1, 0), (0, 1)))
+    products = torch.stack([right, up]) @ torch.stack([right, up]).T
+    torch.testing.assert_close(products, torch.eye(2, dtype=torch.float64), atol=1e-5, rtol=0)
+    x, y = 0.7, -2.3
+    torch.testing.assert_close(
+        vector(sc.state_dict(zoo, plane.soup(x, y))), a + x * right + y * up, atol=1e-5, rtol=1e-5
+    )
+    rise = c - a - plane.lean * right
+    assert plane.height == pytest.approx(float(rise.norm()), rel=1e-6)
+    assert float(rise @ up) > 0
+
+
+def test_three_soups_on_a_line_are_refused(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    gram = sc.gram(zoo, Store(zoo.folder / "s"))
+    a, b = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 0.5, "m2": 0.5})
+    for third in (a, b, sc.interpolate(a, b, 0.5), sc.interpolate(a, b, -3)):
+        for corners in ((a, b, third), (a, third, b), (third, b, a)):
+            with pytest.raises(sc.CoefficientError, match="on one line"):
+                sc.plane_through(gram, *corners)
+
+
+def test_soups_without_a_place_in_weight_space_have_no_plane(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    gram = sc.gram(zoo, Store(zoo.folder / "s"))
+    corners = [sc.Soup({name: 1.0}) for name in zoo.names]
+    for place in range(3):
+        odd = list(corners)
+        odd[place] = sc.Soup({zoo.names[place]: 1.0}, batch_norm="re-estimated")
+        with pytest.raises(sc.CoefficientError, match="re-estimated"):
+            sc.plane_through(gram, *odd)
+    mixed = sc.plane_through(gram, corners[0], corners[1], sc.Soup({"m2": 1.0}, batch_norm="first"))
+    with pytest.raises(sc.CoefficientError, match="different ways"):
+        mixed.soup(0, 0)
+
+
+@pytest.mark.parametrize("resolution", [2, 6])
+def test_every_point_of_the_grid_is_evaluated_once_coarse_first(
+    deep_zoo: Make, evaluated: list[sc.Soup], resolution: int
+) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    evaluate = sc.Evaluator(zoo, batch_size=120)
+    plane = sc.plane_through(sc.gram(zoo, evaluate.store), *(sc.Soup({name: 1.0}) for name in zoo.names))
+    points = list(sc.plane_points(evaluate, plane, resolution=resolution))
+    assert sorted((point.column, point.row) for point in points) == [
+        (column, row) for column in range(resolution) for row in range(resolution)
+    ]
+    assert len(evaluated) == resolution**2
+    assert [point.stride for point in points] == sorted((point.stride for point in points), reverse=True)
+    for point in points:
+        assert point.stride == next(s for s in (4, 2, 1) if point.column % s == point.row % s == 0)
+        assert point.evaluation == evaluate(plane.soup(point.x, point.y))
+    assert len(evaluated) == resolution**2
+    corners = ((0, 0), (plane.width, 0), (plane.lean, plane.height))
+    xs, ys = ([getattr(point, axis) for point in points] for axis in ("x", "y"))
+    for axis, values in ((0, xs), (1, ys)):
+        places = [corner[axis] for corner in corners]
+        margin = 0.25 * (max(places) - min(places))
+        assert (min(values), max(values)) == pytest.approx((min(places) - margin, max(places) + margin))
+        steps = np.diff(sorted(set(values)))
+        np.testing.assert_allclose(steps, steps[0])
+
+
+def test_lines_and_planes_see_held_out_images_only(deep_zoo: Make, splits_asked: list[str]) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    evaluate = sc.Evaluator(zoo)
+    plane = sc.plane_through(sc.gram(zoo, evaluate.store), *(sc.Soup({name: 1.0}) for name in zoo.names))
+    list(sc.plane_points(evaluate, plane, resolution=3))
+    list(sc.line(evaluate, sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0})))
+    assert splits_asked == ["held_out"]

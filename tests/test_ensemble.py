@@ -1,0 +1,143 @@
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import soup_core as sc
+from soup_core.soup import uniform
+from soup_core.store import Store
+
+Make = Callable[..., Path]
+
+
+def naive_scores(zoo: sc.Zoo, names: Sequence[str], average: str) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of the averaged outputs, one module after the other, and the labels."""
+    split = zoo.data.split("held_out")
+    outputs = []
+    for name in names:
+        module = zoo.module()
+        module.load_state_dict(dict(zoo.by_name[name].checkpoint.read_all()))
+        with torch.no_grad():
+            logits = module.double()(split.images.double() / 255)
+        outputs.append(logits.softmax(1) if average == "probabilities" else logits)
+    mean = sum(outputs) / len(outputs)
+    return (mean.log() if average == "probabilities" else mean.log_softmax(1)), split.labels
+
+
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_an_ensemble_is_the_loop_over_its_modules(deep_zoo: Make, average: str) -> None:
+    zoo = sc.open_zoo(deep_zoo(4))
+    names = ("m0", "m2", "m3", "base")
+    found = sc.ensemble(sc.Evaluator(zoo, batch_size=50), names, average=average)
+    scores, labels = naive_scores(zoo, names, average)
+    assert found.bits().tolist() == (scores.argmax(1) == labels).tolist()
+    assert found.loss == pytest.approx(float(F.nll_loss(scores, labels)), abs=1e-5)
+    assert (found.total, found.precision) == (len(labels), "float32")
+
+
+def test_linear_models_ensemble_of_logits_is_their_soup(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(5))
+    evaluate = sc.Evaluator(zoo)
+    logits, soup = sc.ensemble(evaluate, zoo.names, average="logits"), evaluate(sc.uniform_soup(zoo))
+    assert logits.bits().tolist() == soup.bits().tolist()
+    assert logits.loss == pytest.approx(soup.loss, abs=1e-5)
+
+
+def test_of_one_model_it_is_the_model_and_a_name_counts_once(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    evaluate = sc.Evaluator(zoo)
+    alone = evaluate(sc.Soup({"m1": 1.0}))
+    for average in ("probabilities", "logits"):
+        one = sc.ensemble(evaluate, ["m1"], average=average)
+        assert (one.correct, one.correctness) == (alone.correct, alone.correctness)
+        assert one.loss == pytest.approx(alone.loss, abs=1e-9)
+        twice = sc.ensemble(evaluate, ["m0", "m1", "m0"], average=average)
+        assert twice == sc.ensemble(evaluate, ["m1", "m0"], average=average)
+
+
+def test_kept_logits_need_no_forward_pass(deep_zoo: Make, evaluated: list[sc.Soup]) -> None:
+    zoo = sc.open_zoo(deep_zoo(4))
+    store = Store(zoo.folder / "own.sqlite")
+    singles = [sc.Soup({name: 1.0}) for name in zoo.names]
+    for single in singles:
+        sc.Evaluator(zoo, store=store)(single)
+    assert evaluated == singles
+    first = sc.ensemble(sc.Evaluator(zoo, store=store), zoo.names)
+    sc.ensemble(sc.Evaluator(zoo, store=store), zoo.names, average="logits")
+    list(sc.greedy_ensemble(zoo, sc.Evaluator(zoo, store=store)))
+    assert evaluated == singles
+    assert first == sc.ensemble(sc.Evaluator(zoo, store=Store(zoo.folder / "other.sqlite")), zoo.names)
+    assert evaluated == 2 * singles
+
+
+def test_row_45_damaged_logits_are_computed_again(deep_zoo: Make, evaluated: list[sc.Soup]) -> None:
+    zoo = sc.open_zoo(deep_zoo(2))
+    evaluate = sc.Evaluator(zoo)
+    before = sc.ensemble(evaluate, zoo.names)
+    key = evaluate.key(sc.Soup({"m1": 1.0}))
+    for content in ("substr(content, 1, 40)", "x''", "CAST(x'00' || substr(content, 2) AS BLOB)"):
+        evaluate.store._write(f"UPDATE tensors SET content = {content} WHERE key = ?", [(key,)])
+        evaluated.clear()
+        assert sc.ensemble(evaluate, zoo.names) == before
+        assert evaluated == [sc.Soup({"m1": 1.0})]
+
+
+def test_logits_beyond_the_budget_are_kept_in_half_precision_and_said_to_be(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    small, ample = (sc.Evaluator(zoo, memory=memory, store=Store(zoo.folder / f"{memory}.sqlite")) for memory in (0, 1))
+    sizes = []
+    for evaluate in (small, ample):
+        for name in zoo.names:
+            evaluate(sc.Soup({name: 1.0}))
+        sizes.append(evaluate.store._one("SELECT sum(length(content)) FROM tensors")[0])
+    assert sizes[0] < 0.75 * sizes[1]
+    exact, rounded = sc.ensemble(ample, zoo.names), sc.ensemble(small, zoo.names)
+    assert exact.precision == "float32"
+    assert "half precision" in rounded.precision
+    assert rounded.loss == pytest.approx(exact.loss, rel=1e-2)
+    assert small(sc.Soup({"m0": 1.0})) == ample(sc.Soup({"m0": 1.0}))  # only what is kept is rounded
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+@pytest.mark.parametrize("seed", range(3))
+def test_greedy_ensemble_decides_as_the_naive_search(linear_zoo: Make, seed: int, average: str, ties: bool) -> None:
+    zoo = sc.open_zoo(linear_zoo(6, seed))
+
+    def correct(names: Sequence[str]) -> int:
+        scores, labels = naive_scores(zoo, names, average)
+        return int((scores.argmax(1) == labels).sum())
+
+    alone = {name: correct([name]) for name in zoo.names}
+    order = sorted(zoo.names, key=lambda name: (-alone[name], name))
+    chosen, best, accepted = [order[0]], alone[order[0]], [True]
+    for name in order[1:]:
+        found = correct([*chosen, name])
+        accepted.append(found > best or (ties and found == best))
+        if accepted[-1]:
+            chosen, best = [*chosen, name], found
+    steps = list(sc.greedy_ensemble(zoo, sc.Evaluator(zoo), average=average, ties=ties))
+    assert [step.candidate for step in steps] == order
+    assert [step.accepted for step in steps] == accepted
+    assert steps[-1].soup == uniform(chosen)
+    assert [step.evaluation.correct for step in steps if step.accepted and step.evaluation][-1] == best
+
+
+def test_greedy_ensemble_sees_held_out_images_only(linear_zoo: Make, splits_asked: list[str]) -> None:
+    zoo = sc.open_zoo(linear_zoo(4))
+    list(sc.greedy_ensemble(zoo, sc.Evaluator(zoo)))
+    assert splits_asked == ["held_out"]
+
+
+def test_no_name_an_unknown_name_and_an_unknown_average_are_refused(linear_zoo: Make, evaluated: list[sc.Soup]) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    evaluate = sc.Evaluator(zoo)
+    for names, average in (([], "logits"), (["m0", "nobody"], "logits"), (["m0"], "votes")):
+        with pytest.raises(sc.CoefficientError):
+            sc.ensemble(evaluate, names, average=average)
+    assert not evaluated
+    with pytest.raises(sc.CoefficientError, match="votes"):
+        list(sc.greedy_ensemble(zoo, evaluate, average="votes"))
