@@ -6,6 +6,13 @@
 >>> evaluate(sc.uniform_soup(zoo)).accuracy  # doctest: +SKIP
 """
 
+import os
+
+# Sessions, a job and a browser share the cores. Torch's threads, where they wait by spinning, then keep the cores from
+# those they wait for: on two busy cores a learned run took 18 to 35 seconds so, and 4 to 7 where they sleep. It must be
+# said before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from soup_core.averaging import Bank, bank_size, inner_products, memory_budget, state_dict
 from soup_core.comparison import Entry, face_off
 from soup_core.cost import Cost, measured_cost

@@ -31,7 +31,7 @@ def test_home_gives_the_headline(page: Page, address: str) -> None:
     settled(page)
     zoo = sc.open_zoo("fashion")
     assert metric(page, "Uniform soup") == charts.percent(sc.Evaluator(zoo, "test", "cpu")(sc.uniform_soup(zoo)))
-    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+    expect(page.locator(".js-plotly-plot")).to_have_count(2)
 
 
 def test_a_click_on_an_ingredient_moves_the_number(page: Page, address: str) -> None:
