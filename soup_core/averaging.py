@@ -100,11 +100,13 @@ def stream(
     threads = max(1, min(READING_THREADS, os.cpu_count() or 1, len(places)))
     with ExitStack() as stack:
         readers = [stack.enter_context(member.checkpoint.reader()) for member in members]
+        inference = torch.is_inference_mode_enabled()  # a thread of its own begins without it
 
         def run(part: list[tuple[str, int, int]]) -> None:
-            staged = _staging(device, block)
-            for name, begin, end in part:
-                visit(name, begin, end, lambda k, n=name, b=begin, e=end: staged(readers[k], n, b, e))  # type: ignore[misc]
+            with torch.inference_mode(inference):
+                staged = _staging(device, block)
+                for name, begin, end in part:
+                    visit(name, begin, end, lambda k, n=name, b=begin, e=end: staged(readers[k], n, b, e))  # type: ignore[misc]
 
         if threads == 1:
             return run(places)
@@ -162,17 +164,16 @@ class Bank:
     """All of a zoo's checkpoints on one device: a row each, every floating tensor a run of columns, float32 or wider."""
 
     def __init__(self, zoo: Zoo, device: str = "cpu") -> None:
-        self.zoo, self.device = zoo, device
+        self.device = device
+        self._shapes = {name: zoo.tensors[name].shape for name in zoo.floating}  # not the zoo: _banks is weak in it
         members = list(zoo.by_name.values())
         self._row = {member.name: index for index, member in enumerate(members)}
         self._columns: dict[str, slice] = {}
         end = 0
         for name in zoo.floating:
-            begin, end = end, end + zoo.tensors[name].numel()
+            begin, end = end, end + self._shapes[name].numel()
             self._columns[name] = slice(begin, end)
-        dtypes = [_sum_dtype(members, name) for name in zoo.floating]
-        dtype = torch.float64 if torch.float64 in dtypes else torch.float32
-        self._rows = torch.empty(len(members), end, dtype=dtype, device=device)
+        self._rows = torch.empty(len(members), end, dtype=_bank_dtype(zoo), device=device)
         for member, row in zip(members, self._rows, strict=True):
             for name, tensor in member.checkpoint.read_all():
                 if name in self._columns:
@@ -188,8 +189,8 @@ class Bank:
             for member, weight in mix.items():
                 column[self._row[member]] = weight
             flat = torch.mv(self._rows[:, begin:end].T, column.to(self.device))
-            for name, part in zip(names, flat.split([self.zoo.tensors[name].numel() for name in names]), strict=True):
-                totals[name] = part.view(self.zoo.tensors[name].shape)
+            for name, part in zip(names, flat.split([self._shapes[name].numel() for name in names]), strict=True):
+                totals[name] = part.view(self._shapes[name])
         return totals
 
     def inner_products(self, names: Sequence[str], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -223,8 +224,13 @@ def resident_bank(zoo: Zoo, device: str, memory: float | None = None) -> Bank | 
 
 
 def bank_size(zoo: Zoo) -> float:
-    """Gigabytes that all of a zoo's checkpoints take in float32."""
-    return 4e-9 * len(zoo.by_name) * sum(zoo.tensors[name].numel() for name in zoo.floating)
+    """Gigabytes that all of a zoo's checkpoints take in float32, or in float64 where a tensor of one is."""
+    return 1e-9 * _bank_dtype(zoo).itemsize * len(zoo.by_name) * sum(zoo.tensors[name].numel() for name in zoo.floating)
+
+
+def _bank_dtype(zoo: Zoo) -> torch.dtype:
+    dtypes = {_sum_dtype(tuple(zoo.by_name.values()), name) for name in zoo.floating}
+    return torch.float64 if torch.float64 in dtypes else torch.float32
 
 
 def memory_budget(memory: float | None = None) -> float:
@@ -240,15 +246,22 @@ def memory_budget(memory: float | None = None) -> float:
 
 
 def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
-    """Replace BatchNorm's running statistics by those of the fine-tuning images under these weights."""
+    """Replace BatchNorm's running statistics by those of the fine-tuning images under these weights.
+
+    Batches are of nearly equal size, and what is random in the network (dropout) is seeded: twice gives the same.
+    """
+    if not zoo.has_batch_norm:
+        return dict(theta)
     module = zoo.module().to(device)
     module.load_state_dict(theta, strict=True)
-    if zoo.has_batch_norm:
-        images = zoo.data.split("train").images
-        batches = (zoo.data.normalization(batch.to(device)) for batch in images.split(REESTIMATION_BATCH))
-        with torch.no_grad():
-            torch.optim.swa_utils.update_bn(batches, module, device=torch.device(device))
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    images = zoo.data.split("train").images
+    parts = images.tensor_split(-(-len(images) // REESTIMATION_BATCH))
+    batches = (zoo.data.normalization(part.to(device)) for part in parts)
+    with torch.no_grad(), torch.random.fork_rng([device] if device != "cpu" else []):
+        torch.manual_seed(0)
+        torch.optim.swa_utils.update_bn(batches, module, device=torch.device(device))
+    buffers = {name: tensor.detach().to(theta[name].dtype) for name, tensor in module.named_buffers() if name in theta}
+    return {**theta, **buffers}
 
 
 def _weights(zoo: Zoo, soup: Soup, name: str, members: Sequence[Ingredient]) -> Mapping[str, float]:

@@ -7,7 +7,6 @@ from statistics import median
 
 import torch
 
-from soup_core.averaging import state_dict
 from soup_core.evaluation import Evaluator, exactly
 from soup_core.soup import Soup
 
@@ -36,7 +35,7 @@ def measured_cost(evaluate: Evaluator, soups: Sequence[Soup]) -> Cost:
     modules = []
     for soup in soups:
         module = zoo.module().to(device)
-        module.load_state_dict(state_dict(zoo, soup, device, evaluate.bank), strict=True)
+        evaluate.load(module, soup)
         modules.append(module)
     inputs = evaluate.inputs(torch.arange(min(IMAGES, evaluate.total)))
     seconds = []

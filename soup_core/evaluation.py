@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ SOUPS_IN_FLIGHT = 32
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("float32", "tf32", *HALF)
 CALIBRATION_BINS = 15
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ class Evaluator:
         self._lock = threading.RLock()
         self._data = _drawn(zoo.data.split(split), images)
         self._check_labels()
-        self.batch_size = batch_size or (BATCH_SIZE if self.device == "cpu" else self.total)
+        default = BATCH_SIZE if self.device == "cpu" else self.total
+        self.batch_size = default if batch_size is None else batch_size
         if self.batch_size < 1:
             raise SoupError(f"The batch size must be at least 1; found {batch_size}.")
         self.store.keep_evaluations(shipped_rows(zoo.evaluations_file))
@@ -176,10 +179,37 @@ class Evaluator:
         """The images and labels, on the CPU."""
         return self._data
 
-    @property
+    @cached_property
     def bank(self) -> Bank | None:
-        """All checkpoints in the device's memory, or None where they do not fit the budget and are streamed."""
-        return resident_bank(self.zoo, self.device, self.memory)
+        """All checkpoints in the device's memory, or None where they do not fit it or the budget and are streamed."""
+        try:
+            return resident_bank(self.zoo, self.device, self.memory)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return None
+
+    def load(self, module: torch.nn.Module, soup: Soup) -> None:
+        """Give a module on the device a soup's weights. Raises OutOfMemory where they do not fit."""
+        with _room_for("the model", self.device), exactly("float32", self.device):
+            module.load_state_dict(state_dict(self.zoo, soup, self.device, self.bank), strict=True)
+
+    def halving(self, indices: Tensor, size: int, run: Callable[[Tensor], Found]) -> Iterator[tuple[Tensor, Found]]:
+        """`run` on one batch after the other; one that does not fit into memory is halved, and so are those after it."""
+        done = 0
+        while done < len(indices):
+            batch = indices[done : done + size]
+            try:
+                with _room_for("even one image beside the model", self.device):
+                    found = run(batch)
+            except OutOfMemory:
+                if len(batch) == 1:
+                    raise
+                size = len(batch) // 2
+                self.batch_size = min(self.batch_size, size)
+            else:
+                done += len(batch)
+                yield batch, found
 
     def trial(self, soup: Soup, *, errors_below: int | None = None, order: ImageOrder | None = None) -> Trial:
         """Evaluate a soup, but stop once its errors reach `errors_below`, taking the images in `order`."""
@@ -236,8 +266,9 @@ class Evaluator:
         if (kept := self._kept_logits(key)) is None:
             with self._alone(key):
                 if (kept := self._kept_logits(key)) is None:
-                    kept = self._all_logits(soup).float().cpu()
-                    self._keep(soup, key, kept)
+                    logits = self._all_logits(soup).float().cpu()
+                    self._keep(soup, key, logits)
+                    kept = self._rounded(logits).float() if len(soup.names) == 1 else logits
         return kept
 
     @property
@@ -246,15 +277,22 @@ class Evaluator:
         return 4e-9 * len(self.zoo.by_name) * self.total * int(self.zoo.architecture["num_classes"]) > self.memory
 
     def _kept_logits(self, key: str) -> Tensor | None:
-        kept = self.store.tensors(key)
+        kept = self.store.tensors(self._logits_key(key))
         return kept["logits"].float() if kept else None
+
+    def _logits_key(self, key: str) -> str:
+        return f"{key} half" if self.logits_are_approximate else key
+
+    def _rounded(self, logits: Tensor) -> Tensor:
+        """Logits as they are kept: in half precision where the budget asks for it, unless they are too large for it."""
+        half = logits.half() if self.logits_are_approximate else logits
+        return half if half.isfinite().all() else logits
 
     def _keep(self, soup: Soup, key: str, logits: Tensor) -> Evaluation:
         evaluation = replace(measure(logits, self._data.labels), precision=self.precision)
         self.store.keep_evaluations([_row(key, evaluation)])
         if len(soup.names) == 1:
-            half = logits.half() if self.logits_are_approximate else logits
-            self.store.keep_tensors(key, {"logits": half if half.isfinite().all() else logits})
+            self.store.keep_tensors(self._logits_key(key), {"logits": self._rounded(logits)})
         return evaluation
 
     @contextmanager
@@ -303,27 +341,15 @@ class Evaluator:
             yield found if isinstance(found, Evaluation) else self._keep(soup, self.key(soup), found.float().cpu())
 
     def _batches(self, soup: Soup, indices: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        theta = state_dict(self.zoo, soup, self.device, self.bank)
-        self._module.load_state_dict(theta, strict=True)
-        done = 0
-        while done < len(indices):
-            batch = indices[done : done + size]
-            try:
-                with torch.inference_mode(), exactly(self.precision, self.device):
-                    logits = self._module(self.inputs(batch))
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if len(batch) == 1:
-                    raise OutOfMemory(
-                        f"Not even one image fits into the memory of {self.device} beside the model; free some, or "
-                        "choose another device."
-                    ) from error
-                size = self.batch_size = len(batch) // 2
-                continue
-            done += len(batch)
+        self.load(self._module, soup)
+        for batch, logits in self.halving(indices, size, self._outputs):
             yield batch, logits
             pause()
+
+    def _outputs(self, batch: Tensor) -> Tensor:
+        with torch.inference_mode(), exactly(self.precision, self.device):
+            logits: Tensor = self._module(self.inputs(batch))
+            return logits
 
     def inputs(self, batch: Tensor) -> Tensor:
         """The images of these indices, normalised, on the device."""
@@ -434,6 +460,18 @@ def exactly(precision: str, device: str) -> Iterator[None]:
 _cuda_flags = threading.RLock()  # TF32 is switched for the whole process
 
 
+@contextmanager
+def _room_for(what: str, device: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"There is no room for {what} in the memory of {device}; free some, or choose another device."
+        ) from error
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether this is what torch or Python raise where memory does not suffice, on a GPU or the CPU."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
@@ -471,7 +509,7 @@ def shipped_rows(file: Path) -> list[Row]:
     try:
         lines = [json.loads(line) for line in file.read_text().splitlines()]
         return [(*line[:6], base64.b64decode(line[6])) for line in lines]
-    except (OSError, ValueError, TypeError, IndexError):
+    except (OSError, ValueError, TypeError, LookupError):
         return []
 
 

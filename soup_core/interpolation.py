@@ -95,8 +95,9 @@ def plane_through(gram: Gram, a: Soup, b: Soup, c: Soup) -> Plane:
         )
     width = math.sqrt(max(0.0, gram.inner(a, b, a, b)))
     lean = gram.inner(a, b, a, c) / width if width else 0.0
-    height = math.sqrt(max(0.0, gram.inner(a, c, a, c) - lean**2))
-    if height <= 1e-6 * width or not width:
+    length = math.sqrt(max(0.0, gram.inner(a, c, a, c)))
+    height = math.sqrt(max(0.0, length**2 - lean**2))
+    if height <= 1e-6 * max(width, length) or not width:  # of two equal squares 1e-16 may be left, of length 1e-8
         raise CoefficientError(
             "The three soups lie on one line; choose three that do not, to lay a plane through them."
         )
@@ -105,6 +106,8 @@ def plane_through(gram: Gram, a: Soup, b: Soup, c: Soup) -> Plane:
 
 def plane_points(evaluate: Evaluator, plane: Plane, *, resolution: int = 21) -> Iterator[PlanePoint]:
     """Evaluate the plane's grid, coarse first: every fourth point both ways, then every second, then all."""
+    if resolution < 2:
+        raise CoefficientError(f"A grid has at least two columns and rows; found {resolution}.")
     xs, ys = plane.grid(resolution)
     done: set[tuple[int, int]] = set()
     for stride in (4, 2, 1):

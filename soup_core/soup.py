@@ -91,7 +91,7 @@ class Soup:
             content = json.loads(text)
             tensors, batch_norm = content.pop("tensors", {}), content.pop("batch_norm", "averaged")
             return cls(content, tensors, batch_norm)
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
             raise CoefficientError(
                 f'A soup is a JSON object {{"NAME": coefficient, …}}; found {text[:60]!r} ({error}).'
             ) from error

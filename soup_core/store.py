@@ -67,28 +67,36 @@ class Store:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._connection = self._connect()
-            except sqlite3.OperationalError:
-                raise
-            except sqlite3.DatabaseError:
-                aside = path.with_name(f"{path.name}.damaged-{int(time.time())}")
-                os.replace(path, aside)
-                for leftover in ("-wal", "-shm"):
-                    path.with_name(path.name + leftover).unlink(missing_ok=True)
-                self._connection = self._connect()
-                self.notice = f"The record of evaluations was damaged; it was set aside as {aside.name} and begun anew."
+            # One at a time: SQLite does not wait where two make the file, and only one may set it aside.
+            with self.claim(f"opening-{path.name}"):
+                self._connection = self._open()
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error
 
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError:
+            aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
+            os.replace(self.path, aside)
+            for leftover in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + leftover).unlink(missing_ok=True)
+            self.notice = f"The record of evaluations was damaged; it was set aside as {aside.name} and begun anew."
+            return self._connect()
+
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("quick_check found damage")
+            connection.executescript(SCHEMA)
+        except BaseException:
             connection.close()
-            raise sqlite3.DatabaseError("quick_check found damage")
-        connection.executescript(SCHEMA)
+            raise
         return connection
 
     def evaluation(self, key: str) -> Row | None:
@@ -120,15 +128,10 @@ class Store:
         """Keep tensors under a key."""
         self._write("INSERT OR REPLACE INTO tensors VALUES (?, ?)", [(key, _packed(tensors))])
 
-    def steps(self, run: str) -> list[dict[str, Tensor]]:
-        """The steps of a run from the first on, up to the first that is missing or damaged."""
-        found: list[dict[str, Tensor]] = []
-        for number, content in self._all("SELECT number, content FROM steps WHERE run = ? ORDER BY number", run):
-            step = _unpacked(content)
-            if step is None or number != len(found):
-                break
-            found.append(step)
-        return found
+    def step(self, run: str, number: int) -> dict[str, Tensor] | None:
+        """One step of a run, or None; a damaged record counts as none."""
+        row = self._one("SELECT content FROM steps WHERE run = ? AND number = ?", run, number)
+        return _unpacked(row[0]) if row else None
 
     def keep_step(self, run: str, number: int, step: Mapping[str, Tensor]) -> None:
         """Keep one step of a run; whatever followed it is forgotten."""

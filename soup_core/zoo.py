@@ -74,8 +74,8 @@ class _ZooFile(_Entry):
         names = [ingredient.name for ingredient in ingredients]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"every ingredient needs a name of its own; {repeated[0]!r} stands twice")
-        if BASE in names:
-            raise ValueError('no ingredient may be named "base"; the base has a key of its own')
+        if reserved := sorted({BASE, "tensors", "batch_norm"}.intersection(names)):
+            raise ValueError(f'no ingredient may be named "{reserved[0]}", which has a meaning of its own in a soup')
         return ingredients
 
 
@@ -201,6 +201,11 @@ class Zoo:
     def members(self, soup: Soup) -> tuple[Ingredient, ...]:
         """The ingredients of a soup in the zoo's order. Raises CoefficientError for a name the zoo has not."""
         self.check_names(soup.names)
+        if unknown := sorted(set(soup.tensors) - set(self.tensors)):
+            raise CoefficientError(
+                f"The zoo {self.name} has no tensor {unknown[0]!r}; coefficients of single tensors take the names of the "
+                "architecture's."
+            )
         return tuple(ingredient for name, ingredient in self.by_name.items() if name in soup.names)
 
     def check_names(self, names: Iterator[str] | tuple[str, ...] | list[str]) -> None:

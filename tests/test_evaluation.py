@@ -397,11 +397,14 @@ def test_row_45_kept_tensors_that_are_damaged_count_as_none(tmp_path: Path) -> N
     assert store.tensors("another") is None
 
 
-def test_row_45_steps_count_up_to_the_first_that_is_missing_or_damaged(tmp_path: Path) -> None:
+def test_row_45_a_step_that_is_missing_or_damaged_counts_as_none_and_a_new_one_ends_what_followed(
+    tmp_path: Path,
+) -> None:
     store = Store(tmp_path / "s.sqlite")
 
     def numbers() -> list[int]:
-        return [int(step["number"]) for step in store.steps("run")]
+        found = [store.step("run", number) for number in range(6)]
+        return [int(step["number"]) for step in found if step is not None]
 
     def keep(number: int) -> None:
         store.keep_step("run", number, {"number": torch.tensor(number)})
@@ -410,12 +413,12 @@ def test_row_45_steps_count_up_to_the_first_that_is_missing_or_damaged(tmp_path:
         keep(number)
     assert numbers() == [0, 1, 2, 3, 4, 5]
     store._write("UPDATE steps SET content = substr(content, 1, 40) WHERE number = 4", [()])
-    assert numbers() == [0, 1, 2, 3]
+    assert numbers() == [0, 1, 2, 3, 5]
     store._write("DELETE FROM steps WHERE number = 1", [()])
-    assert numbers() == [0]
+    assert numbers() == [0, 2, 3, 5]
     keep(1)
     assert numbers() == [0, 1]  # what followed was forgotten
-    assert store.steps("another") == []
+    assert store.step("another", 0) is None
 
 
 @needs_cuda

@@ -1,5 +1,6 @@
 """Ensemble: the average of several models' outputs, at the cost of running all of them; the soup's costlier rival."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -45,9 +46,16 @@ def ensemble(evaluate: Evaluator, names: Iterable[str], *, average: str = "proba
             f"An ensemble averages {' or '.join(AVERAGES)} of at least one model; found {average!r} of {len(chosen)}."
         )
     evaluate.zoo.check_names(chosen)
-    total = sum((_output(evaluate, name, average) for name in chosen), start=torch.zeros(()))
-    mean = total / len(chosen)
-    found = measure(mean.log() if average == "probabilities" else mean, evaluate.data.labels)
+    total: Tensor | None = None
+    for name in chosen:
+        scores = _scores(evaluate, name, average)
+        if total is None:
+            total = scores
+        else:  # probabilities are added as logarithms: one that is too small for float64 is still no zero
+            total = torch.logaddexp(total, scores) if average == "probabilities" else total + scores
+    assert total is not None
+    mean = total - math.log(len(chosen)) if average == "probabilities" else total / len(chosen)
+    found = measure(mean, evaluate.data.labels)
     approximate = " from logits kept in half precision" if evaluate.logits_are_approximate else ""
     return replace(found, precision=evaluate.precision + approximate)
 
@@ -67,6 +75,6 @@ def greedy_ensemble(
     yield from walk(uniform(names[:1]), names, first, Soup.add, judge, ties=ties)
 
 
-def _output(evaluate: Evaluator, name: str, average: str) -> Tensor:
+def _scores(evaluate: Evaluator, name: str, average: str) -> Tensor:
     logits = evaluate.logits(Soup({name: 1.0})).double()
-    return logits.softmax(1) if average == "probabilities" else logits
+    return logits.log_softmax(1) if average == "probabilities" else logits

@@ -8,7 +8,7 @@ from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator, Trial, hardest_first
 from soup_core.recipes.about import About
 from soup_core.soup import Soup
-from soup_core.zoo import Zoo
+from soup_core.zoo import BASE, Zoo
 
 ABOUT = About(
     "Greedy soup",
@@ -68,6 +68,8 @@ def greedy_soup(
     singles = {name: trial.evaluation for name, trial in trials.items() if trial.evaluation is not None}
     names = candidate_order(singles, order)
     zoo.check_names(names)
+    if BASE in names:
+        raise CoefficientError("The base is no candidate; name ingredients.")
     images = None if full else hardest_first(singles.values())
     first = Trial(singles[names[0]], singles[names[0]].correct, trials[names[0]].images_evaluated)
     yield from walk(

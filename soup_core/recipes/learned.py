@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-from soup_core.averaging import inner_products, state_dict
+from soup_core.averaging import inner_products
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator, exactly, measure, pause
 from soup_core.recipes.about import About
@@ -84,13 +84,28 @@ def learned_soup(
     run again with the same arguments, it goes on where it was. With "re-estimated" statistics the averaged ones stand
     in while it learns. Raises CoefficientError for an argument that is none of the above.
     """
-    chosen = tuple(names or zoo.names)
+    chosen = zoo.names if names is None else tuple(names)
     zoo.check_names(chosen)
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise CoefficientError(f"A learned soup takes each ingredient once; found {', '.join(chosen) or 'no name'}.")
+    for what, value, least in (
+        ("batch size", batch_size, 1),
+        ("patience", patience, 1),
+        ("number of epochs", epochs, 0),
+    ):
+        if value < least:
+            raise CoefficientError(f"The {what} is at least {least}; found {value}.")
+    for what, amount in (("learning rate", learning_rate or 0.0), ("weight decay", weight_decay)):
+        if not 0 <= amount < math.inf:
+            raise CoefficientError(f"The {what} is a number of at least 0; found {amount}.")
+    if evaluate.total < 2:
+        raise CoefficientError("At least two images are needed, one to learn on and one to say when to stop; found 1.")
     if parameterization not in PARAMETERIZATIONS:
         raise CoefficientError(
             f"Coefficients are parameterised as {' or '.join(PARAMETERIZATIONS)}; found {parameterization!r}."
         )
-    rate = learning_rate or (0.05 if parameterization == "softmax" else 0.005)
+    default = 0.05 if parameterization == "softmax" else 0.005
+    rate = default if learning_rate is None else learning_rate
     mixture = _Mixture(zoo, chosen, granularity, parameterization, batch_norm)
     arguments = [
         granularity, parameterization, chosen, epochs, batch_size, rate, weight_decay, temperature, patience,
@@ -105,21 +120,28 @@ def learned_soup(
     train, fold = _parted(evaluate.total, seed)
     module = zoo.module().to(evaluate.device)
     rounds = [part for epoch in range(epochs) for part in _rounds(train, batch_size, seed + epoch)]
-    best_index, best_loss, best = 0, math.inf, Soup({chosen[0]: 1.0})
-    kept = evaluate.store.steps(run)
+    best_index, best_loss, best = 0, math.inf, mixture.soup(raw)
+
+    def round_of(index: int) -> dict[str, Tensor]:
+        losses = []
+        for batch in rounds[index - 1] if index else []:
+            losses.append(_learn(evaluate, mixture, module, raw, scale, batch))
+            optimizer.step()
+            pause()
+        loss = sum(losses) / len(losses) if losses else math.nan
+        found = _evaluate_fold(evaluate, module, mixture.soup(raw, learning=True), scale.item(), fold)
+        return _state(optimizer, loss, found)
 
     for index in range(len(rounds) + 1):
-        if index < len(kept):
-            loss, found = _restore(kept[index], optimizer)
-        else:
-            losses = []
-            for batch in rounds[index - 1] if index else []:
-                losses.append(_learn(evaluate, mixture, module, raw, scale, batch))
-                optimizer.step()
-                pause()
-            loss = sum(losses) / len(losses) if losses else math.nan
-            found = _evaluate_fold(evaluate, module, mixture.soup(raw, learning=True), scale.item(), fold)
-            evaluate.store.keep_step(run, index, _state(optimizer, loss, found))
+        state = evaluate.store.step(run, index)
+        if state is None:
+            with evaluate.store.claim(f"learned-{run}"):  # another session or process may be at the same run
+                state = evaluate.store.step(run, index)
+                if state is None:
+                    state = round_of(index)
+                    evaluate.store.keep_step(run, index, state)
+        loss, found = _restore(state, optimizer)
+        found = replace(found, precision=evaluate.precision)
         if found.loss < best_loss:
             best_index, best_loss, best = index, found.loss, mixture.soup(raw)
         yield LearnedStep(
@@ -201,33 +223,43 @@ def _learn(
     evaluate: Evaluator, mixture: _Mixture, module: torch.nn.Module, raw: Tensor, scale: Tensor, batch: Tensor
 ) -> float:
     """Add to the gradients of `raw` and `scale` those of the loss on one batch; BatchNorm's statistics are constants."""
-    bank = evaluate.bank
     coefficients = mixture.coefficients(raw)
-    theta = state_dict(evaluate.zoo, mixture.soup(raw, learning=True), evaluate.device, bank)
-    module.load_state_dict(theta, strict=True)
-    del theta
+    evaluate.load(module, mixture.soup(raw, learning=True))
     parameters = dict(module.named_parameters())
-    inputs, labels = evaluate.inputs(batch), evaluate.data.labels[batch].to(evaluate.device)
-    with exactly(evaluate.precision, evaluate.device):
-        logits = module(inputs)
-        loss = F.cross_entropy(logits.float() * scale.float().to(evaluate.device), labels)
-        wanted = [*parameters.values(), *([scale] if scale.requires_grad else [])]
-        found = torch.autograd.grad(loss, wanted)
+    wanted = [*parameters.values(), *([scale] if scale.requires_grad else [])]
+
+    def run(part: Tensor) -> list[Tensor]:
+        inputs, labels = evaluate.inputs(part), evaluate.data.labels[part].to(evaluate.device)
+        with exactly(evaluate.precision, evaluate.device):
+            scores = module(inputs).float() * scale.float().to(evaluate.device)
+            loss = F.cross_entropy(scores, labels) * (len(part) / len(batch))
+            # some networks have parts that they train and do not run: their gradient is zero
+            return [loss.detach(), *torch.autograd.grad(loss, wanted, materialize_grads=True)]
+
+    summed: list[Tensor] = []
+    for _, parts in evaluate.halving(batch, len(batch), run):
+        summed = [one + other for one, other in zip(summed, parts, strict=True)] if summed else parts
+    loss, *found = summed
     gradients = dict(zip(parameters, found, strict=False))
-    coefficients.backward(mixture.gradient(inner_products(evaluate.zoo, mixture.names, gradients, bank)))
+    coefficients.backward(mixture.gradient(inner_products(evaluate.zoo, mixture.names, gradients, evaluate.bank)))
     if scale.requires_grad:
-        scale.grad = found[-1].detach().to(scale.dtype).cpu()
-    return float(loss.detach())
+        scale.grad = found[-1].to(scale.dtype).cpu()
+    return float(loss)
 
 
 def _evaluate_fold(evaluate: Evaluator, module: torch.nn.Module, soup: Soup, scale: float, fold: Tensor) -> Evaluation:
-    module.load_state_dict(state_dict(evaluate.zoo, soup, evaluate.device, evaluate.bank), strict=True)
-    collected = []
-    for batch in fold.split(evaluate.batch_size):
+    evaluate.load(module, soup)
+
+    def run(batch: Tensor) -> Tensor:
         with torch.inference_mode(), exactly(evaluate.precision, evaluate.device):
-            collected.append(module(evaluate.inputs(batch)).float().cpu() * scale)
+            logits: Tensor = module(evaluate.inputs(batch)).float().cpu() * scale
+            return logits
+
+    collected = []
+    for _, logits in evaluate.halving(fold, evaluate.batch_size, run):
+        collected.append(logits)
         pause()
-    return measure(torch.cat(collected), evaluate.data.labels[fold])
+    return replace(measure(torch.cat(collected), evaluate.data.labels[fold]), precision=evaluate.precision)
 
 
 def _parted(total: int, seed: int) -> tuple[Tensor, Tensor]:

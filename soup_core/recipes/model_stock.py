@@ -25,7 +25,7 @@ ABOUT = About(
 def model_stock_soup(zoo: Zoo, store: Store, *, granularity: str = "layer") -> Soup:
     """For each layer (1 - t) * base + t * average, t = K cos / (1 + (K - 1) cos), cos the mean over pairs of K models.
 
-    A layer that no model has moved keeps t = 1. Raises ZooError without a base or with fewer than two ingredients.
+    A layer that no model has moved keeps t = 1. Raises ZooError without a base.
     """
     base, average = base_of(zoo, "Model Stock"), uniform_soup(zoo)
     products = gram(zoo, store)
@@ -45,4 +45,4 @@ def interpolation_ratio(differences: np.ndarray) -> float:
         return 1.0
     cosine = float((cosines(differences).sum() - np.trace(cosines(differences))) / (count * (count - 1)))
     below = 1 + (count - 1) * cosine
-    return count * cosine / below if below > 1e-9 else 0.0
+    return count * cosine / below if cosine > 0 else 0.0  # below zero: all noise, and no common direction

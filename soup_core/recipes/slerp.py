@@ -2,6 +2,7 @@
 
 import math
 
+from soup_core.errors import CoefficientError
 from soup_core.geometry import gram
 from soup_core.recipes.about import About
 from soup_core.soup import Soup
@@ -26,6 +27,8 @@ def slerp_soup(zoo: Zoo, store: Store, a: str, b: str, *, alpha: float = 0.5) ->
     CoefficientError for a name that is no ingredient.
     """
     zoo.check_names((a, b))
+    if a == b:
+        raise CoefficientError(f"An arc needs two different models; found {a} twice.")
     products = gram(zoo, store)
     first, second = products.index(a), products.index(b)
     tensors = {}

@@ -40,11 +40,11 @@ def wise_ft(
     Both ends are among the points. Raises ZooError for a zoo without a base.
     """
     base, end = base_of(zoo, "WiSE-FT"), towards or uniform_soup(zoo)
-    best: tuple[int, float] = (-1, 0.0)
+    best: tuple[int, float, float] = (-1, 0.0, 0.0)
     for alpha in sorted({0.0, 1.0, *alphas}):
         evaluation = evaluate(interpolate(base, end, alpha))
-        best = max(best, (evaluation.correct, alpha))
-        yield WiseStep(alpha, evaluation, best[1], interpolate(base, end, best[1]))
+        best = max(best, (evaluation.correct, -abs(1 - alpha), alpha))
+        yield WiseStep(alpha, evaluation, best[2], interpolate(base, end, best[2]))
 
 
 def base_of(zoo: Zoo, recipe: str) -> Soup:
