@@ -43,7 +43,7 @@ def follow(job: Job, total: int, what: str, draw: Callable[[Progress], None]) ->
         if progress.ended and progress.state != "done":
             told, button = st.columns([4, 1], vertical_alignment="center")
             told.warning(page.plain(progress.message), icon=":material/pause:")
-            if button.button("Go on", key=f"go-{job.key}"):
+            if button.button("Go on", key=f"go-{job.key}", width="stretch"):
                 caching.jobs().submit(job.task, job.zoo)
                 st.rerun()
         elif not progress.ended:
@@ -51,7 +51,7 @@ def follow(job: Job, total: int, what: str, draw: Callable[[Progress], None]) ->
             told.progress(min(1.0, progress.steps_done / total), text=_words(progress, total, what))
             button.button(
                 "Stop", key=f"stop-{job.key}", on_click=caching.jobs().cancel, args=(job,),
-                disabled=progress.state == "cancelling",
+                disabled=progress.state == "cancelling", width="stretch",
             )  # fmt: skip
         if progress.ended and not over:
             st.rerun()

@@ -79,8 +79,9 @@ def settled(page: Page) -> None:
 
 def worked(page: Page) -> None:
     """Wait until the work that the page follows has ended."""
-    page.wait_for_timeout(1000)
-    page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=2 * WAIT)
+    for _ in range(2):  # it is drawn anew at each look, and gone for a moment
+        page.wait_for_timeout(1500)
+        page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=2 * WAIT)
     settled(page)
 
 
