@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -44,7 +45,7 @@ class Soup:
     def __hash__(self) -> int:
         return hash(self.to_json())
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of all ingredients with a coefficient anywhere, sorted."""
         return tuple(sorted({*self.coefficients, *(name for mix in self.tensors.values() for name in mix)}))
