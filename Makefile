@@ -19,7 +19,7 @@ lint: .venv/installed-dev
 	$(BIN)/lint-imports
 
 bench: .venv/installed-dev chromium
-	$(BIN)/python -m benchmarks.browser
+	$(BIN)/python -m benchmarks
 
 .venv/installed: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

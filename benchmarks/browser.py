@@ -1,4 +1,4 @@
-"""What a user waits for, in a real browser: writes benchmarks/RESULTS.md.
+"""What a user waits for, in a real browser.
 
     python -m benchmarks.browser
 
@@ -7,21 +7,18 @@ not seen before and 30 on the same soups seen before. Headline: from the server'
 """
 
 import os
-import platform
 import random
 import statistics
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 from playwright.sync_api import Page
 
 import soup_core as sc
 from soup_core import charts
-from tests.e2e.driver import chromium, server, settled
+from tests.e2e.driver import chromium, server, settled, worked
 
-RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 CLICKS = 30
 WAIT_FOR_NUMBER = """([label, before]) => new Promise(done => {
   const start = performance.now();
@@ -68,8 +65,8 @@ def quantiles(values: list[float]) -> tuple[float, float]:
     return statistics.median(values), statistics.quantiles(values, n=20, method="inclusive")[-1]
 
 
-def main() -> None:
-    """Measure and write the table."""
+def measured() -> list[tuple[str, float, float, str]]:
+    """What was waited for, how long, the limit, and the unit."""
     zoo = sc.open_zoo("fashion")
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         root = Path(folder)
@@ -81,34 +78,32 @@ def main() -> None:
             page.goto(address)
             page.get_by_text("Greedy soup: test accuracy").wait_for()
             headline = time.perf_counter() - start
+            worked(page)
             page.goto(f"{address}/Ingredients")
             settled(page)
             new = clicks(page, names, expected)[:CLICKS]
             page.goto(f"{address}/Ingredients")
             settled(page)
             seen = clicks(page, names, expected)[:CLICKS]
-    rows = [
-        ("click to number, not seen before, median", quantiles(new)[0], 500, "ms"),
+    return [
+        (f"click to number, not seen before, median of {len(new)}", quantiles(new)[0], 500, "ms"),
         ("click to number, not seen before, 95th percentile", quantiles(new)[1], 900, "ms"),
-        ("click to number, seen before, median", quantiles(seen)[0], 300, "ms"),
+        (f"click to number, seen before, median of {len(seen)}", quantiles(seen)[0], 300, "ms"),
         ("Home's headline after the server's start, empty store", headline, 8, "s"),
     ]
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "streamlit", "plotly", "playwright"))
-    lines = [
-        "# Results",
-        "",
-        f"Made by `python -m benchmarks.browser` on {os.cpu_count()} cores ({platform.machine()}, no GPU), Python "
-        f"{platform.python_version()}, {versions}; {len(new)} and {len(seen)} clicks.",
-        "",
-        "| what | measured | at most |",
-        "| --- | --- | --- |",
-        *(
-            f"| {what} | {value:.{0 if unit == 'ms' else 1}f} {unit} | {most} {unit} |"
-            for what, value, most, unit in rows
-        ),
-    ]
-    RESULTS.write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+
+
+def table(rows: list[tuple[str, float, float, str]]) -> list[str]:
+    """The rows as a Markdown table."""
+    lines = ["| what | measured | at most |", "| --- | --- | --- |"]
+    for what, value, most, unit in rows:
+        lines.append(f"| {what} | {value:.{0 if unit == 'ms' else 1}f} {unit} | {most} {unit} |")
+    return lines
+
+
+def main() -> None:
+    """Measure and print."""
+    print("\n".join(table(measured())))
 
 
 if __name__ == "__main__":

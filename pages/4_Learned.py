@@ -25,9 +25,9 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         help="softmax: positive, and they sum to one; unconstrained: they start equal and may go anywhere.",
     )  # fmt: skip
     rate = st.number_input("Learning rate", 0.0001, 1.0, 0.05 if parameterization == "softmax" else 0.005, step=0.005,
-                           format="%.4f", key=f"rate-{parameterization}", width=140)  # fmt: skip
-    epochs = st.number_input("Epochs at most", 1, 100, 5, key="epochs", bind="query-params", width=140)
-    seed = st.number_input("Seed", 0, 10_000, 0, key="seed", bind="query-params", width=120)
+                           format="%.4f", key=f"{parameterization}_rate", bind="query-params", width=125)  # fmt: skip
+    epochs = st.number_input("Epochs at most", 1, 100, 5, key="epochs", bind="query-params", width=115)
+    seed = st.number_input("Seed", 0, 10_000, 0, key="seed", bind="query-params", width=80)
 
 with page.errors_shown():
     held_out = here.evaluator("held_out")

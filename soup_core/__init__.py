@@ -9,10 +9,10 @@
 import os
 
 # Both must be said before torch is imported. Sessions, a job and a browser share the cores: threads of torch that wait by
-# spinning keep the cores from those they wait for (on two busy cores a learned run took 18 to 35 seconds so, and 4 to 7
-# where they sleep). And a new model's memory comes in pages of two megabytes where the system has them, which nearly
-# halves the time of a streamed average.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# spinning keep the cores from those they wait for. Spinning for a moment and then sleeping costs little on a quiet machine
+# and saves most on a busy one. And a new model's memory comes in pages of two megabytes where the system has them, which
+# nearly halves the time of a streamed average.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 from soup_core.averaging import Bank, bank_size, inner_products, memory_budget, state_dict

@@ -160,7 +160,7 @@ class Store:
         """
         path = self.path.parent / "claims" / name
         try:
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = _locked(path, wait)
         except OSError as error:
             raise self._failure(error) from error

@@ -150,9 +150,9 @@ def test_the_ensemble_of_the_same_stands_beside_the_soup(zoo: sc.Zoo) -> None:
 
 
 def test_learned_ends_with_the_cores_numbers_and_keeps_test_back(zoo: sc.Zoo) -> None:
-    test = closes(open_page("pages/4_Learned.py", granularity="model", epochs="2"))
+    test = closes(open_page("pages/4_Learned.py", granularity="model", epochs="2", softmax_rate="0.2"))
     held_out, report = sc.Evaluator(zoo), sc.Evaluator(zoo, "test")
-    *_, final = sc.learned_soup(zoo, held_out, granularity="model", epochs=2, learning_rate=0.05)
+    *_, final = sc.learned_soup(zoo, held_out, granularity="model", epochs=2, learning_rate=0.2)
     assert metric(test, "Learned soup, held-out") == charts.percent(held_out(final.soup))
     assert metric(test, "Uniform soup, held-out") == charts.percent(held_out(sc.uniform_soup(zoo)))
     assert not [each for each in test.metric if "test" in each.label]
