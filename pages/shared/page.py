@@ -1,5 +1,6 @@
 """How every page begins: its title, the sidebar, the zoo and device of the address, and what is wrong with them."""
 
+import gc
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,10 @@ PAGES = {
     "pages/3_Interpolation.py": "Interpolation",
     "pages/4_Learned.py": "Learned",
 }
+# Streamlit collects garbage in full when a run of a page ends, which takes a fifth of a second with all that torch brings
+# and keeps the next click waiting. What is imported by now stays for good and need not be looked through.
+gc.freeze()
+
 UNIFORM, GREEDY = "uniform soup", "greedy soup"
 
 
