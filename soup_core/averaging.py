@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import cache
 from itertools import groupby
 from typing import Protocol
 from weakref import WeakKeyDictionary
@@ -16,7 +17,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from soup_core.checkpoints import Reader
+from soup_core.checkpoints import Reader, memory_of
 from soup_core.errors import CheckpointError, CoefficientError, SoupError
 from soup_core.soup import Soup
 from soup_core.zoo import Ingredient, Zoo
@@ -131,26 +132,43 @@ def stream(
 def _staging(device: str, block: int) -> Callable[[Reader, str, int, int, Tensor | None], Tensor]:
     """One thread's way of reading blocks onto a device."""
     if not device.startswith("cuda"):
-        own = torch.empty(8 * block, dtype=torch.uint8)
+        place = _place(torch.empty(8 * block, dtype=torch.uint8))
 
         def read(reader: Reader, name: str, begin: int, end: int, memory: Tensor | None) -> Tensor:
-            if memory is not None and memory.dtype == reader.checkpoint.tensors[name].dtype:
-                return reader.block(name, begin, end, memory.view(torch.uint8))
-            return reader.block(name, begin, end, own)
+            dtype = reader.checkpoint.tensors[name].dtype
+            if memory is not None and memory.dtype == dtype:
+                found, part = memory, memory_of(memory)
+            else:
+                found, part = place(dtype, end - begin)
+            reader.fill(name, begin, part)
+            return found
 
         return read
-    pinned = [torch.empty(8 * block, dtype=torch.uint8, pin_memory=True) for _ in range(2)]
-    copied = [torch.cuda.Event() for _ in pinned]
+    places = [_place(torch.empty(8 * block, dtype=torch.uint8, pin_memory=True)) for _ in range(2)]
+    copied = [torch.cuda.Event() for _ in places]
 
     def staged(reader: Reader, name: str, begin: int, end: int, memory: Tensor | None) -> Tensor:
-        pinned.reverse()
+        places.reverse()
         copied.reverse()
         copied[0].synchronize()
-        found = reader.block(name, begin, end, pinned[0]).to(device, non_blocking=True)
+        pinned, part = places[0](reader.checkpoint.tensors[name].dtype, end - begin)
+        reader.fill(name, begin, part)
+        found = pinned.to(device, non_blocking=True)
         copied[0].record(torch.cuda.current_stream(device))
         return found
 
     return staged
+
+
+def _place(memory: Tensor) -> Callable[[torch.dtype, int], tuple[Tensor, memoryview]]:
+    """Memory that is used again and again: as so many elements of a dtype, and as the bytes of these."""
+
+    @cache
+    def as_elements(dtype: torch.dtype, count: int) -> tuple[Tensor, memoryview]:
+        tensor = memory[: count * dtype.itemsize].view(dtype)
+        return tensor, memory_of(tensor)
+
+    return as_elements
 
 
 def _streamed(
@@ -165,13 +183,15 @@ def _streamed(
         whole = flat[name][begin:end]
         total = whole.split(PIECE)
         used = [(index, weights[name][m.name]) for index, m in enumerate(members) if m.name in weights[name]]
-        for place, (index, coefficient) in enumerate(used):
-            if place:
-                torch._foreach_add_(total, read(index).split(PIECE), alpha=coefficient)
-            else:
-                if (found := read(index, whole)).data_ptr() != whole.data_ptr():
-                    whole.copy_(found)
-                torch._foreach_mul_(total, coefficient)
+        (first, coefficient), *others = used
+        if (found := read(first, whole)) is not whole:
+            whole.copy_(found)
+        torch._foreach_mul_(total, coefficient)
+        parts: tuple[Tensor, ...] = ()
+        for index, coefficient in others:
+            if (block := read(index)) is not found or not parts:  # files of one dtype are read into the same place
+                found, parts = block, block.split(PIECE)
+            torch._foreach_add_(total, parts, alpha=coefficient)
 
     stream(members, {name: len(total) for name, total in flat.items()}, add, device=device)
     return totals
@@ -202,13 +222,19 @@ class Bank:
         for mix, run in groupby(weights, key=lambda name: weights[name]):
             names = list(run)
             begin, end = self._columns[names[0]].start, self._columns[names[-1]].stop
-            column = torch.zeros(len(self._row), dtype=self._rows.dtype)
-            for member, weight in mix.items():
-                column[self._row[member]] = weight
-            flat = torch.mv(self._rows[:, begin:end].T, column.to(self.device))
+            flat = self._mixed(mix, slice(begin, end))
             for name, part in zip(names, flat.split([self._shapes[name].numel() for name in names]), strict=True):
                 totals[name] = part.view(self._shapes[name])
         return totals
+
+    def _mixed(self, mix: Mapping[str, float], columns: slice) -> Tensor:
+        if len(mix) == 1:
+            ((member, weight),) = mix.items()
+            return self._rows[self._row[member], columns] * weight
+        column = torch.zeros(len(self._row), dtype=self._rows.dtype)
+        for member, weight in mix.items():
+            column[self._row[member]] = weight
+        return torch.mv(self._rows[:, columns].T, column.to(self.device))
 
     def inner_products(self, names: Sequence[str], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `inner_products`."""

@@ -105,7 +105,7 @@ class Checkpoint:
     def _fill(self, descriptor: int, part: memoryview, offset: int) -> None:
         filled = 0
         while filled < len(part):
-            count = os.preadv(descriptor, [part[filled:]], offset + filled)
+            count = os.preadv(descriptor, [part[filled:] if filled else part], offset + filled)
             if count == 0:
                 raise CheckpointError(f"{self.path.name} was cut short while it was read; copy it again and reload.")
             filled += count
@@ -143,19 +143,19 @@ class Reader:
         """The whole tensor, on the CPU, in the dtype of the file."""
         info = self.checkpoint.tensors[name]
         tensor = torch.empty(info.shape, dtype=info.dtype)
-        self._fill(tensor, info.begin)
+        if tensor.numel():
+            self.fill(name, 0, memory_of(tensor))
         return tensor
 
-    def block(self, name: str, begin: int, end: int, memory: Tensor) -> Tensor:
-        """Elements `begin` up to `end` of a tensor, flat, read into `memory` (uint8, large enough), which they share."""
+    def fill(self, name: str, begin: int, part: memoryview) -> None:
+        """Read as many bytes as there are in `part` from element `begin` of a tensor on."""
         info = self.checkpoint.tensors[name]
-        block = memory[: (end - begin) * info.dtype.itemsize].view(info.dtype)
-        self._fill(block, info.begin + begin * info.dtype.itemsize)
-        return block
+        self.checkpoint._fill(self._descriptor, part, info.begin + begin * info.dtype.itemsize)
 
-    def _fill(self, tensor: Tensor, offset: int) -> None:
-        if tensor.numel():
-            self.checkpoint._fill(self._descriptor, tensor.reshape(-1).view(torch.uint8).numpy().data, offset)
+
+def memory_of(tensor: Tensor) -> memoryview:
+    """The bytes that hold a contiguous tensor on the CPU."""
+    return tensor.detach().reshape(-1).view(torch.uint8).numpy().data
 
 
 def _refusal(error: OSError | ValueError) -> str:

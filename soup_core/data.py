@@ -41,7 +41,8 @@ class Normalization:
         shift = torch.tensor(
             [-m / s for m, s in zip(self.mean, self.std, strict=True)], device=images.device
         ).view(1, -1, 1, 1)  # fmt: skip
-        return torch.addcmul(shift, images.float(), scale)
+        values = images.to(torch.float32, copy=True)
+        return torch.addcmul(shift, values, scale, out=values)
 
 
 FASHION_NORMALIZATION = Normalization(mean=(0.2860,), std=(0.3530,))

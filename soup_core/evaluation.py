@@ -1,7 +1,7 @@
 """The one evaluator: a soup and a split become counts, loss and calibration error.
 
-Data stay on the device as uint8 and are normalised there; float32 with TF32 off unless another precision is chosen;
-every result goes through the store.
+Data stay on the device, normalised once where that is small, else as uint8; float32 with TF32 off unless another
+precision is chosen; every result goes through the store.
 """
 
 import base64
@@ -20,7 +20,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -32,7 +31,8 @@ from soup_core.store import Row, Store, default_store
 from soup_core.zoo import Zoo
 
 BATCH_SIZE = 250  # on the CPU, where larger batches leave the cache; on CUDA the whole split is one batch
-REJECTION_BATCHES = 20  # a candidate that may be rejected early is stopped after some of so many batches
+REJECTION_BATCHES = 40  # a candidate that may be rejected early is stopped after some of so many batches
+NORMALIZED_AT_MOST = 64_000_000  # bytes of a split's images in float32 that are kept
 SOUPS_IN_FLIGHT = 32
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("float32", "tf32", *HALF)
@@ -285,14 +285,15 @@ class Evaluator:
 
     def _rounded(self, logits: Tensor) -> Tensor:
         """Logits as they are kept: in half precision where the budget asks for it, unless they are too large for it."""
-        half = logits.half() if self.logits_are_approximate else logits
+        if not self.logits_are_approximate:
+            return logits
+        half = logits.half()
         return half if half.isfinite().all() else logits
 
     def _keep(self, soup: Soup, key: str, logits: Tensor) -> Evaluation:
         evaluation = replace(measure(logits, self._data.labels), precision=self.precision)
-        self.store.keep_evaluations([_row(key, evaluation)])
-        if len(soup.names) == 1:
-            self.store.keep_tensors(self._logits_key(key), {"logits": self._rounded(logits)})
+        kept = {self._logits_key(key): {"logits": self._rounded(logits)}} if len(soup.names) == 1 else {}
+        self.store.keep_evaluations([_row(key, evaluation)], kept)
         return evaluation
 
     @contextmanager
@@ -353,6 +354,8 @@ class Evaluator:
 
     def inputs(self, batch: Tensor) -> Tensor:
         """The images of these indices, normalised, on the device."""
+        if self._normalized is not None:
+            return self._normalized.index_select(0, batch.to(self.device))
         if self._resident is not None:
             return self.zoo.data.normalization(self._resident[batch.to(self.device)])
         images = self._data.images[batch].pin_memory().to(self.device, non_blocking=True)
@@ -365,6 +368,14 @@ class Evaluator:
             return self._data.images
         free, _ = torch.cuda.mem_get_info(self.device)
         return self._data.images.to(self.device) if self._data.images.nbytes < free / 2 else None
+
+    @cached_property
+    def _normalized(self) -> Tensor | None:
+        """The images on the device in float32, or None where that is too much to keep."""
+        if self._resident is None or 4 * self._resident.nbytes > NORMALIZED_AT_MOST:
+            return None
+        with torch.inference_mode(False):  # a learned soup takes gradients through them
+            return self.zoo.data.normalization(self._resident)
 
     @cached_property
     def _module(self) -> torch.nn.Module:
@@ -479,20 +490,18 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def measure(logits: Tensor, labels: Tensor) -> Evaluation:
     """Counts, loss and calibration error of logits (N×C) against labels (N)."""
-    correct = _is_correct(logits, labels)
-    not_finite = int((~torch.isfinite(logits).all(1)).sum())
+    finite = torch.isfinite(logits).all(1)
+    correct = (logits.argmax(1) == labels) & finite
     loss = ece = math.nan
-    if not not_finite:
-        loss = float(F.cross_entropy(logits.double(), labels))
-        confidence = logits.double().softmax(1).amax(1)
-        order = confidence.argsort(stable=True)
-        gaps = [
-            float(abs(correct[part].double().mean() - confidence[part].mean())) * len(part)
-            for part in order.tensor_split(min(CALIBRATION_BINS, len(order)))
-        ]
-        ece = sum(gaps) / len(labels)
+    if bool(finite.all()):
+        log_probabilities = logits.double().log_softmax(1)
+        loss = -float(log_probabilities.gather(1, labels[:, None]).mean())
+        confidence = log_probabilities.amax(1).exp().numpy()
+        excess = (confidence - correct.numpy())[np.argsort(confidence, kind="stable")]
+        bins = np.array_split(excess, min(CALIBRATION_BINS, len(excess)))
+        ece = sum(abs(float(part.sum())) for part in bins) / len(labels)
     bits = np.packbits(correct.numpy()).tobytes()
-    return Evaluation(int(correct.sum()), len(labels), loss, ece, bits, not_finite)
+    return Evaluation(int(correct.sum()), len(labels), loss, ece, bits, int((~finite).sum()))
 
 
 def _is_correct(logits: Tensor, labels: Tensor) -> Tensor:

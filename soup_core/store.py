@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS tensors (key TEXT PRIMARY KEY, content BLOB);
 CREATE TABLE IF NOT EXISTS steps (run TEXT, number INTEGER, content BLOB, PRIMARY KEY (run, number));
 CREATE TABLE IF NOT EXISTS jobs (key TEXT PRIMARY KEY, task TEXT, state TEXT, message TEXT, steps INTEGER, since REAL);
 """
+KEEP_TENSORS = "INSERT OR REPLACE INTO tensors VALUES (?, ?)"
 DIGEST_BYTES = 32
 Row = tuple[str, int, int, float | None, float | None, int, bytes]
 JobRow = tuple[str, str, str, str, int, float]
@@ -104,9 +105,12 @@ class Store:
         row: Row | None = self._one("SELECT * FROM evaluations WHERE key = ?", key)
         return row
 
-    def keep_evaluations(self, rows: Iterable[Row]) -> None:
-        """Keep rows; a key that is there already is replaced."""
-        self._write("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    def keep_evaluations(self, rows: Iterable[Row], tensors: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
+        """Keep rows, and tensors by key, at once; a key that is there already is replaced."""
+        self._write(
+            ("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)", rows),
+            (KEEP_TENSORS, [(key, _packed(kept)) for key, kept in (tensors or {}).items()]),
+        )
 
     def bound(self, key: str, image_order: str) -> tuple[int, int] | None:
         """Images seen of an order and errors among them, or None."""
@@ -117,7 +121,7 @@ class Store:
 
     def keep_bound(self, key: str, image_order: str, images: int, errors: int) -> None:
         """Keep how many of the first `images` of an order are errors."""
-        self._write("INSERT OR REPLACE INTO bounds VALUES (?, ?, ?, ?)", [(key, image_order, images, errors)])
+        self._write(("INSERT OR REPLACE INTO bounds VALUES (?, ?, ?, ?)", [(key, image_order, images, errors)]))
 
     def tensors(self, key: str) -> dict[str, Tensor] | None:
         """The tensors kept under a key, or None; a damaged record counts as none."""
@@ -126,7 +130,7 @@ class Store:
 
     def keep_tensors(self, key: str, tensors: Mapping[str, Tensor]) -> None:
         """Keep tensors under a key."""
-        self._write("INSERT OR REPLACE INTO tensors VALUES (?, ?)", [(key, _packed(tensors))])
+        self._write((KEEP_TENSORS, [(key, _packed(tensors))]))
 
     def step(self, run: str, number: int) -> dict[str, Tensor] | None:
         """One step of a run, or None; a damaged record counts as none."""
@@ -135,8 +139,10 @@ class Store:
 
     def keep_step(self, run: str, number: int, step: Mapping[str, Tensor]) -> None:
         """Keep one step of a run; whatever followed it is forgotten."""
-        self._write("DELETE FROM steps WHERE run = ? AND number > ?", [(run, number)])
-        self._write("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", [(run, number, _packed(step))])
+        self._write(
+            ("DELETE FROM steps WHERE run = ? AND number > ?", [(run, number)]),
+            ("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", [(run, number, _packed(step))]),
+        )
 
     def jobs(self) -> list[JobRow]:
         """Every job: key, task as JSON, state, message, steps done, and the time of the last change, oldest first."""
@@ -150,7 +156,7 @@ class Store:
     def keep_job(self, key: str, task: str, state: str, message: str, steps: int) -> None:
         """Keep what is known of a job."""
         row = (key, task, state, message, steps, time.time())
-        self._write("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)", [row])
+        self._write(("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)", [row]))
 
     @contextmanager
     def claim(self, name: str, *, wait: bool = True) -> Iterator[bool]:
@@ -185,12 +191,13 @@ class Store:
         except sqlite3.Error as error:
             raise self._failure(error) from error
 
-    def _write(self, query: str, rows: Iterable[tuple[object, ...]]) -> None:
+    def _write(self, *changes: tuple[str, Iterable[tuple[object, ...]]]) -> None:
         try:
             with self._lock:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
-                    self._connection.executemany(query, rows)
+                    for query, rows in changes:
+                        self._connection.executemany(query, rows)
                     self._connection.execute("COMMIT")
                 except BaseException:
                     self._connection.execute("ROLLBACK")

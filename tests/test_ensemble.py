@@ -79,7 +79,7 @@ def test_row_45_damaged_logits_are_computed_again(deep_zoo: Make, evaluated: lis
     before = sc.ensemble(evaluate, zoo.names)
     key = evaluate.key(sc.Soup({"m1": 1.0}))
     for content in ("substr(content, 1, 40)", "x''", "CAST(x'00' || substr(content, 2) AS BLOB)"):
-        evaluate.store._write(f"UPDATE tensors SET content = {content} WHERE key = ?", [(key,)])
+        evaluate.store._write((f"UPDATE tensors SET content = {content} WHERE key = ?", [(key,)]))
         evaluated.clear()
         assert sc.ensemble(evaluate, zoo.names) == before
         assert evaluated == [sc.Soup({"m1": 1.0})]

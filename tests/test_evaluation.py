@@ -392,7 +392,7 @@ def test_row_45_kept_tensors_that_are_damaged_count_as_none(tmp_path: Path) -> N
         found = store.tensors("k")
         assert found is not None
         assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
-        store._write(f"UPDATE tensors SET content = {content}", [()])
+        store._write((f"UPDATE tensors SET content = {content}", [()]))
         assert store.tensors("k") is None
     assert store.tensors("another") is None
 
@@ -412,9 +412,9 @@ def test_row_45_a_step_that_is_missing_or_damaged_counts_as_none_and_a_new_one_e
     for number in range(6):
         keep(number)
     assert numbers() == [0, 1, 2, 3, 4, 5]
-    store._write("UPDATE steps SET content = substr(content, 1, 40) WHERE number = 4", [()])
+    store._write(("UPDATE steps SET content = substr(content, 1, 40) WHERE number = 4", [()]))
     assert numbers() == [0, 1, 2, 3, 5]
-    store._write("DELETE FROM steps WHERE number = 1", [()])
+    store._write(("DELETE FROM steps WHERE number = 1", [()]))
     assert numbers() == [0, 2, 3, 5]
     keep(1)
     assert numbers() == [0, 1]  # what followed was forgotten

@@ -81,7 +81,7 @@ def test_row_45_a_gram_matrix_is_read_from_the_store_unless_damaged(
     assert not passes
     assert (again.names, again.has_base) == (first.names, first.has_base)
     assert all(np.array_equal(again.tensors[name], first.tensors[name]) for name in PARAMETERS)
-    store._write("UPDATE tensors SET content = substr(content, 1, 100)", [()])
+    store._write(("UPDATE tensors SET content = substr(content, 1, 100)", [()]))
     healed = sc.gram(zoo, store)
     assert len(passes) == 1
     assert all(np.array_equal(healed.tensors[name], first.tensors[name]) for name in PARAMETERS)

@@ -218,7 +218,7 @@ def test_row_45_a_damaged_step_is_learned_again(deep_zoo: Make, batches_learned:
     evaluate = sc.Evaluator(zoo, device="cpu")
     first = list(sc.learned_soup(zoo, evaluate, epochs=1, batch_size=10, patience=99))
     batches = len(batches_learned)
-    evaluate.store._write("UPDATE steps SET content = substr(content, 1, 50) WHERE number = 3", [()])
+    evaluate.store._write(("UPDATE steps SET content = substr(content, 1, 50) WHERE number = 3", [()]))
     assert_same_steps(first, list(sc.learned_soup(zoo, evaluate, epochs=1, batch_size=10, patience=99)))
     assert batches < len(batches_learned) < 2 * batches
 
