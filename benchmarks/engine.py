@@ -292,7 +292,7 @@ def greedy_rows(root: Path) -> Iterator[Row]:
     )
     yield Row("greedy, the ingredients evaluated before", ours, "usual greedy over tensors", usual, "s", "at least", 3)
     whole, usual = turns_of_greedy(
-        3, partial(fresh_evaluator, root, alone), lambda: rivals.greedy(files, zoo.module, batches)
+        5, partial(fresh_evaluator, root, alone), lambda: rivals.greedy(files, zoo.module, batches)
     )
     yield Row("greedy with their evaluations", whole, "usual greedy over tensors", usual, "s", "at least", 1.5)
 
@@ -357,7 +357,7 @@ def learned_rows(root: Path) -> Iterator[Row]:
     count = len(evaluate.zoo.names)
     for granularity in ("tensor", "model"):
         steps = learned_steps(evaluate, granularity, 64)
-        ours, usual = by_turns(9, *(lambda step=step: [step() for _ in range(20)] for step in steps))
+        ours, usual = by_turns(25, *(lambda step=step: [step() for _ in range(20)] for step in steps))
         what = f"a step of the learned soup of {count}, a coefficient a {granularity}, batch 64"
         yield Row(what, ours / 20, "through autograd", usual / 20, "s", "at most", 0.7)
 
