@@ -1,16 +1,24 @@
-"""Results become Plotly figures: pure functions, one set of marks, one template.
-
-Marks follow the first figure of Wortsman et al. 2022 (arXiv 2203.05482), in the colours of Okabe & Ito, each also told
-apart by its shape. Names are data, never markup: they are escaped, and reach hover texts through customdata.
-"""
+"""Ingredients, the greedy search, lines between soups, recipes against their cost, and learned coefficients, drawn."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import median
 
 import plotly.graph_objects as go
 
+from soup_core.charts.style import (
+    GREY_LINE,
+    LINE_COLOURS,
+    MARKS,
+    NEUTRAL,
+    RECIPE_MARKS,
+    counts,
+    empty_figure,
+    level,
+    literal,
+    names_axis,
+    short,
+)
 from soup_core.comparison import Entry
 from soup_core.evaluation import Evaluation
 from soup_core.interpolation import Barrier, LinePoint
@@ -18,76 +26,13 @@ from soup_core.recipes.greedy import BandStep, GreedyStep
 from soup_core.recipes.learned import LearnedStep
 from soup_core.statistics import accuracy_interval
 
-NEUTRAL = "#808080"
-GRID = "rgba(128, 128, 128, 0.2)"
-
-
-@dataclass(frozen=True)
-class Mark:
-    """The colour and shape by which a kind of model is known on every page."""
-
-    colour: str
-    symbol: str
-    size: int = 11
-
-
-MARKS: Mapping[str, Mark] = {
-    "ingredient": Mark("#009E73", "diamond"),
-    "base": Mark("#808080", "hexagon", 13),
-    "uniform": Mark("#0072B2", "circle", 12),
-    "greedy": Mark("#D55E00", "star", 15),
-    "learned": Mark("#CC79A7", "triangle-up", 13),
-    "ensemble": Mark("#E69F00", "square", 12),
-}
-
-RECIPE_MARKS: Mapping[str, Mark] = {
-    **MARKS,
-    "pruned": Mark("#D55E00", "star-open", 15),
-    "model stock": Mark("#0072B2", "circle-open", 12),
-    "wise-ft": Mark("#808080", "hexagon-open", 13),
-    "ema": Mark("#56B4E9", "triangle-left", 12),
-    "lawa": Mark("#56B4E9", "triangle-right", 12),
-    "greedy ensemble": Mark("#E69F00", "square-open", 12),
-}
-LINE_COLOURS = ("#CC79A7", "#0072B2", "#D55E00", "#009E73", "#E69F00")
-GREY_LINE = "rgba(128, 128, 128, 0.35)"
-
-TEMPLATE = go.layout.Template(
-    layout=go.Layout(
-        colorway=[mark.colour for mark in MARKS.values()],
-        font={"family": "Source Sans, Source Sans Pro, sans-serif", "size": 14, "color": NEUTRAL},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 64, "r": 16, "t": 36, "b": 52},
-        xaxis={"gridcolor": GRID, "zeroline": False, "automargin": True},
-        yaxis={"gridcolor": GRID, "zeroline": False, "automargin": True},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0},
-        hoverlabel={"align": "left"},
-    )
-)
-
-
-def literal(name: str) -> str:
-    """A name as text that Plotly cannot take for markup: angle brackets and ampersands escaped."""
-    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def percent(evaluation: Evaluation) -> str:
-    """An accuracy in percent: two decimals from 1,000 images on, else one."""
-    return f"{100 * evaluation.accuracy:.{2 if evaluation.total >= 1000 else 1}f} %"
-
-
-def counts(evaluation: Evaluation) -> str:
-    """The counts behind an accuracy."""
-    return f"{evaluation.correct:,} of {evaluation.total:,} images"
-
 
 def ingredient_points(
     singles: Mapping[str, Evaluation], selected: Sequence[str], *, soup: Evaluation | None = None
 ) -> go.Figure:
     """Held-out accuracy of every ingredient, best first; filled in the soup, hollow out of it; click to toggle."""
     order = sorted(singles, key=lambda name: (-singles[name].correct, name))
-    figure = _figure("Held-out accuracy (%)")
+    figure = empty_figure("Held-out accuracy (%)")
     for label, names, symbol in (
         ("in the soup", [name for name in order if name in selected], "diamond"),
         ("not in it", [name for name in order if name not in selected], "diamond-open"),
@@ -111,14 +56,14 @@ def ingredient_points(
             )
         )
     if soup is not None:
-        _level(figure, 100 * soup.accuracy, "your soup", MARKS["uniform"].colour, "solid")
-    _names_axis(figure, order, "Ingredients, best first")
+        level(figure, 100 * soup.accuracy, "your soup", MARKS["uniform"].colour, "solid")
+    names_axis(figure, order, "Ingredients, best first")
     return figure
 
 
 def change_bars(changes: Mapping[str, float], selected: Sequence[str], order: Sequence[str]) -> go.Figure:
     """What toggling each ingredient would change, in points of held-out accuracy; those not known yet are left empty."""
-    figure = _figure("Change (points)")
+    figure = empty_figure("Change (points)")
     for label, inside, pattern in (("take out", True, "/"), ("put in", False, "")):
         names = [name for name in order if name in changes and (name in selected) is inside]
         figure.add_trace(
@@ -133,7 +78,7 @@ def change_bars(changes: Mapping[str, float], selected: Sequence[str], order: Se
         )
     figure.update_layout(barmode="overlay")
     figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
-    _names_axis(figure, list(order), "Ingredients, best first")
+    names_axis(figure, list(order), "Ingredients, best first")
     return figure
 
 
@@ -145,12 +90,12 @@ def greedy_curve(
     A candidate that was rejected early is drawn at its bound, "at most"; the axes are fixed by `candidates`, so that
     nothing jumps while the curve grows. `band` draws, behind it, between which values searches in shuffled orders lie.
     """
-    figure = _figure("Held-out accuracy (%)")
+    figure = empty_figure("Held-out accuracy (%)")
     _add_band(figure, band)
-    best, level = [], 0.0
+    best, height = [], 0.0
     for step in steps:
-        level = 100 * step.evaluation.accuracy if step.accepted and step.evaluation else level
-        best.append(level)
+        height = 100 * step.evaluation.accuracy if step.accepted and step.evaluation else height
+        best.append(height)
     green, red = MARKS["ingredient"].colour, MARKS["greedy"].colour
     figure.add_trace(
         go.Scatter(
@@ -182,7 +127,7 @@ def greedy_curve(
             )
         )
     if steps and steps[0].evaluation:
-        _level(figure, 100 * steps[0].evaluation.accuracy, "best single model", NEUTRAL, "dash")
+        level(figure, 100 * steps[0].evaluation.accuracy, "best single model", NEUTRAL, "dash")
     figure.update_xaxes(
         title="Candidate, in the order tried", range=[0.4, candidates + 0.6], dtick=max(1, candidates // 12)
     )
@@ -232,7 +177,7 @@ def line_chart(
     ordered = sorted(points, key=lambda point: point.alpha)
     values = {point.alpha: _quantity(point, quantity) for point in ordered}
     alphas = list(values)
-    figure = _figure("Held-out accuracy (%)" if quantity == "accuracy" else "Held-out loss (nats)")
+    figure = empty_figure("Held-out accuracy (%)" if quantity == "accuracy" else "Held-out loss (nats)")
     unit = " %" if quantity == "accuracy" else ""
     figure.add_trace(
         go.Scatter(
@@ -314,7 +259,7 @@ def cost_chart(entries: Sequence[Entry], best: Evaluation) -> go.Figure:
 
     Recipes that cost one model stand side by side, so that their intervals can be told apart.
     """
-    figure = _figure("Test accuracy (%)")
+    figure = empty_figure("Test accuracy (%)")
     most = max([entry.models for entry in entries], default=2)
     single = [entry.recipe for entry in entries if entry.models == 1]
     for entry in entries:
@@ -336,7 +281,7 @@ def cost_chart(entries: Sequence[Entry], best: Evaluation) -> go.Figure:
                 f"<extra>{entry.about.name}</extra>",
             )
         )  # fmt: skip
-    _level(figure, 100 * best.accuracy, "best single model", NEUTRAL, "dash")
+    level(figure, 100 * best.accuracy, "best single model", NEUTRAL, "dash")
     bounds = [100 * bound for entry in entries for bound in accuracy_interval(entry.test)]
     bounds.append(100 * best.accuracy)
     low, high = min(bounds), max(bounds)
@@ -353,7 +298,7 @@ def cost_chart(entries: Sequence[Entry], best: Evaluation) -> go.Figure:
 
 def coefficient_lines(steps: Sequence[LearnedStep]) -> go.Figure:
     """How each ingredient's coefficient moves, as the mean over the groups; the five largest at the end are named."""
-    figure = _figure("Coefficient, mean over groups")
+    figure = empty_figure("Coefficient, mean over groups")
     means = [step.coefficients.mean(0) for step in steps]
     names = steps[-1].names
     largest = sorted(range(len(names)), key=lambda k: -means[-1][k])[:5]
@@ -362,7 +307,7 @@ def coefficient_lines(steps: Sequence[LearnedStep]) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=[step.index for step in steps], y=[mean[k] for mean in means], mode="lines",
-                name=literal(_short(names[k])), showlegend=k in colours, customdata=[[literal(names[k])]] * len(steps),
+                name=literal(short(names[k])), showlegend=k in colours, customdata=[[literal(names[k])]] * len(steps),
                 line={"color": colours.get(k, GREY_LINE), "width": 2.5 if k in colours else 1},
                 hovertemplate="%{customdata[0]}: %{y:.3f}<extra></extra>",
             )
@@ -376,7 +321,7 @@ def coefficient_heatmap(step: LearnedStep, order: Sequence[str]) -> go.Figure:
     """Coefficients of one step, a row a group of tensors, a column an ingredient in `order`."""
     columns = [step.names.index(name) for name in order if name in step.names]
     values = step.coefficients[:, columns]
-    figure = _figure("")
+    figure = empty_figure("")
     free = bool((values < 0).any())
     figure.add_trace(
         go.Heatmap(
@@ -387,10 +332,10 @@ def coefficient_heatmap(step: LearnedStep, order: Sequence[str]) -> go.Figure:
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}: %{z:.3f}<extra></extra>",
         )
     )  # fmt: skip
-    _names_axis(figure, [step.names[k] for k in columns], "Ingredients, best first")
+    names_axis(figure, [step.names[k] for k in columns], "Ingredients, best first")
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(
-        tickvals=list(range(len(step.groups))), ticktext=[literal(_short(group)) for group in step.groups],
+        tickvals=list(range(len(step.groups))), ticktext=[literal(short(group)) for group in step.groups],
         range=[len(step.groups) - 0.5, -0.5], showgrid=False,
     )  # fmt: skip
     figure.update_layout(height=max(260, 140 + 22 * len(step.groups)))
@@ -399,7 +344,7 @@ def coefficient_heatmap(step: LearnedStep, order: Sequence[str]) -> go.Figure:
 
 def loss_lines(steps: Sequence[LearnedStep]) -> go.Figure:
     """The loss on the images trained on, round by round, and on those kept back, with the step that is taken."""
-    figure = _figure("Loss (nats)")
+    figure = empty_figure("Loss (nats)")
     xs = [step.index for step in steps]
     purple, blue = MARKS["learned"].colour, MARKS["uniform"].colour
     for label, values, colour, dash in (
@@ -421,25 +366,3 @@ def loss_lines(steps: Sequence[LearnedStep]) -> go.Figure:
     )  # fmt: skip
     figure.update_xaxes(title="Round of batches", range=[0, steps[-1].total])
     return figure
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 18 else f"{name[:17]}…"
-
-
-def _figure(y_title: str) -> go.Figure:
-    return go.Figure(layout={"template": TEMPLATE, "height": 360, "yaxis": {"title": y_title}, "uirevision": "kept"})
-
-
-def _names_axis(figure: go.Figure, names: Sequence[str], title: str) -> None:
-    figure.update_xaxes(
-        title=title, tickvals=list(range(len(names))), ticktext=[literal(_short(name)) for name in names], tickangle=-60,
-        range=[-0.6, len(names) - 0.4],
-    )  # fmt: skip
-
-
-def _level(figure: go.Figure, value: float, label: str, colour: str, dash: str) -> None:
-    figure.add_hline(
-        value, line={"color": colour, "width": 1.5, "dash": dash}, annotation_text=f"{label} {value:.2f} %",
-        annotation_position="bottom right", annotation_font={"size": 12, "color": NEUTRAL},
-    )  # fmt: skip

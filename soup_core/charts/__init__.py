@@ -1,0 +1,32 @@
+"""Results become Plotly figures: pure functions, one set of marks, one template; a file an area of the app."""
+
+from soup_core.charts.soups import (
+    change_bars,
+    coefficient_heatmap,
+    coefficient_lines,
+    cost_chart,
+    greedy_curve,
+    ingredient_points,
+    line_chart,
+    loss_lines,
+)
+from soup_core.charts.style import LINE_COLOURS, MARKS, RECIPE_MARKS, TEMPLATE, Mark, counts, literal, percent
+
+__all__ = [
+    "LINE_COLOURS",
+    "MARKS",
+    "RECIPE_MARKS",
+    "TEMPLATE",
+    "Mark",
+    "change_bars",
+    "coefficient_heatmap",
+    "coefficient_lines",
+    "cost_chart",
+    "counts",
+    "greedy_curve",
+    "ingredient_points",
+    "line_chart",
+    "literal",
+    "loss_lines",
+    "percent",
+]

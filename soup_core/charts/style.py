@@ -1,0 +1,101 @@
+"""What all figures share: marks, colours, template, and how names and accuracies are written.
+
+Marks follow the first figure of Wortsman et al. 2022 (arXiv 2203.05482), in the colours of Okabe & Ito, each also told
+apart by its shape. Names are data, never markup: they are escaped, and reach hover texts through customdata.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from soup_core.evaluation import Evaluation
+
+NEUTRAL = "#808080"
+GRID = "rgba(128, 128, 128, 0.2)"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The colour and shape by which a kind of model is known on every page."""
+
+    colour: str
+    symbol: str
+    size: int = 11
+
+
+MARKS: Mapping[str, Mark] = {
+    "ingredient": Mark("#009E73", "diamond"),
+    "base": Mark("#808080", "hexagon", 13),
+    "uniform": Mark("#0072B2", "circle", 12),
+    "greedy": Mark("#D55E00", "star", 15),
+    "learned": Mark("#CC79A7", "triangle-up", 13),
+    "ensemble": Mark("#E69F00", "square", 12),
+}
+
+RECIPE_MARKS: Mapping[str, Mark] = {
+    **MARKS,
+    "pruned": Mark("#D55E00", "star-open", 15),
+    "model stock": Mark("#0072B2", "circle-open", 12),
+    "wise-ft": Mark("#808080", "hexagon-open", 13),
+    "ema": Mark("#56B4E9", "triangle-left", 12),
+    "lawa": Mark("#56B4E9", "triangle-right", 12),
+    "greedy ensemble": Mark("#E69F00", "square-open", 12),
+}
+LINE_COLOURS = ("#CC79A7", "#0072B2", "#D55E00", "#009E73", "#E69F00")
+GREY_LINE = "rgba(128, 128, 128, 0.35)"
+
+TEMPLATE = go.layout.Template(
+    layout=go.Layout(
+        colorway=[mark.colour for mark in MARKS.values()],
+        font={"family": "Source Sans, Source Sans Pro, sans-serif", "size": 14, "color": NEUTRAL},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 64, "r": 16, "t": 36, "b": 52},
+        xaxis={"gridcolor": GRID, "zeroline": False, "automargin": True},
+        yaxis={"gridcolor": GRID, "zeroline": False, "automargin": True},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0},
+        hoverlabel={"align": "left"},
+    )
+)
+
+
+def literal(name: str) -> str:
+    """A name as text that Plotly cannot take for markup: angle brackets and ampersands escaped."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def percent(evaluation: Evaluation) -> str:
+    """An accuracy in percent: two decimals from 1,000 images on, else one."""
+    return f"{100 * evaluation.accuracy:.{2 if evaluation.total >= 1000 else 1}f} %"
+
+
+def counts(evaluation: Evaluation) -> str:
+    """The counts behind an accuracy."""
+    return f"{evaluation.correct:,} of {evaluation.total:,} images"
+
+
+def short(name: str) -> str:
+    """A name of at most 18 letters; a longer one is cut."""
+    return name if len(name) <= 18 else f"{name[:17]}…"
+
+
+def empty_figure(y_title: str) -> go.Figure:
+    """An empty figure in the template, whose zoom and legend are kept when it is drawn anew."""
+    return go.Figure(layout={"template": TEMPLATE, "height": 360, "yaxis": {"title": y_title}, "uirevision": "kept"})
+
+
+def names_axis(figure: go.Figure, names: Sequence[str], title: str) -> None:
+    """Names along the x axis, at 0, 1, 2 …, as literal text."""
+    figure.update_xaxes(
+        title=title, tickvals=list(range(len(names))), ticktext=[literal(short(name)) for name in names], tickangle=-60,
+        range=[-0.6, len(names) - 0.4],
+    )  # fmt: skip
+
+
+def level(figure: go.Figure, value: float, label: str, colour: str, dash: str) -> None:
+    """A line across at an accuracy in percent, with its label."""
+    figure.add_hline(
+        value, line={"color": colour, "width": 1.5, "dash": dash}, annotation_text=f"{label} {value:.2f} %",
+        annotation_position="bottom right", annotation_font={"size": 12, "color": NEUTRAL},
+    )  # fmt: skip
