@@ -72,7 +72,7 @@ def draw(progress: Progress) -> None:
     """The entries so far as a chart and a table."""
     entries: tuple[sc.Entry, ...] = progress.steps
     page.chart(
-        charts.cost_chart(entries, best), f"cost-{len(entries)}",
+        charts.cost_chart(entries, best), "cost",
         f"Test accuracy of {len(entries)} recipes against the number of models that each runs for an image.",
     )  # fmt: skip
     if entries:

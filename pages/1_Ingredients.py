@@ -9,6 +9,7 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import page
+from pages.shared.live_chart import Event
 from soup_core import charts
 from soup_core.soup import BatchNorm
 
@@ -30,12 +31,8 @@ def toggle(names: list[str]) -> None:
     choose([name for name in zoo.names if (name in state["in"]) != (name in names)])
 
 
-def toggle_clicked() -> None:
-    if state.get("clicked") == points_key:  # one click may be reported twice, before the chart is drawn anew
-        return
-    state["clicked"] = points_key
-    clicked = [point["customdata"][0] for point in state[points_key]["selection"]["points"]]
-    toggle(clicked)
+def toggle_clicked(event: Event) -> None:
+    toggle([point["customdata"][0] for point in event["points"]] if event["kind"] == "click" else [])
 
 
 def take_rows() -> None:
@@ -105,14 +102,13 @@ else:
 time.sleep(PAINT_SECONDS)
 toggles = state.get("toggles", 0) + (state.get("drawn") != selected)
 state["toggles"], state["drawn"] = toggles, selected
-points_key, table_key = f"points-{toggles}", f"table-{toggles}"
-st.plotly_chart(
-    charts.ingredient_points(singles, selected, soup=evaluation), key=points_key, on_select=toggle_clicked,
-    selection_mode="points", config={"displayModeBar": False, "displaylogo": False},
-    alt=f"Held-out accuracy of {len(order)} ingredients; {len(selected)} are in the soup.",
+table_key = f"table-{toggles}"
+page.chart(
+    charts.ingredient_points(singles, selected, soup=evaluation), "points",
+    f"Held-out accuracy of {len(order)} ingredients; {len(selected)} are in the soup.", toggle_clicked,
 )  # fmt: skip
 
-compared, bars, sentence = st.empty(), st.empty(), st.empty()
+compared, bars, sentence = st.empty(), st.container(), st.empty()  # what a container shows stays until it is drawn anew
 if evaluation is not None:
     with page.errors_shown(), sc.interruptible(partial(sentence.caption, "Running the models one by one")):
         together = sc.ensemble(held_out, selected)
@@ -158,10 +154,9 @@ if evaluation is not None:
                 with sc.interruptible(partial(sentence.caption, progress)):
                     trial = held_out.trial(make(other))
                 changes[name] = 100 * (trial.correct_at_most / held_out.total - evaluation.accuracy)
-            if count in (len(order) // 2, len(order)) and len(changes) > 1:
-                with bars:
-                    page.chart(charts.change_bars(changes, selected, order), f"bars-{toggles}-{count}",
-                               "What putting in or taking out each ingredient would change.")  # fmt: skip
+    with bars:
+        page.chart(charts.change_bars(changes, selected, order), "bars",
+                   "What putting in or taking out each ingredient would change.")  # fmt: skip
     name = max(changes, key=lambda name: changes[name], default="")
     if changes.get(name, 0) <= 0:
         meaning = "No single change would raise the held-out accuracy of this soup."

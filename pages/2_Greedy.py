@@ -89,7 +89,7 @@ def player() -> None:
     with shown.container():
         describe(steps[:at], current)
         page.chart(
-            charts.greedy_curve(steps[:at], candidates=count, current=current.index, band=band), f"greedy-{len(band)}",
+            charts.greedy_curve(steps[:at], candidates=count, current=current.index, band=band), "greedy",
             f"Greedy search, step {at} of {count}: {len(current.soup.names)} accepted so far.",
         )  # fmt: skip
     st.markdown(f"**{meaning(steps[:at], current)}**")

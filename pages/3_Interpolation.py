@@ -7,8 +7,6 @@ from pages.shared import page
 from soup_core import charts
 from soup_core.interpolation import ALPHAS
 
-POINTS_A_DRAWING = 7
-
 here = page.begin(
     "Interpolation",
     "Walk in a straight line from one set of weights to another: alpha 0 is the first, 1 the second, ½ their average.",
@@ -41,32 +39,28 @@ if a == b:
     st.info("Both ends are the same model. Choose two different ones to see the line between them.")
     st.stop()
 
-number, left, sentence = st.empty(), st.empty(), st.empty()
-found: list[sc.LinePoint] = []
 with page.errors_shown():
     soup_a, soup_b = here.soup_of(a), here.soup_of(b)
     evaluate = here.evaluator("held_out")
-    total = len({0.0, 1.0, *ALPHAS})
+number, chart, sentence = st.empty(), st.container(), st.empty()
+found: list[sc.LinePoint] = []
+with page.errors_shown():
     for point in sc.line(evaluate, soup_a, soup_b):
         found.append(point)
-        sentence.caption(f"Evaluating the line: {len(found)} of {total} points")
-        if len(found) % POINTS_A_DRAWING and len(found) < total:
-            continue
-        barrier = sc.error_barrier(found) if len(found) > 2 else None
-        with left.container():
-            for column, quantity in zip(st.columns(2), ("accuracy", "loss"), strict=True):
-                with column:
-                    page.chart(
-                        charts.line_chart(found, quantity=quantity, name_a=a, name_b=b, barrier=barrier),
-                        f"{quantity}-{len(found)}",
-                        f"Held-out {quantity} from {a} to {b} at {len(found)} values of alpha.",
-                    )
+        sentence.caption(f"Evaluating the line: {len(found)} of {len({0.0, 1.0, *ALPHAS})} points")
+barrier = sc.error_barrier(found)
+with chart:
+    for column, quantity in zip(st.columns(2), ("accuracy", "loss"), strict=True):
+        with column:
+            page.chart(
+                charts.line_chart(found, quantity=quantity, name_a=a, name_b=b, barrier=barrier), quantity,
+                f"Held-out {quantity} from {a} to {b} at {len(found)} values of alpha.",
+            )  # fmt: skip
 
 by_alpha = {point.alpha: point.evaluation for point in found}
 middle, ends = by_alpha[0.5], [by_alpha[0.0], by_alpha[1.0]]
 better_end = max(ends, key=lambda evaluation: evaluation.correct)
 comparison = sc.compare(middle, better_end)
-barrier = sc.error_barrier(found)
 with number.container():
     first, second, third = st.columns(3)
     first.metric("The middle, alpha ½", charts.percent(middle), help=charts.counts(middle))

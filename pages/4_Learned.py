@@ -55,17 +55,17 @@ def draw(progress: Progress) -> None:
     left, right = st.columns(2)
     with left:
         page.chart(
-            charts.coefficient_lines(steps), f"lines-{len(steps)}",
+            charts.coefficient_lines(steps), "lines",
             f"Coefficients of {len(final.names)} ingredients over {final.index} rounds.",
         )  # fmt: skip
     with right:
         page.chart(
-            charts.loss_lines(steps), f"loss-{len(steps)}",
+            charts.loss_lines(steps), "loss",
             f"Loss over {final.index} rounds, on the images trained on and on those kept back.",
         )  # fmt: skip
     shown = steps[final.best_index] if progress.ended else final
     page.chart(
-        charts.coefficient_heatmap(shown, order), f"map-{len(steps)}",
+        charts.coefficient_heatmap(shown, order), "map",
         f"Coefficients of {len(shown.groups)} groups of tensors and {len(shown.names)} ingredients.",
     )  # fmt: skip
     if progress.ended:

@@ -3,7 +3,7 @@
 import gc
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import caching
+from pages.shared.live_chart import Event, live_chart
 from soup_core.store import default_store
 
 KEPT_KEYS = ("zoo", "device", "precision", "memory")
@@ -193,9 +194,9 @@ def named_in_address(key: str, known: tuple[str, ...], reasons: Mapping[str, str
             st.warning(f"The address names {plain(name)}, which {plain(reasons.get(name, 'is not in this zoo.'))}")
 
 
-def chart(figure: go.Figure, key: str, alt: str) -> None:
-    """Draw a figure that reports nothing back."""
-    st.plotly_chart(figure, key=key, alt=alt, config={"displaylogo": False, "displayModeBar": False})
+def chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event], None] | None = None) -> None:
+    """Draw a figure; what is done on it goes to `on_event` (see live_chart)."""
+    live_chart(figure, key, alt, on_event)
 
 
 def about(recipe: sc.About) -> None:

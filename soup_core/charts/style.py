@@ -45,6 +45,13 @@ RECIPE_MARKS: Mapping[str, Mark] = {
 LINE_COLOURS = ("#CC79A7", "#0072B2", "#D55E00", "#009E73", "#E69F00")
 GREY_LINE = "rgba(128, 128, 128, 0.35)"
 
+AXIS = {
+    "gridcolor": GRID,
+    "zeroline": False,
+    "automargin": True,
+    "tickfont": {"size": 12},
+    "title": {"font": {"size": 13}, "standoff": 12},
+}
 TEMPLATE = go.layout.Template(
     layout=go.Layout(
         colorway=[mark.colour for mark in MARKS.values()],
@@ -52,9 +59,9 @@ TEMPLATE = go.layout.Template(
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 64, "r": 16, "t": 36, "b": 52},
-        xaxis={"gridcolor": GRID, "zeroline": False, "automargin": True},
-        yaxis={"gridcolor": GRID, "zeroline": False, "automargin": True},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0},
+        xaxis={**AXIS, "showgrid": False},
+        yaxis=AXIS,
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0, "font": {"size": 12}},
         hoverlabel={"align": "left"},
     )
 )

@@ -29,13 +29,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(home: Path, zoos: Path | None = None) -> Iterator[str]:
-    """Serve the app on loopback with a store of its own; yields the address once it answers."""
+def server(home: Path, zoos: Path | None = None, app: str = "app.py") -> Iterator[str]:
+    """Serve an app on loopback with a store of its own; yields the address once it answers."""
     port = free_port()
     environment = {**os.environ, "SOUP_HOME": str(home), "SOUP_ZOOS": str(zoos or ""), "SOUP_DEVICE": "cpu"}
     with (home.parent / f"server-{port}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"],
+            [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}"],
             cwd=ROOT, env=environment, stdout=log, stderr=log,
         )  # fmt: skip
         try:

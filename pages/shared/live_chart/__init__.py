@@ -1,0 +1,60 @@
+"""A Plotly figure that keeps zoom, camera, legend and selection through reruns, and reports clicks and selections.
+
+Drawn by plotly's own bundled script, which Streamlit serves as a static file, so that the browser fetches it once.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import plotly
+import plotly.graph_objects as go
+import streamlit as st
+
+from soup_core.files import write_atomically
+
+Event = dict[str, Any]
+HERE = Path(__file__).resolve().parent
+BUNDLED = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+STATIC = HERE.parents[2] / "static"
+CSS = """
+.live-chart { color: var(--st-text-color); transition: color 1ms; font-family: var(--st-font); }
+.live-chart details { font-size: 0.8rem; opacity: 0.75; }
+.live-chart summary { cursor: pointer; width: max-content; }
+.live-chart .cells { max-height: 16rem; overflow: auto; }
+.live-chart table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.live-chart th, .live-chart td { text-align: left; padding: 0.1rem 0.8rem 0.1rem 0; }
+"""
+_component = st.components.v2.component(
+    "live_chart", css=CSS, js=(HERE / "live_chart.js").read_text(), isolate_styles=False
+)
+
+
+def live_chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event], None] | None = None) -> None:
+    """Draw a figure; `alt` says it in words.
+
+    `on_event` is called, before the page runs again, with `{"kind": "click" | "select" | "deselect" | "brush",
+    "points": [{"x", "y", "z", "customdata", "curve", "point"}]}`; a brush has `dimensions` in place of points: a label
+    and a range, or None, for each axis of parallel coordinates.
+    """
+
+    def report() -> None:
+        event = st.session_state[key]["event"]
+        if event is not None and on_event is not None:
+            on_event(event)
+
+    _component(
+        key=key,
+        data={"figure": figure.to_json(), "alt": alt, "plotly": _address(), "listens": on_event is not None},
+        on_event_change=report,
+    )
+
+
+@cache
+def _address() -> str:
+    """Where the browser finds plotly's script: a copy beside the app, made where it is missing or of another version."""
+    copy = STATIC / f"plotly-{plotly.__version__}.min.js"
+    if not copy.is_file() or copy.stat().st_size != BUNDLED.stat().st_size:
+        write_atomically(copy, BUNDLED.read_bytes())
+    return f"app/static/{copy.name}"

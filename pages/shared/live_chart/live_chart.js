@@ -1,0 +1,115 @@
+// Draws a Plotly figure into a node that stays, so that zoom, camera, legend and selection outlive every rerun.
+
+const CONFIG = { displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false };
+const TABLE_ROWS = 500;
+
+function loadedPlotly(address) {
+  window.soupPlotly ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = address;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => { delete window.soupPlotly; reject(new Error(`${address} could not be loaded`)); };
+    document.head.append(script);
+  });
+  return window.soupPlotly;
+}
+
+function themed(layout, holder) {
+  const style = getComputedStyle(holder);
+  const variable = name => style.getPropertyValue(name).trim();
+  const text = style.color, panel = variable("--st-secondary-background-color") || "white";
+  const font = { ...layout.template?.layout?.font, ...layout.font, color: text };
+  return { ...layout, font, hoverlabel: { ...layout.hoverlabel, bgcolor: panel, bordercolor: text, font: { ...font, size: 13 } } };
+}
+
+function described(point) {
+  const { x, y, z, customdata, curveNumber, pointNumber, pointIndex } = point;
+  return { x, y, z, customdata, curve: curveNumber, point: pointNumber ?? pointIndex ?? null };
+}
+
+function brushed(graph) {
+  const dimensions = graph.data.find(trace => trace.type === "parcoords")?.dimensions ?? [];
+  return dimensions.map(({ label, constraintrange }) => ({ label, range: constraintrange ?? null }));
+}
+
+function listen(graph, holder) {
+  const send = event => holder.send?.(event);
+  graph.on("plotly_click", ({ points }) => send({ kind: "click", points: points.map(described) }));
+  graph.on("plotly_selected", event => event && send({ kind: "select", points: event.points.map(described) }));
+  graph.on("plotly_deselect", () => send({ kind: "deselect", points: [] }));
+  graph.on("plotly_restyle", ([change]) => {
+    if (Object.keys(change).some(name => name.includes("constraintrange"))) {
+      send({ kind: "brush", points: [], dimensions: brushed(graph) });
+    }
+  });
+}
+
+function rowsOf(trace) {
+  const list = value => Array.isArray(value) || ArrayBuffer.isView(value) ? Array.from(value) : [];
+  if (trace.z && list(trace.z).length) {
+    return list(trace.z).flatMap((row, j) => list(row).map((z, i) => [trace._input.name ?? "", trace.x?.[i] ?? i, trace.y?.[j] ?? j, z]));
+  }
+  if (trace.dimensions) {
+    const columns = trace.dimensions.map(({ values }) => list(values));
+    return columns[0].map((_, i) => columns.map(column => column[i]));
+  }
+  const xs = list(trace.x), ys = list(trace.y);
+  return (xs.length ? xs : ys).map((_, i) => [trace._input.name ?? "", xs[i], ys[i], trace.error_y?.array?.[i]]);
+}
+
+function fillTable(table, graph, names) {
+  const traces = graph._fullData.filter(trace => trace.visible === true);
+  const axis = traces.find(trace => trace.dimensions);
+  const heads = axis ? axis.dimensions.map(({ label }) => label) : ["series", names.x, names.y, names.z];
+  const rows = traces.flatMap(rowsOf);
+  const used = heads.map((_, i) => rows.some(row => row[i] !== undefined && row[i] !== ""));
+  const line = (tag, cells) => {
+    const row = document.createElement("tr");
+    cells.forEach((cell, i) => {
+      if (!used[i]) return;
+      const field = document.createElement(tag);
+      field.textContent = typeof cell === "number" ? Number(cell.toPrecision(6)) : cell ?? "";
+      row.append(field);
+    });
+    return row;
+  };
+  table.replaceChildren(line("th", heads), ...rows.slice(0, TABLE_ROWS).map(row => line("td", row)));
+}
+
+function titleOf(axis, otherwise) {
+  return axis?.title?.text || otherwise;
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  let holder = parentElement.querySelector(".live-chart");
+  const figure = JSON.parse(data.figure);
+  if (!holder) {
+    holder = document.createElement("div");
+    holder.className = "live-chart";
+    holder.innerHTML = '<div class="drawing" role="group"></div><details><summary>Data</summary><div class="cells" tabindex="0"><table></table></div></details>';
+    parentElement.append(holder);
+    holder.addEventListener("transitionend", ({ target, propertyName }) => {
+      if (target === holder && propertyName === "color") holder.draw();
+    });
+  }
+  const [graph, details] = [holder.querySelector(".drawing"), holder.querySelector("details")];
+  graph.setAttribute("aria-label", data.alt);
+  graph.style.minHeight = `${figure.layout.height ?? 360}px`;
+  holder.send = data.listens ? event => setTriggerValue("event", event) : undefined;
+  const fill = () => {
+    const { xaxis, yaxis } = figure.layout;
+    if (details.open) fillTable(details.querySelector("table"), graph, { x: titleOf(xaxis, "x"), y: titleOf(yaxis, "y"), z: "value" });
+  };
+  details.ontoggle = fill;
+  holder.draw = async () => {
+    const Plotly = await loadedPlotly(data.plotly);
+    const first = !graph.on;
+    // a newer figure may have come while the script was loaded: then its own call draws it
+    await Plotly.react(graph, { data: figure.data, layout: themed(figure.layout, holder), config: CONFIG, frames: figure.frames });
+    if (first) listen(graph, holder);
+    holder.dataset.drawn = String(Number(holder.dataset.drawn ?? 0) + 1);
+    fill();
+  };
+  holder.draw().catch(error => { graph.textContent = `This chart cannot be drawn: ${error.message}`; });
+  return () => setTimeout(() => { if (!holder.isConnected) window.Plotly?.purge(graph); });
+}

@@ -1,0 +1,111 @@
+"""The live chart in a real browser: what is done on it reaches Python, and what is seen of it stays."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.driver import ROOT, chromium, server
+
+RANGE = "document.querySelector('.st-key-points .drawing')._fullLayout.xaxis.range"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("live")
+    shutil.copy(Path(__file__).with_name("live_chart_app.py"), folder)
+    (folder / "static").symlink_to(ROOT / "static")  # Streamlit serves the one beside the script
+    with server(folder / "home", app=str(folder / "live_chart_app.py")) as served:
+        yield served
+
+
+@pytest.fixture
+def page(address: str) -> Iterator[Page]:
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1000, "height": 1300}, color_scheme="light")
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.requests = []  # type: ignore[attr-defined]
+        page.on("request", lambda request: page.requests.append(request.url))  # type: ignore[attr-defined]
+        page.goto(address)
+        expect(page.locator(".js-plotly-plot")).to_have_count(3, timeout=60_000)
+        expect(page.locator(".live-chart[data-drawn]")).to_have_count(3, timeout=60_000)
+        yield page
+
+
+def click_in(page: Page, chart: str, across: float, down: float) -> None:
+    box = page.locator(f".st-key-{chart} .drawing .nsewdrag").first.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + across * box["width"] - 3, box["y"] + down * box["height"])
+    page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+    page.wait_for_timeout(200)
+    page.mouse.down()
+    page.mouse.up()
+
+
+def point_at(page: Page, number: int) -> None:
+    page.locator(".st-key-points .scatterlayer .point").nth(number).hover(force=True)
+    page.mouse.down()
+    page.mouse.up()
+
+
+def test_a_click_on_a_cell_of_a_heatmap_reaches_python(page: Page) -> None:
+    click_in(page, "cells", 0.75, 0.25)
+    expect(page.get_by_text("events 1")).to_be_visible()
+    told = page.get_by_test_id("stJson").inner_text()
+    assert re.search(r'"kind"\s*:\s*"click"', told), told
+    assert re.search(r'"x"\s*:\s*"right"', told), told
+    assert re.search(r'"z"\s*:\s*4', told), told
+
+
+def test_a_second_click_on_the_same_point_arrives_as_a_click(page: Page) -> None:
+    for count in (1, 2, 3):
+        point_at(page, 1)
+        expect(page.get_by_text(f"events {count}")).to_be_visible()
+        assert re.search(r'"customdata"\s*:\s*"b"', page.get_by_test_id("stJson").inner_text())
+
+
+def test_a_brush_on_parallel_coordinates_reaches_python(page: Page) -> None:
+    axis = page.locator(".st-key-axes .axis-brush .background").first.bounding_box()
+    assert axis
+    page.mouse.move(axis["x"] + axis["width"] / 2, axis["y"] + 0.9 * axis["height"])
+    page.mouse.down()
+    page.mouse.move(axis["x"] + axis["width"] / 2, axis["y"] + 0.4 * axis["height"], steps=8)
+    page.mouse.up()
+    expect(page.get_by_text("events 1")).to_be_visible()
+    told = page.get_by_test_id("stJson").inner_text()
+    assert re.search(r'"kind"\s*:\s*"brush"', told), told
+    assert re.search(r'"label"\s*:\s*"one"', told), told
+
+
+def test_zoom_is_kept_over_ten_reruns_and_the_script_fetched_once(page: Page) -> None:
+    page.evaluate("Plotly.relayout(document.querySelector('.st-key-points .drawing'), {'xaxis.range': [0.5, 1.5]})")
+    page.evaluate("document.querySelector('.st-key-points .drawing').marked = true")
+    for run in range(2, 12):
+        page.get_by_role("button", name="Again").click()
+        expect(page.get_by_text(f"runs {run}", exact=True)).to_be_visible()
+        page.wait_for_function(
+            f"document.querySelector('.st-key-points .drawing').data[0].y[2] === {run}"
+        )  # the new figure is drawn
+        assert page.evaluate(RANGE) == [0.5, 1.5]
+    assert page.evaluate("document.querySelector('.st-key-points .drawing').marked")
+    assert sum("plotly" in url for url in page.requests) == 1  # type: ignore[attr-defined]
+
+
+def test_colours_follow_the_theme(page: Page) -> None:
+    colour = "document.querySelector('.st-key-points .drawing')._fullLayout.font.color"
+    light = page.evaluate(colour)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{colour} !== '{light}'")
+    ours = page.evaluate("getComputedStyle(document.querySelector('.st-key-points .live-chart')).color")
+    assert page.evaluate(colour) == ours
+
+
+def test_a_chart_has_words_and_a_table_of_its_data(page: Page) -> None:
+    expect(page.get_by_role("group", name="The chart of points.")).to_be_visible()
+    page.locator(".st-key-points summary").click()
+    rows = page.locator(".st-key-points table tr").all_inner_texts()
+    assert [row.split() for row in rows] == [["x", "y"], ["0", "0"], ["1", "1"], ["2", "1"]]
