@@ -27,9 +27,10 @@ Verdict = Literal["good", "notice", "warning"]
 
 # Each number lies between what the bundled zoos that soup show and what those that do not show, or made failures.
 # Cosine of raw weights, matrices alone: fashion, fashion-batchnorm and fashion-trajectory 0.72 to 0.98; the strangers of
-# fashion-scratch -0.01 to 0.03, with vectors 0.38, since scales of normalisation start at one. LIKE (0.3) parts them.
+# fashion-scratch 0.00 to 0.02 (0.38 with vectors, since scales of normalisation start at one). LIKE (0.3) parts them, and
+# single matrices too: 0.76 and more against 0.05. Strangers whose neurons are matched reach 0.20, a permuted network 0.89.
 SURELY_ALIKE = 0.6
-FAR = 3.0  # times the others' median length of the difference from the base: at most 1.9 in the bundled zoos
+FAR = 5.0  # times the others' median distance from the base: in the bundled zoos at most 1.9, in pairs of them 3.7
 SCALED = 2.0  # times the others' median norm of one matrix: at most 1.5 (down to 0.65) in the bundled zoos
 NARROW = 30.0  # degrees between differences from the base: 69 in the middle of fashion and fashion-batchnorm
 HOT = 4.0  # times the others' median learning rate: 2.1 in fashion, where even the hottest helps
@@ -40,7 +41,7 @@ CAUSES = (
     "leave one out", "neurons", "shared start", "lengths", "layers", "accuracy", "scale", "batch norm", "coefficients",
     "learning rate", "duplicates", "base", "angles", "fit", "barrier", "average",
 )  # fmt: skip
-MEASURED = ("accuracy", "barrier", "average")
+MEASURED = ("accuracy", "barrier", "batch norm", "average")
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,14 @@ def preflight_checks(
 
 
 def overall(findings: Iterable[Finding]) -> Finding:
-    """One line for all findings: the gravest verdict, and the first finding that has it.
+    """One line for the findings of `preflight_checks`: the gravest verdict, and the likeliest cause among those that have it.
 
     Where the average itself was measured and held, warnings that rest on the weights alone become a notice.
     """
     found = list(findings)
-    grave = [each for each in found if each.verdict == "warning"]
-    mild = [each for each in found if each.verdict == "notice"]
+    by_cause = sorted(found, key=lambda each: CAUSES.index(each.what))
+    grave = [each for each in by_cause if each.verdict == "warning"]
+    mild = [each for each in by_cause if each.verdict == "notice"]
     held = any(each.what == "average" and each.verdict == "good" for each in found)
     names = tuple(dict.fromkeys(name for each in grave for name in each.names))
     if grave and held and not any(each.what in MEASURED for each in grave):
@@ -238,14 +240,13 @@ def _fit(zoo: Zoo, names: Sequence[str], excluded: Sequence[tuple[str, str]]) ->
 
 def _duplicates(selection: _Selection) -> Finding | None:
     lengths = np.sqrt(np.clip(np.diag(selection.among(selection.gram.raw())), 0, None))
-    digests = [selection.zoo.by_name[name].digest for name in selection.names]
     same = [
         (a, b)
-        for a, b in combinations(range(len(digests)), 2)
-        if digests[a] == digests[b] or selection.distance[a, b] <= SAME * max(lengths[a], lengths[b])
+        for a, b in combinations(range(len(selection.names)), 2)
+        if selection.distance[a, b] <= SAME * max(lengths[a], lengths[b])
     ]
     if not same:
-        return Finding("duplicates", "good", f"No two of the {len(digests)} hold the same weights.")
+        return Finding("duplicates", "good", f"No two of the {len(selection.names)} hold the same weights.")
     (a, b), count = same[0], len(same)
     names = tuple(selection.names[each] for each in sorted({each for pair in same for each in pair}))
     return Finding(
@@ -416,13 +417,13 @@ def _angles(selection: _Selection) -> Finding | None:
     upper = np.triu_indices(len(selection.names), 1)
     angles = np.degrees(np.arccos(cosines(matrix)[upper]))
     middle = float(np.median(angles))
-    span = f"{middle:.0f} degrees between differences from the base in the middle ({angles.min():.0f} to {angles.max():.0f})"
+    told = f"Differences from the base stand {middle:.0f} degrees apart in the middle ({angles.min():.0f} to {angles.max():.0f})"
     if middle < NARROW:
         return Finding(
             "angles", "notice",
-            f"There is {span}, so little diversity to gain from; vary data order, augmentation or learning rate more.",
+            f"{told}, so there is little diversity to gain from; vary data order, augmentation or learning rate more.",
         )  # fmt: skip
-    return Finding("angles", "good", f"There is {span}: the wider, the more averaging gains (Wortsman et al. 2022).")
+    return Finding("angles", "good", f"{told}: the wider, the more averaging gains (Wortsman et al. 2022).")
 
 
 def _learning_rate(selection: _Selection) -> Finding | None:
@@ -522,7 +523,7 @@ def _barrier(selection: _Selection, outliers: set[str], pairs: int, seed: int) -
         return Finding("barrier", "notice", f"A low barrier in {over}: {told}; let greedy soup decide on them.", names)
     return Finding(
         "barrier", "warning",
-        f"A barrier between {len(parted)} of {over}: {told}; do not average across it: let greedy soup choose, or use an "
+        f"A barrier in {len(parted)} of {over}: {told}; do not average across it: let greedy soup choose, or use an "
         "ensemble.",
         names,
     )  # fmt: skip
@@ -558,18 +559,20 @@ def _batch_norm(selection: _Selection) -> Finding | None:
         f"{_points(rise.difference, rise.low, rise.high)} against {how} ones"
     )
     if rise.low > 0:
-        return Finding("batch norm", "notice", f"{told}; choose the re-estimated ones.")
+        verdict: Verdict = "warning" if rise.low > BARRIER else "notice"
+        return Finding("batch norm", verdict, f"{told}; choose the re-estimated ones.")
     return Finding("batch norm", "good", f"{told}: either will do.")
 
 
 def _average(selection: _Selection) -> Finding:
-    """The soup itself on the few images, against its mean ingredient."""
+    """The soup itself on the few images, against the ingredient in the middle."""
     found = selection.few(selection.soup)
-    rise = _against(found, list(selection.singles.values()))
-    best = max(selection.singles.values(), key=lambda its: its.accuracy)
+    ranked = sorted(selection.singles, key=lambda name: selection.singles[name].correct)
+    middle, best = (selection.singles[name] for name in (ranked[len(ranked) // 2], ranked[-1]))
+    rise = compare(found, middle)
     told = (
-        f"Their average gets {_percent(found)} of {found.total} held-out images, {rise.points} against the mean ingredient "
-        f"(the best has {_percent(best)})"
+        f"Their average gets {_percent(found)} of {found.total} held-out images, "
+        f"{_points(rise.difference, rise.low, rise.high)} against the median ingredient (the best has {_percent(best)})"
     )
     if rise.high >= 0 and not found.not_finite:
         return Finding("average", "good", f"{told}.")
@@ -631,10 +634,15 @@ def _leave_one_out(selection: _Selection) -> Iterator[Finding]:
     if guilty:
         others = f"; the like holds of {_listed(guilty[1:])}" if guilty[1:] else ""
         yield Finding("leave one out", "warning", f"W{told}: leave {first} out{others}.", guilty)
-    else:
+    elif rises[first].low > 0:
         yield Finding(
             "leave one out", "notice",
             f"No single ingredient is the reason: at best, w{told}; several are at odds: let greedy soup build it up.",
+        )  # fmt: skip
+    else:
+        yield Finding(
+            "leave one out", "notice",
+            f"No omission helps by more than chance: at best, w{told}; take more images, or let greedy soup build it up.",
         )  # fmt: skip
 
 
