@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from soup_core import comparison
+from soup_core import ablations, comparison
 from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation import Evaluator, interruptible
 from soup_core.geometry import gram
@@ -39,6 +39,29 @@ def _plane(zoo: Zoo, evaluate: Evaluator, *, corners: list[str], resolution: int
     yield from plane_points(evaluate, plane_through(gram(zoo, evaluate.store), a, b, c), resolution=resolution)
 
 
+def _number_averaged(zoo: Zoo, evaluate: Evaluator, *, report: bool = False) -> Iterator[ablations.NumberStep]:
+    yield from ablations.number_averaged(zoo, evaluate, report=_on_test(zoo, evaluate) if report else None)
+
+
+def _number_band(
+    zoo: Zoo, evaluate: Evaluator, *, orders: int = 20, report: bool = False
+) -> Iterator[ablations.NumberBandStep]:
+    on_test = _on_test(zoo, evaluate) if report else None
+    yield from ablations.number_averaged_band(zoo, evaluate, orders=orders, report=on_test)
+
+
+def _selection_gap(zoo: Zoo, evaluate: Evaluator, **options: Any) -> Iterator[ablations.GapStep]:
+    yield from ablations.selection_gap(zoo, evaluate, _on_test(zoo, evaluate), **options)
+
+
+def _on_test(zoo: Zoo, evaluate: Evaluator) -> Evaluator:
+    """The test images, for reporting, computed as the evaluator computes."""
+    return Evaluator(
+        zoo, "test", evaluate.device, batch_size=evaluate.batch_size, precision=evaluate.precision,
+        memory=evaluate.memory, store=evaluate.store,
+    )  # fmt: skip
+
+
 RECIPES: Mapping[str, Callable[..., Iterator[Any]]] = {
     "greedy": greedy_soup,
     "band": greedy_band,
@@ -46,6 +69,10 @@ RECIPES: Mapping[str, Callable[..., Iterator[Any]]] = {
     "learned": learned_soup,
     "plane": _plane,
     "face-off": comparison.face_off,
+    "number-averaged": _number_averaged,
+    "number-averaged-band": _number_band,
+    "shapley": ablations.shapley,
+    "selection-gap": _selection_gap,
 }
 
 
