@@ -14,7 +14,7 @@ from torch import Tensor
 import soup_core as sc
 from soup_core.comparison import recipes_of
 from soup_core.recipes.model_stock import interpolation_ratio
-from soup_core.soup import uniform
+from soup_core.soup import BatchNorm, uniform
 from soup_core.store import Store
 from tests.conftest import CLASSES, random_deeps, random_linears, vector, write_zoo
 
@@ -203,6 +203,19 @@ def test_wise_ft_takes_the_best_of_the_line_by_held_out_images(based_zoo: Make, 
         best = max(correct, key=lambda alpha: (correct[alpha], alpha))
         assert steps[-1].best_alpha == best
         assert steps[-1].soup == sc.interpolate(sc.Soup({"base": 1.0}), towards, best)
+
+
+@pytest.mark.parametrize("batch_norm", ["first", "re-estimated"])
+def test_wise_ft_makes_the_bases_statistics_as_the_soup_has_them(deep_zoo: Make, batch_norm: BatchNorm) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    evaluate = sc.Evaluator(zoo)
+    towards = sc.Soup({"m1": 0.5, "m2": 0.5}, batch_norm=batch_norm)
+    steps = list(sc.wise_ft(zoo, evaluate, towards=towards, alphas=[0.25]))
+    assert [step.alpha for step in steps] == [0, 0.25, 1]
+    assert steps[-1].soup.batch_norm == batch_norm
+    between = sc.Soup({"base": 0.75, "m1": 0.125, "m2": 0.125}, batch_norm=batch_norm)
+    ends = sc.Soup({"base": 1.0}, batch_norm=batch_norm), between, towards
+    assert [step.evaluation for step in steps] == [evaluate(soup) for soup in ends]
 
 
 def test_wise_ft_goes_to_the_soup_where_all_points_are_equal(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """WiSE-FT: the line from the base to a fine-tuned model or a soup, and the best point on it by the held-out set."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from soup_core.errors import ZooError
 from soup_core.evaluation import Evaluation, Evaluator
@@ -37,9 +37,11 @@ def wise_ft(
 ) -> Iterator[WiseStep]:
     """Evaluate along the line to a soup, by default the uniform one; on equal counts the point nearer to it is better.
 
-    Both ends are among the points. Raises ZooError for a zoo without a base.
+    Both ends are among the points, with BatchNorm statistics made as the soup has them. Raises ZooError for a zoo
+    without a base.
     """
-    base, end = base_of(zoo, "WiSE-FT"), towards or uniform_soup(zoo)
+    end = towards or uniform_soup(zoo)
+    base = replace(base_of(zoo, "WiSE-FT"), batch_norm=end.batch_norm)
     best: tuple[int, float, float] = (-1, 0.0, 0.0)
     for alpha in sorted({0.0, 1.0, *alphas}):
         evaluation = evaluate(interpolate(base, end, alpha))
