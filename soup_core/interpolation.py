@@ -1,15 +1,19 @@
 """Straight through weight space: the line between two soups with the error barrier on it, and the plane through three.
 
+Beside the line, the ensemble of its two ends, which mixes their outputs in the same shares.
+
 Error barrier: Frankle et al. 2020, arXiv 1912.05671. Plane: Garipov et al. 2018, arXiv 1802.10026.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator
-from soup_core.geometry import Gram
+from soup_core.evaluation import Evaluation, Evaluator, measure
+from soup_core.geometry import Gram, Place, check_placed
 from soup_core.soup import Soup, interpolate, mix
 
 ALPHAS = tuple(step / 10 for step in range(-5, 16))
@@ -36,6 +40,24 @@ def line(evaluate: Evaluator, soup_a: Soup, soup_b: Soup, alphas: Iterable[float
     wanted = {0.0, 1.0, *alphas}
     for alpha in [0.0, 1.0, *sorted(wanted - {0.0, 1.0}, key=lambda alpha: (abs(alpha - 0.5), alpha))]:
         yield LinePoint(alpha, evaluate(interpolate(soup_a, soup_b, alpha)))
+
+
+def ensemble_line(
+    evaluate: Evaluator, soup_a: Soup, soup_b: Soup, alphas: Iterable[float] = ALPHAS
+) -> Iterator[LinePoint]:
+    """Along the same alphas, the ensemble: (1 - alpha) * a's probabilities + alpha * b's; at both ends the model itself.
+
+    An ensemble has no outside, so only alphas from 0 to 1 are taken. It costs the two ends' forward passes, none where
+    their logits are kept (Wortsman et al. 2022, arXiv 2203.05482, section 4).
+    """
+    scores_a, scores_b = (evaluate.logits(soup).double().log_softmax(1) for soup in (soup_a, soup_b))
+    yield LinePoint(0.0, evaluate(soup_a))
+    yield LinePoint(1.0, evaluate(soup_b))
+    for alpha in sorted({alpha for alpha in alphas if 0 < alpha < 1}):
+        mixed = torch.logaddexp(scores_a + math.log(1 - alpha), scores_b + math.log(alpha))
+        found = measure(mixed, evaluate.data.labels)
+        approximate = " from logits kept in half precision" if evaluate.logits_are_approximate else ""
+        yield LinePoint(alpha, replace(found, precision=evaluate.precision + approximate))
 
 
 def error_barrier(points: Sequence[LinePoint]) -> Barrier:
@@ -89,10 +111,7 @@ class PlanePoint:
 
 def plane_through(gram: Gram, a: Soup, b: Soup, c: Soup) -> Plane:
     """Lay a plane through three soups. Raises CoefficientError where they lie on one line, or have no place."""
-    if "re-estimated" in {a.batch_norm, b.batch_norm, c.batch_norm}:
-        raise CoefficientError(
-            "A soup with re-estimated BatchNorm statistics has no place on a plane of weights; choose averaged ones."
-        )
+    check_placed(gram, a, b, c)
     width = math.sqrt(max(0.0, gram.inner(a, b, a, b)))
     lean = gram.inner(a, b, a, c) / width if width else 0.0
     length = math.sqrt(max(0.0, gram.inner(a, c, a, c)))
@@ -102,6 +121,16 @@ def plane_through(gram: Gram, a: Soup, b: Soup, c: Soup) -> Plane:
             "The three soups lie on one line; choose three that do not, to lay a plane through them."
         )
     return Plane((a, b, c), width, lean, height)
+
+
+def plane_place(gram: Gram, plane: Plane, soup: Soup) -> Place:
+    """A soup's projection on the plane, and its distance off it. Raises CoefficientError where it has no place."""
+    check_placed(gram, soup)
+    a, b, c = plane.corners
+    x = gram.inner(a, soup, a, b) / plane.width
+    y = (gram.inner(a, soup, a, c) - plane.lean * x) / plane.height
+    foot = plane.soup(x, y)
+    return Place(x, y, math.sqrt(max(0.0, gram.inner(foot, soup, foot, soup))))
 
 
 def plane_points(evaluate: Evaluator, plane: Plane, *, resolution: int = 21) -> Iterator[PlanePoint]:

@@ -171,9 +171,18 @@ def _verdict(step: GreedyStep, total: int) -> str:
 
 
 def line_chart(
-    points: Sequence[LinePoint], *, quantity: str, name_a: str, name_b: str, barrier: Barrier | None = None
+    points: Sequence[LinePoint],
+    *,
+    quantity: str,
+    name_a: str,
+    name_b: str,
+    barrier: Barrier | None = None,
+    ensemble: Sequence[LinePoint] = (),
 ) -> go.Figure:
-    """Accuracy or loss along alpha, both ends marked, the barrier drawn; a slider moves along it in the browser."""
+    """Accuracy or loss along alpha, both ends marked, the barrier drawn; a slider moves along it in the browser.
+
+    `ensemble` draws what mixing the two ends' probabilities gives instead, see `ensemble_line`.
+    """
     ordered = sorted(points, key=lambda point: point.alpha)
     values = {point.alpha: _quantity(point, quantity) for point in ordered}
     alphas = list(values)
@@ -219,6 +228,16 @@ def line_chart(
                     line={"color": MARKS["greedy"].colour, "width": 3}, hoverinfo="skip",
                 )
             )  # fmt: skip
+    if ensemble:
+        mixed = sorted(ensemble, key=lambda point: point.alpha)
+        figure.add_trace(
+            go.Scatter(
+                x=[point.alpha for point in mixed], y=[_quantity(point, quantity) for point in mixed], mode="lines",
+                name="ensemble of the two ends", line={"color": MARKS["ensemble"].colour, "width": 2, "dash": "dash"},
+                customdata=[[counts(point.evaluation)] for point in mixed],
+                hovertemplate="alpha %{x:.2f}: %{y:.2f}" + unit + "<br>%{customdata[0]}<extra>ensemble</extra>",
+            )
+        )  # fmt: skip
     _add_alpha_slider(figure, values, here, unit)
     figure.update_xaxes(title="alpha")
     return figure

@@ -1,0 +1,256 @@
+"""Angles, distances, disagreement and barriers between pairs as heatmaps; maps of weight space; advantage and angle."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from soup_core.charts.style import (
+    GREY_LINE,
+    LINE_COLOURS,
+    MARKS,
+    NEUTRAL,
+    RECIPE_MARKS,
+    counts,
+    empty_figure,
+    literal,
+    names_axis,
+    percent,
+    short,
+)
+from soup_core.evaluation import Evaluation
+from soup_core.geometry import Map, Matrix, Place
+from soup_core.pairs import PairAdvantage
+from soup_core.soup import Soup
+from soup_core.zoo import BASE, Value
+
+SHAPES = ("diamond", "square", "circle", "triangle-up", "cross", "triangle-down", "pentagon", "x")
+SPREAD_OF_DECADES = 30  # numbers whose largest is so many times the smallest are coloured by their logarithm
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a heatmap of pairs shows: its title, the factor from the core's number, the number's format, its unit."""
+
+    title: str
+    factor: float
+    text: str
+    unit: str
+
+
+QUANTITIES: Mapping[str, Quantity] = {
+    "angle": Quantity("angle (°)", 1, ".1f", "°"),
+    "distance": Quantity("distance", 1, ".2f", ""),
+    "disagreement": Quantity("images (%)", 100, ".2f", " % of images"),
+    "barrier": Quantity("barrier (points)", 100, ".2f", " points"),
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A soup on a map or a plane: its name, its kind of mark (a key of RECIPE_MARKS), and where it lies."""
+
+    name: str
+    kind: str
+    place: Place
+
+
+def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, quantity: str) -> go.Figure:
+    """A K×K matrix of pairs, its rows by `names`, drawn in `order`; `quantity` is a key of QUANTITIES.
+
+    Cells carry [name, name, literal name, literal name, the number as text]; those not known are left empty.
+    """
+    kind = QUANTITIES[quantity]
+    rows = [list(names).index(name) for name in order]
+    values = kind.factor * matrix[np.ix_(rows, rows)]
+    cells = [
+        [[a, b, literal(a), literal(b), _told(values[i, j], kind)] for j, b in enumerate(order)]
+        for i, a in enumerate(order)
+    ]
+    figure = empty_figure("")
+    figure.add_trace(
+        go.Heatmap(
+            z=[[None if math.isnan(value) else value for value in row] for row in values.tolist()],
+            x=list(range(len(order))), y=list(range(len(order))), customdata=cells,
+            colorscale="Viridis", zmin=0, zmax=None if np.nanmax(values, initial=0.0) > 0 else 1, xgap=1, ygap=1,
+            colorbar={"thickness": 12, "title": {"text": kind.title, "side": "right"}}, connectgaps=False,
+            hovertemplate="%{customdata[2]} and %{customdata[3]}<br>%{customdata[4]}<extra></extra>",
+        )
+    )  # fmt: skip
+    names_axis(figure, order, "Ingredients, like beside like")
+    figure.update_xaxes(showgrid=False, range=[-0.5, len(order) - 0.5], constrain="domain")
+    figure.update_yaxes(
+        tickvals=list(range(len(order))), ticktext=[literal(short(name)) for name in order],
+        range=[len(order) - 0.5, -0.5], showgrid=False, scaleanchor="x", constrain="domain",
+    )  # fmt: skip
+    figure.update_layout(height=max(320, 160 + 16 * len(order)))
+    return figure
+
+
+def _told(value: float, kind: Quantity) -> str:
+    return "not known" if math.isnan(value) else f"{value:{kind.text}}{kind.unit}"
+
+
+def map_scatter(
+    places: Map,
+    values: Mapping[str, Value],
+    *,
+    label: str,
+    singles: Mapping[str, Evaluation] | None = None,
+    soups: Sequence[Shown] = (),
+    path: Sequence[Place] = (),
+) -> go.Figure:
+    """The ingredients on a map, coloured by `values`: numbers by a scale, categories by colours and shapes.
+
+    `label` names the values; an ingredient without one is grey. `soups` are drawn with their own marks, `path` is the
+    greedy search's way through its accepted soups. Hover tells how far off the map each lies, in the map's unit.
+    """
+    figure = empty_figure(_axis(places, 1))
+    names = [name for name in places.names if name != BASE]
+    rows = {name: _ingredient_row(name, places, values.get(name), label, (singles or {}).get(name)) for name in names}
+    known = {name: value for name in names if (value := values.get(name)) is not None}
+    numbers = {name: float(value) for name, value in known.items() if _is_number(value)}
+    if known and len(numbers) == len(known):
+        _add_points(figure, rows, list(numbers), "ingredients", showlegend=False,
+                    **_coloured(list(numbers.values()), label))  # fmt: skip
+    else:
+        kinds = sorted({str(value) for value in known.values()})
+        for index, each in enumerate(kinds):
+            _add_points(
+                figure, rows, [name for name, value in known.items() if str(value) == each],
+                literal(f"{label}: {each}"), color=LINE_COLOURS[index % len(LINE_COLOURS)],
+                symbol=SHAPES[index % len(SHAPES)],
+            )  # fmt: skip
+    if rest := [name for name in names if name not in known]:
+        _add_points(figure, rows, rest, literal(f"without {label}"), color=NEUTRAL, symbol="diamond-open")
+    add_path(figure, path)
+    for shown in soups:
+        add_soup(figure, shown)
+    figure.update_xaxes(title=_axis(places, 0))
+    figure.update_yaxes(scaleanchor="x")
+    figure.update_layout(height=520)
+    return figure
+
+
+def add_path(figure: go.Figure, path: Sequence[Place]) -> None:
+    """The greedy search's way over a map or a plane, a small star at each accepted soup."""
+    if not path:
+        return
+    mark = MARKS["greedy"]
+    figure.add_trace(
+        go.Scatter(
+            x=[place.x for place in path], y=[place.y for place in path], mode="lines+markers", name="greedy's path",
+            line={"color": mark.colour, "width": 1.5}, marker={"color": mark.colour, "symbol": mark.symbol, "size": 6},
+            customdata=[[number, f"{place.off:.2f}"] for number, place in enumerate(path, 1)],
+            hovertemplate="greedy with %{customdata[0]} in it<br>%{customdata[1]} off the plane<extra></extra>",
+        )
+    )  # fmt: skip
+
+
+def add_soup(figure: go.Figure, shown: Shown, *, hollow: bool = False) -> None:
+    """A soup with its own mark, hollow where it is only the soup's shadow on a plane."""
+    mark = RECIPE_MARKS[shown.kind]
+    symbol = mark.symbol if not hollow or mark.symbol.endswith("-open") else f"{mark.symbol}-open"
+    figure.add_trace(
+        go.Scatter(
+            x=[shown.place.x], y=[shown.place.y], mode="markers", name=literal(short(shown.name)),
+            marker={"color": mark.colour, "symbol": symbol, "size": mark.size, "line": {"width": 2 if hollow else 0}},
+            customdata=[[shown.name, literal(shown.name), f"{shown.place.off:.2f}"]],
+            hovertemplate="%{customdata[1]}<br>%{customdata[2]} off the plane<extra></extra>",
+        )
+    )  # fmt: skip
+
+
+def advantage_scatter(pairs: Iterable[PairAdvantage], *, against: str = "mean") -> go.Figure:
+    """What averaging two models gains against the angle between them, coloured by the hyperparameter they differ in.
+
+    `against` is "mean" (of the two ends' accuracies) or "better" (of the two ends); bars are 95 % intervals.
+    """
+    what = "mean of the two" if against == "mean" else "better of the two"
+    figure = empty_figure(f"Average of two less the {what} (points)")
+    found = [pair for pair in pairs if not math.isnan(pair.angle)]
+    kinds = sorted({pair.differing for pair in found}, key=lambda kind: (kind == "several", kind))
+    for index, kind in enumerate(kinds):
+        group = [pair for pair in found if pair.differing == kind]
+        gains = [pair.over_mean if against == "mean" else pair.over_better for pair in group]
+        colour = NEUTRAL if kind == "several" else LINE_COLOURS[index % len(LINE_COLOURS)]
+        points = [100 * gain.difference for gain in gains]
+        figure.add_trace(
+            go.Scatter(
+                x=[pair.angle for pair in group], y=points, mode="markers", name=literal(_said(kind)),
+                marker={"color": colour, "symbol": SHAPES[index % len(SHAPES)], "size": 9},
+                error_y={
+                    "type": "data", "symmetric": False, "color": GREY_LINE, "thickness": 1, "width": 0,
+                    "array": [100 * gain.high - point for gain, point in zip(gains, points, strict=True)],
+                    "arrayminus": [point - 100 * gain.low for gain, point in zip(gains, points, strict=True)],
+                },
+                customdata=[
+                    [pair.a, pair.b, literal(pair.a), literal(pair.b),
+                     f"{point:+.2f} points ({100 * gain.low:.2f} to {100 * gain.high:.2f})", counts(pair.middle)]
+                    for pair, gain, point in zip(group, gains, points, strict=True)
+                ],
+                hovertemplate="%{customdata[2]} and %{customdata[3]}<br>%{x:.1f}°<br>%{customdata[4]}<br>"
+                "%{customdata[5]}<extra></extra>",
+            )
+        )  # fmt: skip
+    figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
+    figure.update_xaxes(title="Angle between the two differences (degrees)")
+    figure.update_layout(height=420)
+    return figure
+
+
+def _said(differing: str) -> str:
+    return {"several": "differ in several", "none": "differ in none"}.get(differing, f"differ in {differing}")
+
+
+def _axis(places: Map, axis: int) -> str:
+    share = places.shares[axis] if axis < len(places.shares) else 0.0
+    return f"{('First', 'Second')[axis]} axis: {100 * share:.0f} % of the variance"
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _ingredient_row(
+    name: str, places: Map, value: Value | None, label: str, evaluation: Evaluation | None
+) -> tuple[float, float, list[str]]:
+    place = places.place(Soup({name: 1.0}))
+    lines = [literal(name)]
+    if evaluation is not None:
+        lines.append(f"{percent(evaluation)}, {counts(evaluation)}")
+    if value is not None:
+        lines.append(literal(f"{label}: {value:.4g}" if isinstance(value, float) else f"{label}: {value}"))
+    return place.x, place.y, [name, "<br>".join([*lines, f"{place.off:.2f} off the plane"])]
+
+
+def _add_points(
+    figure: go.Figure,
+    rows: Mapping[str, tuple[float, float, list[str]]],
+    names: Sequence[str],
+    legend: str,
+    *,
+    showlegend: bool = True,
+    **marker: Any,
+) -> None:
+    figure.add_trace(
+        go.Scatter(
+            x=[rows[name][0] for name in names], y=[rows[name][1] for name in names],
+            customdata=[rows[name][2] for name in names], mode="markers", name=legend, showlegend=showlegend,
+            marker={"symbol": MARKS["ingredient"].symbol, "size": 12, **marker},
+            hovertemplate="%{customdata[1]}<extra></extra>",
+        )
+    )  # fmt: skip
+
+
+def _coloured(numbers: Sequence[float], label: str) -> dict[str, Any]:
+    """Colours on a scale, on a logarithmic one where the numbers span decades."""
+    bar: dict[str, Any] = {"thickness": 12, "title": {"text": literal(label), "side": "right"}}
+    if min(numbers) > 0 and max(numbers) >= SPREAD_OF_DECADES * min(numbers):
+        exponents = range(math.ceil(math.log10(min(numbers))), math.floor(math.log10(max(numbers))) + 1)
+        bar |= {"tickvals": list(exponents), "ticktext": [f"{10.0**exponent:g}" for exponent in exponents]}
+        numbers = [math.log10(number) for number in numbers]
+    return {"color": list(numbers), "colorscale": "Viridis", "showscale": True, "colorbar": bar}

@@ -1,0 +1,166 @@
+"""Pairs of ingredients: what averaging two gains against the angle between them, barriers, and where predictions differ.
+
+Wortsman et al. 2022, arXiv 2203.05482, section 3.2 and its figures of the advantage of averaging against the angle.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soup_core.errors import CoefficientError
+from soup_core.evaluation import Evaluation, Evaluator
+from soup_core.geometry import Gram, Matrix, angles
+from soup_core.interpolation import Barrier, error_barrier, line
+from soup_core.soup import BatchNorm, Soup, uniform
+from soup_core.statistics import Comparison, compare
+from soup_core.zoo import Zoo
+
+Z_95 = 1.959964
+SEED = "seed"
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A mean difference between models on the same images, as a share of 1, and its 95 % interval."""
+
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class PairAdvantage:
+    """Two ingredients, the angle in degrees between their differences from the origin, and what their average gains.
+
+    `differing` is the hyperparameter that sets them apart, see `differing_hyperparameter`; the angle is NaN where one
+    of the two has not moved.
+    """
+
+    a: str
+    b: str
+    angle: float
+    differing: str
+    ends: tuple[Evaluation, Evaluation]
+    middle: Evaluation
+
+    @property
+    def over_mean(self) -> Difference:
+        """The middle's accuracy less the mean of the two ends'."""
+        a, b = (end.bits().astype(float) for end in self.ends)
+        return paired_mean(self.middle.bits() - (a + b) / 2)
+
+    @property
+    def over_better(self) -> Comparison:
+        """The middle against the end that is better on these images, which favours that end a little."""
+        return compare(self.middle, max(self.ends, key=lambda end: end.correct))
+
+
+@dataclass(frozen=True)
+class PairBarrier:
+    """The error barrier between two ingredients."""
+
+    a: str
+    b: str
+    barrier: Barrier
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The class that a model says of each image, in the split's order; -1 where its logits are not finite."""
+
+    name: str
+    classes: NDArray[np.int64]
+
+
+def sampled_pairs(zoo: Zoo, budget: int, seed: int = 0) -> tuple[Pair, ...]:
+    """So many different pairs of the zoo's ingredients, drawn at random, or all; more of a seed continue fewer."""
+    if budget < 1:
+        raise CoefficientError(f"At least one pair is drawn; found {budget}.")
+    pairs = list(combinations(zoo.names, 2))
+    random.Random(seed).shuffle(pairs)
+    return tuple(pairs[:budget])
+
+
+def pair_advantages(
+    evaluate: Evaluator, gram: Gram, pairs: Iterable[Pair], *, batch_norm: BatchNorm = "averaged"
+) -> Iterator[PairAdvantage]:
+    """Evaluate the average of each pair, yielding a result a pair; the ends are evaluated once, or known."""
+    degrees = angles(gram)
+    for a, b in pairs:
+        angle = float(degrees[gram.index(a), gram.index(b)])
+        first, second = (evaluate(Soup({name: 1.0}, batch_norm=batch_norm)) for name in (a, b))
+        middle = evaluate(uniform((a, b), batch_norm=batch_norm))
+        yield PairAdvantage(a, b, angle, differing_hyperparameter(evaluate.zoo, a, b), (first, second), middle)
+
+
+def pair_barriers(
+    evaluate: Evaluator,
+    pairs: Iterable[Pair],
+    *,
+    alphas: Sequence[float] = (0.5,),
+    batch_norm: BatchNorm = "averaged",
+) -> Iterator[PairBarrier]:
+    """The error barrier of each pair over a few alphas, by default the middle alone, which is a bound from below."""
+    for a, b in pairs:
+        first, second = (Soup({name: 1.0}, batch_norm=batch_norm) for name in (a, b))
+        yield PairBarrier(a, b, error_barrier(list(line(evaluate, first, second, alphas))))
+
+
+def barrier_matrix(names: Sequence[str], barriers: Iterable[PairBarrier]) -> Matrix:
+    """K×K heights of the barriers (0 to 1) in the order of the names; NaN for pairs that were not evaluated."""
+    matrix = np.full((len(names), len(names)), np.nan)
+    np.fill_diagonal(matrix, 0.0)
+    places = {name: place for place, name in enumerate(names)}
+    for found in barriers:
+        row, column = places[found.a], places[found.b]
+        matrix[row, column] = matrix[column, row] = found.barrier.height
+    return matrix
+
+
+def predictions(evaluate: Evaluator, names: Iterable[str] | None = None) -> Iterator[Prediction]:
+    """What each ingredient predicts, from its kept logits; a forward pass over the split where there are none."""
+    for name in evaluate.zoo.names if names is None else names:
+        logits = evaluate.logits(Soup({name: 1.0}))
+        yield Prediction(name, logits.argmax(1).where(logits.isfinite().all(1), -1).numpy())
+
+
+def disagreement(found: Sequence[Prediction]) -> Matrix:
+    """K×K share of images on which the predicted classes of two models differ; without a class they always do.
+
+    Which images are right does not tell: two models may be wrong in different ways (Fort et al. 2019, arXiv
+    1912.02757).
+    """
+    matrix = np.zeros((len(found), len(found)))
+    for (row, first), (column, second) in combinations(enumerate(found), 2):
+        agree = (first.classes == second.classes) & (first.classes >= 0)
+        matrix[row, column] = matrix[column, row] = 1 - float(agree.mean())
+    return matrix
+
+
+def differing_hyperparameter(zoo: Zoo, a: str, b: str) -> str:
+    """The hyperparameter in which two ingredients differ, "several", or "none".
+
+    Runs that differ in another one have a noise of their own anyway: "seed" is said only where nothing else differs.
+    """
+    first, second = zoo.by_name[a].hyperparameters, zoo.by_name[b].hyperparameters
+    differing = {key for key in {*first, *second} if first.get(key) != second.get(key)}
+    if len(differing) > 1:
+        differing.discard(SEED)
+    return "several" if len(differing) > 1 else next(iter(differing), "none")
+
+
+def paired_mean(differences: NDArray[np.float64]) -> Difference:
+    """The mean of differences between -1 and 1, one an image, with a 95 % interval.
+
+    As in `compare` (Agresti & Min 2005, doi 10.1002/sim.1781), half an image at each of -1 and 1, and one at 0, are
+    added, so that the interval has a width where no image differs.
+    """
+    total = len(differences) + 2
+    middle = float(differences.sum()) / total
+    reach = Z_95 * float(np.sqrt(np.square(differences).sum() + 1 - total * middle**2)) / total
+    return Difference(float(differences.mean()), max(-1.0, middle - reach), min(1.0, middle + reach))
