@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -20,10 +20,19 @@ from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation import Evaluator, interruptible
 from soup_core.geometry import gram
 from soup_core.interpolation import PlanePoint, plane_points, plane_through
+from soup_core.pairs import (
+    PairAdvantage,
+    PairBarrier,
+    Prediction,
+    pair_advantages,
+    pair_barriers,
+    predictions,
+    sampled_pairs,
+)
 from soup_core.recipes.greedy import greedy_band, greedy_soup
 from soup_core.recipes.learned import learned_soup
 from soup_core.recipes.pruned import pruned_soup
-from soup_core.soup import Soup
+from soup_core.soup import BatchNorm, Soup
 from soup_core.store import Store
 from soup_core.zoo import Zoo, open_zoo
 
@@ -62,12 +71,38 @@ def _on_test(zoo: Zoo, evaluate: Evaluator) -> Evaluator:
     )  # fmt: skip
 
 
+def _pairs(
+    zoo: Zoo, evaluate: Evaluator, *, budget: int, seed: int = 0, batch_norm: BatchNorm = "averaged"
+) -> Iterator[PairAdvantage]:
+    found = gram(zoo, evaluate.store)
+    yield from pair_advantages(evaluate, found, sampled_pairs(zoo, budget, seed), batch_norm=batch_norm)
+
+
+def _barriers(
+    zoo: Zoo,
+    evaluate: Evaluator,
+    *,
+    budget: int,
+    seed: int = 0,
+    alphas: Sequence[float] = (0.5,),
+    batch_norm: BatchNorm = "averaged",
+) -> Iterator[PairBarrier]:
+    yield from pair_barriers(evaluate, sampled_pairs(zoo, budget, seed), alphas=alphas, batch_norm=batch_norm)
+
+
+def _predictions(zoo: Zoo, evaluate: Evaluator) -> Iterator[Prediction]:
+    yield from predictions(evaluate)
+
+
 RECIPES: Mapping[str, Callable[..., Iterator[Any]]] = {
     "greedy": greedy_soup,
     "band": greedy_band,
     "pruned": pruned_soup,
     "learned": learned_soup,
     "plane": _plane,
+    "pairs": _pairs,
+    "barriers": _barriers,
+    "predictions": _predictions,
     "face-off": comparison.face_off,
     "number-averaged": _number_averaged,
     "number-averaged-band": _number_band,

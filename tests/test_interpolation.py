@@ -8,9 +8,11 @@ from scipy import stats
 
 import soup_core as sc
 from soup_core.charts import greedy_curve, ingredient_points, line_chart
-from soup_core.interpolation import LinePoint, Plane
+from soup_core.charts.geometry import Shown
+from soup_core.charts.planes import plane_contour, plane_surface
+from soup_core.interpolation import LinePoint, Plane, PlanePoint, ensemble_line, plane_place
 from soup_core.store import Store
-from tests.conftest import vector
+from tests.conftest import random_linears, vector, write_zoo
 
 Make = Callable[..., Path]
 
@@ -43,8 +45,6 @@ def test_both_ends_are_always_evaluated_and_agree_with_the_models(linear_zoo: Ma
 
 def test_two_parameters_with_a_known_barrier(tmp_path: Path) -> None:
     """Logits (s·x, -s·x) with s = 1 - 2·alpha: the ends are mirror images, the middle knows nothing."""
-    from tests.conftest import write_zoo
-
     weight = torch.zeros(3, 4)
     weight[0, 0], weight[1, 0] = 1.0, -1.0
     bias = torch.tensor([0.0, 0.0, -100.0])
@@ -199,3 +199,198 @@ def test_lines_and_planes_see_held_out_images_only(deep_zoo: Make, splits_asked:
     list(sc.plane_points(evaluate, plane, resolution=3))
     list(sc.line(evaluate, sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0})))
     assert splits_asked == ["held_out"]
+
+
+def test_a_line_goes_over_any_split_by_its_evaluator(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    a, b = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0})
+    test = sc.Evaluator(zoo, "test")
+    held_out = {point.alpha: point.evaluation for point in sc.line(sc.Evaluator(zoo), a, b, [0.5])}
+    for point in sc.line(test, a, b, [0.5]):
+        assert point.evaluation == test(sc.interpolate(a, b, point.alpha))
+        assert point.evaluation.correctness != held_out[point.alpha].correctness
+
+
+def test_the_ensemble_of_the_ends_mixes_their_probabilities(linear_zoo: Make, evaluated: list[sc.Soup]) -> None:
+    zoo = sc.open_zoo(linear_zoo(4))
+    evaluate = sc.Evaluator(zoo)
+    a, b = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 0.5, "m2": 0.5})
+    for soup in (sc.Soup({"m0": 1.0}), sc.Soup({"m3": 1.0})):
+        evaluate(soup)
+    evaluated.clear()
+    found = {point.alpha: point.evaluation for point in ensemble_line(evaluate, a, b, [-0.5, 0.25, 0.6, 1.5])}
+    assert evaluated == [b]  # the other end's logits are kept
+    assert set(found) == {0.0, 0.25, 0.6, 1.0}
+    assert (found[0.0], found[1.0]) == (evaluate(a), evaluate(b))
+    labels = evaluate.data.labels.numpy()
+    first, second = (np.exp(evaluate.logits(soup).double().numpy()) for soup in (a, b))
+    first, second = (each / each.sum(1, keepdims=True) for each in (first, second))
+    for alpha in (0.25, 0.6):
+        correct, loss = 0, 0.0
+        for p, q, label in zip(first, second, labels, strict=True):
+            mean = [(1 - alpha) * x + alpha * y for x, y in zip(p, q, strict=True)]
+            correct += max(range(3), key=mean.__getitem__) == label
+            loss -= np.log(mean[label]) / len(labels)
+        assert found[alpha].correct == correct
+        assert found[alpha].loss == pytest.approx(loss, rel=1e-9)
+    evaluated.clear()
+    list(ensemble_line(evaluate, sc.Soup({"m0": 1.0}), sc.Soup({"m3": 1.0}), [0.3]))
+    assert evaluated == []
+
+
+def test_the_ensemble_is_a_dashed_line_beside_the_soups(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    evaluate = sc.Evaluator(zoo)
+    a, b = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0})
+    points, mixed = list(sc.line(evaluate, a, b, [0.5])), list(ensemble_line(evaluate, a, b, [0.5]))
+    plain = line_chart(points, quantity="accuracy", name_a="a", name_b="b")
+    figure = line_chart(points, quantity="accuracy", name_a="a", name_b="b", ensemble=mixed)
+    added = figure.data[-1]
+    assert len(figure.data) == len(plain.data) + 1
+    assert dict(zip(added.x, added.y, strict=True)) == {p.alpha: 100 * p.evaluation.accuracy for p in mixed}
+    assert (added.line.dash, added.line.color) == ("dash", "#E69F00")
+    assert figure.frames == plain.frames
+
+
+def test_places_on_a_plane_are_least_squares_projections_of_the_weights(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(4))
+    gram = sc.gram(zoo, Store(zoo.folder / "s"))
+    plane, corners = triangle(zoo)
+    a, b, c = (vector(sc.state_dict(zoo, corner)).numpy() for corner in corners)
+    along = np.stack([b - a, c - a], axis=1)
+    right = (b - a) / np.linalg.norm(b - a)
+    up = (c - a) - (c - a) @ right * right
+    up /= np.linalg.norm(up)
+    others = [
+        sc.Soup({"base": 1.0}),
+        sc.uniform_soup(zoo),
+        sc.Soup({"m3": 2.0, "m0": -1.0}, {"head.bias": {"m2": 1.0}}),
+        sc.Soup({"m1": 0.5, "m2": 0.5}, batch_norm="first"),
+    ]
+    for soup in others:
+        step = vector(sc.state_dict(zoo, soup)).numpy() - a
+        foot = along @ np.linalg.lstsq(along, step, rcond=None)[0]
+        place = plane_place(gram, plane, soup)
+        wanted = (foot @ right, foot @ up, np.linalg.norm(step - foot))
+        assert (place.x, place.y, place.off) == pytest.approx(wanted, abs=1e-4)
+    for corner, (x, y) in zip(corners, ((0, 0), (plane.width, 0), (plane.lean, plane.height)), strict=True):
+        place = plane_place(gram, plane, corner)
+        assert (place.x, place.y, place.off) == pytest.approx((x, y, 0), abs=1e-9)
+    with pytest.raises(sc.CoefficientError, match="re-estimated"):
+        plane_place(gram, plane, sc.Soup({"m0": 1.0}, batch_norm="re-estimated"))
+
+
+def test_a_plane_of_a_linear_model_is_that_of_its_logits(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    evaluate = sc.Evaluator(zoo)
+    corners = [sc.Soup({name: 1.0}) for name in zoo.names]
+    plane = sc.plane_through(sc.gram(zoo, evaluate.store), *corners)
+    logits = [evaluate.logits(corner).double() for corner in corners]
+    drawn = 0
+    for point in sc.plane_points(evaluate, plane, resolution=5):
+        v = point.y / plane.height
+        u = (point.x - v * plane.lean) / plane.width
+        there = (1 - u - v) * logits[0] + u * logits[1] + v * logits[2]
+        best = there.topk(2).values
+        sure = (best[:, 0] - best[:, 1] > 1e-4).numpy()
+        right = (there.argmax(1) == evaluate.data.labels).numpy()
+        assert (point.evaluation.bits() == right)[sure].all()
+        drawn += int(sure.sum())
+    assert drawn > 0.99 * 25 * 120
+
+
+CORNERS = (("m0", "ingredient"), ("m1", "ingredient"), ("greedy", "greedy"))
+
+
+def drawn_plane(zoo: sc.Zoo, resolution: int) -> tuple[sc.Evaluator, Plane, list[PlanePoint]]:
+    evaluate = sc.Evaluator(zoo)
+    plane = sc.plane_through(sc.gram(zoo, evaluate.store), *(sc.Soup({name: 1.0}) for name in zoo.names))
+    return evaluate, plane, list(sc.plane_points(evaluate, plane, resolution=resolution))
+
+
+def test_cells_of_a_plane_show_evaluated_points_and_nothing_between(linear_zoo: Make) -> None:
+    evaluate, plane, points = drawn_plane(sc.open_zoo(linear_zoo(3)), 9)
+    at = {(point.column, point.row): point for point in points}
+    for count in (9, 14, 25, 40, 81):
+        figure = plane_contour(plane, points[:count], resolution=9, corners=CORNERS)
+        cells = figure.data[0]
+        assert not cells.connectgaps
+        assert not cells.zsmooth
+        for row in range(9):
+            for column in range(9):
+                near = [
+                    (point.stride, point)
+                    for point in points[:count]
+                    if -(point.stride // 2) <= column - point.column < point.stride - point.stride // 2
+                    and -(point.stride // 2) <= row - point.row < point.stride - point.stride // 2
+                ]
+                shown = min(near, key=lambda pair: pair[0])[1]
+                assert cells.z[row][column] == 100 * shown.evaluation.accuracy
+                x, y, accuracy, told, _ = cells.customdata[row][column]
+                assert (x, y, accuracy) == (shown.x, shown.y, shown.evaluation.accuracy)
+                assert told.startswith(f"{shown.evaluation.correct} of 120")
+                assert shown is at[column, row] or at[column, row] not in points[:count]
+        contours = [trace for trace in figure.data if trace.type == "contour"]
+        assert len(contours) == (count == 81)
+    x, y, accuracy, _, _ = cells.customdata[2][5]
+    assert evaluate(plane.soup(x, y)).accuracy == accuracy
+
+
+def test_a_planes_marks_lie_where_the_core_places_them(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    evaluate, plane, points = drawn_plane(zoo, 3)
+    gram = sc.gram(zoo, evaluate.store)
+    uniform = sc.uniform_soup(zoo)
+    place = plane_place(gram, plane, uniform)
+    figure = plane_contour(
+        plane, points, resolution=3, corners=CORNERS, quantity="loss", others=[Shown("<u>", "uniform", place)],
+        path=[place],
+    )  # fmt: skip
+    shadow, path, *corners = [trace for trace in figure.data if trace.type == "scatter"]
+    assert (shadow.x[0], shadow.y[0], shadow.marker.symbol) == (place.x, place.y, "circle-open")
+    assert shadow.customdata[0] == ["<u>", "&lt;u&gt;", f"{place.off:.2f}"]
+    assert (path.x[0], path.y[0]) == (place.x, place.y)
+    exact = [(0, 0), (plane.width, 0), (plane.lean, plane.height)]
+    assert [(trace.x[0], trace.y[0]) for trace in corners] == exact
+    assert [trace.marker.symbol for trace in corners] == ["diamond", "diamond", "star"]
+    at = {(point.column, point.row): point.evaluation.loss for point in points}
+    assert [list(row) for row in figure.data[0].z] == [[at[column, row] for column in range(3)] for row in range(3)]
+    ends = tuple(evaluate(corner) for corner in plane.corners)
+    surface, *marks = plane_surface(plane, points, resolution=3, corners=CORNERS, evaluations=ends).data
+    assert surface.z[1][2] == 100 * next(p for p in points if (p.column, p.row) == (2, 1)).evaluation.accuracy
+    assert (surface.x[2], surface.y[1]) == (surface.customdata[1][2][0], surface.customdata[1][2][1])
+    assert [(trace.x[0], trace.y[0], trace.z[0]) for trace in marks] == [
+        (x, y, 100 * end.accuracy) for (x, y), end in zip(exact, ends, strict=True)
+    ]
+
+
+def test_a_surface_grows_by_whole_passes(linear_zoo: Make) -> None:
+    _, plane, points = drawn_plane(sc.open_zoo(linear_zoo(3)), 5)
+    ends = (points[0].evaluation,) * 3
+    sizes = [
+        len(plane_surface(plane, points[:count], resolution=5, corners=CORNERS, evaluations=ends).data[0].z)
+        for count in (0, 3, 4, 8, 9, 24, 25)
+    ]
+    assert sizes == [0, 0, 2, 2, 3, 3, 5]
+
+
+def test_cells_without_finite_outputs_are_marked_and_left_empty(tmp_path: Path) -> None:
+    files = random_linears(3)
+    for tensors in files.values():
+        tensors["head.weight"] *= 1.6e38  # far out on the plane the logits overflow
+    zoo = sc.open_zoo(write_zoo(tmp_path / "z", files))
+    _, plane, points = drawn_plane(zoo, 5)
+    broken = {(point.x, point.y) for point in points if point.evaluation.not_finite}
+    assert 0 < len(broken) < 25
+    figure = plane_contour(plane, points, resolution=5, corners=CORNERS)
+    crosses = next(trace for trace in figure.data if trace.name == "not finite")
+    assert set(zip(crosses.x, crosses.y, strict=True)) == broken
+    assert crosses.marker.symbol == "x"
+    empty = [
+        (x, y)
+        for y, row in zip(figure.data[0].y, figure.data[0].z, strict=True)
+        for x, value in zip(figure.data[0].x, row, strict=True)
+        if value is None
+    ]
+    assert set(empty) == broken
+    assert all("not finite on" in row[4] for row in crosses.customdata)
