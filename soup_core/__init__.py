@@ -38,6 +38,8 @@ from soup_core.interpolation import (
     plane_points,
     plane_through,
 )
+from soup_core.pairs import PairAdvantage
+from soup_core.preflight import Finding, diagnose, overall, preflight_checks
 from soup_core.recipes.about import About
 from soup_core.recipes.ensemble import ensemble, greedy_ensemble
 from soup_core.recipes.greedy import BandStep, GreedyStep, greedy_band, greedy_soup
@@ -69,12 +71,14 @@ __all__ = [
     "Evaluation",
     "Evaluator",
     "Excluded",
+    "Finding",
     "Gram",
     "GreedyStep",
     "Ingredient",
     "LearnedStep",
     "LinePoint",
     "OutOfMemory",
+    "PairAdvantage",
     "Plane",
     "PlanePoint",
     "Soup",
@@ -87,6 +91,7 @@ __all__ = [
     "available_precisions",
     "bank_size",
     "compare",
+    "diagnose",
     "ema_soup",
     "ensemble",
     "error_barrier",
@@ -106,8 +111,10 @@ __all__ = [
     "mix",
     "model_stock_soup",
     "open_zoo",
+    "overall",
     "plane_points",
     "plane_through",
+    "preflight_checks",
     "pruned_soup",
     "resolve_device",
     "slerp_soup",

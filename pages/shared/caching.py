@@ -38,9 +38,11 @@ def open_zoo(name: str, stamp: Stamp) -> sc.Zoo:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def evaluator(name: str, stamp: Stamp, split: str, device: str, precision: str, memory: float) -> sc.Evaluator:
+def evaluator(
+    name: str, stamp: Stamp, split: str, device: str, precision: str, memory: float, images: int | None = None
+) -> sc.Evaluator:
     """One evaluator a zoo, split and way of computing; it locks itself while a model is evaluated."""
-    return sc.Evaluator(open_zoo(name, stamp), split, device, precision=precision, memory=memory)
+    return sc.Evaluator(open_zoo(name, stamp), split, device, precision=precision, memory=memory, images=images)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

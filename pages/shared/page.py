@@ -18,7 +18,7 @@ from pages.shared.live_chart import Event, live_chart
 from soup_core.store import default_store
 
 KEPT_KEYS = ("zoo", "device", "precision", "memory")
-DEPENDENT_KEYS = ("in", "a", "b", "step", "order", "seed", "ties", "best", "list")
+DEPENDENT_KEYS = ("in", "a", "b", "c", "judged", "pairs", "plane:at", "step", "order", "seed", "ties", "best", "list")
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
 PAGES = {
     "app.py": "Home",
@@ -48,6 +48,12 @@ class Context:
     def evaluator(self, split: str) -> sc.Evaluator:
         """The evaluator of the open zoo on a split."""
         return caching.evaluator(self.zoo.name, self.stamp, split, self.device, self.precision, self.memory)
+
+    def few(self, images: int) -> sc.Evaluator:
+        """The evaluator on so many of the held-out images, drawn with a fixed seed."""
+        return caching.evaluator(
+            self.zoo.name, self.stamp, "held_out", self.device, self.precision, self.memory, images
+        )
 
     def cost(self) -> sc.Cost:
         """What one model costs at inference."""

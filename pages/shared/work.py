@@ -13,9 +13,9 @@ POLL_SECONDS = 0.5
 SMALL_GIGABYTES = 0.5  # zoos up to this size are worked on without being asked
 
 
-def task(here: page.Context, recipe: str, **arguments: Any) -> Task:
-    """A recipe on the open zoo, computed as the sidebar says."""
-    return Task(recipe, here.zoo.name, here.device, here.precision, here.memory, arguments=arguments)
+def task(here: page.Context, recipe: str, *, images: int | None = None, **arguments: Any) -> Task:
+    """A recipe on the open zoo, on so many of the held-out images or all, computed as the sidebar says."""
+    return Task(recipe, here.zoo.name, here.device, here.precision, here.memory, images, arguments)
 
 
 def job_of(here: page.Context, wanted: Task, start: str | None = None) -> Job | None:

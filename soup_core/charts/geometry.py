@@ -156,7 +156,7 @@ def add_soup(figure: go.Figure, shown: Shown, *, hollow: bool = False) -> None:
     symbol = mark.symbol if not hollow or mark.symbol.endswith("-open") else f"{mark.symbol}-open"
     figure.add_trace(
         go.Scatter(
-            x=[shown.place.x], y=[shown.place.y], mode="markers", name=literal(short(shown.name)),
+            x=[shown.place.x], y=[shown.place.y], mode="markers", name=literal(short(shown.name)), showlegend=not hollow,
             marker={"color": mark.colour, "symbol": symbol, "size": mark.size, "line": {"width": 2 if hollow else 0}},
             customdata=[[shown.name, literal(shown.name), f"{shown.place.off:.2f}"]],
             hovertemplate="%{customdata[1]}<br>%{customdata[2]} off the plane<extra></extra>",

@@ -178,15 +178,16 @@ def line_chart(
     name_b: str,
     barrier: Barrier | None = None,
     ensemble: Sequence[LinePoint] = (),
+    images: str = "held-out",
 ) -> go.Figure:
-    """Accuracy or loss along alpha, both ends marked, the barrier drawn; a slider moves along it in the browser.
+    """Accuracy or loss along alpha on the named images, both ends marked, the barrier drawn; a slider moves along it.
 
     `ensemble` draws what mixing the two ends' probabilities gives instead, see `ensemble_line`.
     """
     ordered = sorted(points, key=lambda point: point.alpha)
     values = {point.alpha: _quantity(point, quantity) for point in ordered}
     alphas = list(values)
-    figure = empty_figure("Held-out accuracy (%)" if quantity == "accuracy" else "Held-out loss (nats)")
+    figure = empty_figure(f"{images.capitalize()} {quantity} ({'%' if quantity == 'accuracy' else 'nats'})")
     unit = " %" if quantity == "accuracy" else ""
     figure.add_trace(
         go.Scatter(

@@ -1,0 +1,77 @@
+"""The line between two models: accuracy and loss along it, the ensemble of its ends, and the error barrier."""
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page
+from soup_core import charts
+from soup_core.interpolation import ALPHAS, ensemble_line
+
+COLLAPSE = 0.05  # from such a barrier on, one speaks of a wall
+
+
+def draw(here: page.Context, a: str, b: str) -> None:
+    """Evaluate the line from `a` to `b` and say what lies between them."""
+    splits = {"held-out": "held_out", **{shift: f"test:{shift}" for shift in here.zoo.data.shifts()}}
+    judged = st.selectbox(
+        "Judged on", list(splits), key="judged", bind="query-params", width=240,
+        help="The held-out images, or the test images under a distribution shift: other images than the models know.",
+    )  # fmt: skip
+    number, chart, warned, sentence = st.empty(), st.container(), st.container(), st.empty()
+    found: list[sc.LinePoint] = []
+    with page.errors_shown():
+        soup_a, soup_b = here.soup_of(a), here.soup_of(b)
+        evaluate = here.evaluator(splits[judged])
+        for point in sc.line(evaluate, soup_a, soup_b):
+            found.append(point)
+            sentence.caption(f"Evaluating the line: {len(found)} of {len({0.0, 1.0, *ALPHAS})} points")
+        ensemble = list(ensemble_line(evaluate, soup_a, soup_b))
+    barrier = sc.error_barrier(found)
+    with chart:
+        for column, quantity in zip(st.columns(2), ("accuracy", "loss"), strict=True):
+            with column:
+                page.chart(
+                    charts.line_chart(found, quantity=quantity, name_a=a, name_b=b, barrier=barrier, ensemble=ensemble,
+                                      images=judged),
+                    quantity, f"{judged} {quantity} from {a} to {b} at {len(found)} values of alpha.",
+                )  # fmt: skip
+    by_alpha = {point.alpha: point.evaluation for point in found}
+    middle, mixed = by_alpha[0.5], next(point.evaluation for point in ensemble if point.alpha == 0.5)
+    better_end = max((by_alpha[0.0], by_alpha[1.0]), key=lambda evaluation: evaluation.correct)
+    comparison = sc.compare(middle, better_end)
+    with number.container():
+        first, second, third, fourth = st.columns(4)
+        first.metric("The middle, alpha ½", charts.percent(middle), help=charts.counts(middle))
+        second.metric("Against the better end", f"{100 * comparison.difference:+.2f} points",
+                      help=f"95 % interval: {page.points(comparison)}")  # fmt: skip
+        third.metric("Error barrier", f"{100 * barrier.height:.2f} points",
+                     help="How far the error rises above a straight line between the two ends' errors "
+                     "(Frankle et al. 2020).")  # fmt: skip
+        fourth.metric("Ensemble of the two", charts.percent(mixed),
+                      help=f"{charts.counts(mixed)}; both models run, their probabilities averaged. The middle "
+                      f"differs from it by {page.points(sc.compare(middle, mixed))}.")  # fmt: skip
+    if broken := [point.alpha for point in found if point.evaluation.not_finite]:
+        warned.warning(
+            f"At alpha {', '.join(f'{alpha:g}' for alpha in sorted(broken))} some outputs are not finite; beyond the "
+            "ends a BatchNorm variance can turn negative. Those images count as wrong."
+        )
+    if sc.BASE in (a, b):
+        inside = [point for point in found if 0 <= point.alpha <= 1]
+        best = max(inside, key=lambda point: (point.evaluation.correct, point.alpha if b != sc.BASE else -point.alpha))
+        warned.info(
+            f"One end is the base, so this line is that of WiSE-FT (Wortsman et al. 2022, arXiv 2109.01903): the best "
+            f"of these points is alpha {best.alpha:g} with {charts.percent(best.evaluation)}."
+        )
+    sentence.markdown(f"**{_meaning(a, b, barrier, comparison, judged)}**")
+
+
+def _meaning(a: str, b: str, barrier: sc.Barrier, comparison: sc.Comparison, judged: str) -> str:
+    names, images = f"{page.plain(a)} and {page.plain(b)}", f"{page.plain(judged)} images"
+    if barrier.height > COLLAPSE:
+        return f"Between {names} accuracy collapses by {100 * barrier.height:.1f} points: they do not share a valley."
+    if comparison.low > 0:
+        return f"The average of {names} beats both on the {images}, by {page.points(comparison)} over the better."
+    return (
+        f"Between {names} there is no wall; the middle differs from the better end by {page.points(comparison)}, "
+        f"{'within what chance explains' if comparison.high >= 0 else 'more than chance explains'}."
+    )
