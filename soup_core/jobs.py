@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from soup_core import ablations, comparison
+from soup_core.calibration import calibrations
 from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation import Evaluator, interruptible
 from soup_core.geometry import gram
@@ -32,6 +33,7 @@ from soup_core.pairs import (
 from soup_core.recipes.greedy import greedy_band, greedy_soup
 from soup_core.recipes.learned import learned_soup
 from soup_core.recipes.pruned import pruned_soup
+from soup_core.robustness import robustness
 from soup_core.soup import BatchNorm, Soup
 from soup_core.store import Store
 from soup_core.zoo import Zoo, open_zoo
@@ -108,6 +110,8 @@ RECIPES: Mapping[str, Callable[..., Iterator[Any]]] = {
     "number-averaged-band": _number_band,
     "shapley": ablations.shapley,
     "selection-gap": _selection_gap,
+    "robustness": robustness,
+    "calibration": calibrations,
 }
 
 

@@ -1,11 +1,18 @@
-"""Chance: every comparison is paired on the same images and carries an interval."""
+"""Chance: every comparison is paired on the same images and carries an interval.
+
+What has no closed form, calibration and means over shifts, is resampled: Efron & Tibshirani 1993 (doi 10.1201/9780429246593).
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from soup_core.evaluation import Evaluation
+
+DRAWS = 1000
+DRAWS_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
@@ -24,22 +31,26 @@ class Comparison:
 
 
 def compare(ours: Evaluation, theirs: Evaluation) -> Comparison:
-    """Compare two evaluations of the same split, image by image.
+    """Compare two evaluations of the same split, image by image: see `compare_bits`."""
+    return compare_bits(ours.bits(), theirs.bits())
+
+
+def compare_bits(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Comparison:
+    """Compare two models by which of the same images each has right, a value an image.
 
     Interval: Agresti & Min 2005 (doi 10.1002/sim.1781), half an image added to each cell of the two-by-two table; test:
-    McNemar's, exact. Raises ValueError where the splits differ in length.
+    McNemar's, exact. Raises ValueError where the numbers of images differ.
     """
-    if ours.total != theirs.total:
-        raise ValueError(f"two evaluations of {ours.total} and {theirs.total} images cannot be paired")
-    a, b = ours.bits(), theirs.bits()
-    gained, lost = int(np.sum(a & ~b)), int(np.sum(b & ~a))
+    if len(ours) != len(theirs):
+        raise ValueError(f"two evaluations of {len(ours)} and {len(theirs)} images cannot be paired")
+    gained, lost = int(np.sum(ours & ~theirs)), int(np.sum(theirs & ~ours))
     p_value = float(stats.binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
-    total = ours.total + 2
+    total = len(ours) + 2
     middle = (gained - lost) / total
     error = float(np.sqrt(gained + lost + 1 - (gained - lost) ** 2 / total)) / total
     reach = float(stats.norm.ppf(0.975)) * error
     return Comparison(
-        (gained - lost) / ours.total, max(-1.0, middle - reach), min(1.0, middle + reach), p_value, gained, lost
+        (gained - lost) / len(ours), max(-1.0, middle - reach), min(1.0, middle + reach), p_value, gained, lost
     )
 
 
@@ -47,3 +58,37 @@ def accuracy_interval(evaluation: Evaluation) -> tuple[float, float]:
     """Wilson's 95 % interval of an accuracy."""
     interval = stats.binomtest(evaluation.correct, evaluation.total).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def estimate(value: float, drawn: NDArray[np.floating]) -> Estimate:
+    """The basic bootstrap interval of a value from what it is in resamples (Davison & Hinkley 1997, chapter 5).
+
+    It turns the resamples' quantiles about the value, so that a statistic that resampling pushes one way, as it does
+    the calibration error, is pushed back instead of twice.
+    """
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Estimate(value, float(2 * value - high), float(2 * value - low))
+
+
+def resampled_means(scores: NDArray[np.floating], *, draws: int = DRAWS, seed: int = 0) -> NDArray[np.float64]:
+    """The columns' means (draws×K) in resamples of the rows of scores (N×K), N rows drawn with replacement each time.
+
+    The same N and seed draw the same rows, whatever the scores: two models resampled apart are still paired.
+    """
+    generator, total = np.random.default_rng(seed), len(scores)
+    means = []
+    for start in range(0, draws, DRAWS_AT_ONCE):
+        count = min(DRAWS_AT_ONCE, draws - start)
+        rows = generator.integers(total, size=(count, total))
+        times = np.stack([np.bincount(row, minlength=total) for row in rows])
+        means.append(times.astype(scores.dtype) @ scores / total)
+    return np.concatenate(means).astype(np.float64)

@@ -1,5 +1,13 @@
 """Results become Plotly figures: pure functions, one set of marks, one template; a file an area of the app."""
 
+from soup_core.charts.robustness import (
+    class_gain_bars,
+    confusion_heatmap,
+    relative_drops,
+    reliability_diagram,
+    robustness_figure,
+    severity_curves,
+)
 from soup_core.charts.soups import (
     change_bars,
     coefficient_heatmap,
@@ -19,8 +27,10 @@ __all__ = [
     "TEMPLATE",
     "Mark",
     "change_bars",
+    "class_gain_bars",
     "coefficient_heatmap",
     "coefficient_lines",
+    "confusion_heatmap",
     "cost_chart",
     "counts",
     "greedy_curve",
@@ -29,4 +39,8 @@ __all__ = [
     "literal",
     "loss_lines",
     "percent",
+    "relative_drops",
+    "reliability_diagram",
+    "robustness_figure",
+    "severity_curves",
 ]

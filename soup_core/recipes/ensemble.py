@@ -35,10 +35,19 @@ GREEDY_ABOUT = About(
 
 
 def ensemble(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Evaluation:
-    """The evaluation of the named models' averaged outputs, from their kept logits; one model's are held at a time.
+    """The evaluation of the named models' averaged outputs, from their kept logits; see `averaged_outputs`.
 
-    `precision` says so where logits were kept in half precision. Raises CoefficientError where no name is given, or for
-    another average.
+    `precision` says so where logits were kept in half precision.
+    """
+    found = measure(averaged_outputs(evaluate, names, average=average), evaluate.data.labels)
+    approximate = " from logits kept in half precision" if evaluate.logits_are_approximate else ""
+    return replace(found, precision=evaluate.precision + approximate)
+
+
+def averaged_outputs(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Tensor:
+    """The ensemble's logits (float64, N×num_classes): averaged ones, or the logarithms of averaged probabilities.
+
+    One model's are held at a time. Raises CoefficientError where no name is given, or for another average.
     """
     chosen = sorted(set(names))
     if average not in AVERAGES or not chosen:
@@ -54,10 +63,7 @@ def ensemble(evaluate: Evaluator, names: Iterable[str], *, average: str = "proba
         else:  # probabilities are added as logarithms: one that is too small for float64 is still no zero
             total = torch.logaddexp(total, scores) if average == "probabilities" else total + scores
     assert total is not None
-    mean = total - math.log(len(chosen)) if average == "probabilities" else total / len(chosen)
-    found = measure(mean, evaluate.data.labels)
-    approximate = " from logits kept in half precision" if evaluate.logits_are_approximate else ""
-    return replace(found, precision=evaluate.precision + approximate)
+    return total - math.log(len(chosen)) if average == "probabilities" else total / len(chosen)
 
 
 def greedy_ensemble(

@@ -1,0 +1,220 @@
+"""Robustness drawn: the paper's first figure, accuracy by severity, what a shift takes, calibration, confusion, classes."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from soup_core.calibration import Calibration
+from soup_core.charts.style import (
+    GREY_LINE,
+    NEUTRAL,
+    RECIPE_MARKS,
+    TEMPLATE,
+    Mark,
+    counts,
+    empty_figure,
+    literal,
+    short,
+)
+from soup_core.robustness import Entry, severities
+from soup_core.statistics import Comparison, Estimate, accuracy_interval
+
+COLUMNS = 4
+TITLES = {
+    "best": "best single model", "ingredient": "ingredients", "base": "base", "uniform": "uniform soup",
+    "greedy": "greedy soup", "learned": "learned soup", "greedy ensemble": "greedy ensemble", "ensemble": "ensemble",
+}  # fmt: skip
+BEST = Mark(NEUTRAL, "line-ns", 11)
+DIVERGING = ((0.0, "#0072B2"), (0.5, "rgba(128, 128, 128, 0.08)"), (1.0, "#D55E00"))
+
+
+def robustness_figure(entries: Sequence[Entry]) -> go.Figure:
+    """Clean test accuracy against the mean over shifts, a mark a member, with 95 % intervals both ways.
+
+    Figure 1 of Wortsman et al. 2022 (arXiv 2203.05482). Ingredients in the greedy soup are filled, others hollow; lines
+    cross at the best single model.
+    """
+    figure = empty_figure("Mean accuracy over shifts (%)")
+    inside = {name for entry in entries if entry.member.kind == "greedy" for name in entry.member.soup.names}
+    for kind in list(TITLES)[1:]:
+        group = [entry for entry in entries if entry.member.kind == kind]
+        if not group:
+            continue
+        mark = RECIPE_MARKS[kind]
+        hollow = kind == "ingredient"
+        symbols = [
+            f"{mark.symbol}-open" if hollow and entry.member.name not in inside else mark.symbol for entry in group
+        ]
+        means = [entry.mean for entry in group]
+        clean = [Estimate(entry.test.accuracy, *accuracy_interval(entry.test)) for entry in group]
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * each.value for each in clean], y=[100 * each.value for each in means], mode="markers",
+                name=TITLES[kind], marker={"color": mark.colour, "symbol": symbols, "size": mark.size},
+                error_x=_bars(clean, GREY_LINE if hollow else mark.colour),
+                error_y=_bars(means, GREY_LINE if hollow else mark.colour),
+                customdata=[[literal(entry.member.name), counts(entry.test), _interval(mean), _interval(accuracy)]
+                            for entry, mean, accuracy in zip(group, means, clean, strict=True)],
+                hovertemplate="%{customdata[0]}<br>test %{x:.2f} % (%{customdata[3]}), %{customdata[1]}"
+                "<br>under shift %{y:.2f} % (%{customdata[2]})<extra></extra>",
+            )
+        )  # fmt: skip
+    for entry in entries:
+        if entry.member.best:
+            line = {"color": NEUTRAL, "width": 1, "dash": "dash"}
+            figure.add_vline(100 * entry.test.accuracy, line=line)
+            figure.add_hline(
+                100 * entry.mean.value, line=line, annotation_text=TITLES["best"], annotation_position="bottom left",
+                annotation_font={"size": 12, "color": NEUTRAL},
+            )  # fmt: skip
+    figure.update_xaxes(title="Test accuracy, no shift (%)")
+    figure.update_layout(height=480, margin={"t": 64})
+    return figure
+
+
+def severity_curves(entries: Sequence[Entry]) -> go.Figure:
+    """Accuracy with its 95 % interval against severity, a small chart a shift, a line a member; severity 0 is no shift."""
+    kinds = severities(entries[0].shifts)
+    rows = math.ceil(len(kinds) / COLUMNS)
+    figure = make_subplots(
+        rows, COLUMNS, shared_yaxes=True, shared_xaxes=True, subplot_titles=[literal(short(name)) for name in kinds],
+        horizontal_spacing=0.02, vertical_spacing=0.16 / rows,
+    )  # fmt: skip
+    for place, splits in enumerate(kinds.values()):
+        for entry in entries:
+            mark = BEST if entry.member.best else RECIPE_MARKS[entry.member.kind]
+            found = [entry.test, *(entry.shifts[split] for split in splits.values())]
+            shown = [Estimate(each.accuracy, *accuracy_interval(each)) for each in found]
+            figure.add_trace(
+                go.Scatter(
+                    x=[0, *splits], y=[100 * each.value for each in shown], mode="lines+markers",
+                    name=TITLES[entry.member.role], legendgroup=entry.member.role, showlegend=not place,
+                    line={"color": mark.colour, "width": 1.5, "dash": "dash" if entry.member.best else "solid"},
+                    marker={"symbol": mark.symbol, "size": 8, "line": {"width": 2 * entry.member.best}},
+                    error_y=_bars(shown, mark.colour),
+                    customdata=[[counts(each)] for each in found],
+                    hovertemplate="severity %{x}: %{y:.2f} %<br>%{customdata[0]}"
+                    f"<extra>{literal(entry.member.name)}</extra>",
+                ),
+                row=place // COLUMNS + 1, col=place % COLUMNS + 1,
+            )  # fmt: skip
+    figure.update_xaxes(dtick=1)
+    figure.update_xaxes(title="Severity", row=rows)
+    figure.update_yaxes(title="Accuracy (%)", col=1)
+    figure.update_annotations(font={"size": 13})
+    figure.update_layout(
+        template=TEMPLATE, height=210 * rows + 90, uirevision="kept", margin={"t": 72}, legend={"y": 1.08}
+    )
+    return figure
+
+
+def relative_drops(entries: Sequence[Entry]) -> go.Figure:
+    """The share of the clean accuracy that each shift takes, with its 95 % interval, a bar a member; the mean is last."""
+    figure = empty_figure("Accuracy lost (% of clean)")
+    names = entries[0].names
+    for entry in entries:
+        mark = BEST if entry.member.best else RECIPE_MARKS[entry.member.kind]
+        drops = [entry.relative_drop(name) for name in (*names, None)]
+        figure.add_trace(
+            go.Bar(
+                x=[*(literal(short(name)) for name in names), "mean"], y=[100 * drop.value for drop in drops],
+                name=TITLES[entry.member.role], marker={"color": mark.colour},
+                error_y={**_bars(drops, NEUTRAL), "width": 2}, customdata=[[_interval(drop)] for drop in drops],
+                hovertemplate="%{x}: %{y:.2f} % (%{customdata[0]})" f"<extra>{literal(entry.member.name)}</extra>",
+            )
+        )  # fmt: skip
+    figure.update_layout(barmode="group")
+    return figure
+
+
+def reliability_diagram(calibrations: Sequence[Calibration]) -> go.Figure:
+    """Accuracy against confidence in bins of equal mass; below the diagonal a model is too sure. Ingredients in grey."""
+    figure = empty_figure("Share that is right (%)")
+    figure.add_trace(
+        go.Scatter(x=[0, 100], y=[0, 100], mode="lines", name="right as often as sure", hoverinfo="skip",
+                   line={"color": NEUTRAL, "dash": "dot", "width": 1.5})
+    )  # fmt: skip
+    first = True
+    lowest = 100.0
+    for each in sorted(calibrations, key=lambda each: each.member.role != "ingredient"):
+        member, plain = each.member, each.member.role == "ingredient"
+        mark = BEST if member.best else RECIPE_MARKS[member.kind]
+        x, y = [100 * found.confidence for found in each.bins], [100 * found.accuracy for found in each.bins]
+        lowest = min([lowest, *x, *y])
+        figure.add_trace(
+            go.Scatter(
+                x=x, y=y, mode="lines" if plain else "lines+markers", name=TITLES[member.role],
+                legendgroup=member.role, showlegend=first or not plain,
+                line={"color": GREY_LINE if plain else mark.colour, "width": 1 if plain else 2,
+                      "dash": "dash" if member.best else "solid"},
+                marker={"symbol": mark.symbol, "size": 8, "line": {"width": 2 * member.best}},
+                customdata=[[found.count] for found in each.bins],
+                hovertemplate="%{x:.1f} % sure, %{y:.1f} % right<br>%{customdata[0]:,} images"
+                f"<extra>{literal(member.name)}</extra>",
+            )
+        )  # fmt: skip
+        first = first and not plain
+    figure.update_xaxes(title="Confidence (%)", range=[lowest - 2, 101])
+    figure.update_yaxes(range=[lowest - 2, 101])
+    figure.update_layout(height=440, margin={"t": 64})
+    return figure
+
+
+def confusion_heatmap(difference: NDArray[np.int64], classes: Sequence[str]) -> go.Figure:
+    """Our counts less theirs, true class by row, predicted by column; customdata holds both classes' numbers."""
+    reach = max(1, int(np.abs(difference).max()))
+    figure = empty_figure("True class")
+    numbers = range(len(classes))
+    figure.add_trace(
+        go.Heatmap(
+            z=difference, zmin=-reach, zmax=reach, colorscale=DIVERGING, xgap=1, ygap=1,
+            text=[[f"{value:+d}" if value else "" for value in row] for row in difference.tolist()],
+            texttemplate="%{text}" if len(classes) <= 20 else None,
+            customdata=[[[true, predicted, literal(classes[true]), literal(classes[predicted])] for predicted in numbers]
+                        for true in numbers],
+            hovertemplate="%{customdata[2]}, predicted as %{customdata[3]}: %{z:+d} images<extra></extra>",
+            colorbar={"title": "images", "thickness": 12},
+        )
+    )  # fmt: skip
+    labels = [literal(short(name)) for name in classes]
+    figure.update_xaxes(title="Predicted class", tickvals=list(numbers), ticktext=labels, showgrid=False)
+    figure.update_yaxes(tickvals=list(numbers), ticktext=labels, autorange="reversed", showgrid=False)
+    figure.update_layout(height=480)
+    return figure
+
+
+def class_gain_bars(gains: Mapping[int, Comparison], classes: Sequence[str]) -> go.Figure:
+    """The gain in accuracy on each class, in points, with its 95 % interval."""
+    figure = empty_figure("Gain (points)")
+    shown = [Estimate(gain.difference, gain.low, gain.high) for gain in gains.values()]
+    figure.add_trace(
+        go.Bar(
+            x=list(gains), y=[100 * each.value for each in shown], error_y=_bars(shown, NEUTRAL),
+            marker={"color": RECIPE_MARKS["greedy"].colour},
+            customdata=[[literal(classes[label]), _interval(each), gain.gained, gain.lost]
+                        for (label, gain), each in zip(gains.items(), shown, strict=True)],
+            hovertemplate="%{customdata[0]}: %{y:+.2f} points (%{customdata[1]})<br>%{customdata[2]} images gained, "
+            "%{customdata[3]} lost<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
+    ticks = [literal(short(classes[label])) for label in gains]
+    figure.update_xaxes(title="True class", tickvals=list(gains), ticktext=ticks)
+    figure.update_layout(height=480)
+    return figure
+
+
+def _bars(estimates: Iterable[Estimate], colour: str) -> dict[str, object]:
+    shown = list(estimates)
+    return {
+        "type": "data", "symmetric": False, "array": [100 * (each.high - each.value) for each in shown],
+        "arrayminus": [100 * (each.value - each.low) for each in shown], "color": colour, "thickness": 1, "width": 2,
+    }  # fmt: skip
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{100 * estimate.low:.2f} to {100 * estimate.high:.2f}"

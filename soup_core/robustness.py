@@ -1,0 +1,214 @@
+"""Robustness: every model on the test images and on their distribution shifts, and how much of its accuracy each keeps.
+
+After the first figure of Wortsman et al. 2022 (arXiv 2203.05482). The mean over shifts gives every kind of shift the
+same weight, whatever the number of its severities.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from soup_core.evaluation import Evaluation, Evaluator
+from soup_core.recipes.ensemble import ensemble, greedy_ensemble
+from soup_core.recipes.greedy import greedy_soup
+from soup_core.recipes.learned import learned_soup
+from soup_core.recipes.uniform import uniform_soup
+from soup_core.soup import Soup
+from soup_core.statistics import Estimate, estimate, resampled_means
+from soup_core.zoo import BASE, Zoo
+
+FIRST_IMAGES = 1000  # of each split, for a first picture
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Member:
+    """What is compared: one model, a soup of several, or an ensemble of those that `soup` names.
+
+    `kind` is "ingredient", "base", or a recipe's name; `best` marks the best ingredient on the held-out images.
+    """
+
+    kind: str
+    soup: Soup
+    best: bool = False
+
+    @property
+    def name(self) -> str:
+        """An ingredient's own name, else the kind."""
+        return self.soup.names[0] if self.kind == "ingredient" else self.kind
+
+    @property
+    def role(self) -> str:
+        """The kind, and "best" of the best ingredient."""
+        return "best" if self.best else self.kind
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether its models are all run, and their outputs averaged."""
+        return self.kind.endswith("ensemble")
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A member on the test images and on each shift, by "NAME-SEVERITY".
+
+    `resampled` holds its accuracy in the same resamples of the images for every member: by "clean", and by shift as the
+    mean of its severities.
+    """
+
+    member: Member
+    test: Evaluation
+    shifts: Mapping[str, Evaluation]
+    resampled: Mapping[str, NDArray[np.float64]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The shifts, without their severities."""
+        return tuple(severities(self.shifts))
+
+    def accuracy(self, shift: str) -> float:
+        """The accuracy under a shift, as the mean of its severities."""
+        return float(np.mean([self.shifts[split].accuracy for split in severities(self.shifts)[shift].values()]))
+
+    @property
+    def mean(self) -> Estimate:
+        """The mean accuracy over the shifts."""
+        return estimate(self._mean, self._mean_resampled)
+
+    @property
+    def _mean(self) -> float:
+        return float(np.mean([self.accuracy(shift) for shift in self.names]))
+
+    @property
+    def _mean_resampled(self) -> NDArray[np.float64]:
+        return _average([self.resampled[shift] for shift in self.names])
+
+    def lead(self, other: "Entry") -> Estimate:
+        """How far the mean over the shifts is above another's, on the same images, as a share of 1.
+
+        Raises ValueError where the other was seen on other images.
+        """
+        if self.test.total != other.test.total:
+            raise ValueError(f"entries of {self.test.total} and {other.test.total} images cannot be paired")
+        return estimate(self._mean - other._mean, self._mean_resampled - other._mean_resampled)
+
+    def relative_drop(self, shift: str | None = None) -> Estimate:
+        """The share of the clean test accuracy that a shift takes, or without one the mean over the shifts."""
+        kept = self._mean if shift is None else self.accuracy(shift)
+        kept_resampled = self._mean_resampled if shift is None else self.resampled[shift]
+        one = 1 / self.test.total  # a model with no image right has nothing to lose, and nothing to divide by
+        drawn = 1 - kept_resampled / np.maximum(self.resampled[CLEAN], one)
+        return estimate(1 - kept / max(self.test.accuracy, one), drawn)
+
+
+@dataclass(frozen=True)
+class RobustnessStep:
+    """One split done for one group of members; with a group's last split come its entries."""
+
+    split: str
+    images: int
+    entries: tuple[Entry, ...]
+
+
+def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[Member, ...]]:
+    """What is compared, chosen on held-out images: the best model, the base and the soups first, then all others."""
+    *_, final = steps = list(greedy_soup(zoo, evaluate))
+    best = steps[0].candidate
+    yield (
+        Member("ingredient", Soup({best: 1.0}), best=True),
+        *([Member("base", Soup({BASE: 1.0}))] if zoo.base else []),
+        Member("uniform", uniform_soup(zoo)),
+        Member("greedy", final.soup),
+    )
+    *_, learned = learned_soup(zoo, evaluate)
+    *_, few = greedy_ensemble(zoo, evaluate)
+    yield (
+        Member("learned", learned.soup),
+        *(Member("ingredient", Soup({name: 1.0})) for name in zoo.names if name != best),
+        Member("greedy ensemble", few.soup),
+        Member("ensemble", uniform_soup(zoo)),
+    )
+
+
+def robustness(zoo: Zoo, evaluate: Evaluator) -> Iterator[RobustnessStep]:
+    """Evaluate every member on the test images and all shifts, first on some images of each, then on all.
+
+    A step is one split for one group of members, so that the images of one split at a time are in memory, and each
+    split is made once a group. `evaluate`, on held-out images, chooses the soups.
+    """
+    for images in (FIRST_IMAGES, None):
+        for group in groups(zoo, evaluate):
+            found: list[dict[str, Evaluation]] = [{} for _ in group]
+            splits = splits_of(zoo)
+            for split in splits:
+                report = on_split(evaluate, split, images)
+                for member, its in zip(group, found, strict=True):
+                    its[split] = evaluated(report, member)
+                ready = map(_entry, group, found) if split == splits[-1] else ()
+                yield RobustnessStep(split, report.total, tuple(ready))
+
+
+def steps_of(zoo: Zoo) -> int:
+    """How many steps `robustness` will yield."""
+    return 4 * len(splits_of(zoo))
+
+
+def splits_of(zoo: Zoo) -> tuple[str, ...]:
+    """The test split and those of its shifts."""
+    return ("test", *(f"test:{shift}" for shift in zoo.data.shifts()))
+
+
+def on_split(evaluate: Evaluator, split: str, images: int | None = None) -> Evaluator:
+    """An evaluator that computes as this one does, on another split."""
+    return Evaluator(
+        evaluate.zoo, split, evaluate.device, batch_size=evaluate.batch_size, precision=evaluate.precision,
+        images=images, memory=evaluate.memory, store=evaluate.store,
+    )  # fmt: skip
+
+
+def evaluated(evaluate: Evaluator, member: Member) -> Evaluation:
+    """A member's evaluation, whether it is one model or an ensemble."""
+    return ensemble(evaluate, member.soup.names) if member.is_ensemble else evaluate(member.soup)
+
+
+def latest(steps: Iterable[RobustnessStep]) -> tuple[Entry, ...]:
+    """The last entry of each member."""
+    return tuple({entry.member: entry for step in steps for entry in step.entries}.values())
+
+
+def _entry(member: Member, found: Mapping[str, Evaluation]) -> Entry:
+    shifts = {split.removeprefix("test:"): its for split, its in found.items() if split != "test"}
+    by_split = _resampled({CLEAN: found["test"], **shifts})
+    by_shift = {
+        name: _average([by_split[split] for split in splits.values()]) for name, splits in severities(shifts).items()
+    }
+    return Entry(member, found["test"], shifts, {CLEAN: by_split[CLEAN], **by_shift})
+
+
+def _resampled(evaluations: Mapping[str, Evaluation]) -> dict[str, NDArray[np.float64]]:
+    # Shifts of the test images have their number, and are resampled with them; a zoo's own shift may have another.
+    found: dict[str, NDArray[np.float64]] = {}
+    for total in {evaluation.total for evaluation in evaluations.values()}:
+        names = [name for name, evaluation in evaluations.items() if evaluation.total == total]
+        scores = np.stack([evaluations[name].bits() for name in names], axis=1).astype(np.float32)
+        found.update(zip(names, resampled_means(scores).T, strict=True))
+    return found
+
+
+def _average(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    mean: NDArray[np.float64] = np.stack(columns).mean(axis=0)
+    return mean
+
+
+def severities(shifts: Iterable[str]) -> dict[str, dict[int, str]]:
+    """The splits' names by shift and severity; a shift without severities has one, 1."""
+    found: dict[str, dict[int, str]] = {}
+    for split in shifts:
+        name, _, severity = split.rpartition("-")
+        if name and severity in ("1", "2", "3", "4", "5"):
+            found.setdefault(name, {})[int(severity)] = split
+        else:
+            found[split] = {1: split}
+    return found
