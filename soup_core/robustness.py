@@ -150,6 +150,11 @@ def robustness(zoo: Zoo, evaluate: Evaluator) -> Iterator[RobustnessStep]:
                 yield RobustnessStep(split, report.total, tuple(ready))
 
 
+def models_of(zoo: Zoo) -> int:
+    """How many members `groups` names."""
+    return len(zoo.names) + bool(zoo.base) + 5
+
+
 def steps_of(zoo: Zoo) -> int:
     """How many steps `robustness` will yield."""
     return 4 * len(splits_of(zoo))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
+import torch
 
 import soup_core as sc
 from soup_core.jobs import Jobs
@@ -50,6 +51,14 @@ def cost(name: str, stamp: Stamp, device: str, precision: str, memory: float) ->
     """What one model of a zoo costs at inference, measured once."""
     zoo = open_zoo(name, stamp)
     return sc.measured_cost(evaluator(name, stamp, "held_out", device, precision, memory), [sc.uniform_soup(zoo)])
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def probabilities(
+    name: str, stamp: Stamp, split: str, device: str, precision: str, memory: float, soup: str
+) -> torch.Tensor:
+    """What a soup, given as JSON, says of every image of a split: float32, N×num_classes."""
+    return evaluator(name, stamp, split, device, precision, memory).logits(sc.Soup.from_json(soup)).softmax(1)
 
 
 def jobs() -> Jobs:

@@ -26,6 +26,7 @@ PAGES = {
     "pages/2_Greedy.py": "Greedy",
     "pages/3_Interpolation.py": "Interpolation",
     "pages/4_Learned.py": "Learned",
+    "pages/5_Robustness.py": "Robustness",
 }
 # Streamlit collects garbage in full when a run of a page ends, which takes a fifth of a second with all that torch brings
 # and keeps the next click waiting. What is imported by now stays for good and need not be looked through.

@@ -1,0 +1,170 @@
+"""Robustness: models on shifted images, their calibration, what changed from one to the other, and what each costs."""
+
+from collections.abc import Callable, Mapping
+from statistics import median
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import changes, page, work
+from soup_core import charts
+from soup_core.calibration import Calibration
+from soup_core.comparison import recipes_of
+from soup_core.jobs import Progress
+from soup_core.robustness import Entry, latest, models_of, steps_of
+from soup_core.statistics import Estimate
+
+SHOWN = {"best": "Best single model", "uniform": "Uniform soup", "greedy": "Greedy soup", "ensemble": "Ensemble"}
+
+here = page.begin(
+    "Robustness",
+    "What averaging does beyond the test accuracy: on images made harder, to how sure a model is, to single classes and "
+    "images, and to the bill.",
+)
+zoo = here.zoo
+
+
+def told(found: Estimate, unit: str = " %", sign: str = "") -> str:
+    return f"{100 * found.value:{sign}.2f}{unit} ({100 * found.low:.2f} to {100 * found.high:.2f})"
+
+
+def numbers(what: str, cells: Mapping[str, tuple[str, str | None, str]]) -> None:
+    """A metric for each of the models shown: the number, what stands beneath it, and its explanation."""
+    for column, (role, label) in zip(st.columns(len(SHOWN)), SHOWN.items(), strict=True):
+        value, beneath, explanation = cells.get(role, ("…", None, "It stands here once its models were run."))
+        column.metric(f"{label}, {what}", value, beneath, delta_color="off", delta_arrow="off", help=explanation)
+
+
+def followed(recipe: str, total: int, what: str, draw: Callable[[Progress], None]) -> None:
+    with page.errors_shown():
+        job = work.job_of(here, work.task(here, recipe), f"{what}: start")
+    if job is None:
+        st.info("On a zoo of this size it takes a while; it goes on when you leave the page.")
+    else:
+        work.follow(job, total, what, draw)
+
+
+def under_shift(draw: Callable[[tuple[Entry, ...], dict[str, Entry], str], None]) -> None:
+    def drawn(progress: Progress) -> None:
+        entries = latest(progress.steps)
+        if entries:
+            leading = {each.member.role: each for each in entries if each.member.role in SHOWN}
+            draw(entries, leading, f"{len(entries)}-{sum(each.test.total for each in entries)}")
+        else:
+            st.info("Here the models will stand, soups first, once they were run on some images of every shift.")
+
+    followed("robustness", steps_of(zoo), "Running models on shifted images", drawn)
+
+
+def figure(entries: tuple[Entry, ...], leading: dict[str, Entry], state: str) -> None:
+    best, greedy = leading["best"], leading["greedy"]
+    numbers("under shift", {
+        role: (
+            f"{100 * entry.mean.value:.2f} %",
+            "the one to beat" if entry is best else told(entry.lead(best), " points", "+")
+            if entry.test.total == best.test.total else None,
+            f"{told(entry.mean)}: mean over {len(entry.names)} shifts of {entry.test.total:,} images; without shift "
+            f"{charts.percent(entry.test)}. Beneath, the difference from the best single model on the same images.",
+        )
+        for role, entry in leading.items()
+    })  # fmt: skip
+    page.chart(charts.robustness_figure(entries), f"figure-{state}",
+               f"Mean accuracy over {len(best.names)} shifts against test accuracy, {len(entries)} models.")  # fmt: skip
+    lead = greedy.lead(best)
+    sure = "within what chance explains" if lead.low <= 0 <= lead.high else "more than chance explains"
+    st.markdown(
+        f"**Under shift greedy soup differs from the best single model by {told(lead, ' points', '+')}, {sure}; without "
+        f"shift by {page.points(sc.compare(greedy.test, best.test))}.**"
+    )
+
+
+def shifts(entries: tuple[Entry, ...], leading: dict[str, Entry], state: str) -> None:
+    best, greedy = leading["best"], leading["greedy"]
+    drops = {role: entry.relative_drop() for role, entry in leading.items()}
+    numbers("relative drop", {
+        role: (f"{100 * drop.value:.2f} %", f"{100 * drop.low:.2f} to {100 * drop.high:.2f}",
+               "The share of its clean test accuracy that shifts take, mean over all; 95 % bootstrap interval.")
+        for role, drop in drops.items()
+    })  # fmt: skip
+    shown = list(leading.values())
+    page.chart(charts.severity_curves(shown), f"curves-{state}", "Accuracy against severity, a small chart a shift.")
+    page.chart(charts.relative_drops(shown), f"drops-{state}", "The share of clean accuracy that each shift takes.")
+    worst = max(greedy.names, key=lambda name: greedy.relative_drop(name).value)
+    st.markdown(
+        f"**Most is lost under {page.plain(worst)}: greedy soup loses {told(greedy.relative_drop(worst))} of its clean "
+        f"accuracy, the best single model {told(best.relative_drop(worst))}.**"
+    )
+
+
+def calibration(progress: Progress) -> None:
+    found: tuple[Calibration, ...] = progress.steps
+    leading = {each.member.role: each for each in found if each.member.role in SHOWN}
+    numbers("calibration error", {
+        role: (
+            f"{100 * each.error.value:.2f} %", f"{100 * each.error.low:.2f} to {100 * each.error.high:.2f}",
+            "Confidence and accuracy lie so far apart, mean over 15 bins of equally many test images; 95 % bootstrap "
+            f"interval. On average it is {100 * each.excess_confidence:+.2f} points surer than right.",
+        )
+        for role, each in leading.items()
+    })  # fmt: skip
+    page.chart(charts.reliability_diagram(found), f"reliability-{len(found)}",
+               f"Accuracy against confidence of {len(found)} models.")  # fmt: skip
+    if progress.state != "done":
+        return
+    soup, ensemble = leading["greedy"].error, leading["ensemble"].error
+    if ensemble.high < soup.low:
+        verdict = "here the ensemble is the better calibrated, as in the paper"
+    elif soup.high < ensemble.low:
+        verdict = "here the soup is the better calibrated, other than in the paper"
+    else:
+        verdict = "the two intervals overlap"
+    usual = median(each.error.value for each in found if each.member.kind == "ingredient")
+    st.markdown(
+        f"**Greedy soup's calibration error is {told(soup)}, the ensemble's {told(ensemble)}, the ingredients' median "
+        f"{100 * usual:.2f} %: {verdict}.**"
+    )
+
+
+def cost() -> None:
+    one, many = here.cost(), here.cost().of(len(zoo.names))
+    size = sum(each.file.stat().st_size for each in zoo.ingredients) / len(zoo.names) / 1e6
+    with page.errors_shown():
+        singles = here.singles()
+        name = min(zoo.names, key=lambda name: (-singles[name].correct, name))
+        best = here.evaluator("test")(sc.Soup({name: 1.0}))
+    for column, (label, soup, ensemble) in zip(st.columns(4), (
+        ("Parameters", f"{one.parameters:,}", f"{many.parameters:,}"),
+        ("File size", f"{size:.2f} MB", f"{size * many.models:.2f} MB"),
+        ("Time an image", f"{1e6 * one.seconds_per_image:.0f} µs", f"{1e6 * many.seconds_per_image:.0f} µs"),
+        ("Memory for weights", f"{one.megabytes:.2f} MB", f"{many.megabytes:.2f} MB"),
+    ), strict=True):  # fmt: skip
+        column.metric(f"{label}, soup", soup, f"ensemble {ensemble}", delta_color="off", delta_arrow="off")
+
+    def drawn(progress: Progress) -> None:
+        page.chart(charts.cost_chart(progress.steps, best), f"cost-{len(progress.steps)}",
+                   f"Test accuracy of {len(progress.steps)} recipes against the models run for an image.")  # fmt: skip
+        st.dataframe([
+            {"recipe": entry.about.name, "test": charts.percent(entry.test),
+             "against the best single": page.points(sc.compare(entry.test, best)), "models run": entry.cost.models,
+             "parameters": entry.cost.parameters, "files": f"{size * entry.cost.models:.2f} MB",
+             "time an image": f"{1e6 * entry.cost.seconds_per_image:.0f} µs",
+             "memory for weights": f"{entry.cost.megabytes:.2f} MB"}
+            for entry in progress.steps
+        ], hide_index=True, alt="Every recipe with its test accuracy and its cost.")  # fmt: skip
+        st.markdown(
+            f"**A soup costs one model whatever is in it; an ensemble of all {many.models} costs {many.models} forward "
+            f"passes an image and {many.models} files.**"
+        )
+
+    followed("face-off", recipes_of(zoo), "Comparing recipes", drawn)
+
+
+VIEWS: dict[str, Callable[[], None]] = {
+    "Figure": lambda: under_shift(figure),
+    "Shifts": lambda: under_shift(shifts),
+    "Calibration": lambda: followed("calibration", models_of(zoo), "Measuring calibration", calibration),
+    "What changed": lambda: changes.draw(here),
+    "Cost": cost,
+}
+view = st.segmented_control("View", list(VIEWS), default="Figure", required=True, key="view", bind="query-params")
+VIEWS[view]()

@@ -1,0 +1,91 @@
+"""What changed between two models on the test images: confusion counts, gains by class, and the images themselves."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+from torch import Tensor
+
+import soup_core as sc
+from pages.shared import caching, page
+from soup_core import charts
+from soup_core.confusion import class_gains, confusion_difference, said_by_one
+from soup_core.data import Split
+
+PICTURES = 8
+SIDE = 112  # pixels of a picture on the page
+ANY = "any"
+
+
+def draw(here: page.Context) -> None:
+    """Choose two models and a cell of the confusion difference; draw counts, gains by class, and the images."""
+    zoo = here.zoo
+    classes, options = _class_names(zoo), [page.GREEDY, page.UNIFORM, *zoo.names, *([sc.BASE] if zoo.base else [])]
+    with page.errors_shown():
+        singles = here.singles()
+    best = min(zoo.names, key=lambda name: (-singles[name].correct, name))
+    for key in ("a", "b"):
+        page.named_in_address(key, tuple(options), {each.name: f"is left out: {each.reason}" for each in zoo.excluded})
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        a = st.selectbox("Model", options, 0, key="a", bind="query-params")
+        b = st.selectbox("against", options, options.index(best), key="b", bind="query-params")
+        true = st.selectbox("True class", [ANY, *classes], key="true", bind="query-params")
+        predicted = st.selectbox("Predicted class", [ANY, *classes], key="predicted", bind="query-params",
+                                 help="Shows the images of which only one of the two says so.")  # fmt: skip
+    with page.errors_shown():
+        evaluate, soups = here.evaluator("test"), [here.soup_of(each) for each in (a, b)]
+        evaluations = [evaluate(soup) for soup in soups]
+        ours, theirs = (
+            caching.probabilities(
+                zoo.name, here.stamp, "test", here.device, here.precision, here.memory, soup.to_json()
+            )
+            for soup in soups
+        )
+    labels, comparison = evaluate.data.labels, sc.compare(*evaluations)
+    cell = {"true": None if true == ANY else classes.index(true),
+            "predicted": None if predicted == ANY else classes.index(predicted)}  # fmt: skip
+    gained, lost = said_by_one(ours, theirs, labels, **cell)
+    first, second, third = st.columns(3)
+    first.metric(f"Only {page.plain(a)} is right", f"{comparison.gained:,} images")
+    second.metric(f"Only {page.plain(b)} is right", f"{comparison.lost:,} images")
+    third.metric("Difference, test", page.points(comparison), help=f"McNemar p = {comparison.p_value:.2g}")
+    gains, (left, right) = class_gains(ours, theirs, labels), st.columns(2)
+    with left:
+        page.chart(charts.confusion_heatmap(confusion_difference(ours, theirs, labels), classes), "confusion",
+                   f"How many more images of each true class {a} takes for each class than {b}.")  # fmt: skip
+    with right:
+        page.chart(charts.class_gain_bars(gains, classes), "gains", f"Gain in accuracy of {a} over {b} on each class.")
+    what = "the right class" if predicted == ANY else predicted
+    for name, indices in ((a, gained), (b, lost)):
+        st.markdown(f"Only {page.plain(name)} says {page.plain(what)}: {len(indices):,} images, the surest first")
+        if indices:
+            _gallery(evaluate.data, indices[:PICTURES], {a: ours, b: theirs}, classes)
+    most = max(gains, key=lambda label: abs(gains[label].difference))
+    st.markdown(
+        f"**{page.plain(a)} differs from {page.plain(b)} by {page.points(comparison)}; most on "
+        f"{page.plain(classes[most])}, by {page.points(gains[most])}.**"
+    )
+
+
+def _class_names(zoo: sc.Zoo) -> list[str]:
+    """The names of the zoo's classes in the labels' order; their numbers where nobody has named them."""
+    count = int(zoo.architecture["num_classes"])
+    return list(zoo.data.classes) if len(zoo.data.classes) == count else [str(label) for label in range(count)]
+
+
+def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], classes: Sequence[str]) -> None:
+    """Draw some images with each model's probabilities of the true class and of those predicted."""
+    shown, captions, alts = [], [], []
+    for index in indices:
+        pixels = split.images[index]
+        larger = max(1, SIDE // pixels.shape[-1])
+        pixels = pixels.repeat_interleave(larger, 1).repeat_interleave(larger, 2).permute(1, 2, 0)
+        shown.append((pixels if pixels.shape[2] == 3 else pixels[..., 0]).numpy())  # one channel is shown in grey
+        true = int(split.labels[index])
+        named = list(dict.fromkeys([true, *(int(each[index].argmax()) for each in says.values())]))
+        told = [
+            f"{who}: " + ", ".join(f"{classes[label]} {100 * float(each[index, label]):.0f} %" for label in named)
+            for who, each in says.items()
+        ]
+        captions.append("  \n".join([f"**{page.plain(classes[true])}**", *map(page.plain, told)]))
+        alts.append(f"{classes[true]}; {'; '.join(told)}")
+    st.image(shown, caption=captions, width=SIDE, alt=alts)
