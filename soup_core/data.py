@@ -7,7 +7,7 @@ import hashlib
 import lzma
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import safetensors
@@ -160,9 +160,14 @@ def _listed(names: Iterable[str], most: int = 6) -> str:
 def _bundled_tensors(name: str) -> tuple[Tensor, Tensor]:
     path = FASHION_MNIST / f"{name}.safetensors.xz"
     try:
-        tensors = safetensors.torch.load(lzma.decompress(path.read_bytes()))
-        return tensors["images"], tensors["labels"]
+        return _unpacked(path, path.stat().st_mtime_ns)
     except (OSError, lzma.LZMAError, safetensors.SafetensorError, KeyError) as error:
         raise DataError(
             f"The bundled images {path.name} are missing or damaged ({error}); restore assets/data from the project."
         ) from error
+
+
+@lru_cache(maxsize=1)  # forty shifts are made of the same test images, and unpacking takes longer than most of them
+def _unpacked(path: Path, modified: int) -> tuple[Tensor, Tensor]:
+    tensors = safetensors.torch.load(lzma.decompress(path.read_bytes()))
+    return tensors["images"], tensors["labels"]
