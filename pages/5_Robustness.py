@@ -6,7 +6,7 @@ from statistics import median
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import changes, page, work
+from pages.shared import bill, changes, page, work
 from soup_core import charts
 from soup_core.calibration import Calibration
 from soup_core.comparison import recipes_of
@@ -14,7 +14,7 @@ from soup_core.jobs import Progress
 from soup_core.robustness import Entry, latest, models_of, steps_of
 from soup_core.statistics import Estimate
 
-SHOWN = {"best": "Best single model", "uniform": "Uniform soup", "greedy": "Greedy soup", "ensemble": "Ensemble"}
+SHOWN = {"best": "Best single", "uniform": "Uniform soup", "greedy": "Greedy soup", "ensemble": "Ensemble"}
 
 here = page.begin(
     "Robustness",
@@ -126,37 +126,9 @@ def calibration(progress: Progress) -> None:
 
 
 def cost() -> None:
-    one, many = here.cost(), here.cost().of(len(zoo.names))
-    size = sum(each.file.stat().st_size for each in zoo.ingredients) / len(zoo.names) / 1e6
     with page.errors_shown():
-        singles = here.singles()
-        name = min(zoo.names, key=lambda name: (-singles[name].correct, name))
-        best = here.evaluator("test")(sc.Soup({name: 1.0}))
-    for column, (label, soup, ensemble) in zip(st.columns(4), (
-        ("Parameters", f"{one.parameters:,}", f"{many.parameters:,}"),
-        ("File size", f"{size:.2f} MB", f"{size * many.models:.2f} MB"),
-        ("Time an image", f"{1e6 * one.seconds_per_image:.0f} µs", f"{1e6 * many.seconds_per_image:.0f} µs"),
-        ("Memory for weights", f"{one.megabytes:.2f} MB", f"{many.megabytes:.2f} MB"),
-    ), strict=True):  # fmt: skip
-        column.metric(f"{label}, soup", soup, f"ensemble {ensemble}", delta_color="off", delta_arrow="off")
-
-    def drawn(progress: Progress) -> None:
-        page.chart(charts.cost_chart(progress.steps, best), f"cost-{len(progress.steps)}",
-                   f"Test accuracy of {len(progress.steps)} recipes against the models run for an image.")  # fmt: skip
-        st.dataframe([
-            {"recipe": entry.about.name, "test": charts.percent(entry.test),
-             "against the best single": page.points(sc.compare(entry.test, best)), "models run": entry.cost.models,
-             "parameters": entry.cost.parameters, "files": f"{size * entry.cost.models:.2f} MB",
-             "time an image": f"{1e6 * entry.cost.seconds_per_image:.0f} µs",
-             "memory for weights": f"{entry.cost.megabytes:.2f} MB"}
-            for entry in progress.steps
-        ], hide_index=True, alt="Every recipe with its test accuracy and its cost.")  # fmt: skip
-        st.markdown(
-            f"**A soup costs one model whatever is in it; an ensemble of all {many.models} costs {many.models} forward "
-            f"passes an image and {many.models} files.**"
-        )
-
-    followed("face-off", recipes_of(zoo), "Comparing recipes", drawn)
+        bill.numbers(here)
+    followed("face-off", recipes_of(zoo), "Comparing recipes", lambda progress: bill.recipes(here, progress.steps))
 
 
 VIEWS: dict[str, Callable[[], None]] = {

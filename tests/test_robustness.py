@@ -14,6 +14,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
+from pages.shared.changes import PICTURES
 from soup_core import charts
 from soup_core.calibration import calibration, calibrations, expected_error, reliability
 from soup_core.confusion import class_gains, confusion, confusion_difference, said_by_one
@@ -151,7 +152,9 @@ def test_reliability_bins_and_their_error_are_those_of_a_naive_loop() -> None:
     logits, labels = drawn_outputs()
     expected = naive_bins(logits, labels)
     found = reliability(logits, labels)
-    assert [(each.confidence, each.accuracy, each.count) for each in found] == [pytest.approx(each) for each in expected]
+    assert [(each.confidence, each.accuracy, each.count) for each in found] == [
+        pytest.approx(each) for each in expected
+    ]
     error = sum(count * abs(sure - right) for sure, right, count in expected) / 200
     assert expected_error(found) == pytest.approx(error)
     assert measure(logits, labels).ece == pytest.approx(error)
@@ -350,7 +353,9 @@ def test_the_page_shows_what_changed_and_the_images_of_a_cell(zoo: sc.Zoo) -> No
             assert not test.exception
             assert f"Only uniform soup says {predicted}: {len(gained)} images" in words(test)
             assert f"Only m1 says {predicted}: {len(lost)} images" in words(test)
-            assert len(test.get("imgs")) == bool(gained) + bool(lost)
+            assert sum(len(each.proto.imgs) for each in test.get("image")) == sum(
+                min(PICTURES, len(indices)) for indices in (gained, lost)
+            )
 
 
 def test_the_bill_of_the_page_is_one_model_against_all(zoo: sc.Zoo) -> None:

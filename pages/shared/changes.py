@@ -11,7 +11,7 @@ from soup_core import charts
 from soup_core.confusion import class_gains, confusion_difference, said_by_one
 from soup_core.data import Split
 
-PICTURES = 8
+PICTURES = 7
 SIDE = 112  # pixels of a picture on the page
 ANY = "any"
 
@@ -47,7 +47,11 @@ def draw(here: page.Context) -> None:
     first, second, third = st.columns(3)
     first.metric(f"Only {page.plain(a)} is right", f"{comparison.gained:,} images")
     second.metric(f"Only {page.plain(b)} is right", f"{comparison.lost:,} images")
-    third.metric("Difference, test", page.points(comparison), help=f"McNemar p = {comparison.p_value:.2g}")
+    third.metric(
+        "Difference, test", f"{100 * comparison.difference:+.2f} points",
+        f"{100 * comparison.low:.2f} to {100 * comparison.high:.2f}", delta_color="off", delta_arrow="off",
+        help=f"95 % interval, paired; McNemar p = {comparison.p_value:.2g}.",
+    )  # fmt: skip
     gains, (left, right) = class_gains(ours, theirs, labels), st.columns(2)
     with left:
         page.chart(charts.confusion_heatmap(confusion_difference(ours, theirs, labels), classes), "confusion",
@@ -86,6 +90,6 @@ def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], clas
             f"{who}: " + ", ".join(f"{classes[label]} {100 * float(each[index, label]):.0f} %" for label in named)
             for who, each in says.items()
         ]
-        captions.append("  \n".join([f"**{page.plain(classes[true])}**", *map(page.plain, told)]))
+        captions.append("  \n".join([page.plain(classes[true]), *map(page.plain, told)]))
         alts.append(f"{classes[true]}; {'; '.join(told)}")
-    st.image(shown, caption=captions, width=SIDE, alt=alts)
+    st.image(shown, caption=captions, width=SIDE, alt=alts, output_format="PNG")
