@@ -6,7 +6,8 @@ from statistics import median
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import bill, changes, page, work
+from pages.shared import page, work
+from pages.views import bill, changes
 from soup_core import charts
 from soup_core.calibration import Calibration
 from soup_core.comparison import recipes_of
@@ -44,19 +45,19 @@ def followed(recipe: str, total: int, what: str, draw: Callable[[Progress], None
         work.follow(job, total, what, draw)
 
 
-def under_shift(draw: Callable[[tuple[Entry, ...], dict[str, Entry], str], None]) -> None:
+def under_shift(draw: Callable[[tuple[Entry, ...], dict[str, Entry]], None]) -> None:
     def drawn(progress: Progress) -> None:
         entries = latest(progress.steps)
         if entries:
             leading = {each.member.role: each for each in entries if each.member.role in SHOWN}
-            draw(entries, leading, f"{len(entries)}-{sum(each.test.total for each in entries)}")
+            draw(entries, leading)
         else:
             st.info("Here the models will stand, soups first, once they were run on some images of every shift.")
 
     followed("robustness", steps_of(zoo), "Running models on shifted images", drawn)
 
 
-def figure(entries: tuple[Entry, ...], leading: dict[str, Entry], state: str) -> None:
+def figure(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
     best, greedy = leading["best"], leading["greedy"]
     numbers("under shift", {
         role: (
@@ -68,7 +69,7 @@ def figure(entries: tuple[Entry, ...], leading: dict[str, Entry], state: str) ->
         )
         for role, entry in leading.items()
     })  # fmt: skip
-    page.chart(charts.robustness_figure(entries), f"figure-{state}",
+    page.chart(charts.robustness_figure(entries), "figure",
                f"Mean accuracy over {len(best.names)} shifts against test accuracy, {len(entries)} models.")  # fmt: skip
     lead = greedy.lead(best)
     sure = "within what chance explains" if lead.low <= 0 <= lead.high else "more than chance explains"
@@ -78,7 +79,7 @@ def figure(entries: tuple[Entry, ...], leading: dict[str, Entry], state: str) ->
     )
 
 
-def shifts(entries: tuple[Entry, ...], leading: dict[str, Entry], state: str) -> None:
+def shifts(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
     best, greedy = leading["best"], leading["greedy"]
     drops = {role: entry.relative_drop() for role, entry in leading.items()}
     numbers("relative drop", {
@@ -87,8 +88,8 @@ def shifts(entries: tuple[Entry, ...], leading: dict[str, Entry], state: str) ->
         for role, drop in drops.items()
     })  # fmt: skip
     shown = list(leading.values())
-    page.chart(charts.severity_curves(shown), f"curves-{state}", "Accuracy against severity, a small chart a shift.")
-    page.chart(charts.relative_drops(shown), f"drops-{state}", "The share of clean accuracy that each shift takes.")
+    page.chart(charts.severity_curves(shown), "curves", "Accuracy against severity, a small chart a shift.")
+    page.chart(charts.relative_drops(shown), "drops", "The share of clean accuracy that each shift takes.")
     worst = max(greedy.names, key=lambda name: greedy.relative_drop(name).value)
     st.markdown(
         f"**Most is lost under {page.plain(worst)}: greedy soup loses {told(greedy.relative_drop(worst))} of its clean "
@@ -107,7 +108,7 @@ def calibration(progress: Progress) -> None:
         )
         for role, each in leading.items()
     })  # fmt: skip
-    page.chart(charts.reliability_diagram(found), f"reliability-{len(found)}",
+    page.chart(charts.reliability_diagram(found), "reliability",
                f"Accuracy against confidence of {len(found)} models.")  # fmt: skip
     if progress.state != "done":
         return

@@ -16,6 +16,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 from soup_core.averaging import Bank, bank_size, inner_products, memory_budget, state_dict
+from soup_core.calibration import calibrations
 from soup_core.comparison import Entry, face_off
 from soup_core.cost import Cost, measured_cost
 from soup_core.errors import CheckpointError, CoefficientError, DataError, OutOfMemory, SoupError, ZooError
@@ -52,7 +53,7 @@ from soup_core.recipes.trajectory import ema_soup, lawa_soup
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.recipes.wise_ft import WiseStep, wise_ft
 from soup_core.soup import Soup, interpolate, mix
-from soup_core.statistics import Comparison, accuracy_interval, compare
+from soup_core.statistics import Comparison, Estimate, accuracy_interval, compare
 from soup_core.zoo import BASE, Excluded, Ingredient, Zoo, open_zoo, zoo_folders
 
 __version__ = "0.1.0"
@@ -68,6 +69,7 @@ __all__ = [
     "Cost",
     "DataError",
     "Entry",
+    "Estimate",
     "Evaluation",
     "Evaluator",
     "Excluded",
@@ -90,6 +92,7 @@ __all__ = [
     "available_devices",
     "available_precisions",
     "bank_size",
+    "calibrations",
     "compare",
     "diagnose",
     "ema_soup",

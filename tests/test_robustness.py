@@ -14,7 +14,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared.changes import PICTURES
+from pages.views.changes import PICTURES
 from soup_core import charts
 from soup_core.calibration import calibration, calibrations, expected_error, reliability
 from soup_core.confusion import class_gains, confusion, confusion_difference, said_by_one
@@ -316,7 +316,7 @@ def test_every_view_draws_and_closes_with_a_sentence(view: str, zoo: sc.Zoo) -> 
     test = page_at(view)
     assert not test.exception
     assert not test.error
-    assert test.get("plotly_chart")
+    assert test.get("bidi_component")
 
 
 def until(test: AppTest, ready: Callable[[AppTest], bool]) -> AppTest:

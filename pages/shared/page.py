@@ -18,7 +18,23 @@ from pages.shared.live_chart import Event, live_chart
 from soup_core.store import default_store
 
 KEPT_KEYS = ("zoo", "device", "precision", "memory")
-DEPENDENT_KEYS = ("in", "a", "b", "c", "judged", "pairs", "plane:at", "step", "order", "seed", "ties", "best", "list")
+DEPENDENT_KEYS = (
+    "in",
+    "a",
+    "b",
+    "c",
+    "judged",
+    "pairs",
+    "plane:at",
+    "true",
+    "predicted",
+    "step",
+    "order",
+    "seed",
+    "ties",
+    "best",
+    "list",
+)
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
 PAGES = {
     "app.py": "Home",

@@ -1,12 +1,14 @@
 """What changed between two models on the test images: confusion counts, gains by class, and the images themselves."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 from torch import Tensor
 
 import soup_core as sc
 from pages.shared import caching, page
+from pages.shared.live_chart import Event
 from soup_core import charts
 from soup_core.confusion import class_gains, confusion_difference, said_by_one
 from soup_core.data import Split
@@ -55,7 +57,8 @@ def draw(here: page.Context) -> None:
     gains, (left, right) = class_gains(ours, theirs, labels), st.columns(2)
     with left:
         page.chart(charts.confusion_heatmap(confusion_difference(ours, theirs, labels), classes), "confusion",
-                   f"How many more images of each true class {a} takes for each class than {b}.")  # fmt: skip
+                   f"How many more images of each true class {a} takes for each class than {b}.",
+                   partial(_show_cell, classes))  # fmt: skip
     with right:
         page.chart(charts.class_gain_bars(gains, classes), "gains", f"Gain in accuracy of {a} over {b} on each class.")
     what = "the right class" if predicted == ANY else predicted
@@ -68,6 +71,13 @@ def draw(here: page.Context) -> None:
         f"**{page.plain(a)} differs from {page.plain(b)} by {page.points(comparison)}; most on "
         f"{page.plain(classes[most])}, by {page.points(gains[most])}.**"
     )
+
+
+def _show_cell(classes: Sequence[str], event: Event) -> None:
+    """A click on a cell of the confusion counts chooses its two classes."""
+    if event["kind"] == "click" and event["points"]:
+        true, predicted, *_ = event["points"][0]["customdata"]
+        st.session_state.update({"true": classes[true], "predicted": classes[predicted]})
 
 
 def _class_names(zoo: sc.Zoo) -> list[str]:
