@@ -282,6 +282,10 @@ def test_heatmaps_show_the_cores_numbers_in_the_order_asked_for(tmp_path: Path) 
             else:
                 assert trace.z[row][column] == wanted
                 assert trace.customdata[row][column][4] == f"{wanted:.1f}°"
+    known = np.delete(matrix[~np.eye(4, dtype=bool)], np.flatnonzero(np.isnan(matrix[~np.eye(4, dtype=bool)])))
+    assert (trace.zmin, trace.zmax) == (known.min(), known.max())  # the diagonal's zeros do not take up the colours
+    alone = pair_heatmap(("a",), np.zeros((1, 1)), ("a",), quantity="distance").data[0]
+    assert alone.zmin < alone.zmax
     shares = pair_heatmap(("a<b>", "c"), np.array([[0, 0.25], [0.25, 0]]), ("a<b>", "c"), quantity="disagreement")
     assert shares.data[0].z[0][1] == 25
     assert shares.data[0].customdata[0][1][2] == "a&lt;b&gt;"

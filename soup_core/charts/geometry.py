@@ -70,12 +70,13 @@ def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, 
         [[a, b, literal(a), literal(b), _told(values[i, j], kind)] for j, b in enumerate(order)]
         for i, a in enumerate(order)
     ]
+    lowest, highest = _range(values)
     figure = empty_figure("")
     figure.add_trace(
         go.Heatmap(
             z=[[None if math.isnan(value) else value for value in row] for row in values.tolist()],
             x=list(range(len(order))), y=list(range(len(order))), customdata=cells,
-            colorscale="Viridis", zmin=0, zmax=None if np.nanmax(values, initial=0.0) > 0 else 1, xgap=1, ygap=1,
+            colorscale="Viridis", zmin=0 if quantity == "barrier" else lowest, zmax=highest, xgap=1, ygap=1,
             colorbar={"thickness": 12, "title": {"text": kind.title, "side": "right"}}, connectgaps=False,
             hovertemplate="%{customdata[2]} and %{customdata[3]}<br>%{customdata[4]}<extra></extra>",
         )
@@ -88,6 +89,13 @@ def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, 
     )  # fmt: skip
     figure.update_layout(height=max(320, 160 + 16 * len(order)))
     return figure
+
+
+def _range(values: Matrix) -> tuple[float, float]:
+    """The least and the greatest known number off the diagonal, whose zeros would take up most of the colours."""
+    apart = values[~np.eye(len(values), dtype=bool) & np.isfinite(values)]
+    lowest, highest = (float(apart.min()), float(apart.max())) if len(apart) else (0.0, 0.0)
+    return lowest, highest if highest > lowest else lowest + 1
 
 
 def _told(value: float, kind: Quantity) -> str:
@@ -131,7 +139,7 @@ def map_scatter(
         add_soup(figure, shown)
     figure.update_xaxes(title=_axis(places, 0))
     figure.update_yaxes(scaleanchor="x")
-    figure.update_layout(height=520)
+    figure.update_layout(height=520, margin={"t": 84})  # the legend takes up to three lines
     return figure
 
 
@@ -153,11 +161,12 @@ def add_path(figure: go.Figure, path: Sequence[Place]) -> None:
 def add_soup(figure: go.Figure, shown: Shown, *, hollow: bool = False) -> None:
     """A soup with its own mark, hollow where it is only the soup's shadow on a plane."""
     mark = RECIPE_MARKS[shown.kind]
+    rim = {"width": 2} if hollow else {"width": 1, "color": "white"}  # so that it stands out from coloured cells
     symbol = mark.symbol if not hollow or mark.symbol.endswith("-open") else f"{mark.symbol}-open"
     figure.add_trace(
         go.Scatter(
             x=[shown.place.x], y=[shown.place.y], mode="markers", name=literal(short(shown.name)), showlegend=not hollow,
-            marker={"color": mark.colour, "symbol": symbol, "size": mark.size, "line": {"width": 2 if hollow else 0}},
+            marker={"color": mark.colour, "symbol": symbol, "size": mark.size, "line": rim},
             customdata=[[shown.name, literal(shown.name), f"{shown.place.off:.2f}"]],
             hovertemplate="%{customdata[1]}<br>%{customdata[2]} off the plane<extra></extra>",
         )

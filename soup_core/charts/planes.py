@@ -71,7 +71,7 @@ def plane_contour(
         add_soup(figure, Shown(name, kind, Place(x, y, 0.0)))
     figure.update_xaxes(title="Distance in weight space", showgrid=False, constrain="domain")
     figure.update_yaxes(showgrid=False, scaleanchor="x", constrain="domain")
-    figure.update_layout(height=560)
+    figure.update_layout(height=560, margin={"t": 64})
     return figure
 
 
