@@ -1,0 +1,118 @@
+"""Published results, drawn: robustness as in the paper's first figure, hyperparameters, and what each shift costs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from soup_core.charts.style import GREY_LINE, MARKS, NEUTRAL, empty_figure, level, literal, short
+from soup_core.published import (
+    QUANTITIES,
+    SHIFTS,
+    TEST,
+    TEST_SET,
+    Estimate,
+    PublishedModel,
+    Results,
+    estimate,
+    in_order,
+    relative_drop,
+)
+
+LABELS: Mapping[str, str] = {
+    "ingredient": "fine-tuned model", "base": "base (the initialization)", "uniform": "uniform soup",
+    "greedy": "greedy soup", "ensemble": "ensemble",
+}  # fmt: skip
+LOGARITHMIC_FROM = 100  # times the smallest value
+
+
+def robustness_scatter(results: Results) -> go.Figure:
+    """Test accuracy against the mean of the shifts, with 95 % intervals: the first figure of Wortsman et al. 2022.
+
+    Dashed lines stand at the best single model, as the held-out set selects it.
+    """
+    figure = empty_figure("Mean accuracy on five shifts (%)")
+    every = [*results.models, *([results.base] if results.base else []), *results.soups]
+    for kind in dict.fromkeys(model.kind for model in every):
+        models = [model for model in every if model.kind == kind]
+        tests = [estimate(model, TEST) for model in models]
+        shifts = [model.shifts for model in models]
+        colour = GREY_LINE if kind == "ingredient" else MARKS[kind].colour
+        figure.add_trace(
+            go.Scatter(
+                x=[100 * test.value for test in tests], y=[100 * shift.value for shift in shifts],
+                error_x=_bars(tests, colour), error_y=_bars(shifts, colour),
+                mode="markers", name=LABELS[kind], marker=_marker(kind),
+                customdata=[[literal(model.name), _counts(model)] for model in models],
+                hovertemplate="%{customdata[0]}<br>test %{x:.2f} %, %{customdata[1]}<br>shifts %{y:.2f} %<extra></extra>",
+            )
+        )  # fmt: skip
+    best = results.best
+    level(figure, 100 * best.shifts.value, "best on the held-out set,", NEUTRAL, "dash")
+    figure.add_vline(100 * best.accuracy(TEST), line={"color": NEUTRAL, "width": 1.5, "dash": "dash"})
+    figure.update_xaxes(title="Test accuracy (%)")
+    figure.update_layout(height=480)
+    return figure
+
+
+def hyperparameter_points(results: Results, hyperparameter: str, quantity: str) -> go.Figure:
+    """A hyperparameter against a quantity, with 95 % intervals; numbers on an axis of their own, all else by category."""
+    figure = empty_figure(f"{quantity.capitalize()} accuracy (%)")
+    values = [model.hyperparameters.get(hyperparameter) for model in results.models]
+    found = [estimate(model, QUANTITIES[quantity]) for model in results.models]
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    figure.update_xaxes(title=literal(hyperparameter))
+    places: Sequence[Any] = numbers
+    if len(numbers) < len(values):
+        order = in_order(values)
+        places = [order.index(value) for value in values]
+        words = ["none" if value is None else literal(short(str(value))) for value in order]
+        figure.update_xaxes(tickvals=list(range(len(order))), ticktext=words, tickangle=-60)
+    elif min(numbers) > 0 and max(numbers) >= LOGARITHMIC_FROM * min(numbers):
+        figure.update_xaxes(type="log", exponentformat="power")
+    figure.add_trace(
+        go.Scatter(
+            x=places, y=[100 * one.value for one in found], error_y=_bars(found, GREY_LINE), mode="markers",
+            name=LABELS["ingredient"], marker=_marker("ingredient"),
+            customdata=[[literal(model.name), "none" if value is None else literal(str(value))]
+                        for model, value in zip(results.models, values, strict=True)],
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]}<br>%{y:.2f} %<extra></extra>",
+        )
+    )  # fmt: skip
+    return figure
+
+
+def drop_points(models: Mapping[str, PublishedModel]) -> go.Figure:
+    """The share of its test accuracy that each labelled model loses on each shift, with 95 % intervals."""
+    figure = empty_figure("Relative drop from test (%)")
+    for index, (label, model) in enumerate(models.items()):
+        drops = [(place, drop) for place, shift in enumerate(SHIFTS) if (drop := relative_drop(model, shift))]
+        mark = MARKS[model.kind]
+        figure.add_trace(
+            go.Scatter(
+                x=[place + 0.12 * (index - (len(models) - 1) / 2) for place, _ in drops],
+                y=[100 * drop.value for _, drop in drops],
+                error_y=_bars([drop for _, drop in drops], mark.colour), mode="markers", name=literal(label),
+                marker=_marker(model.kind), customdata=[[literal(model.name), SHIFTS[place]] for place, _ in drops],
+                hovertemplate="%{customdata[0]} on %{customdata[1]}: %{y:.2f} % lost<extra></extra>",
+            )
+        )  # fmt: skip
+    figure.update_xaxes(tickvals=list(range(len(SHIFTS))), ticktext=SHIFTS, range=[-0.5, len(SHIFTS) - 0.5])
+    return figure
+
+
+def _marker(kind: str) -> dict[str, Any]:
+    mark = MARKS[kind]
+    return {"color": mark.colour, "symbol": mark.symbol, "size": mark.size - 2 * (kind == "ingredient")}
+
+
+def _bars(found: Sequence[Estimate], colour: str) -> dict[str, Any]:
+    return {
+        "type": "data", "symmetric": False, "array": [100 * (one.high - one.value) for one in found],
+        "arrayminus": [100 * (one.value - one.low) for one in found], "color": colour, "thickness": 1.2, "width": 2,
+    }  # fmt: skip
+
+
+def _counts(model: PublishedModel) -> str:
+    score = model.scores[TEST_SET]
+    return f"{score.correct:,} of {score.total:,} images"
