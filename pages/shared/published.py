@@ -1,0 +1,132 @@
+"""A zoo of published results, drawn: what needs accuracies alone; models themselves are not there."""
+
+import streamlit as st
+
+from pages.shared import page
+from soup_core import published
+from soup_core.charts.published import LABELS, drop_points, hyperparameter_points, robustness_scatter
+from soup_core.published import QUANTITIES, TEST, Estimate, Results, estimate
+
+UNPAIRED = (
+    "Unpaired: published results do not say which images a model has right, so the two count as independent; the 95 % "
+    "interval is too wide where both are right on the same images."
+)
+
+
+def draw(results: Results) -> None:
+    """Draw the view of a results zoo, from the headline numbers down to what would need weights."""
+    st.subheader(page.plain(results.title), anchor=False)
+    for notice in results.notices:
+        st.info(page.plain(notice))
+    _headline(results)
+    page.chart(
+        robustness_scatter(results), "published-robustness",
+        f"Test accuracy against the mean of five shifts: {len(results.models)} models and {len(results.soups)} soups.",
+    )  # fmt: skip
+    st.markdown(f"**{_robustness(results)}**")
+    st.markdown("##### Chosen on the held-out set, reported on the others")
+    _gains(results)
+    _correlations(results)
+    with st.expander("All models, best on the held-out set first"):
+        st.dataframe(
+            [row(model) for model in [*results.ranking, *([results.base] if results.base else [])]], hide_index=True,
+            column_config={name: st.column_config.NumberColumn(format="%.3g") for name in _numeric(results)},
+            alt="Every model with its accuracies in percent and its hyperparameters, best on the held-out set first.",
+        )  # fmt: skip
+    if results.hyperparameters:
+        st.markdown("##### Hyperparameters")
+        _hyperparameters(results)
+    st.markdown("##### What each shift costs", help="The share of its test accuracy that a model loses on a shift.")
+    shown = {"best on the held-out set": results.best, **{LABELS[soup.kind]: soup for soup in results.soups}}
+    page.chart(drop_points(shown), "published-drops", "Relative drop from test accuracy on each of five shifts.")
+    st.caption(published.NEEDS_WEIGHTS)
+
+
+def _headline(results: Results) -> None:
+    best = results.best
+    shown = [(f"Best on the held-out set: {page.plain(best.name)}", best)]
+    shown += [(LABELS[soup.kind].capitalize(), soup) for soup in results.soups]
+    for column, (label, model) in zip(st.columns(len(shown)), shown, strict=True):
+        score = model.scores[published.TEST_SET]
+        gain = estimate(model, TEST, against=best)
+        column.metric(
+            f"{label}, test", _percent(score.accuracy),
+            "the one to beat" if model is best else f"{100 * gain.value:+.2f} points",
+            delta_arrow="off" if model is best else "auto",
+            delta_color="off" if gain.low <= 0 <= gain.high else "normal",
+            help=f"{score.correct:,} of {score.total:,} images"
+            + ("." if model is best else f"; against the best single model {_points(gain)}. {UNPAIRED}"),
+        )  # fmt: skip
+
+
+def _robustness(results: Results) -> str:
+    if not results.soups:
+        return "The folder holds no results of soups, so the models stand alone."
+    told = []
+    for soup in results.soups:
+        above = sum(model.shifts.value > soup.shifts.value for model in results.models)
+        told.append(f"{above or 'none'} above the {LABELS[soup.kind]}")
+    return f"Of {len(results.models)} single models, by their mean over the shifts: {', '.join(told)}."
+
+
+def _gains(results: Results) -> None:
+    quantities = {**QUANTITIES, "selection gap": published.SELECTION_GAP}
+    if results.soups:
+        st.dataframe(
+            [{"against the best single model": LABELS[soup.kind],
+              **{name: _points(estimate(soup, quantity, against=results.best)) for name, quantity in quantities.items()}}
+             for soup in results.soups],
+            hide_index=True, alt="What each soup gains over the best single model, and its selection gap.",
+        )  # fmt: skip
+        st.caption(f"The selection gap is the held-out gain less the test gain. {UNPAIRED}")
+
+
+def _correlations(results: Results) -> None:
+    for models, over in published.correlated(results):
+        told = [
+            f"of {one} with {other} accuracy {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+            for one, other in published.CORRELATED
+            if (found := published.correlation(models, QUANTITIES[one], QUANTITIES[other]))
+        ]
+        if told:
+            st.markdown(f"Correlation over {page.plain(over)}: {'; '.join(told)}.")
+
+
+def _hyperparameters(results: Results) -> None:
+    with st.container(horizontal=True):
+        chosen = st.selectbox("Hyperparameter", results.hyperparameters, key="published-hyperparameter",
+                              format_func=page.plain)  # fmt: skip
+        quantity = st.segmented_control("Accuracy", list(QUANTITIES), default="held-out", required=True,
+                                        key="published-quantity")  # fmt: skip
+    page.chart(
+        hyperparameter_points(results, chosen, quantity), f"published-hyperparameter-{chosen}-{quantity}",
+        f"{chosen} against {quantity} accuracy of {len(results.models)} models.",
+    )  # fmt: skip
+    found = published.rank_correlation(results.models, chosen, QUANTITIES[quantity])
+    if found is not None:
+        st.markdown(
+            f"Rank correlation of {page.plain(chosen)} with {quantity} accuracy: {found:+.2f} over {len(results.models)} "
+            "fine-tuned models; other hyperparameters vary along with it."
+        )
+
+
+def row(model: published.PublishedModel) -> dict[str, object]:
+    """A model as a row of the ranking."""
+    accuracies = {f"{name} (%)": round(100 * model.accuracy(quantity), 2) for name, quantity in QUANTITIES.items()}
+    shifts = {f"{shift} (%)": round(100 * model.scores[shift].accuracy, 2) for shift in published.SHIFTS}
+    kind = "base" if model.kind == "base" else "fine-tuned"
+    own = {"name": model.name, "kind": kind, **accuracies, **shifts}
+    return own | {name: value for name, value in model.hyperparameters.items() if name not in own}
+
+
+def _numeric(results: Results) -> list[str]:
+    values = {name: [model.hyperparameters.get(name) for model in results.models] for name in results.hyperparameters}
+    return [name for name, found in values.items() if all(isinstance(value, (int, float)) for value in found)]
+
+
+def _percent(accuracy: float) -> str:
+    return f"{100 * accuracy:.2f} %"
+
+
+def _points(found: Estimate) -> str:
+    return f"{100 * found.value:+.2f} points ({100 * found.low:.2f} to {100 * found.high:.2f}, unpaired)"
