@@ -374,7 +374,9 @@ def test_the_view_shows_the_published_numbers_and_the_traps(folder: Path) -> Non
     assert "none above the uniform soup, none above the greedy soup, 1 above the ensemble" in said
     assert "need the checkpoints" in said
     gains = test.dataframe[0].value
-    assert all("unpaired" in cell for cell in gains.to_numpy()[:, 1:].flatten())
+    assert all("unpaired" in name for name in gains.columns[1:])
+    assert gains["test, unpaired"][1].startswith("+0.80 points (")
+    assert "Unpaired: " in said
     assert list(test.dataframe[1].value["name"]) == ["a <b>x</b>", "d", "b_twin", "c_twin", "start"]
     assert list(test.dataframe[1].value["kind"]) == ["fine-tuned"] * 4 + ["base"]
 

@@ -1,6 +1,7 @@
 """A zoo of published results, drawn: what needs accuracies alone; models themselves are not there."""
 
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from pages.shared import page
 from soup_core import published
@@ -19,6 +20,7 @@ def draw(results: Results) -> None:
     for notice in results.notices:
         st.info(page.plain(notice))
     _headline(results)
+    st.caption(f"The best single model is {page.plain(results.best.name)}, chosen on the held-out set.")
     page.chart(
         robustness_scatter(results), "published-robustness",
         f"Test accuracy against the mean of five shifts: {len(results.models)} models and {len(results.soups)} soups.",
@@ -30,7 +32,7 @@ def draw(results: Results) -> None:
     with st.expander("All models, best on the held-out set first"):
         st.dataframe(
             [row(model) for model in [*results.ranking, *([results.base] if results.base else [])]], hide_index=True,
-            column_config={name: st.column_config.NumberColumn(format="%.3g") for name in _numeric(results)},
+            column_config=_formats(results),
             alt="Every model with its accuracies in percent and its hyperparameters, best on the held-out set first.",
         )  # fmt: skip
     if results.hyperparameters:
@@ -44,7 +46,7 @@ def draw(results: Results) -> None:
 
 def _headline(results: Results) -> None:
     best = results.best
-    shown = [(f"Best on the held-out set: {page.plain(best.name)}", best)]
+    shown = [("Best single model", best)]
     shown += [(LABELS[soup.kind].capitalize(), soup) for soup in results.soups]
     for column, (label, model) in zip(st.columns(len(shown)), shown, strict=True):
         score = model.scores[published.TEST_SET]
@@ -74,7 +76,7 @@ def _gains(results: Results) -> None:
     if results.soups:
         st.dataframe(
             [{"against the best single model": LABELS[soup.kind],
-              **{name: _points(estimate(soup, quantity, against=results.best)) for name, quantity in quantities.items()}}
+              **{f"{name}, unpaired": _points(estimate(soup, quantity, against=results.best)) for name, quantity in quantities.items()}}
              for soup in results.soups],
             hide_index=True, alt="What each soup gains over the best single model, and its selection gap.",
         )  # fmt: skip
@@ -112,16 +114,19 @@ def _hyperparameters(results: Results) -> None:
 
 def row(model: published.PublishedModel) -> dict[str, object]:
     """A model as a row of the ranking."""
-    accuracies = {f"{name} (%)": round(100 * model.accuracy(quantity), 2) for name, quantity in QUANTITIES.items()}
-    shifts = {f"{shift} (%)": round(100 * model.scores[shift].accuracy, 2) for shift in published.SHIFTS}
+    accuracies = {f"{name} (%)": 100 * model.accuracy(quantity) for name, quantity in QUANTITIES.items()}
+    shifts = {f"{shift} (%)": 100 * model.scores[shift].accuracy for shift in published.SHIFTS}
     kind = "base" if model.kind == "base" else "fine-tuned"
-    own = {"name": model.name, "kind": kind, **accuracies, **shifts}
-    return own | {name: value for name, value in model.hyperparameters.items() if name not in own}
+    own = {"name": model.name, "kind": kind, **accuracies}
+    return own | {name: value for name, value in model.hyperparameters.items() if name not in own} | shifts
 
 
-def _numeric(results: Results) -> list[str]:
+def _formats(results: Results) -> dict[str, ColumnConfig]:
+    """Two decimals for percents, three digits for hyperparameters that are numbers."""
     values = {name: [model.hyperparameters.get(name) for model in results.models] for name in results.hyperparameters}
-    return [name for name, found in values.items() if all(isinstance(value, (int, float)) for value in found)]
+    numeric = [name for name, found in values.items() if all(isinstance(value, (int, float)) for value in found)]
+    formats = {name: "%.3g" for name in numeric} | {f"{name} (%)": "%.2f" for name in (*QUANTITIES, *published.SHIFTS)}
+    return {name: st.column_config.NumberColumn(format=form) for name, form in formats.items()}
 
 
 def _percent(accuracy: float) -> str:
@@ -129,4 +134,4 @@ def _percent(accuracy: float) -> str:
 
 
 def _points(found: Estimate) -> str:
-    return f"{100 * found.value:+.2f} points ({100 * found.low:.2f} to {100 * found.high:.2f}, unpaired)"
+    return f"{100 * found.value:+.2f} points ({100 * found.low:.2f} to {100 * found.high:.2f})"
