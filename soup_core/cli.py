@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,8 @@ from soup_core.errors import SoupError
 from soup_core.evaluation import PRECISIONS, Evaluation, Evaluator, shipped_line
 from soup_core.files import write_atomically
 from soup_core.interpolation import ALPHAS, line
+from soup_core.preflight import overall, preflight_checks
+from soup_core.published import open_results, report, results_folders
 from soup_core.recipes.ensemble import ensemble as ensemble_evaluation
 from soup_core.recipes.ensemble import greedy_ensemble
 from soup_core.recipes.greedy import GreedyStep, greedy_soup
@@ -101,6 +104,36 @@ def evaluate(
     """Evaluate a soup, by default the uniform one."""
     run = _Run(zoo, device, batch_size, precision)
     _print([run.report(run.soup(soup or "uniform"), [split] if split else None)], as_json)
+
+
+@app.command()
+def preflight(
+    zoo: ZooName,
+    names: Annotated[str | None, typer.Option(help="Ingredients, separated by commas; without it, all.")] = None,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    precision: Precision = "float32",
+) -> None:
+    """Check whether ingredients will average well: a line a finding, and the verdict last."""
+    run = _Run(zoo, device, batch_size, precision)
+
+    def found() -> Iterator[Row]:
+        findings = []
+        for finding in preflight_checks(run.zoo, run.evaluator(), names.split(",") if names else None):
+            findings.append(finding)
+            yield asdict(finding)
+        yield asdict(overall(findings))
+
+    _print(found(), as_json)
+
+
+@app.command()
+def published(
+    folder: Annotated[str, typer.Argument(help="A folder of published results, or its name.")], as_json: Json = False
+) -> None:
+    """Report results without weights: every model, the soups' gains, correlations and drops."""
+    _print(report(open_results(results_folders().get(folder, Path(folder)))), as_json)
 
 
 @app.command()

@@ -16,7 +16,7 @@ import pydantic
 from scipy import stats
 
 from soup_core.errors import ZooError
-from soup_core.zoo import Value
+from soup_core.zoo import Value, zoo_folders
 
 IMAGES: Mapping[str, int] = {
     "ImageNet2p": 26_000, "ImageNet": 50_000, "ImageNetV2": 10_000, "ImageNetSketch": 50_889, "ImageNetR": 30_000,
@@ -143,6 +143,12 @@ class Results:
     def hyperparameters(self) -> tuple[str, ...]:
         """The names of the fine-tuned models' hyperparameters, in the file's order."""
         return tuple(dict.fromkeys(name for model in self.models for name in model.hyperparameters))
+
+
+def results_folders() -> dict[str, Path]:
+    """Every folder of published results by name, among the places where zoos are looked for."""
+    zoos = zoo_folders()
+    return {name: folder for name, folder in zoo_folders(MODELS_FILE).items() if name not in zoos}
 
 
 def is_results_folder(folder: Path) -> bool:

@@ -219,13 +219,13 @@ class Zoo:
                 raise CoefficientError(f"There is no ingredient {name!r} in the zoo {self.name}; it has {known}.")
 
 
-def zoo_folders() -> dict[str, Path]:
-    """Every zoo's folder by name: the bundled ones, then those below the folders of SOUP_ZOOS."""
+def zoo_folders(marker: str = "zoo.toml") -> dict[str, Path]:
+    """Every zoo's folder by name: the bundled ones, then those below the folders of SOUP_ZOOS that hold the marker."""
     places = [ASSETS / "zoos", *(Path(place) for place in os.environ.get("SOUP_ZOOS", "").split(os.pathsep) if place)]
     found: dict[str, Path] = {}
     for place in places:
         for folder in [place, *sorted(place.iterdir())] if place.is_dir() else []:
-            if (folder / "zoo.toml").is_file():
+            if (folder / marker).is_file():
                 found.setdefault(folder.name, folder)
     first = [
         name for name in ("fashion", "fashion-scratch", "fashion-trajectory", "fashion-batchnorm") if name in found

@@ -66,6 +66,27 @@ def test_interpolate_tells_a_line_an_alpha(run: Run, linear_zoo: Make) -> None:
     assert [row["alpha"] for row in rows] == [-0.25, 0.0, 0.5, 1.0]
 
 
+def test_preflight_tells_a_finding_a_line_and_the_verdict_last(run: Run, linear_zoo: Make) -> None:
+    folder = linear_zoo(4)
+    zoo = sc.open_zoo(folder)
+    names = list(zoo.names[:3])
+    code, out, _ = run("preflight", str(folder), "--names", ",".join(names), "--json")
+    findings = list(sc.preflight_checks(zoo, sc.Evaluator(zoo), names))
+    *told, last = lines(out)
+    assert code == 0
+    assert [(row["what"], row["verdict"], row["sentence"]) for row in told] == [
+        (each.what, each.verdict, each.sentence) for each in findings
+    ]
+    assert last["sentence"] == sc.overall(findings).sentence
+
+
+def test_published_needs_a_folder_of_results(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("published", str(tmp_path), "--json")
+    assert (code, out) == (2, "")
+    assert "individual_model_results.jsonl" in err
+    assert len(err.strip().splitlines()) == 1
+
+
 def test_tables_are_for_people(run: Run, linear_zoo: Make) -> None:
     folder = linear_zoo(3)
     for command in (["zoos"], ["inspect", str(folder)], ["greedy", str(folder)], ["uniform", str(folder)]):

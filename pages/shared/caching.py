@@ -7,6 +7,7 @@ import torch
 
 import soup_core as sc
 from soup_core.jobs import Jobs
+from soup_core.published import Results, open_results
 from soup_core.store import default_store
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -69,3 +70,9 @@ def jobs() -> Jobs:
 @st.cache_resource(show_spinner=False)
 def _jobs(store: Path) -> Jobs:
     return Jobs(default_store())
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def results(folder: Path, stamp: Stamp) -> Results:
+    """The published results of a folder, read once for as long as its files stay the same."""
+    return open_results(folder)

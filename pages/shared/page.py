@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import plotly.graph_objects as go
 import streamlit as st
@@ -15,6 +15,7 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import caching
 from pages.shared.live_chart import Event, live_chart
+from soup_core.published import results_folders
 from soup_core.store import default_store
 
 KEPT_KEYS = ("zoo", "device", "precision", "memory")
@@ -122,6 +123,8 @@ def begin(title: str, lead: str) -> Context:
     with errors_shown():
         chosen = _sidebar(title)
         name = chosen["zoo"]
+        if folder := results_folders().get(name):
+            _draw_results(folder)
         stamp = caching.zoo_stamp(caching.zoo_folder(name))
         zoo = caching.open_zoo(name, stamp)
         _tell_computing(zoo, chosen)
@@ -135,8 +138,16 @@ def begin(title: str, lead: str) -> Context:
     return Context(zoo, stamp, device, chosen["precision"], chosen["memory"], address)
 
 
+def _draw_results(folder: Path) -> NoReturn:
+    """What can be said of results without weights is the same on every page."""
+    from pages.views import published  # it draws with this module
+
+    published.draw(caching.results(folder, caching.zoo_stamp(folder)))
+    st.stop()
+
+
 def _sidebar(title: str) -> dict[str, Any]:
-    folders = sc.zoo_folders()
+    folders = {**sc.zoo_folders(), **results_folders()}
     if not folders:
         raise sc.ZooError("There is no zoo; restore assets/zoos, or name folders of zoos in SOUP_ZOOS.")
     asked = st.query_params.get("zoo")
