@@ -173,7 +173,7 @@ def number_averaged_band(
 ) -> Iterator[NumberBandStep]:
     """The uniform soup's curve in shuffled orders, of seeds 0 up to `orders`: how much is due to averaging alone.
 
-    Source: Wortsman et al. 2022, arXiv 2203.05482, whose curve adds models in a random order too.
+    Source: Wortsman et al. 2022, arXiv 2203.05482, its curves over the number of models.
     """
     for seed in range(orders):
         names = _ordered(zoo, evaluate, f"random:{seed}")
@@ -297,7 +297,7 @@ def hyperparameter_table(zoo: Zoo, evaluate: Evaluator) -> HyperparameterTable:
     columns = {key: [each.get(key) for each in given] for key in dict.fromkeys(key for each in given for key in each)}
     axes = [_axis(key, values) for key, values in columns.items() if len({repr(value) for value in values}) > 1]
     accuracies = tuple(100 * evaluate(Soup({name: 1.0})).accuracy for name in zoo.names)
-    return HyperparameterTable(zoo.names, (*axes, Axis("held-out accuracy (%)", accuracies)))
+    return HyperparameterTable(zoo.names, (*axes, Axis("held-out (%)", accuracies)))
 
 
 def _axis(name: str, given: Sequence[Value | None]) -> Axis:

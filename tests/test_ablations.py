@@ -310,7 +310,7 @@ def test_hyperparameters_become_axes(table: ablations.HyperparameterTable) -> No
     axes = {axis.name: axis for axis in table.axes}
     assert table.names == ("m0", "m1", "m2")
     assert list(axes) == [
-        "learning_rate", "weight_decay", "augmentation", "mixup", "epochs", "hot", "held-out accuracy (%)",
+        "learning_rate", "weight_decay", "augmentation", "mixup", "epochs", "hot", "held-out (%)",
     ]  # fmt: skip
     assert axes["learning_rate"].logarithmic
     assert axes["learning_rate"].values == pytest.approx((-4, -2, -3))
@@ -433,7 +433,7 @@ def test_names_are_literal_text_in_every_figure() -> None:
     averaged = ablations.Averaged(evaluation, evaluation, evaluation)
     left = ablations.LeftOut(name, soup, evaluation, sc.compare(evaluation, evaluation))
     shapley = ablations.ShapleyStep(1, (name,), (ablations._mean([0.1]),), 0.1, 0.2)
-    axes = (ablations.Axis(name, (0.0,)), ablations.Axis("held-out accuracy (%)", (50.0,)))
+    axes = (ablations.Axis(name, (0.0,)), ablations.Axis("held-out (%)", (50.0,)))
     for figure in (
         charts.number_averaged_curve([ablations.NumberStep(1, name, soup, averaged, None)], models=1),
         charts.leave_one_out_bars([left]),
