@@ -6,7 +6,8 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import page
-from pages.views import mix
+from pages.views import ablations, mix, preflight
+from pages.views import map as weights
 from pages.views.selection import Selection, choose, toggle
 from soup_core import charts
 from soup_core.soup import BatchNorm
@@ -88,3 +89,9 @@ else:
 chosen = Selection(selected, statistics, soup, evaluation, order, singles)
 if view == "Mix":
     mix.draw(here, chosen, rival)
+elif view == "Map":
+    weights.draw(here, chosen)
+elif view == "Ablations":
+    ablations.draw(here, chosen)
+else:
+    preflight.draw(here, chosen)

@@ -1,23 +1,29 @@
 """Map: where the ingredients and soups lie in the space of weights, and pairs of them side by side."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
+from itertools import combinations
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page
+from pages.shared import page, work
 from pages.shared.live_chart import Event
 from pages.views.selection import Selection, choose, toggle
-from soup_core.charts.geometry import Shown, map_scatter
-from soup_core.geometry import Map, angles, clustered_order, distances, mds_map, pca_map
+from soup_core.charts.geometry import QUANTITIES, Shown, map_scatter, pair_heatmap
+from soup_core.geometry import Map, Matrix, angles, clustered_order, distances, mds_map, pca_map
+from soup_core.jobs import Progress
+from soup_core.pairs import disagreement
+from soup_core.soup import uniform
 from soup_core.zoo import Value
 
 MAPS = {"PCA": pca_map, "MDS": mds_map}
 ACCURACY = "held-out accuracy (%)"
 PAIRS = ("Angles", "Distances", "Disagreement")
-BLURRED = 1  # the last row of a ranking is only as sure as its numbers, so ties are not told
+WORDS = {"angle": "an angle of", "distance": "a distance of", "disagreement": "different answers on"}
 
 
 def draw(here: page.Context, chosen: Selection) -> None:
@@ -45,7 +51,7 @@ def draw(here: page.Context, chosen: Selection) -> None:
     waiting.empty()
     places = MAPS[kind](gram)
     page.chart(
-        scatter(here, chosen, places, accepted, colour), "map",
+        scatter(here, chosen, places, accepted, colour), "places",
         f"{kind} map of {len(zoo.names)} ingredients and soups of them; a click toggles, a drag chooses what it encloses.",
         partial(take, zoo),
     )  # fmt: skip
@@ -65,14 +71,12 @@ def draw(here: page.Context, chosen: Selection) -> None:
     if pairs == "Disagreement":
         compare_predictions(here, order, told)
         return
-    quantity, matrix, unit = ("angle", apart, "°") if pairs == "Angles" else ("distance", distances(gram), "")
+    quantity, matrix = ("angle", apart) if pairs == "Angles" else ("distance", distances(gram))
     draw_pairs(zoo.names, matrix, order, quantity)
-    st.markdown(f"**{told} {spread(zoo.names, matrix, quantity, unit)}**")
+    st.markdown(f"**{told} {spread(zoo.names, matrix, quantity)}**")
 
 
-def scatter(
-    here: page.Context, chosen: Selection, places: Map, accepted: Sequence[sc.Soup], colour: str
-) -> go.Figure:
+def scatter(here: page.Context, chosen: Selection, places: Map, accepted: Sequence[sc.Soup], colour: str) -> go.Figure:
     """The map with ingredients in the soup filled and the others hollow, ready for a box to be dragged."""
     zoo = here.zoo
     values: dict[str, Value] = {}
@@ -116,10 +120,68 @@ def take(zoo: sc.Zoo, event: Event) -> None:
 
 
 def where(chosen: Selection, places: Map) -> str:
-    """How far from where all began the soup lies, against its ingredients."""
-    share = f"The map shows {100 * sum(places.shares[:2]):.0f} % of what sets the weights apart."
+    """How far the soup lies from where all began, against its ingredients."""
+    share = f"The map shows {100 * sum(places.shares[:2]):.0f} % of the variance."
     if not is_placed(chosen) or chosen.soup is None:
-        return f"{share} A soup of none, or with re-estimated statistics, has no place on it."
-    gram = places.gram
-    start = sc.Soup({sc.BASE: 1.0}) if gram.has_base else sc.uniform_soup_of(gram)
-    return share
+        return f"{share} A soup with nothing in it, or with re-estimated statistics, has no place on it."
+    start, said = (
+        (sc.Soup({sc.BASE: 1.0}), "the base")
+        if places.gram.has_base
+        else (uniform(places.gram.names), "the middle of all")
+    )
+    from_start = [distance(places.gram, start, sc.Soup({name: 1.0})) for name in chosen.names]
+    return (
+        f"{share} Your soup lies {distance(places.gram, start, chosen.soup):.2f} from {said}, its ingredients "
+        f"{min(from_start):.2f} to {max(from_start):.2f}."
+    )
+
+
+def distance(gram: sc.Gram, a: sc.Soup, b: sc.Soup) -> float:
+    """The Euclidean distance between the weights of two soups."""
+    return math.sqrt(max(0.0, gram.inner(a, b, a, b)))
+
+
+def draw_pairs(names: Sequence[str], matrix: Matrix, order: Sequence[str], quantity: str) -> None:
+    page.chart(
+        pair_heatmap(names, matrix, order, quantity=quantity), f"pairs-{quantity}",
+        f"{QUANTITIES[quantity].title} of each pair of {len(names)} ingredients, like beside like.",
+    )  # fmt: skip
+
+
+def compare_predictions(here: page.Context, order: Sequence[str], told: str) -> None:
+    """Follow the job that looks at every ingredient's predictions, and draw where they differ."""
+    with page.errors_shown():
+        job = work.job_of(here, work.task(here, "predictions"), "Compare the predictions")
+
+    def show(progress: Progress) -> None:
+        found = progress.steps
+        if len(found) < 2:
+            st.info("Where two models' predictions differ stands here once two have been run.")
+            return
+        names = [each.name for each in found]
+        matrix = disagreement(found)
+        draw_pairs(names, matrix, [name for name in order if name in names], "disagreement")
+        if progress.state == "done":
+            st.markdown(f"**{told} {spread(names, matrix, 'disagreement')}**")
+
+    if job is None:
+        st.info("On a zoo of this size every model's predictions take a while; press the button to look at them.")
+    else:
+        work.follow(job, len(order), "Comparing predictions", show)
+
+
+def spread(names: Sequence[str], matrix: Matrix, quantity: str) -> str:
+    """The middle of all pairs, and the two pairs at the ends."""
+    kind = QUANTITIES[quantity]
+    values = {(a, b): kind.factor * matrix[i, j] for (i, a), (j, b) in combinations(enumerate(names), 2)}
+    known = {pair: value for pair, value in values.items() if not math.isnan(value)}
+    if not known:
+        return "No pair of ingredients can be compared."
+    least, most = min(known, key=lambda pair: known[pair]), max(known, key=lambda pair: known[pair])
+    middle, low, high = (
+        f"{value:{kind.text}}{kind.unit}" for value in (np.median(list(known.values())), known[least], known[most])
+    )
+    closest, widest = (page.plain(" and ".join(pair)) for pair in (least, most))
+    return (
+        f"Pairs show {WORDS[quantity]} {middle} in the middle, {low} at least ({closest}), {high} at most ({widest})."
+    )
