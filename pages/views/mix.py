@@ -1,0 +1,121 @@
+"""Mix: every ingredient as a point, the ensemble as a rival, and what each change would do."""
+
+import time
+from functools import partial
+from typing import get_args
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+import soup_core as sc
+from pages.shared import page
+from pages.shared.live_chart import Event
+from pages.views.selection import Selection, choose, toggle
+from soup_core import charts
+from soup_core.soup import BatchNorm
+
+PAINT_SECONDS = 0.08  # the browser paints the number in this time, before the charts keep it busy
+
+
+def draw(here: page.Context, chosen: Selection, rival: DeltaGenerator) -> None:
+    """Draw the points, the table and the changes; the ensemble's number goes to `rival`."""
+    time.sleep(PAINT_SECONDS)
+    state, selected = st.session_state, chosen.names
+    toggles = state.get("toggles", 0) + (state.get("drawn") != selected)
+    state["toggles"], state["drawn"] = toggles, selected
+    page.chart(
+        charts.ingredient_points(chosen.singles, selected, soup=chosen.evaluation), "points",
+        f"Held-out accuracy of {len(chosen.order)} ingredients; {len(selected)} are in the soup.",
+        partial(toggle_clicked, here.zoo),
+    )  # fmt: skip
+    # What a container shows stays until it is drawn anew.
+    compared, bars, sentence = st.empty(), st.container(), st.empty()
+    if chosen.soup is not None:
+        run_ensemble(here, selected, rival, sentence)
+    with st.expander("All ingredients with their hyperparameters", expanded=True):
+        draw_table(here.zoo, chosen, f"table-{toggles}")
+    if chosen.soup is None or chosen.evaluation is None:
+        return
+    if here.zoo.has_batch_norm:
+        told = by_statistics(here, selected, sentence)
+        compared.markdown(f"This soup by its BatchNorm statistics, held-out: {told}.")
+    changes = try_changes(here, chosen, chosen.evaluation, sentence)
+    with bars:
+        page.chart(charts.change_bars(changes, selected, chosen.order), "bars",
+                   "What putting in or taking out each ingredient would change.")  # fmt: skip
+    sentence.markdown(f"**{meaning(changes, selected)}**")
+
+
+def toggle_clicked(zoo: sc.Zoo, event: Event) -> None:
+    toggle(zoo, [point["customdata"][0] for point in event["points"]] if event["kind"] == "click" else [])
+
+
+def run_ensemble(here: page.Context, selected: list[str], rival: DeltaGenerator, sentence: DeltaGenerator) -> None:
+    with page.errors_shown(), sc.interruptible(partial(sentence.caption, "Running the models one by one")):
+        together = sc.ensemble(here.evaluator("held_out"), selected)
+        one, all_of_them = here.cost(), here.cost().of(len(selected))
+    rival.metric(
+        "Their ensemble", charts.percent(together), f"{len(selected)} × the cost", delta_color="off",
+        delta_arrow="off", help=f"{charts.counts(together)}, from the models' own outputs. The soup takes "
+        f"{1e6 * one.seconds_per_image:.0f} µs an image and {one.megabytes:.1f} MB, the ensemble "
+        f"{1e6 * all_of_them.seconds_per_image:.0f} µs and {all_of_them.megabytes:.1f} MB.",
+    )  # fmt: skip
+
+
+def draw_table(zoo: sc.Zoo, chosen: Selection, key: str) -> None:
+    order, selected = chosen.order, chosen.names
+
+    def take_rows() -> None:
+        choose(zoo, [order[row] for row in st.session_state[key]["selection"]["rows"]])
+
+    table = pd.DataFrame(
+        [{"name": name, "held-out (%)": 100 * chosen.singles[name].accuracy, "in": name in selected,
+          **{key.replace("_", " "): value for key, value in zoo.by_name[name].hyperparameters.items()}}
+         for name in order]
+    )  # fmt: skip
+    st.dataframe(
+        table, key=key, hide_index=True, on_select=take_rows, selection_mode="multi-row",
+        selection_default={"selection": {"rows": [order.index(name) for name in order if name in selected]}},
+        column_config={"held-out (%)": st.column_config.NumberColumn(format="%.2f"),
+                       "in": st.column_config.CheckboxColumn("in the soup"),
+                       "learning rate": st.column_config.NumberColumn(format="%.2e"),
+                       "weight decay": st.column_config.NumberColumn(format="%.1e")},
+        alt="Ingredients, best first; tick a row to put it in the soup.",
+    )  # fmt: skip
+
+
+def by_statistics(here: page.Context, selected: list[str], sentence: DeltaGenerator) -> str:
+    held_out = here.evaluator("held_out")
+    with page.errors_shown(), sc.interruptible(partial(sentence.caption, "Comparing BatchNorm statistics")):
+        each = {kind: held_out(sc.uniform_soup(here.zoo, selected, batch_norm=kind)) for kind in get_args(BatchNorm)}
+    return ", ".join(f"{kind} {charts.percent(found)}" for kind, found in each.items())
+
+
+def try_changes(
+    here: page.Context, chosen: Selection, evaluation: sc.Evaluation, sentence: DeltaGenerator
+) -> dict[str, float]:
+    """What putting in, or taking out, each ingredient would change, in points."""
+    zoo, held_out = here.zoo, here.evaluator("held_out")
+    changes: dict[str, float] = {}
+    with page.errors_shown():
+        for count, name in enumerate(chosen.order, 1):
+            progress = f"Trying each change: {count} of {len(chosen.order)}"
+            sentence.caption(progress)  # every such call is also where the next click ends this run
+            if count == 1:
+                time.sleep(4 * PAINT_SECONDS)
+                sentence.caption(progress)
+            other = [each for each in zoo.names if (each in chosen.names) != (each == name)]
+            if other:
+                with sc.interruptible(partial(sentence.caption, progress)):
+                    trial = held_out.trial(sc.uniform_soup(zoo, other, batch_norm=chosen.batch_norm))
+                changes[name] = 100 * (trial.correct_at_most / held_out.total - evaluation.accuracy)
+    return changes
+
+
+def meaning(changes: dict[str, float], selected: list[str]) -> str:
+    name = max(changes, key=lambda name: changes[name], default="")
+    if changes.get(name, 0) <= 0:
+        return "No single change would raise the held-out accuracy of this soup."
+    verb = "Taking out" if name in selected else "Putting in"
+    return f"{verb} {page.plain(name)} would help most: {changes[name]:+.2f} points on the held-out images."

@@ -1,0 +1,87 @@
+"""Will it soup?: what can be known of the chosen checkpoints, whether their average holds, and if not, why."""
+
+from collections.abc import Iterable
+from functools import partial
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+import soup_core as sc
+from pages.shared import page
+from pages.views.selection import Selection, choose
+from soup_core import charts
+from soup_core.preflight import Finding, diagnose, overall, preflight_checks
+
+ICONS = {"good": ":material/check_circle:", "notice": ":material/info:", "warning": ":material/warning:"}
+FEW = 0.5  # more than this part of the selection is no outlier that taking out would mend
+
+
+def draw(here: page.Context, chosen: Selection) -> None:
+    """Draw the verdict, a row per finding as it comes, and the explanation of a soup that failed."""
+    verdict, rows, good = st.empty(), st.container(), st.container()
+    diagnosis, sentence = st.container(), st.empty()
+    if chosen.soup is None or chosen.evaluation is None:
+        st.info(
+            "Nothing is chosen yet; put at least two ingredients in, and what speaks for and against them stands here."
+        )
+        return
+    held_out = here.evaluator("held_out")
+    findings: list[Finding] = []
+    with page.errors_shown(), sc.interruptible(partial(sentence.caption, "Checking")):
+        sentence.caption("Checking")
+        for finding in preflight_checks(here.zoo, held_out, chosen.names):
+            findings.append(finding)
+            verdict.caption(f"{len(findings)} checks so far")
+            if finding.verdict != "good":
+                with rows:
+                    draw_row(here.zoo, chosen, finding, "check")
+        outcome = overall(findings)
+        show = {"good": st.success, "notice": st.info, "warning": st.warning}[outcome.verdict]
+        with verdict:
+            show(page.plain(outcome.sentence), icon=ICONS[outcome.verdict])
+        fine = [finding for finding in findings if finding.verdict == "good"]
+        if fine:
+            with good.expander(f"{len(fine)} good {'check' if len(fine) == 1 else 'checks'}"):
+                for finding in fine:
+                    draw_row(here.zoo, chosen, finding, "good")
+        comparison = sc.compare(chosen.evaluation, chosen.singles[chosen.best])
+        if comparison.high < 0:
+            explain(here.zoo, chosen, diagnose(here.zoo, held_out, chosen.soup), diagnosis)
+    sentence.markdown(f"**{meaning(chosen, chosen.evaluation, comparison)}**")
+
+
+def draw_row(zoo: sc.Zoo, chosen: Selection, finding: Finding, where: str) -> None:
+    """A finding in a line: its icon, its sentence, and where it names a few, a button that takes these out."""
+    told, button = st.columns([5, 1], vertical_alignment="center")
+    told.markdown(f"{ICONS[finding.verdict]} {page.plain(finding.sentence)}")
+    left = [name for name in chosen.names if name not in finding.names]
+    outliers = len(chosen.names) - len(left)
+    if finding.verdict == "warning" and 0 < outliers <= FEW * len(chosen.names):
+        button.button(
+            "Take these out", key=f"{where}-{finding.what}", on_click=choose, args=(zoo, left),
+            help=page.plain(", ".join(finding.names)), width="stretch",
+        )  # fmt: skip
+
+
+def explain(zoo: sc.Zoo, chosen: Selection, findings: Iterable[Finding], into: DeltaGenerator) -> None:
+    """Why the soup is worse than its best ingredient, the likeliest reason first."""
+    into.markdown("##### Why it fails", help="Reasons in the order of how likely they are, each with its numbers.")
+    for finding in findings:
+        if finding.what != "failure":  # which the closing sentence tells
+            with into:
+                draw_row(zoo, chosen, finding, "why")
+
+
+def meaning(chosen: Selection, evaluation: sc.Evaluation, comparison: sc.Comparison) -> str:
+    """Whether it soups, as measured on all held-out images."""
+    if len(chosen.names) == 1:
+        return f"One model alone is no average: {page.plain(chosen.best)} has {charts.percent(evaluation)} held-out."
+    outcome = (
+        "It does not soup" if comparison.high < 0
+        else "It soups" if comparison.low > 0
+        else "It soups, with no gain or loss beyond chance"
+    )  # fmt: skip
+    return (
+        f"{outcome}: the average of {len(chosen.names)} has {charts.percent(evaluation)} held-out, "
+        f"{page.points(comparison)} against its best ingredient, {page.plain(chosen.best)}."
+    )
