@@ -78,7 +78,7 @@ def draw(here: page.Context, names: tuple[str, str, str]) -> None:
         st.markdown(
             f"**The best of {len(progress.steps)} mixes{so_far} has {charts.percent(best.evaluation)} of "
             f"{evaluate.total:,} held-out images, {page.points(sc.compare(best.evaluation, ends_best))} against the "
-            f"best corner; the best of many flatters.**"
+            f"best corner, which flatters it: it was chosen among all of them.**"
         )
 
     work.follow(job, RESOLUTION**2, "Evaluating the plane", show)
