@@ -1,0 +1,234 @@
+"""The views of the Ingredients page, run by Streamlit's own test driver."""
+
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import streamlit as st
+import torch
+from streamlit.testing.v1 import AppTest
+
+import soup_core as sc
+from pages.shared import caching, page
+from pages.views import map as weights
+from pages.views.ablations import take_brushed
+from pages.views.selection import choose, toggle
+from soup_core import charts
+from soup_core.ablations import HyperparameterTable, hyperparameter_table
+from tests.conftest import random_linears, write_zoo
+from tests.test_pages import closes, metric, open_page, words
+
+INGREDIENTS = "pages/1_Ingredients.py"
+ABLATIONS = ("How many", "Leave one out", "Shapley", "Held-out size", "Hyperparameters")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> sc.Zoo:
+    st.cache_resource.clear()
+    models = random_linears(5)
+    models["base"] = {key: torch.zeros_like(value) for key, value in models["m0"].items()}
+    return sc.open_zoo(write_zoo(tmp_path / "made", models))
+
+
+@pytest.fixture
+def no_jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Jobs of the bundled zoo take minutes: none is started."""
+    st.cache_resource.clear()
+    monkeypatch.setattr("pages.shared.work.SMALL_GIGABYTES", 0.0)
+    yield
+    caching.jobs().close()
+    st.cache_resource.clear()
+
+
+def meaning(test: AppTest) -> str:
+    (found,) = [part.value for part in test.markdown if str(part.value).startswith("**")]
+    return str(found)
+
+
+@pytest.mark.parametrize(
+    ("view", "further"),
+    [
+        ("Mix", {}),
+        *(("Map", {"map": kind, "pairs": pairs}) for kind in ("PCA", "MDS")
+          for pairs in ("Angles", "Distances", "Disagreement")),
+        *(("Ablations", {"ablation": name}) for name in ABLATIONS),
+        ("Will it soup?", {}),
+    ],
+)  # fmt: skip
+def test_a_view_draws_and_closes_with_its_sentence(view: str, further: dict[str, str], zoo: sc.Zoo) -> None:
+    test = closes(open_page(INGREDIENTS, view=view, **further))
+    assert not test.exception
+    assert not test.error
+    assert meaning(test).endswith(".**")
+    assert metric(test, "Your soup") == charts.percent(sc.Evaluator(zoo)(sc.uniform_soup(zoo)))
+
+
+@pytest.mark.parametrize("view", ["Map", "Will it soup?"])
+def test_a_view_works_without_a_base(view: str, tmp_path: Path) -> None:
+    st.cache_resource.clear()
+    write_zoo(tmp_path / "made", random_linears(5))
+    test = closes(open_page(INGREDIENTS, view=view))
+    assert not test.exception
+    assert not test.error
+    assert "from the base" not in meaning(test)
+
+
+@pytest.mark.usefixtures("no_jobs")
+@pytest.mark.parametrize(
+    ("view", "further"),
+    [("Map", {"colour": "learning_rate"}), ("Ablations", {"ablation": "Leave one out"}),
+     ("Ablations", {"ablation": "Hyperparameters"}), ("Will it soup?", {})],
+)  # fmt: skip
+def test_a_view_of_the_bundled_zoo_closes_with_its_sentence(view: str, further: dict[str, str]) -> None:
+    names = ["ft-01", "ft-02", "ft-03"]
+    test = closes(open_page(INGREDIENTS, zoo="fashion", view=view, **{"in": names}, **further))
+    assert not test.exception
+    assert not test.error
+
+
+@pytest.mark.parametrize("view", ["Map", "Ablations", "Will it soup?"])
+@pytest.mark.parametrize("names", [[], ["m1"]])
+def test_a_view_of_too_few_says_what_will_be_here(view: str, names: list[str], zoo: sc.Zoo) -> None:
+    test = open_page(INGREDIENTS, view=view, ablation="Leave one out", **{"in": names or ["m0"]})
+    if not names:
+        next(button for button in test.button if button.label == "None").click().run()
+    assert not test.exception
+    assert not test.error
+    assert words(test)
+
+
+def test_one_selection_is_seen_in_every_view(zoo: sc.Zoo) -> None:
+    expected = charts.percent(sc.Evaluator(zoo)(sc.uniform_soup(zoo, ["m1", "m4"])))
+    test = closes(open_page(INGREDIENTS, view="Will it soup?"))
+    pills = test.get("button_group")[0]
+    pills.set_value(["m1", "m4"]).run()
+    assert metric(test, "Your soup") == expected
+    assert "average of 2 " in meaning(test)
+    for view in ("Map", "Mix", "Ablations", "Map"):
+        test.get("button_group")[1].set_value([view]).run()
+        assert metric(test, "Your soup") == expected
+        assert test.session_state["in"] == ["m1", "m4"]
+
+
+def test_the_map_tells_the_cores_distances_and_angles(zoo: sc.Zoo) -> None:
+    told = meaning(closes(open_page(INGREDIENTS, view="Map")))
+    vectors = {
+        name: torch.cat([tensor.flatten().double() for _, tensor in sorted(files.items())]).numpy()
+        for name, files in (
+            (name, safetensors.torch.load_file(zoo.folder / f"{name}.safetensors")) for name in zoo.names
+        )
+    }  # the base is zero, so a model is its own difference from it
+    soup = np.mean(list(vectors.values()), axis=0)
+    lengths = [float(np.linalg.norm(vector)) for vector in vectors.values()]
+    assert (
+        f"lies {np.linalg.norm(soup):.2f} from the base, its ingredients {min(lengths):.2f} to {max(lengths):.2f}"
+        in told
+    )
+    degrees = [
+        float(np.degrees(np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))))
+        for a, b in combinations(vectors.values(), 2)
+    ]
+    assert f"{np.median(degrees):.1f}° in the middle, {min(degrees):.1f}° at least" in told
+    centred = np.array(list(vectors.values())) - soup
+    variances = np.linalg.svd(centred, compute_uv=False) ** 2
+    assert f"shows {100 * variances[:2].sum() / variances.sum():.0f} % of the variance" in told
+
+
+def test_disagreement_is_counted_image_by_image(zoo: sc.Zoo) -> None:
+    told = meaning(closes(open_page(INGREDIENTS, view="Map", pairs="Disagreement")))
+    held_out = sc.Evaluator(zoo)
+    classes = {name: held_out.logits(sc.Soup({name: 1.0})).argmax(1) for name in zoo.names}
+    shares = [100 * float((classes[a] != classes[b]).double().mean()) for a, b in combinations(zoo.names, 2)]
+    assert f"{np.median(shares):.2f} % of images in the middle, {min(shares):.2f} % of images at least" in told
+
+
+def test_leaving_one_out_tells_the_paired_difference(zoo: sc.Zoo) -> None:
+    told = meaning(
+        closes(open_page(INGREDIENTS, view="Ablations", ablation="Leave one out", **{"in": ["m0", "m2", "m3"]}))
+    )
+    held_out = sc.Evaluator(zoo)
+    whole = held_out(sc.uniform_soup(zoo, ["m0", "m2", "m3"]))
+    without = {
+        name: sc.compare(held_out(sc.uniform_soup(zoo, [each for each in ("m0", "m2", "m3") if each != name])), whole)
+        for name in ("m0", "m2", "m3")
+    }
+    missed = min(without, key=lambda name: (without[name].difference, name))
+    assert f"Most missed is {missed}: {page.points(without[missed])}" in told
+
+
+def test_shapley_values_add_up_to_the_whole(zoo: sc.Zoo) -> None:
+    told = meaning(closes(open_page(INGREDIENTS, view="Ablations", ablation="Shapley")))
+    held_out = sc.Evaluator(zoo)
+    added = held_out(sc.uniform_soup(zoo)).accuracy - held_out(sc.Soup({"base": 1.0})).accuracy
+    assert f"All 5 together add {100 * added:+.2f} points" in told
+
+
+def test_a_soup_that_fails_is_explained_and_its_outlier_taken_out(tmp_path: Path) -> None:
+    st.cache_resource.clear()
+    models = random_linears(5, spread=0.2)
+    models["m2"] = {key: -40 * value for key, value in models["m2"].items()}
+    zoo = sc.open_zoo(write_zoo(tmp_path / "made", models))
+    test = closes(open_page(INGREDIENTS, view="Will it soup?"))
+    assert not test.exception
+    assert "It does not soup" in meaning(test)
+    assert "Why it fails" in words(test)
+    next(button for button in test.button if button.label == "Take these out").click().run()
+    assert test.session_state["in"] == ["m0", "m1", "m3", "m4"]
+    closes(test)
+    assert "It does not soup" not in meaning(test)
+    assert "Why it fails" not in words(test)
+    left = sc.uniform_soup(zoo, ["m0", "m1", "m3", "m4"])
+    assert charts.percent(sc.Evaluator(zoo)(left)) in meaning(test)
+
+
+class Clicked:
+    """A session as callbacks see it."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.session_state = {"in": names}
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    made = Clicked(["m0", "m1"])
+    monkeypatch.setattr("pages.views.selection.st", made)
+    return made.session_state
+
+
+def points(*names: object) -> list[dict[str, object]]:
+    return [{"customdata": [name, "hover"]} for name in names]
+
+
+def test_choosing_and_toggling_keep_the_zoos_order(zoo: sc.Zoo, session: dict[str, list[str]]) -> None:
+    choose(zoo, ["m3", "m1"])
+    assert session["in"] == ["m1", "m3"]
+    toggle(zoo, ["m3", "m0"])
+    assert session["in"] == ["m0", "m1"]
+
+
+def test_a_click_on_the_map_toggles_and_a_box_chooses(zoo: sc.Zoo, session: dict[str, list[str]]) -> None:
+    weights.take(zoo, {"kind": "click", "points": points("m4")})
+    assert session["in"] == ["m0", "m1", "m4"]
+    weights.take(zoo, {"kind": "click", "points": points("greedy soup")})
+    assert session["in"] == ["m0", "m1", "m4"]
+    weights.take(zoo, {"kind": "select", "points": points("m3", 2, "m2", "base")})
+    assert session["in"] == ["m2", "m3"]
+    weights.take(zoo, {"kind": "deselect", "points": []})
+    weights.take(zoo, {"kind": "select", "points": points("greedy soup")})
+    assert session["in"] == ["m2", "m3"]
+
+
+def test_a_brush_becomes_the_selection(zoo: sc.Zoo, session: dict[str, list[str]]) -> None:
+    table: HyperparameterTable = hyperparameter_table(zoo, sc.Evaluator(zoo))
+    accuracies = {name: 100 * sc.Evaluator(zoo)(sc.Soup({name: 1.0})).accuracy for name in zoo.names}
+    bound = sorted(accuracies.values())[2]
+    ranges: list[list[float] | None] = [None] * (len(table.axes) - 1)
+    dimensions = [
+        {"label": axis.name, "range": each} for axis, each in zip(table.axes, [*ranges, [bound, 100.0]], strict=True)
+    ]
+    take_brushed(zoo, table, {"kind": "brush", "points": [], "dimensions": dimensions})
+    assert session["in"] == [name for name in zoo.names if accuracies[name] >= bound]
