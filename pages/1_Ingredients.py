@@ -66,6 +66,8 @@ if selected:
     mean = sum(singles[name].accuracy for name in selected) / len(selected)
     with number:
         first, second, third, fourth = st.columns(4)
+        if view != "Mix":  # their ensemble is compared there alone
+            second, third = third, second
         first.metric("Your soup, held-out", charts.percent(evaluation), f"{100 * comparison.difference:+.2f} points",
                      delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
                      help=f"{charts.counts(evaluation)}. Against the best single model, {page.plain(order[0])}: "

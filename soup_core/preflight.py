@@ -260,7 +260,7 @@ def _duplicates(selection: _Selection) -> Finding | None:
 def _shared_start(selection: _Selection) -> Finding:
     every = selection.cosine[np.triu_indices(len(selection.names), 1)]
     strangers = selection.strangers
-    span = f"{every.min():.2f} to {every.max():.2f}" if len(every) > 1 else f"{every[0]:.2f}"
+    span = f"{every.min():z.2f} to {every.max():z.2f}" if len(every) > 1 else f"{every[0]:z.2f}"
     if len(strangers) == len(selection.names):
         return Finding(
             "shared start", "warning",
