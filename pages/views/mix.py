@@ -98,17 +98,20 @@ def try_changes(
     """What putting in, or taking out, each ingredient would change, in points."""
     zoo, held_out = here.zoo, here.evaluator("held_out")
     changes: dict[str, float] = {}
+    rested = False
     with page.errors_shown():
         for count, name in enumerate(chosen.order, 1):
             progress = f"Trying each change: {count} of {len(chosen.order)}"
             sentence.caption(progress)  # every such call is also where the next click ends this run
-            if count == 1:
-                time.sleep(4 * PAINT_SECONDS)
-                sentence.caption(progress)
             other = [each for each in zoo.names if (each in chosen.names) != (each == name)]
             if other:
+                soup = sc.uniform_soup(zoo, other, batch_norm=chosen.batch_norm)
+                if not rested and held_out.known(soup) is None:  # what is known needs no rest for the browser to paint
+                    time.sleep(4 * PAINT_SECONDS)
+                    sentence.caption(progress)
+                    rested = True
                 with sc.interruptible(partial(sentence.caption, progress)):
-                    trial = held_out.trial(sc.uniform_soup(zoo, other, batch_norm=chosen.batch_norm))
+                    trial = held_out.trial(soup)
                 changes[name] = 100 * (trial.correct_at_most / held_out.total - evaluation.accuracy)
     return changes
 
