@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from soup_core.errors import CoefficientError, SoupError
 from soup_core.evaluation import Evaluation, Evaluator, Trial
@@ -37,7 +37,7 @@ class Mean:
         """Half of the 95 % interval, by Student's t; NaN for one sample."""
         if self.samples < 2:
             return math.nan
-        return self.standard_error * float(stats.t.ppf(0.975, self.samples - 1))
+        return self.standard_error * float(special.stdtrit(self.samples - 1, 0.975))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.cluster import hierarchy
-from scipy.spatial.distance import squareform
 from torch import Tensor
 
 from soup_core.averaging import stream
@@ -116,6 +114,9 @@ def clustered_order(names: Sequence[str], dissimilarities: Matrix) -> tuple[str,
     """
     if len(names) < 3:
         return tuple(names)
+    from scipy.cluster import hierarchy  # both take long to import, and few pages need them
+    from scipy.spatial.distance import squareform
+
     pairs = squareform(dissimilarities, checks=False)
     known = pairs[np.isfinite(pairs)]
     pairs = np.where(np.isfinite(pairs), pairs, known.max(initial=0.0))

@@ -16,10 +16,9 @@ from soup_core.evaluation import Evaluation, Evaluator
 from soup_core.geometry import Gram, Matrix, angles
 from soup_core.interpolation import Barrier, error_barrier, line
 from soup_core.soup import BatchNorm, Soup, uniform
-from soup_core.statistics import Comparison, compare
+from soup_core.statistics import Z_95, Comparison, compare
 from soup_core.zoo import Zoo
 
-Z_95 = 1.959964
 SEED = "seed"
 Pair = tuple[str, str]
 

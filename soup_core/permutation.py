@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from soup_core.zoo import Zoo
@@ -73,5 +72,7 @@ def _matched(rows: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     """The rows in the order in which they are most like the reference's, and that order."""
     if len(rows) > ROWS_AT_MOST:
         return rows, torch.arange(len(rows))
+    from scipy.optimize import linear_sum_assignment  # takes long to import
+
     order = torch.from_numpy(linear_sum_assignment((reference @ rows.T).numpy(), maximize=True)[1])
     return rows[order], order

@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 from soup_core.errors import CoefficientError, DataError
 from soup_core.evaluation import Evaluation, Evaluator
@@ -176,6 +175,8 @@ class _Selection:
     @cached_property
     def strangers(self) -> tuple[str, ...]:
         """Those outside the largest group that cosines hold together; all where no two are alike."""
+        from scipy.sparse.csgraph import connected_components  # takes long to import
+
         _, group = connected_components(self.cosine >= LIKE, directed=False)
         sizes = np.bincount(group)
         if sizes.max() == 1:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
-from scipy import stats
 
 from soup_core.errors import ZooError
 from soup_core.zoo import Value, zoo_folders
@@ -90,6 +89,8 @@ class Score:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval."""
+        from scipy import stats  # takes most of a second
+
         found = stats.binomtest(self.correct, self.total).proportion_ci(method="wilson")
         return float(found.low), float(found.high)
 
@@ -216,6 +217,8 @@ def relative_drop(model: PublishedModel, shift: str) -> Estimate | None:
     ours, test = model.scores[shift], model.scores[TEST_SET]
     if not ours.correct or not test.correct:
         return None
+    from scipy import stats  # takes most of a second
+
     ratio = stats.contingency.relative_risk(ours.correct, ours.total, test.correct, test.total)
     low, high = ratio.confidence_interval()
     return Estimate(1 - ours.accuracy / test.accuracy, 1 - float(high), 1 - float(low))
@@ -226,6 +229,8 @@ def correlation(models: Sequence[PublishedModel], first: Quantity, second: Quant
     columns = [[model.accuracy(quantity) for model in models] for quantity in (first, second)]
     if len(models) < ENOUGH_MODELS or any(max(column) - min(column) < 1e-12 for column in columns):
         return None
+    from scipy import stats  # takes most of a second
+
     found = stats.pearsonr(*columns)
     low, high = found.confidence_interval()
     return Estimate(float(found.statistic), float(low), float(high))
@@ -248,6 +253,8 @@ def rank_correlation(models: Sequence[PublishedModel], hyperparameter: str, quan
     ]
     if len(pairs) < ENOUGH_MODELS or any(max(column) - min(column) < 1e-12 for column in zip(*pairs, strict=True)):
         return None
+    from scipy import stats  # takes most of a second
+
     return float(stats.spearmanr(pairs).statistic)
 
 

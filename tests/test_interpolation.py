@@ -394,3 +394,14 @@ def test_cells_without_finite_outputs_are_marked_and_left_empty(tmp_path: Path) 
     ]
     assert set(empty) == broken
     assert all("not finite on" in row[4] for row in crosses.customdata)
+
+
+@pytest.mark.parametrize(("correct", "total"), [(0, 7), (7, 7), (3, 4), (4580, 5000), (9081, 10000)])
+def test_intervals_and_p_values_are_those_of_scipy(correct: int, total: int) -> None:
+    bits = np.arange(total) < correct
+    found = sc.Evaluation(correct, total, 0.0, 0.0, np.packbits(bits).tobytes())
+    wilson = stats.binomtest(correct, total).proportion_ci(method="wilson")
+    assert sc.accuracy_interval(found) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
+    nothing = sc.Evaluation(0, total, 0.0, 0.0, np.packbits(~bits).tobytes())
+    expected = stats.binomtest(correct, total).pvalue
+    assert sc.compare(found, nothing).p_value == pytest.approx(expected)
