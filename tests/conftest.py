@@ -1,8 +1,9 @@
 """Small made zoos: a linear model whose soups have closed forms, tensors as data, and a store of each test's own."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 import soup_core as sc
 from soup_core import architectures, averaging
+from soup_core.jobs import Jobs
 
 CLASSES, SIDE = 3, 2
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
@@ -55,6 +57,22 @@ class Deep(nn.Module):
         features = self.norm(self.stem(images)).tanh().flatten(1)
         logits: Tensor = self.head(self.hidden(features).tanh())
         return logits
+
+
+@pytest.fixture(autouse=True)
+def no_job_outlives_its_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Work that a page has begun would go on beside the next test, which may count what is evaluated."""
+    made: list[Jobs] = []
+    start = Jobs.__init__
+
+    def begin(self: Jobs, *given: Any, **options: Any) -> None:
+        start(self, *given, **options)
+        made.append(self)
+
+    monkeypatch.setattr(Jobs, "__init__", begin)
+    yield
+    for jobs in made:
+        jobs.close()
 
 
 @pytest.fixture(autouse=True)

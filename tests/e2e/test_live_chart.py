@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.driver import ROOT, chromium, server
+from tests.e2e.driver import ROOT, server
 
 RANGE = "document.querySelector('.st-key-points .drawing')._fullLayout.xaxis.range"
 
@@ -23,17 +23,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(address: str) -> Iterator[Page]:
-    with chromium() as browser:
-        context = browser.new_context(viewport={"width": 1000, "height": 1300}, color_scheme="light")
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.requests = []  # type: ignore[attr-defined]
-        page.on("request", lambda request: page.requests.append(request.url))  # type: ignore[attr-defined]
-        page.goto(address)
-        expect(page.locator(".js-plotly-plot")).to_have_count(3, timeout=60_000)
-        expect(page.locator(".live-chart[data-drawn]")).to_have_count(3, timeout=60_000)
-        yield page
+def page(page: Page, address: str) -> Page:
+    """The usual page, high enough for three charts, on the app of this test; `requests` are those it made."""
+    page.set_viewport_size({"width": 1000, "height": 1300})
+    page.requests = []  # type: ignore[attr-defined]
+    page.on("request", lambda request: page.requests.append(request.url))  # type: ignore[attr-defined]
+    page.goto(address)
+    expect(page.locator(".live-chart[data-drawn]")).to_have_count(3, timeout=60_000)
+    return page
 
 
 def click_in(page: Page, chart: str, across: float, down: float) -> None:
