@@ -298,7 +298,7 @@ def greedy_rows(root: Path) -> Iterator[Row]:
 
     rivals.write_images(evaluate.data, root / "images")
     loader = rivals.image_loader(root / "images", zoo.data.normalization, evaluate.batch_size)
-    times = [seconds(lambda n=size: rivals.soup_correct(files[:n], zoo.module, loader)) for size in (2, 3, 4)]  # type: ignore[misc]
+    times = [seconds(partial(rivals.soup_correct, files[:size], zoo.module, loader)) for size in (2, 3, 4)]
     slow = statistics.median(times) * (len(files) - 1)
     against = f"usual greedy over image files, 2 workers (3 candidates, scaled to {len(files) - 1})"
     yield Row("greedy, the ingredients evaluated before", ours, against, slow, "s", "told")

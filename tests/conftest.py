@@ -127,6 +127,12 @@ def write_zoo(
     return folder
 
 
+def linears_around_zero(count: int) -> dict[str, dict[str, Tensor]]:
+    """Random linear models, and a base whose weights are zero."""
+    models = random_linears(count)
+    return {**models, "base": {key: torch.zeros_like(value) for key, value in models["m0"].items()}}
+
+
 def random_linears(count: int, seed: int = 0, spread: float = 0.6) -> dict[str, dict[str, Tensor]]:
     """Noisy copies of the right matrix: averaging them takes noise away."""
     generator = torch.Generator().manual_seed(seed)

@@ -3,14 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import streamlit as st
-import torch
 
 import soup_core as sc
 from pages.views import pairs, plane
 from soup_core import charts
 from soup_core.interpolation import ensemble_line, plane_points, plane_through
 from soup_core.pairs import pair_advantages, sampled_pairs
-from tests.conftest import random_linears, write_zoo
+from tests.conftest import linears_around_zero, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 
 PAGE = "pages/3_Interpolation.py"
@@ -20,9 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 @pytest.fixture
 def zoo(tmp_path: Path) -> sc.Zoo:
     st.cache_resource.clear()
-    models = random_linears(5)
-    models["base"] = {key: torch.zeros_like(value) for key, value in models["m0"].items()}
-    return sc.open_zoo(write_zoo(tmp_path / "made", models))
+    return sc.open_zoo(write_zoo(tmp_path / "made", linears_around_zero(5)))
 
 
 def test_the_line_shows_the_ensemble_of_its_ends(zoo: sc.Zoo) -> None:

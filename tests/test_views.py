@@ -18,7 +18,7 @@ from pages.views.ablations import take_brushed
 from pages.views.selection import choose, toggle
 from soup_core import charts
 from soup_core.ablations import HyperparameterTable, hyperparameter_table
-from tests.conftest import random_linears, write_zoo
+from tests.conftest import linears_around_zero, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 
 INGREDIENTS = "pages/1_Ingredients.py"
@@ -29,9 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 @pytest.fixture
 def zoo(tmp_path: Path) -> sc.Zoo:
     st.cache_resource.clear()
-    models = random_linears(5)
-    models["base"] = {key: torch.zeros_like(value) for key, value in models["m0"].items()}
-    return sc.open_zoo(write_zoo(tmp_path / "made", models))
+    return sc.open_zoo(write_zoo(tmp_path / "made", linears_around_zero(5)))
 
 
 @pytest.fixture

@@ -23,11 +23,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(page: Page, address: str) -> Page:
-    """The usual page, high enough for three charts, on the app of this test; `requests` are those it made."""
+def requests() -> list[str]:
+    """The addresses that the page asked for."""
+    return []
+
+
+@pytest.fixture
+def page(page: Page, address: str, requests: list[str]) -> Page:
+    """The usual page, high enough for three charts, on the app of this test."""
     page.set_viewport_size({"width": 1000, "height": 1300})
-    page.requests = []  # type: ignore[attr-defined]
-    page.on("request", lambda request: page.requests.append(request.url))  # type: ignore[attr-defined]
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(address)
     expect(page.locator(".live-chart[data-drawn]")).to_have_count(3, timeout=60_000)
     return page
@@ -78,7 +83,7 @@ def test_a_brush_on_parallel_coordinates_reaches_python(page: Page) -> None:
     assert re.search(r'"label"\s*:\s*"one"', told), told
 
 
-def test_zoom_is_kept_over_ten_reruns_and_the_script_fetched_once(page: Page) -> None:
+def test_zoom_is_kept_over_ten_reruns_and_the_script_fetched_once(page: Page, requests: list[str]) -> None:
     page.evaluate("Plotly.relayout(document.querySelector('.st-key-points .drawing'), {'xaxis.range': [0.5, 1.5]})")
     page.evaluate("document.querySelector('.st-key-points .drawing').marked = true")
     for run in range(2, 12):
@@ -89,7 +94,7 @@ def test_zoom_is_kept_over_ten_reruns_and_the_script_fetched_once(page: Page) ->
         )  # the new figure is drawn
         assert page.evaluate(RANGE) == [0.5, 1.5]
     assert page.evaluate("document.querySelector('.st-key-points .drawing').marked")
-    assert sum("plotly" in url for url in page.requests) == 1  # type: ignore[attr-defined]
+    assert sum("plotly" in url for url in requests) == 1
 
 
 def test_colours_follow_the_theme(page: Page) -> None:
