@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from soup_core.data import Normalization, Split
+from soup_core.data import Split
+from soup_core.preprocessing import Normalization
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from soup_core.checkpoints import Checkpoint
 from soup_core.errors import DataError
+from soup_core.preprocessing import Normalization
 from soup_core.shifts import SHIFTS, shifted
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
@@ -25,24 +26,6 @@ FASHION_CLASSES = (
     "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 PLAIN_SPLITS = ("held_out", "test", "train")
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """Mean and standard deviation, one value a channel or one for all, on the 0 to 1 scale."""
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Turn uint8 images (N×C×H×W) into normalised float32 ones of the same shape."""
-        # One multiplication and one addition, instead of a division by 255, a subtraction and a division.
-        scale = torch.tensor([1 / (255 * s) for s in self.std], device=images.device).view(1, -1, 1, 1)
-        shift = torch.tensor(
-            [-m / s for m, s in zip(self.mean, self.std, strict=True)], device=images.device
-        ).view(1, -1, 1, 1)  # fmt: skip
-        values = images.to(torch.float32, copy=True)
-        return torch.addcmul(shift, values, scale, out=values)
 
 
 FASHION_NORMALIZATION = Normalization(mean=(0.2860,), std=(0.3530,))

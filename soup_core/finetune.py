@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soup_core.data import Normalization
+from soup_core.preprocessing import Normalization
 
 BATCH_SIZE = 128
 WARMUP_SHARE = 0.05

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from soup_core import architectures
 from soup_core.checkpoints import Checkpoint
-from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, Data, Normalization
+from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, Data
 from soup_core.errors import CheckpointError, CoefficientError, ZooError
+from soup_core.preprocessing import Normalization
 from soup_core.soup import Soup
 
 BASE = "base"
