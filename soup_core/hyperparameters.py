@@ -1,0 +1,151 @@
+"""The hyperparameters of a sweep's checkpoints, read from what stands beside them.
+
+timm writes an args.yaml a run; others keep a table of runs, as CSV or JSON Lines, or write into safetensors metadata; the
+model-soups paper's repository has hparam_info.json (Wortsman et al. 2022, arXiv 2203.05482).
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from soup_core.zoo import Value
+
+BYTES_AT_MOST = 5_000_000
+# What others call these, in lower case; a zoo has one word for each.
+STANDARD: Mapping[str, str] = {
+    "lr": "learning_rate",
+    "base_lr": "learning_rate",
+    "wd": "weight_decay",
+    "smoothing": "label_smoothing",
+    "mix": "mixup",
+    "mixup_alpha": "mixup",
+    "aa": "augmentation",
+    "aug": "augmentation",
+    "num_epochs": "epochs",
+    "num_train_epochs": "epochs",
+    "random_seed": "seed",
+}
+KEPT = frozenset({*STANDARD.values(), "augmentation", "optimizer"})  # told even where every run has the same
+NAMING = ("file", "filename", "path", "checkpoint", "name", "model_name", "model", "run", "run_name", "id")
+RUN_FILE = "args.yaml"
+TABLES = (".csv", ".jsonl", ".json")
+Settings = dict[str, Value]
+
+
+def found_hyperparameters(
+    folder: Path, files: Sequence[Path], metadata: Mapping[Path, Mapping[str, str]] | None = None
+) -> dict[Path, Settings]:
+    """The hyperparameters of each file, under their usual names; those that never vary are left out, but for the usual.
+
+    `metadata` are texts that the files themselves hold. A table's row wins over the file's own run, that over metadata;
+    what cannot be read counts as absent. Rows are matched by the file's name, its path, its stem, or its folder's name.
+    """
+    rows = _rows(folder)
+    found: dict[Path, Settings] = {}
+    for file in files:
+        settings = _settings((metadata or {}).get(file, {}))
+        settings |= _settings(_run_file(folder, file))
+        for name in reversed(_names(folder, file)):  # the most exact last, so that it wins
+            settings |= rows.get(name, {})
+        found[file] = settings
+    varying = {key for settings in found.values() for key in settings if _varies(key, found)}
+    return {
+        file: {key: value for key, value in settings.items() if key in varying or key in KEPT}
+        for file, settings in found.items()
+    }
+
+
+def _varies(key: str, found: Mapping[Path, Settings]) -> bool:
+    return len({repr(settings.get(key)) for settings in found.values()}) > 1
+
+
+def _names(folder: Path, file: Path) -> list[str]:
+    inside = file.relative_to(folder)
+    return [str(inside), file.name, file.name.partition(".")[0], *(str(part) for part in inside.parents[:-1])]
+
+
+def _run_file(folder: Path, file: Path) -> Mapping[Any, Any]:
+    for place in file.parents:
+        if (place / RUN_FILE).is_file():
+            try:
+                content = yaml.safe_load(_text(place / RUN_FILE))
+            except (OSError, ValueError, yaml.YAMLError, RecursionError):
+                return {}
+            return content if isinstance(content, dict) else {}
+        if place == folder:
+            break
+    return {}
+
+
+def _rows(folder: Path) -> dict[str, Settings]:
+    """Every row of every table in the folder, by the texts that may name its file."""
+    found: dict[str, Settings] = {}
+    for table in sorted(path for path in folder.iterdir() if path.suffix.lower() in TABLES and path.is_file()):
+        try:
+            rows = list(_table(table))
+        except (OSError, ValueError, csv.Error, RecursionError):
+            continue
+        for row in rows:
+            keys = {key.lower(): key for key in row if isinstance(key, str)}
+            naming = [keys[key] for key in NAMING if key in keys]
+            settings = _settings({key: value for key, value in row.items() if key not in naming})
+            for key in naming:
+                if isinstance(row[key], (str, int)) and row[key] != "":
+                    found.setdefault(str(row[key]), {}).update(settings)
+    return found
+
+
+def _table(path: Path) -> Iterator[Mapping[Any, Any]]:
+    text = _text(path)
+    if path.suffix.lower() == ".csv":
+        yield from csv.DictReader(io.StringIO(text))
+        return
+    content = [json.loads(line) for line in text.splitlines() if line.strip()] if path.suffix.lower() == ".jsonl" else (
+        json.loads(text)
+    )  # fmt: skip
+    if isinstance(content, dict):  # a run's name, then its settings
+        content = [{"name": name, **settings} for name, settings in content.items() if isinstance(settings, dict)]
+    yield from (row for row in content if isinstance(row, dict))
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > BYTES_AT_MOST:
+        raise ValueError(f"{path.name} is too large for a table of hyperparameters")
+    return path.read_text(encoding="utf-8-sig")
+
+
+def _settings(row: Mapping[Any, Any]) -> Settings:
+    """The plain values of a row under their usual names; lists, tables and what is not there are left out."""
+    found: Settings = {}
+    for key, value in row.items():
+        plain = _value(value)
+        if isinstance(key, str) and key and plain is not None:
+            word = key.strip().lower().replace("-", "_").replace(" ", "_")
+            found[STANDARD.get(word, word)] = plain
+    return found
+
+
+def _value(value: object) -> Value | None:
+    if isinstance(value, str):
+        text = value.strip()
+        if text.lower() in ("", "none", "null", "nan"):
+            return None
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        for number in (int, float):
+            try:
+                return _value(number(text))
+            except ValueError:
+                continue
+        return text if len(text) <= 200 else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bool | int):
+        return value if abs(value) < 2**63 else None
+    return None
