@@ -1,4 +1,7 @@
-"""Pictures of every page from the running app: `python -m benchmarks.screenshots FOLDER`; Home's is the README's."""
+"""Pictures of every page and view from the running app; Home's is the README's.
+
+python -m benchmarks.screenshots FOLDER [NAME ...]
+"""
 
 import shutil
 import sys
@@ -8,9 +11,33 @@ from typing import Literal
 
 from tests.e2e.driver import ROOT, chromium, server, settled, worked
 
-PAGES = {"home": "", "ingredients": "Ingredients?in=ft-15&in=ft-18&in=ft-22", "greedy": "Greedy?step=24",
-         "band": "Greedy?step=24&band=true", "learned": "Learned?granularity=layer",
-         "interpolation": "Interpolation", "strangers": "Interpolation?zoo=fashion-scratch"}  # fmt: skip
+PAGES = {
+    "home": "",
+    "ingredients": "Ingredients?in=ft-15&in=ft-18&in=ft-22",
+    "ingredients-none": "Ingredients?in=",
+    "map": "Ingredients?view=Map",
+    "disagreement": "Ingredients?view=Map&pairs=Disagreement",
+    "how-many": "Ingredients?view=Ablations",
+    "leave-one-out": "Ingredients?view=Ablations&ablation=Leave+one+out",
+    "shapley": "Ingredients?view=Ablations&ablation=Shapley",
+    "held-out-size": "Ingredients?view=Ablations&ablation=Held-out+size",
+    "hyperparameters": "Ingredients?view=Ablations&ablation=Hyperparameters",
+    "preflight": "Ingredients?view=Will+it+soup%3F",
+    "preflight-strangers": "Ingredients?view=Will+it+soup%3F&zoo=fashion-scratch",
+    "greedy": "Greedy?step=24",
+    "band": "Greedy?step=24&band=true",
+    "interpolation": "Interpolation",
+    "strangers": "Interpolation?zoo=fashion-scratch",
+    "plane": "Interpolation?view=Plane",
+    "landscape": "Interpolation?view=Plane&form=landscape",
+    "pairs": "Interpolation?view=Many+pairs",
+    "learned": "Learned?granularity=layer",
+    "robustness": "Robustness",
+    "shifts": "Robustness?view=Shifts",
+    "calibration": "Robustness?view=Calibration",
+    "changed": "Robustness?view=What+changed",
+    "cost": "Robustness?view=Cost",
+}
 LOOKS: dict[str, tuple[int, Literal["light", "dark"]]] = {
     "light": (1280, "light"),
     "dark": (1280, "dark"),
@@ -20,13 +47,14 @@ LOOKS: dict[str, tuple[int, Literal["light", "dark"]]] = {
 
 def main() -> None:
     """Take each page in light, dark and 390 pixels wide."""
-    folder = Path(sys.argv[1])
+    folder, names = Path(sys.argv[1]), sys.argv[2:]
+    wanted = {name: path for name, path in PAGES.items() if not names or name in names}
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home, server(Path(home) / "home") as address, chromium() as browser:
         for look, (width, scheme) in LOOKS.items():
             context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
             page = context.new_page()
-            for name, path in PAGES.items():
+            for name, path in wanted.items():
                 page.goto(f"{address}/{path}")
                 settled(page)
                 worked(page)
@@ -36,7 +64,8 @@ def main() -> None:
                 page.wait_for_timeout(700)
                 page.screenshot(path=folder / f"{name}-{look}.png")
                 page.set_viewport_size({"width": width, "height": 800})
-    shutil.copy(folder / "home-light.png", ROOT / "assets" / "images" / "home.png")
+    if "home" in wanted:
+        shutil.copy(folder / "home-light.png", ROOT / "assets" / "images" / "home.png")
 
 
 if __name__ == "__main__":
