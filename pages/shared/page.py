@@ -1,8 +1,6 @@
 """How every page begins: its title, the sidebar, the zoo and device of the address, and what is wrong with them."""
 
 import gc
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +15,8 @@ from pages.shared import caching
 from pages.shared.live_chart import Event, live_chart
 from soup_core.published import results_folders
 from soup_core.store import default_store
+from soup_core.words import plain as plain
+from soup_core.words import points as points
 
 KEPT_KEYS = ("zoo", "device", "precision", "memory")
 DEPENDENT_KEYS = (
@@ -90,19 +90,6 @@ class Context:
             return sc.uniform_soup(self.zoo)
         *_, last = sc.greedy_soup(self.zoo, self.evaluator("held_out"))
         return last.soup
-
-
-def plain(text: str) -> str:
-    """Text as literal Markdown: no markup, link, image, formula or direction mark survives in it.
-
-    Ordinary names (letters, digits, dots, hyphens, underscores within) stay as they are, since a widget's labels are
-    also what the address holds.
-    """
-    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
-    escaped = re.sub(r"([!-,/:-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", visible)
-    # Bare addresses are made links even where their marks are escaped; a word joiner, which is not seen, parts them.
-    escaped = re.sub(r"(?i)(www|:)(?=\\?[./])|(?=\\?@)", lambda found: f"{found[0]}\u2060", escaped)
-    return re.sub(r"^(\s*\d*)([-+.])", r"\1\\\2", escaped)
 
 
 @contextmanager
@@ -237,9 +224,3 @@ def about(recipe: sc.About) -> None:
     """What a recipe does and when it fails, with its paper, to be opened."""
     with st.expander(f"{recipe.name}: what it does, when it fails"):
         st.markdown(f"{recipe.text} ([{recipe.paper}]({recipe.link}))")
-
-
-def points(comparison: sc.Comparison) -> str:
-    """A difference in points with sign and interval: "+0.56 points (0.25 to 0.88)"."""
-    difference, low, high = (100 * value for value in (comparison.difference, comparison.low, comparison.high))
-    return f"{difference:+.2f} points ({low:.2f} to {high:.2f})"

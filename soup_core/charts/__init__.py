@@ -18,7 +18,8 @@ from soup_core.charts.soups import (
     line_chart,
     loss_lines,
 )
-from soup_core.charts.style import LINE_COLOURS, MARKS, RECIPE_MARKS, TEMPLATE, Mark, counts, literal, percent
+from soup_core.charts.style import LINE_COLOURS, MARKS, RECIPE_MARKS, TEMPLATE, Mark, literal
+from soup_core.words import counts, percent
 
 __all__ = [
     "LINE_COLOURS",

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from soup_core.evaluation import Evaluation
+from soup_core.words import counts as counts
+from soup_core.words import percent as percent
 
 NEUTRAL = "#808080"
 GRID = "rgba(128, 128, 128, 0.2)"
@@ -70,16 +71,6 @@ TEMPLATE = go.layout.Template(
 def literal(name: str) -> str:
     """A name as text that Plotly cannot take for markup: angle brackets and ampersands escaped."""
     return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def percent(evaluation: Evaluation) -> str:
-    """An accuracy in percent: two decimals from 1,000 images on, else one."""
-    return f"{100 * evaluation.accuracy:.{2 if evaluation.total >= 1000 else 1}f} %"
-
-
-def counts(evaluation: Evaluation) -> str:
-    """The counts behind an accuracy."""
-    return f"{evaluation.correct:,} of {evaluation.total:,} images"
 
 
 def short(name: str) -> str:

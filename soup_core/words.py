@@ -1,0 +1,36 @@
+"""Results and names in words, the same on a page and in a file: accuracies, differences, names as literal Markdown."""
+
+import re
+import unicodedata
+
+from soup_core.evaluation import Evaluation
+from soup_core.statistics import Comparison
+
+
+def plain(text: str) -> str:
+    """Text as literal Markdown: no markup, link, image, formula or direction mark survives in it.
+
+    Ordinary names (letters, digits, dots, hyphens, underscores within) stay as they are, since a widget's labels are
+    also what the address holds.
+    """
+    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
+    escaped = re.sub(r"([!-,/:-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", visible)
+    # Bare addresses are made links even where their marks are escaped; a word joiner, which is not seen, parts them.
+    escaped = re.sub(r"(?i)(www|:)(?=\\?[./])|(?=\\?@)", lambda found: f"{found[0]}\u2060", escaped)
+    return re.sub(r"^(\s*\d*)([-+.])", r"\1\\\2", escaped)
+
+
+def percent(evaluation: Evaluation) -> str:
+    """An accuracy in percent: two decimals from 1,000 images on, else one."""
+    return f"{100 * evaluation.accuracy:.{2 if evaluation.total >= 1000 else 1}f} %"
+
+
+def counts(evaluation: Evaluation) -> str:
+    """The counts behind an accuracy."""
+    return f"{evaluation.correct:,} of {evaluation.total:,} images"
+
+
+def points(comparison: Comparison) -> str:
+    """A difference in points with sign and interval: "+0.56 points (0.25 to 0.88)"."""
+    difference, low, high = (100 * value for value in (comparison.difference, comparison.low, comparison.high))
+    return f"{difference:+.2f} points ({low:.2f} to {high:.2f})"
