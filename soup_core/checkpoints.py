@@ -18,12 +18,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
 from soup_core.errors import CheckpointError
-from soup_core.files import write_atomically
+from soup_core.files import Writer, write_together
 
 HEADER_BYTES_AT_MOST = 25_000_000
 TENSORS_AT_MOST = 100_000
@@ -174,8 +175,25 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
 
     One entry alone, since the format leaves the order of several open and the same content shall give the same bytes.
     """
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, safetensors.torch.save(contiguous, {"soup_core": metadata}))
+    write_together({path: writer(tensors, metadata)}, size_of(tensors))
+
+
+def writer(tensors: Mapping[str, Tensor], metadata: str) -> Writer:
+    """What writes tensors to a place, as `save` does, without a second copy of them in memory."""
+
+    def write(place: Path) -> None:
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        try:
+            safetensors.torch.save_file(contiguous, place, {"soup_core": metadata})
+        except safetensors.SafetensorError as error:
+            raise OSError(str(error)) from error
+
+    return write
+
+
+def size_of(tensors: Mapping[str, Tensor]) -> int:
+    """The bytes that tensors take."""
+    return sum(tensor.nbytes for tensor in tensors.values())
 
 
 def _parse_header(path: Path, descriptor: int, size: int) -> tuple[Mapping[str, TensorInfo], Mapping[str, str]]:
@@ -188,7 +206,7 @@ def _parse_header(path: Path, descriptor: int, size: int) -> tuple[Mapping[str, 
     if 8 + header_bytes > size:
         raise _damaged(path, f"it is incomplete: its header needs {8 + header_bytes:,} bytes, and it has {size:,}")
     try:
-        header = json.loads(os.pread(descriptor, header_bytes, 8), object_pairs_hook=_without_repetition)
+        header = json.loads(os.pread(descriptor, header_bytes, 8), object_pairs_hook=without_repetition)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, f"its header cannot be read ({error})") from error
     if not isinstance(header, dict):
@@ -232,7 +250,8 @@ def _tensor_info(path: Path, name: str, entry: Any, data_begin: int) -> TensorIn
     return TensorInfo(DTYPES[dtype], tuple(shape), data_begin + begin, data_begin + end)
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object's table, for `object_pairs_hook`. Raises ValueError where a name stands in it twice."""
     table = dict(pairs)
     if len(table) < len(pairs):
         raise ValueError("the same name stands in it twice")

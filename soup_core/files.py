@@ -2,35 +2,54 @@
 
 import os
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from soup_core.errors import SoupError
 
+Writer = Callable[[Path], object]
+
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path` by way of a temporary file beside it, synced before it takes the name.
+    """Write `content` to `path`: see `write_together`."""
+    write_together({path: lambda place: place.write_bytes(content)}, len(content))
 
-    Raises SoupError when the disk is full or the folder cannot be written; the old file is then intact.
+
+def write_together(writers: Mapping[Path, Writer], size: int) -> None:
+    """Write several files, each into a temporary one beside it; only when all are synced do they take their names.
+
+    A writer is given the temporary file's path and raises OSError where it cannot write; `size` is what they need, in
+    bytes. Raises SoupError when the disk is full or a folder cannot be written; the old files are then intact.
     """
-    temporary: str | None = None
+    temporaries: dict[Path, Path] = {}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        for path, write in writers.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:60]}.")
+            temporaries[path] = Path(name)
+            try:
+                write(temporaries[path])
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            os.chmod(name, 0o644)
+        for path, temporary in temporaries.items():
+            os.replace(temporary, path)
+        for folder in {path.parent for path in writers}:
+            _sync(folder)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise SoupError(
-            f"{path} could not be written ({error.strerror}); it needs {len(content) / 1e6:.1f} MB in a folder "
-            "that this user can write to."
+            f"{next(iter(writers))} could not be written ({error.strerror or error}); it needs {size / 1e6:.1f} MB in a "
+            "folder that this user can write to."
         ) from error
+    finally:
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
