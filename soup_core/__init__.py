@@ -15,6 +15,8 @@ import os
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
+__version__ = "0.1.0"  # before the imports, since an export tells it
+
 from soup_core.averaging import Bank, bank_size, inner_products, memory_budget, state_dict
 from soup_core.calibration import calibrations
 from soup_core.comparison import Entry, face_off
@@ -28,6 +30,7 @@ from soup_core.evaluation import (
     interruptible,
     resolve_device,
 )
+from soup_core.export import Export, export_soup, imported, title_of
 from soup_core.geometry import Gram, gram
 from soup_core.interpolation import (
     Barrier,
@@ -56,7 +59,6 @@ from soup_core.soup import Soup, interpolate, mix
 from soup_core.statistics import Comparison, Estimate, accuracy_interval, compare
 from soup_core.zoo import BASE, Excluded, Ingredient, Zoo, open_zoo, zoo_folders
 
-__version__ = "0.1.0"
 __all__ = [
     "BASE",
     "About",
@@ -73,6 +75,7 @@ __all__ = [
     "Evaluation",
     "Evaluator",
     "Excluded",
+    "Export",
     "Finding",
     "Gram",
     "GreedyStep",
@@ -98,11 +101,13 @@ __all__ = [
     "ema_soup",
     "ensemble",
     "error_barrier",
+    "export_soup",
     "face_off",
     "gram",
     "greedy_band",
     "greedy_ensemble",
     "greedy_soup",
+    "imported",
     "inner_products",
     "interpolate",
     "interruptible",
@@ -123,6 +128,7 @@ __all__ = [
     "slerp_soup",
     "state_dict",
     "task_arithmetic_soup",
+    "title_of",
     "uniform_soup",
     "wise_ft",
     "zoo_folders",

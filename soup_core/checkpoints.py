@@ -175,16 +175,16 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
 
     One entry alone, since the format leaves the order of several open and the same content shall give the same bytes.
     """
-    write_together({path: writer(tensors, metadata)}, size_of(tensors))
+    write_together({path: writer(tensors, {"soup_core": metadata})}, size_of(tensors))
 
 
-def writer(tensors: Mapping[str, Tensor], metadata: str) -> Writer:
-    """What writes tensors to a place, as `save` does, without a second copy of them in memory."""
+def writer(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> Writer:
+    """What writes tensors to a place as safetensors, without a second copy of them in memory."""
 
     def write(place: Path) -> None:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         try:
-            safetensors.torch.save_file(contiguous, place, {"soup_core": metadata})
+            safetensors.torch.save_file(contiguous, place, metadata)
         except safetensors.SafetensorError as error:
             raise OSError(str(error)) from error
 

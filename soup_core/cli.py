@@ -22,6 +22,7 @@ from soup_core import bundled
 from soup_core.data import ASSETS, FASHION_MNIST
 from soup_core.errors import SoupError
 from soup_core.evaluation import PRECISIONS, Evaluation, Evaluator, shipped_line
+from soup_core.export import FORMATS, Export, export_soup, imported, read_recipe, step_row, title_of
 from soup_core.files import write_atomically
 from soup_core.interpolation import ALPHAS, line
 from soup_core.preflight import overall, preflight_checks
@@ -48,7 +49,12 @@ BatchSize = Annotated[int | None, typer.Option(min=1, help="Images a forward pas
 Precision = Annotated[str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")]
 Full = Annotated[bool, typer.Option("--full", help="Evaluate every candidate in full.")]
 Ties = Annotated[bool, typer.Option("--ties", help="Accept on an equal count too.")]
-SoupOption = Annotated[str | None, typer.Option("--soup", help="Names with commas between, or a JSON file.")]
+SoupOption = Annotated[
+    str | None,
+    typer.Option(
+        "--soup", help="Names with commas between, uniform, greedy, learned, or a file: JSON or what export wrote."
+    ),
+]
 Row = dict[str, Any]
 
 
@@ -300,6 +306,32 @@ def interpolate(
     _print(({"alpha": point.alpha, "held_out": _figures(point.evaluation)} for point in points), as_json)
 
 
+@app.command()
+def export(
+    zoo: ZooName,
+    file: Annotated[Path, typer.Option("--output", "-o", help="Where to write; its card and script go beside it.")],
+    soup: SoupOption = None,
+    format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "safetensors",
+    title: Annotated[str, typer.Option(help="The card's title.")] = "",
+    test: Annotated[bool, typer.Option("--test", help="Report the test images too.")] = False,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    precision: Precision = "float32",
+) -> None:
+    """Write a soup, by default the uniform one, as a file that loads elsewhere, with a card and a script beside it."""
+    run = _Run(zoo, device, batch_size, precision)
+    made = run.soup(soup or "uniform")
+    kind = f"{soup.capitalize()} soup" if soup in ("greedy", "learned") else ""
+    out = Export(
+        made, run.evaluator(), run.evaluator("test") if test else None, title or title_of(made, kind), format
+    )  # fmt: skip
+    written = export_soup(out, file)
+    found = {split: _figures(standing.evaluation) for split, standing in out.standings.items()}
+    rows: list[Row] = [{"written": str(path), "bytes": path.stat().st_size} for path in written]
+    _print([*rows, {"soup": json.loads(made.to_json()), **found}], as_json)
+
+
 @app.command("build-zoo")
 def build_zoo(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(bundled.PLANS)}.")],
@@ -342,16 +374,17 @@ class _Run:
         return Evaluator(self.zoo, split, **self._how)
 
     def soup(self, text: str) -> Soup:
-        """A soup as the command line takes it: base, uniform, greedy, names with commas between, or a JSON file."""
+        """A soup as the command line takes it: uniform, greedy, learned, names with commas between, or a file."""
         if text == "uniform":
             return uniform_soup(self.zoo)
         if text == "greedy":
             *_, last = greedy_soup(self.zoo, self.evaluator())
             return last.soup
+        if text == "learned":
+            *_, final = learned_soup(self.zoo, self.evaluator())
+            return final.soup
         if Path(text).is_file():
-            soup = Soup.from_json(Path(text).read_text(encoding="utf-8", errors="replace"))
-            self.zoo.check_names(soup.names)
-            return soup
+            return imported(read_recipe(Path(text)), self.zoo)
         return uniform_soup(self.zoo, [name for name in text.split(",") if name])
 
     def report(self, soup: Soup, splits: list[str] | None = None) -> Row:
@@ -362,15 +395,7 @@ class _Run:
         soup = None
         for step in steps:
             soup = step.soup
-            yield {
-                "step": step.index,
-                "candidate": step.candidate,
-                "accepted": step.accepted,
-                "correct": step.evaluation.correct if step.evaluation else None,
-                "correct_at_most": step.correct_at_most,
-                "images_evaluated": step.images_evaluated,
-                "ingredients": list(step.soup.names),
-            }
+            yield step_row(step)
         assert soup is not None, "a search has at least its first step"
         yield self.report(soup)
 

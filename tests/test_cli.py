@@ -61,6 +61,33 @@ def test_evaluate_takes_names_files_and_a_split(run: Run, linear_zoo: Make, tmp_
     assert lines(run("uniform", folder, "--json")[1])[0]["soup"].keys() == {"m0", "m1", "m2"}
 
 
+def test_export_tells_what_it_wrote_and_it_comes_back(run: Run, linear_zoo: Make, tmp_path: Path) -> None:
+    folder, file = str(linear_zoo(4)), str(tmp_path / "out" / "soup.safetensors")
+    code, out, _ = run("export", folder, "--soup", "greedy", "-o", file, "--json")
+    *written, report = lines(out)
+    assert code == 0
+    assert [row["written"] for row in written] == [file, f"{file}.md", f"{file}.py"]
+    assert [row["bytes"] for row in written] == [Path(row["written"]).stat().st_size for row in written]
+    zoo = sc.open_zoo(folder)
+    *_, last = sc.greedy_soup(zoo, sc.Evaluator(zoo))
+    assert report["held_out"]["correct"] == sc.Evaluator(zoo)(last.soup).correct
+    assert "test" not in report
+    assert Path(f"{file}.md").read_text().startswith(f"# {sc.title_of(last.soup, 'Greedy soup')}\n")
+    for source in (file, f"{file}.md"):
+        (again,) = lines(run("evaluate", folder, "--soup", source, "--split", "held_out", "--json")[1])
+        assert again == {"soup": report["soup"], "held_out": report["held_out"]}
+
+
+def test_export_learns_and_reports_the_test_images_where_asked(run: Run, linear_zoo: Make, tmp_path: Path) -> None:
+    folder, file = str(linear_zoo(3)), str(tmp_path / "learned")
+    report = lines(run("export", folder, "--soup", "learned", "--test", "-o", file, "--title", "Mine", "--json")[1])[-1]
+    zoo = sc.open_zoo(folder)
+    *_, last = sc.learned_soup(zoo, sc.Evaluator(zoo))
+    assert sc.Soup.from_json(json.dumps(report["soup"])) == last.soup
+    assert report["test"]["correct"] == sc.Evaluator(zoo, "test")(last.soup).correct
+    assert Path(f"{file}.md").read_text().startswith("# Mine\n")
+
+
 def test_interpolate_tells_a_line_an_alpha(run: Run, linear_zoo: Make) -> None:
     rows = lines(run("interpolate", str(linear_zoo(3)), "m0", "greedy", "--alphas", "0.5,-0.25", "--json")[1])
     assert [row["alpha"] for row in rows] == [-0.25, 0.0, 0.5, 1.0]
@@ -157,6 +184,10 @@ MISTAKES = {
     "unknown base": ["interpolate", "{}", "base", "m1"],
     "unknown plan": ["build-zoo", "nothing", "--data", "/nowhere"],
     "no images": ["build-zoo", "fashion", "--data", "/nowhere"],
+    "unknown format": ["export", "{}", "-o", "/nowhere/soup", "--format", "onnx"],
+    "an architecture of another format": ["export", "{}", "-o", "/nowhere/soup", "--format", "timm"],
+    "a place that cannot be": ["export", "{}", "-o", "/dev/null/soup"],
+    "a file that holds no recipe": ["evaluate", "{}", "--soup", __file__],
     "no batch": ["uniform", "{}", "--batch-size", "0"],
 }
 
