@@ -4,8 +4,10 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import page, work
+from pages.views import export
 from soup_core import charts
 from soup_core.comparison import recipes_of
+from soup_core.export import entry_rows
 from soup_core.jobs import Progress
 
 here = page.begin(
@@ -81,6 +83,7 @@ def draw(progress: Progress) -> None:
                 [row(entry) for entry in entries], hide_index=True,
                 alt="Every recipe with its test accuracy, its gain over the best single model, and its cost.",
             )  # fmt: skip
+            export.csv_button(lambda: entry_rows(entries, best), "recipes")
             for entry in entries:
                 st.markdown(f"**{entry.about.name}.** {entry.about.text} ([{entry.about.paper}]({entry.about.link}))")
 

@@ -6,7 +6,9 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import page, work
+from pages.views import export
 from soup_core import charts
+from soup_core.export import step_row
 from soup_core.jobs import Progress
 from soup_core.recipes import greedy
 
@@ -96,6 +98,9 @@ def player() -> None:
     if at == count and order == "accuracy":
         with page.errors_shown():
             st.markdown(selection_gap(steps[0].soup, current.soup))
+    if not state["playing"]:
+        export.csv_button(lambda: map(step_row, steps[:at]), "greedy")
+        export.draw(here, current.soup, "Greedy soup")
 
 
 def selection_gap(first: sc.Soup, last: sc.Soup) -> str:

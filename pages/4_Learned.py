@@ -4,6 +4,7 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import page, work
+from pages.views import export
 from soup_core import charts
 from soup_core.jobs import Progress
 from soup_core.recipes import learned
@@ -70,6 +71,7 @@ def draw(progress: Progress) -> None:
     )  # fmt: skip
     if progress.ended:
         st.markdown(f"**{meaning(final)}**")
+        export.draw(here, final.soup, "Learned soup")
 
 
 def numbers(soup: sc.Soup, ended: bool) -> None:

@@ -41,6 +41,7 @@ STATISTICS = {
     "first": "the first ingredient's",
 }
 RECIPE_BYTES_AT_MOST = 8_000_000
+READ_AT_MOST = 8 + RECIPE_BYTES_AT_MOST + 1  # bytes of a file that `imported` looks at
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 SCRIPT = '''"""Makes the file beside it again, the one named as this is without .py, from the checkpoints of a zoo.
 
@@ -287,7 +288,7 @@ def read_recipe(path: Path) -> bytes:
     """As much of a file as `imported` looks at. Raises SoupError where it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(8 + RECIPE_BYTES_AT_MOST + 1)
+            return file.read(READ_AT_MOST)
     except OSError as error:
         raise SoupError(f"{path} cannot be read ({error.strerror}).") from error
 

@@ -11,8 +11,10 @@ from streamlit.delta_generator import DeltaGenerator
 import soup_core as sc
 from pages.shared import page
 from pages.shared.live_chart import Event
+from pages.views import export
 from pages.views.selection import Selection, choose, toggle
 from soup_core import charts
+from soup_core.export import ingredient_rows
 from soup_core.soup import BatchNorm
 
 PAINT_SECONDS = 0.08  # the browser paints the number in this time, before the charts keep it busy
@@ -35,6 +37,8 @@ def draw(here: page.Context, chosen: Selection, rival: DeltaGenerator) -> None:
         run_ensemble(here, selected, rival, sentence)
     with st.expander("All ingredients with their hyperparameters", expanded=True):
         draw_table(here.zoo, chosen, f"table-{toggles}")
+        export.csv_button(lambda: ingredient_rows(here.zoo, chosen.singles), "ingredients")
+    export.draw(here, chosen.soup, choosing=True)
     if chosen.soup is None or chosen.evaluation is None:
         return
     if here.zoo.has_batch_norm:

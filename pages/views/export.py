@@ -1,0 +1,117 @@
+"""Take a soup along, as weights, card, script, command line and recipe, and bring one back; tables as CSV."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page
+from pages.views.selection import choose
+from soup_core import export
+from soup_core.soup import uniform
+from soup_core.words import counts, percent
+
+FILE = "soup.safetensors"
+UPLOAD_MEGABYTES = 200
+DOWNLOAD_GIGABYTES = 1.0  # a larger model is written by the command line, which holds it once
+
+
+def draw(here: page.Context, soup: sc.Soup | None, kind: str = "", *, choosing: bool = False) -> None:
+    """Offer a soup in every form, and take one back from a file; `choosing` puts the file's names into the selection."""
+    with st.expander("Take this soup along, or bring one back", icon=":material/download:"):
+        if soup is not None:
+            offer(here, soup, kind)
+        key = f"recipe-{here.zoo.name}"
+
+        def put_in() -> None:
+            found = brought(here.zoo, key)
+            if isinstance(found, sc.Soup) and chosen_alone(here.zoo, found):
+                choose(here.zoo, found.names)
+                if here.zoo.has_batch_norm:
+                    st.session_state["batch_norm"] = found.batch_norm
+
+        st.file_uploader(
+            "Bring one back: a recipe, a card or an exported safetensors file", type=["json", "md", "safetensors"], key=key,
+            max_upload_size=UPLOAD_MEGABYTES, on_change=put_in if choosing else None,
+            help="Its ingredients are looked up in the open zoo, and their files compared with those it was made of.",
+        )  # fmt: skip
+        tell(here, brought(here.zoo, key), soup)
+
+
+def offer(here: page.Context, soup: sc.Soup, kind: str) -> None:
+    """The buttons; what they give is made when they are pressed."""
+    reported = st.toggle("Report the test images too", key="export:test", help="In the card and the recipe; else they "
+                         "tell the held-out images alone.")  # fmt: skip
+    test = here.evaluator("test") if reported else None
+    out = sc.Export(soup, here.evaluator("held_out"), test, sc.title_of(soup, kind))
+    size = sum(tensor.nbytes for tensor in here.zoo.tensors.values())
+    failed: list[str] = st.session_state.setdefault("export:failed", [])
+    while failed:
+        st.error(page.plain(failed.pop()))
+
+    def button(label: str, file: str, make: Callable[[], str | bytes], large: bool = False) -> None:
+        def made() -> str | bytes:  # the browser is told only that it failed; the reason stands here at the next run
+            try:
+                return make()
+            except sc.SoupError as error:
+                failed.append(str(error))
+                raise
+
+        st.download_button(label, made, file, on_click="ignore", disabled=large, key=f"export:{label}",
+                           help="Too large for the browser; take the command line." if large else None)  # fmt: skip
+
+    with st.container(horizontal=True):
+        button(
+            f"Weights, {size / 1e6:.1f} MB",
+            FILE,
+            lambda: export.safetensors_bytes(out),
+            1e-9 * size > DOWNLOAD_GIGABYTES,
+        )
+        button("Model card", f"{FILE}.md", lambda: export.card(out, FILE))
+        button("Script", f"{FILE}.py", lambda: export.script(out))
+        button("Recipe", "soup.json", lambda: out.recipe)
+    st.code(export.command(out, FILE, "soup.json"), language="bash", wrap_lines=True)
+
+
+def brought(zoo: sc.Zoo, key: str) -> sc.Soup | sc.SoupError | None:
+    """What the uploaded file holds: a soup of this zoo, or why it holds none."""
+    file = st.session_state.get(key)
+    if file is None:
+        return None
+    file.seek(0)
+    try:
+        return sc.imported(file.read(export.READ_AT_MOST), zoo)
+    except sc.SoupError as error:
+        return error
+
+
+def tell(here: page.Context, found: sc.Soup | sc.SoupError | None, soup: sc.Soup | None) -> None:
+    """Say what was brought back: that it is the soup of this page, or what else it is and how good."""
+    if found is None:
+        return
+    if isinstance(found, sc.SoupError):
+        st.error(page.plain(str(found)))
+        return
+    if found == soup:
+        st.success("This page shows the soup of that file.")
+        return
+    with page.errors_shown():
+        evaluation = here.evaluator("held_out")(found)
+    st.info(
+        f"The file holds {page.plain(sc.title_of(found))}: {percent(evaluation)} on the held-out images, "
+        f"{counts(evaluation)}."
+    )
+    if chosen_alone(here.zoo, found):
+        st.page_link("pages/1_Ingredients.py", label="Open it on Ingredients", icon=":material/arrow_forward:",
+                     query_params={**here.address, "in": list(found.names)})  # fmt: skip
+
+
+def chosen_alone(zoo: sc.Zoo, soup: sc.Soup) -> bool:
+    """Whether the selection of ingredients can say this soup: equal parts, without the base."""
+    return set(soup.names) <= set(zoo.names) and soup == uniform(soup.names, batch_norm=soup.batch_norm)
+
+
+def csv_button(rows: Callable[[], Iterable[Mapping[str, object]]], name: str) -> None:
+    """A table's rows as a file, made when the button is pressed."""
+    st.download_button("CSV", lambda: export.csv_text(rows()), f"{name}.csv", "text/csv", on_click="ignore",
+                       key=f"csv:{name}", icon=":material/download:", type="tertiary")  # fmt: skip
