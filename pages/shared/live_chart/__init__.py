@@ -20,7 +20,10 @@ BUNDLED = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 STATIC = HERE.parents[2] / "static"
 CSS = """
 .live-chart { color: var(--st-text-color); transition: color 1ms; font-family: var(--st-font); }
-.live-chart details { font-size: 0.8rem; opacity: 0.75; }
+.live-chart .beneath { display: flex; align-items: flex-start; font-size: 0.8rem; opacity: 0.75; }
+.live-chart details { flex: 1; min-width: 0; }
+.live-chart .save button { background: none; border: 0; padding: 0 0.4rem; color: inherit; font: inherit; cursor: pointer; }
+.live-chart .save button:is(:hover, :focus-visible) { text-decoration: underline; }
 .live-chart summary { cursor: pointer; width: max-content; }
 .live-chart .cells { max-height: 16rem; overflow: auto; }
 .live-chart table { border-collapse: collapse; font-variant-numeric: tabular-nums; }

@@ -46,7 +46,7 @@ function listen(graph, holder) {
 
 function rowsOf(trace) {
   const list = value => Array.isArray(value) || ArrayBuffer.isView(value) ? Array.from(value) : [];
-  if (trace.z && list(trace.z).length) {
+  if (list(list(trace.z)[0]).length) {
     return list(trace.z).flatMap((row, j) => list(row).map((z, i) => [trace._input.name ?? "", trace.x?.[i] ?? i, trace.y?.[j] ?? j, z]));
   }
   if (trace.dimensions) {
@@ -54,26 +54,61 @@ function rowsOf(trace) {
     return columns[0].map((_, i) => columns.map(column => column[i]));
   }
   const xs = list(trace.x), ys = list(trace.y);
-  return (xs.length ? xs : ys).map((_, i) => [trace._input.name ?? "", xs[i], ys[i], trace.error_y?.array?.[i]]);
+  return (xs.length ? xs : ys).map((_, i) => [trace._input.name ?? "", xs[i], ys[i], trace.z?.[i] ?? trace.error_y?.array?.[i]]);
 }
 
-function fillTable(table, graph, names) {
+// The figure's data as lines of cells, heads first, without columns that hold nothing.
+function linesOf(graph, { xaxis, yaxis }) {
   const traces = graph._fullData.filter(trace => trace.visible === true);
   const axis = traces.find(trace => trace.dimensions);
-  const heads = axis ? axis.dimensions.map(({ label }) => label) : ["series", names.x, names.y, names.z];
+  const heads = axis ? axis.dimensions.map(({ label }) => label) : ["series", titleOf(xaxis, "x"), titleOf(yaxis, "y"), "value"];
   const rows = traces.flatMap(rowsOf);
   const used = heads.map((_, i) => rows.some(row => row[i] !== undefined && row[i] !== ""));
+  return [heads, ...rows].map(row => heads.map((_, i) => unescaped(row[i] ?? "")).filter((_, i) => used[i]));
+}
+
+// Names were escaped for Plotly, which takes texts for markup.
+function unescaped(value) {
+  if (typeof value !== "string") return value;
+  return value.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+}
+
+function fillTable(table, lines) {
   const line = (tag, cells) => {
     const row = document.createElement("tr");
-    cells.forEach((cell, i) => {
-      if (!used[i]) return;
+    row.append(...cells.map(cell => {
       const field = document.createElement(tag);
-      field.textContent = typeof cell === "number" ? Number(cell.toPrecision(6)) : cell ?? "";
-      row.append(field);
-    });
+      field.textContent = typeof cell === "number" ? Number(cell.toPrecision(6)) : cell;
+      return field;
+    }));
     return row;
   };
-  table.replaceChildren(line("th", heads), ...rows.slice(0, TABLE_ROWS).map(row => line("td", row)));
+  table.replaceChildren(...lines.slice(0, TABLE_ROWS + 1).map((cells, i) => line(i ? "td" : "th", cells)));
+}
+
+// A text that a spreadsheet would take for a formula gets an apostrophe before it.
+function csvOf(lines) {
+  const cell = value => {
+    const text = String(value);
+    const safe = /^[=+\-@\t\r]/.test(text) && !/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? `'${text}` : text;
+    return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  };
+  return lines.map(cells => `${cells.map(cell).join(",")}\r\n`).join("");
+}
+
+async function save(format, graph, { alt, background, lines }) {
+  const filename = alt.normalize("NFKD").toLowerCase().match(/[a-z0-9]+/g)?.join("-").slice(0, 60) ?? "chart";
+  if (format === "csv") {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([csvOf(lines())], { type: "text/csv" }));
+    link.download = `${filename}.csv`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    return;
+  }
+  const { data, layout, clientWidth: width, clientHeight: height } = graph;
+  const figure = { data, layout: { ...layout, paper_bgcolor: background }, config: CONFIG };
+  await window.Plotly.downloadImage(figure, { format, filename, width, height, scale: format === "png" ? 2 : 1 });
 }
 
 function titleOf(axis, otherwise) {
@@ -86,7 +121,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!holder) {
     holder = document.createElement("div");
     holder.className = "live-chart";
-    holder.innerHTML = '<div class="drawing" role="group"></div><details><summary>Data</summary><div class="cells" tabindex="0"><table></table></div></details>';
+    holder.innerHTML = '<div class="drawing" role="group"></div><div class="beneath"><details><summary>Data</summary><div class="cells" tabindex="0"><table></table></div></details><div class="save" role="group" aria-label="Save this chart"><button>PNG</button><button>SVG</button><button>CSV</button></div></div>';
     parentElement.append(holder);
     holder.addEventListener("transitionend", ({ target, propertyName }) => {
       if (target === holder && propertyName === "color") holder.draw();
@@ -97,10 +132,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
   graph.style.minHeight = `${figure.layout.height ?? 360}px`;
   holder.send = data.listens ? event => setTriggerValue("event", event) : undefined;
   const fill = () => {
-    const { xaxis, yaxis } = figure.layout;
-    if (details.open) fillTable(details.querySelector("table"), graph, { x: titleOf(xaxis, "x"), y: titleOf(yaxis, "y"), z: "value" });
+    if (details.open) fillTable(details.querySelector("table"), linesOf(graph, figure.layout));
   };
   details.ontoggle = fill;
+  holder.querySelector(".save").onclick = ({ target }) => {
+    if (target.tagName !== "BUTTON") return;
+    const background = getComputedStyle(holder).getPropertyValue("--st-background-color").trim();
+    save(target.textContent.toLowerCase(), graph, { alt: data.alt, background, lines: () => linesOf(graph, figure.layout) })
+      .catch(error => { target.title = `It could not be made: ${error.message}`; target.disabled = true; });
+  };
   holder.draw = async () => {
     const Plotly = await loadedPlotly(data.plotly);
     const first = !graph.on;
