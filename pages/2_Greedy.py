@@ -99,7 +99,7 @@ def player() -> None:
         with page.errors_shown():
             st.markdown(selection_gap(steps[0].soup, current.soup))
     if not state["playing"]:
-        export.csv_button(lambda: map(step_row, steps[:at]), "greedy")
+        export.csv_button(lambda: map(step_row, steps[:at]), "steps")
         export.draw(here, current.soup, "Greedy soup")
 
 

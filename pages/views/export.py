@@ -18,7 +18,7 @@ DOWNLOAD_GIGABYTES = 1.0  # a larger model is written by the command line, which
 
 def draw(here: page.Context, soup: sc.Soup | None, kind: str = "", *, choosing: bool = False) -> None:
     """Offer a soup in every form, and take one back from a file; `choosing` puts the file's names into the selection."""
-    with st.expander("Take this soup along, or bring one back", icon=":material/download:"):
+    with st.expander("Take this soup along, or bring one back"):
         if soup is not None:
             offer(here, soup, kind)
         key = f"recipe-{here.zoo.name}"
@@ -112,6 +112,6 @@ def chosen_alone(zoo: sc.Zoo, soup: sc.Soup) -> bool:
 
 
 def csv_button(rows: Callable[[], Iterable[Mapping[str, object]]], name: str) -> None:
-    """A table's rows as a file, made when the button is pressed."""
-    st.download_button("CSV", lambda: export.csv_text(rows()), f"{name}.csv", "text/csv", on_click="ignore",
+    """A table's rows as a file of that name, made when the button is pressed."""
+    st.download_button(f"All {name} as CSV", lambda: export.csv_text(rows()), f"{name}.csv", "text/csv", on_click="ignore",
                        key=f"csv:{name}", icon=":material/download:", type="tertiary")  # fmt: skip
