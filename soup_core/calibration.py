@@ -14,7 +14,7 @@ from torch import Tensor
 
 from soup_core.evaluation import CALIBRATION_BINS, Evaluator
 from soup_core.recipes.ensemble import averaged_outputs
-from soup_core.robustness import Member, groups, on_split
+from soup_core.robustness import Member, groups
 from soup_core.statistics import DRAWS, Estimate, estimate
 from soup_core.zoo import Zoo
 
@@ -41,9 +41,9 @@ class Calibration:
     excess_confidence: float
 
 
-def calibrations(zoo: Zoo, evaluate: Evaluator, *, split: str = "test") -> Iterator[Calibration]:
-    """The calibration of every member of the robustness figure, one after the other; `evaluate` chooses the soups."""
-    report = on_split(evaluate, split)
+def calibrations(zoo: Zoo, evaluate: Evaluator) -> Iterator[Calibration]:
+    """The calibration on the test images of every member of the robustness figure; `evaluate` chooses the soups."""
+    report = evaluate.on("test")
     for member in chain.from_iterable(groups(zoo, evaluate)):
         names = member.soup.names
         logits = averaged_outputs(report, names) if member.is_ensemble else report.logits(member.soup)

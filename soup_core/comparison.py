@@ -39,10 +39,7 @@ def face_off(zoo: Zoo, evaluate: Evaluator) -> Iterator[Entry]:
     Recipes that need a base are left out where there is none, averages along a run where the ingredients are not one.
     The ensembles' cost is one model's times their number, but for all models together, which is measured.
     """
-    test = Evaluator(
-        zoo, "test", evaluate.device, batch_size=evaluate.batch_size, precision=evaluate.precision,
-        memory=evaluate.memory, store=evaluate.store,
-    )  # fmt: skip
+    test = evaluate.on("test")
     every = uniform.uniform_soup(zoo)
     one = measured_cost(evaluate, [every])
 

@@ -150,6 +150,13 @@ class Evaluator:
             raise SoupError(f"The batch size must be at least 1; found {batch_size}.")
         self.store.keep_evaluations(shipped_rows(zoo.evaluations_file))
 
+    def on(self, split: str, images: int | None = None) -> "Evaluator":
+        """An evaluator that computes as this one does, on another split or on some of its images."""
+        return Evaluator(
+            self.zoo, split, self.device, batch_size=self.batch_size, precision=self.precision, images=images,
+            memory=self.memory, store=self.store,
+        )  # fmt: skip
+
     def __call__(self, soup: Soup) -> Evaluation:
         """Evaluate a soup on every image of the split."""
         evaluation = self.trial(soup).evaluation

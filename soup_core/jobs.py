@@ -51,26 +51,18 @@ def _plane(zoo: Zoo, evaluate: Evaluator, *, corners: list[str], resolution: int
 
 
 def _number_averaged(zoo: Zoo, evaluate: Evaluator, *, report: bool = False) -> Iterator[ablations.NumberStep]:
-    yield from ablations.number_averaged(zoo, evaluate, report=_on_test(zoo, evaluate) if report else None)
+    yield from ablations.number_averaged(zoo, evaluate, report=evaluate.on("test") if report else None)
 
 
 def _number_band(
     zoo: Zoo, evaluate: Evaluator, *, orders: int = 20, report: bool = False
 ) -> Iterator[ablations.NumberBandStep]:
-    on_test = _on_test(zoo, evaluate) if report else None
+    on_test = evaluate.on("test") if report else None
     yield from ablations.number_averaged_band(zoo, evaluate, orders=orders, report=on_test)
 
 
 def _selection_gap(zoo: Zoo, evaluate: Evaluator, **options: Any) -> Iterator[ablations.GapStep]:
-    yield from ablations.selection_gap(zoo, evaluate, _on_test(zoo, evaluate), **options)
-
-
-def _on_test(zoo: Zoo, evaluate: Evaluator) -> Evaluator:
-    """The test images, for reporting, computed as the evaluator computes."""
-    return Evaluator(
-        zoo, "test", evaluate.device, batch_size=evaluate.batch_size, precision=evaluate.precision,
-        memory=evaluate.memory, store=evaluate.store,
-    )  # fmt: skip
+    yield from ablations.selection_gap(zoo, evaluate, evaluate.on("test"), **options)
 
 
 def _pairs(

@@ -143,7 +143,7 @@ def robustness(zoo: Zoo, evaluate: Evaluator) -> Iterator[RobustnessStep]:
             found: list[dict[str, Evaluation]] = [{} for _ in group]
             splits = splits_of(zoo)
             for split in splits:
-                report = on_split(evaluate, split, images)
+                report = evaluate.on(split, images)
                 for member, its in zip(group, found, strict=True):
                     its[split] = evaluated(report, member)
                 ready = map(_entry, group, found) if split == splits[-1] else ()
@@ -163,14 +163,6 @@ def steps_of(zoo: Zoo) -> int:
 def splits_of(zoo: Zoo) -> tuple[str, ...]:
     """The test split and those of its shifts."""
     return ("test", *(f"test:{shift}" for shift in zoo.data.shifts()))
-
-
-def on_split(evaluate: Evaluator, split: str, images: int | None = None) -> Evaluator:
-    """An evaluator that computes as this one does, on another split."""
-    return Evaluator(
-        evaluate.zoo, split, evaluate.device, batch_size=evaluate.batch_size, precision=evaluate.precision,
-        images=images, memory=evaluate.memory, store=evaluate.store,
-    )  # fmt: skip
 
 
 def evaluated(evaluate: Evaluator, member: Member) -> Evaluation:
