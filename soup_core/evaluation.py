@@ -37,6 +37,7 @@ SOUPS_IN_FLIGHT = 32
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("float32", "tf32", *HALF)
 CALIBRATION_BINS = 15
+KEPT_SPLITS = ("held_out", "test")  # whose logits are kept: those of every shift would take many times the zoo's size
 Found = TypeVar("Found")
 
 
@@ -118,9 +119,9 @@ class Evaluator:
 
     Calling it gives an Evaluation; what the store knows is not computed again. `precision` is one of PRECISIONS;
     `images` takes so many of the split's images, drawn with a fixed seed; `memory` is the budget in gigabytes of a bank
-    of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept. A batch that does not fit
-    into memory is halved, and so are those after it; where not even one image fits, OutOfMemory is raised. Sessions may
-    share an evaluator: the model that is being evaluated is locked.
+    of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept, which are those of KEPT_SPLITS.
+    A batch that does not fit into memory is halved, and so are those after it; where not even one image fits,
+    OutOfMemory is raised. Sessions may share an evaluator: the model that is being evaluated is locked.
     """
 
     def __init__(
@@ -235,7 +236,11 @@ class Evaluator:
 
     def known(self, soup: Soup) -> Evaluation | None:
         """What the store holds of a soup, without running an image; a damaged record counts as none."""
-        row = self.store.evaluation(self.key(soup))
+        return self.recall(self.key(soup))
+
+    def recall(self, key: str) -> Evaluation | None:
+        """The evaluation on this split that the store holds under a key; a damaged record counts as none."""
+        row = self.store.evaluation(key)
         if row is None:
             return None
         _, correct, total, loss, ece, not_finite, correctness = row
@@ -267,7 +272,8 @@ class Evaluator:
     def logits(self, soup: Soup) -> Tensor:
         """The logits of every image, in the split's order: float32, N×num_classes, on the CPU.
 
-        Those of a single ingredient are kept, in half precision where `logits_are_approximate`.
+        Those of a single ingredient are kept on KEPT_SPLITS, in half precision where `logits_are_approximate`. The
+        evaluation that they make is kept always.
         """
         key = self.key(soup)
         if (kept := self._kept_logits(key)) is None:
@@ -275,13 +281,17 @@ class Evaluator:
                 if (kept := self._kept_logits(key)) is None:
                     logits = self._all_logits(soup).float().cpu()
                     self._keep(soup, key, logits)
-                    kept = self._rounded(logits).float() if len(soup.names) == 1 else logits
+                    kept = self._rounded(logits).float() if self._keeps_logits(soup) else logits
         return kept
 
     @property
     def logits_are_approximate(self) -> bool:
         """Whether kept logits are in half precision, since in float32 those of all ingredients exceed the budget."""
-        return 4e-9 * len(self.zoo.by_name) * self.total * int(self.zoo.architecture["num_classes"]) > self.memory
+        size = 4e-9 * len(self.zoo.by_name) * self.total * int(self.zoo.architecture["num_classes"])
+        return self.split in KEPT_SPLITS and size > self.memory
+
+    def _keeps_logits(self, soup: Soup) -> bool:
+        return self.split in KEPT_SPLITS and len(soup.names) == 1
 
     def _kept_logits(self, key: str) -> Tensor | None:
         kept = self.store.tensors(self._logits_key(key))
@@ -299,9 +309,13 @@ class Evaluator:
 
     def _keep(self, soup: Soup, key: str, logits: Tensor) -> Evaluation:
         evaluation = replace(measure(logits, self._data.labels), precision=self.precision)
-        kept = {self._logits_key(key): {"logits": self._rounded(logits)}} if len(soup.names) == 1 else {}
+        kept = {self._logits_key(key): {"logits": self._rounded(logits)}} if self._keeps_logits(soup) else {}
         self.store.keep_evaluations([_row(key, evaluation)], kept)
         return evaluation
+
+    def record(self, key: str, evaluation: Evaluation) -> None:
+        """Keep an evaluation on this split under a key."""
+        self.store.keep_evaluations([_row(key, evaluation)])
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:

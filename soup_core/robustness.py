@@ -4,14 +4,14 @@ After the first figure of Wortsman et al. 2022 (arXiv 2203.05482). The mean over
 same weight, whatever the number of its severities.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from soup_core.evaluation import Evaluation, Evaluator
-from soup_core.recipes.ensemble import ensemble, greedy_ensemble
+from soup_core.recipes.ensemble import ensembles, greedy_ensemble
 from soup_core.recipes.greedy import greedy_soup
 from soup_core.recipes.learned import learned_soup
 from soup_core.recipes.uniform import uniform_soup
@@ -144,8 +144,8 @@ def robustness(zoo: Zoo, evaluate: Evaluator) -> Iterator[RobustnessStep]:
             splits = splits_of(zoo)
             for split in splits:
                 report = evaluate.on(split, images)
-                for member, its in zip(group, found, strict=True):
-                    its[split] = evaluated(report, member)
+                for its, evaluation in zip(found, evaluated(report, group), strict=True):
+                    its[split] = evaluation
                 ready = map(_entry, group, found) if split == splits[-1] else ()
                 yield RobustnessStep(split, report.total, tuple(ready))
 
@@ -165,9 +165,12 @@ def splits_of(zoo: Zoo) -> tuple[str, ...]:
     return ("test", *(f"test:{shift}" for shift in zoo.data.shifts()))
 
 
-def evaluated(evaluate: Evaluator, member: Member) -> Evaluation:
-    """A member's evaluation, whether it is one model or an ensemble."""
-    return ensemble(evaluate, member.soup.names) if member.is_ensemble else evaluate(member.soup)
+def evaluated(evaluate: Evaluator, members: Sequence[Member]) -> list[Evaluation]:
+    """The members' evaluations, whether they are one model or an ensemble; each model is run once."""
+    together = [member for member in members if member.is_ensemble]
+    # The ensembles first: what they run is known afterwards.
+    found = dict(zip(together, ensembles(evaluate, [member.soup.names for member in together]), strict=True))
+    return [found[member] if member.is_ensemble else evaluate(member.soup) for member in members]
 
 
 def latest(steps: Iterable[RobustnessStep]) -> tuple[Entry, ...]:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import soup_core as sc
+from soup_core.recipes.ensemble import averaged_outputs, ensembles
 from soup_core.soup import uniform
 from soup_core.store import Store
 
@@ -76,13 +77,50 @@ def test_kept_logits_need_no_forward_pass(deep_zoo: Make, evaluated: list[sc.Sou
 def test_row_45_damaged_logits_are_computed_again(deep_zoo: Make, evaluated: list[sc.Soup]) -> None:
     zoo = sc.open_zoo(deep_zoo(2))
     evaluate = sc.Evaluator(zoo)
-    before = sc.ensemble(evaluate, zoo.names)
+    before = averaged_outputs(evaluate, zoo.names)
     key = evaluate.key(sc.Soup({"m1": 1.0}))
     for content in ("substr(content, 1, 40)", "x''", "CAST(x'00' || substr(content, 2) AS BLOB)"):
         evaluate.store._write((f"UPDATE tensors SET content = {content} WHERE key = ?", [(key,)]))
         evaluated.clear()
-        assert sc.ensemble(evaluate, zoo.names) == before
+        assert torch.equal(averaged_outputs(evaluate, zoo.names), before)
         assert evaluated == [sc.Soup({"m1": 1.0})]
+
+
+def test_logits_of_a_shift_are_not_kept_but_what_they_tell_is(deep_zoo: Make, evaluated: list[sc.Soup]) -> None:
+    """A shift's logits are used while they are at hand: each model is run once for all ensembles, and for itself."""
+    zoo = sc.open_zoo(deep_zoo(4))
+    singles = [sc.Soup({name: 1.0}) for name in zoo.names]
+    evaluate = sc.Evaluator(zoo, "test:blur-2", memory=0)
+    several = [zoo.names, ["m2", "m0"], ["m0", "m2"], ["m3"]]
+    every, *_, alone = found = ensembles(evaluate, several)
+    assert evaluated == singles
+    assert evaluate.store._one("SELECT count(*) FROM tensors") == (0,)
+    assert [evaluate(single).total for single in singles] == 4 * [120]
+    assert ensembles(evaluate, several) == found
+    assert found[1] == found[2]
+    assert evaluated == singles
+    assert alone.correctness == evaluate(singles[3]).correctness
+    assert every.precision == "float32"  # nothing was rounded, since nothing was kept
+    on_test = sc.Evaluator(zoo, "test")
+    sc.ensemble(on_test, ["m0", "m1"])
+    assert on_test.store._one("SELECT count(*) FROM tensors") == (2,)
+
+
+def test_several_ensembles_are_those_found_one_by_one(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(5))
+    several = [["m3", "m1"], zoo.names, ["m4"]]
+    for average in ("probabilities", "logits"):
+        together = ensembles(sc.Evaluator(zoo, store=Store(zoo.folder / "a")), several, average=average)
+        alone = sc.Evaluator(zoo, store=Store(zoo.folder / "b"))
+        assert together == [sc.ensemble(alone, names, average=average) for names in several]
+    assert ensembles(sc.Evaluator(zoo), []) == []
+
+
+def test_row_45_a_damaged_record_of_an_ensemble_is_computed_again(linear_zoo: Make) -> None:
+    evaluate = sc.Evaluator(sc.open_zoo(linear_zoo(3)))
+    right = sc.ensemble(evaluate, ["m0", "m2"])
+    evaluate.store._write(("UPDATE evaluations SET correct = correct + 1", [()]))
+    assert sc.ensemble(evaluate, ["m2", "m0"]) == right
 
 
 def test_logits_beyond_the_budget_are_kept_in_half_precision_and_said_to_be(deep_zoo: Make) -> None:

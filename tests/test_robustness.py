@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -20,9 +21,9 @@ from soup_core.calibration import calibration, calibrations, expected_error, rel
 from soup_core.confusion import class_gains, confusion, confusion_difference, said_by_one
 from soup_core.evaluation import measure
 from soup_core.jobs import Jobs, Task
-from soup_core.robustness import Entry, Member, latest, models_of, robustness, severities, steps_of
+from soup_core.robustness import Entry, Member, groups, latest, models_of, robustness, severities, steps_of
 from soup_core.statistics import estimate, resampled_means
-from soup_core.store import default_store
+from soup_core.store import Store, default_store
 from tests.conftest import CLASSES, SIDE, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 
@@ -267,6 +268,72 @@ def test_soups_come_first_and_some_images_before_all(zoo: sc.Zoo, monkeypatch: p
     assert [entry.member.role for entry in steps[0].entries] == ["best", "base", "uniform", "greedy"]
     assert {entry.test.total for entry in latest(steps)} == {120}
     assert len(latest(steps)) == models_of(zoo)
+
+
+Run = tuple[str, int, sc.Soup]
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    """On which shift, and how many images of it, each soup is run from here on."""
+    made: list[Run] = []
+    original = sc.Evaluator._all_logits
+
+    def all_logits(self: sc.Evaluator, soup: sc.Soup) -> torch.Tensor:
+        logits = original(self, soup)
+        if ":" in self.split:
+            made.append((self.split, self.total, soup))
+        return logits
+
+    monkeypatch.setattr(sc.Evaluator, "_all_logits", all_logits)
+    return made
+
+
+def needed(zoo: sc.Zoo) -> Counter[Run]:
+    """Every single model and soup once on each shift, for each group of members that it is needed in."""
+    wanted: Counter[Run] = Counter()
+    for group in groups(zoo, sc.Evaluator(zoo)):
+        alone = {member.soup for member in group if not member.is_ensemble}
+        together = {name for member in group if member.is_ensemble for name in member.soup.names}
+        for shift in SHIFTS:
+            images = 70 if shift == "fog" else 120
+            wanted.update((f"test:{shift}", images, soup) for soup in alone | {sc.Soup({n: 1.0}) for n in together})
+    return wanted
+
+
+def test_a_model_is_run_once_a_group_and_no_logits_of_shifts_stay(zoo: sc.Zoo, runs: list[Run]) -> None:
+    list(robustness(zoo, sc.Evaluator(zoo)))
+    assert Counter(runs) == needed(zoo)
+    for name in zoo.names:
+        single = sc.Soup({name: 1.0})
+        for split, kept in (("held_out", True), ("test", True), ("test:dusk-1", False), ("test:fog", False)):
+            evaluate = sc.Evaluator(zoo, split)
+            assert (evaluate.store.tensors(evaluate.key(single)) is not None) == kept
+            assert evaluate.known(single) is not None
+
+
+@pytest.mark.parametrize("after", [1, 11, 17])
+def test_row_38_a_run_broken_off_on_a_split_does_no_more_than_that_split_again(
+    zoo: sc.Zoo, runs: list[Run], after: int
+) -> None:
+    whole = latest(robustness(zoo, sc.Evaluator(zoo, store=Store(zoo.folder / "whole"))))
+    runs.clear()
+
+    def stop() -> None:
+        if len(runs) >= after:
+            raise KeyboardInterrupt
+
+    store = Store(zoo.folder / "broken")
+    with pytest.raises(KeyboardInterrupt), sc.interruptible(stop):
+        list(robustness(zoo, sc.Evaluator(zoo, store=store)))
+    assert len(runs) == after
+    last = runs[-1][0]
+    found = latest(robustness(zoo, sc.Evaluator(zoo, store=Store(store.path))))
+    again = Counter(runs) - needed(zoo)
+    assert all(split == last and count == 1 for (split, *_), count in again.items())
+    assert [(entry.member, entry.test, entry.shifts, entry.mean) for entry in found] == [
+        (entry.member, entry.test, entry.shifts, entry.mean) for entry in whole
+    ]
 
 
 def test_the_figures_hold_the_cores_numbers(zoo: sc.Zoo) -> None:

@@ -1,7 +1,9 @@
 """Ensemble: the average of several models' outputs, at the cost of running all of them; the soup's costlier rival."""
 
+import hashlib
+import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,6 +17,7 @@ from soup_core.soup import Soup, uniform
 from soup_core.zoo import Zoo
 
 AVERAGES = ("probabilities", "logits")
+APPROXIMATE = " from logits kept in half precision"
 ABOUT = About(
     "Ensemble",
     "Lakshminarayanan et al. 2017",
@@ -35,13 +38,28 @@ GREEDY_ABOUT = About(
 
 
 def ensemble(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Evaluation:
-    """The evaluation of the named models' averaged outputs, from their kept logits; see `averaged_outputs`.
+    """The evaluation of the named models' averaged outputs; see `ensembles`."""
+    (found,) = ensembles(evaluate, [names], average=average)
+    return found
 
-    `precision` says so where logits were kept in half precision.
+
+def ensembles(
+    evaluate: Evaluator, several: Iterable[Iterable[str]], *, average: str = "probabilities"
+) -> list[Evaluation]:
+    """The evaluations of several ensembles, each of the named models' averaged outputs; what is known is not run again.
+
+    A model that stands in more than one of them is run once. `precision` says so where logits were kept in half
+    precision. Raises CoefficientError as `averaged_outputs` does.
     """
-    found = measure(averaged_outputs(evaluate, names, average=average), evaluate.data.labels)
-    approximate = " from logits kept in half precision" if evaluate.logits_are_approximate else ""
-    return replace(found, precision=evaluate.precision + approximate)
+    wanted = [_members(evaluate, names, average) for names in several]
+    keys = [_key(evaluate, names, average) for names in wanted]
+    known = {key: found for key in keys if (found := evaluate.recall(key)) is not None}
+    unknown = {key: names for key, names in zip(keys, wanted, strict=True) if key not in known}
+    for key, outputs in zip(unknown, _averaged(evaluate, list(unknown.values()), average), strict=True):
+        known[key] = measure(outputs, evaluate.data.labels)
+        evaluate.record(key, known[key])
+    precision = evaluate.precision + (APPROXIMATE if evaluate.logits_are_approximate else "")
+    return [replace(known[key], precision=precision) for key in keys]
 
 
 def averaged_outputs(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Tensor:
@@ -49,21 +67,8 @@ def averaged_outputs(evaluate: Evaluator, names: Iterable[str], *, average: str 
 
     One model's are held at a time. Raises CoefficientError where no name is given, or for another average.
     """
-    chosen = sorted(set(names))
-    if average not in AVERAGES or not chosen:
-        raise CoefficientError(
-            f"An ensemble averages {' or '.join(AVERAGES)} of at least one model; found {average!r} of {len(chosen)}."
-        )
-    evaluate.zoo.check_names(chosen)
-    total: Tensor | None = None
-    for name in chosen:
-        scores = _scores(evaluate, name, average)
-        if total is None:
-            total = scores
-        else:  # probabilities are added as logarithms: one that is too small for float64 is still no zero
-            total = torch.logaddexp(total, scores) if average == "probabilities" else total + scores
-    assert total is not None
-    return total - math.log(len(chosen)) if average == "probabilities" else total / len(chosen)
+    (outputs,) = _averaged(evaluate, [_members(evaluate, names, average)], average)
+    return outputs
 
 
 def greedy_ensemble(
@@ -81,6 +86,36 @@ def greedy_ensemble(
     yield from walk(uniform(names[:1]), names, first, Soup.add, judge, ties=ties)
 
 
-def _scores(evaluate: Evaluator, name: str, average: str) -> Tensor:
-    logits = evaluate.logits(Soup({name: 1.0})).double()
-    return logits.log_softmax(1) if average == "probabilities" else logits
+def _members(evaluate: Evaluator, names: Iterable[str], average: str) -> list[str]:
+    chosen = sorted(set(names))
+    if average not in AVERAGES or not chosen:
+        raise CoefficientError(
+            f"An ensemble averages {' or '.join(AVERAGES)} of at least one model; found {average!r} of {len(chosen)}."
+        )
+    evaluate.zoo.check_names(chosen)
+    return chosen
+
+
+def _key(evaluate: Evaluator, names: Sequence[str], average: str) -> str:
+    content = [evaluate.logits_are_approximate, average, *(evaluate.key(Soup({name: 1.0})) for name in names)]
+    return hashlib.sha256(json.dumps(["ensemble", *content]).encode()).hexdigest()
+
+
+def _averaged(evaluate: Evaluator, several: Sequence[Sequence[str]], average: str) -> list[Tensor]:
+    """The averaged outputs of several ensembles; each model's logits are held once, and only while they are added."""
+    totals: dict[int, Tensor] = {}
+    for name in sorted({name for names in several for name in names}):
+        logits = evaluate.logits(Soup({name: 1.0})).double()
+        scores = logits.log_softmax(1) if average == "probabilities" else logits
+        for place, names in enumerate(several):
+            if name not in names:
+                continue
+            if place not in totals:
+                totals[place] = scores
+            else:  # probabilities are added as logarithms: one that is too small for float64 is still no zero
+                add = torch.logaddexp if average == "probabilities" else torch.add
+                totals[place] = add(totals[place], scores)
+    return [
+        totals[place] - math.log(len(names)) if average == "probabilities" else totals[place] / len(names)
+        for place, names in enumerate(several)
+    ]
