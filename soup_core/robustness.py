@@ -113,7 +113,7 @@ class RobustnessStep:
 
 
 def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[Member, ...]]:
-    """What is compared, chosen on held-out images: the best model, the base and the soups first, then all others."""
+    """What is compared, chosen on held-out images: best model, base and soups first, then the learned one, then all."""
     *_, final = steps = list(greedy_soup(zoo, evaluate))
     best = steps[0].candidate
     yield (
@@ -123,9 +123,9 @@ def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[Member, ...]]:
         Member("greedy", final.soup),
     )
     *_, learned = learned_soup(zoo, evaluate)
+    yield (Member("learned", learned.soup),)
     *_, few = greedy_ensemble(zoo, evaluate)
     yield (
-        Member("learned", learned.soup),
         *(Member("ingredient", Soup({name: 1.0})) for name in zoo.names if name != best),
         Member("greedy ensemble", few.soup),
         Member("ensemble", uniform_soup(zoo)),
@@ -157,7 +157,7 @@ def models_of(zoo: Zoo) -> int:
 
 def steps_of(zoo: Zoo) -> int:
     """How many steps `robustness` will yield."""
-    return 4 * len(splits_of(zoo))
+    return 6 * len(splits_of(zoo))
 
 
 def splits_of(zoo: Zoo) -> tuple[str, ...]:

@@ -264,8 +264,9 @@ def test_the_job_makes_the_numbers_of_direct_evaluation_and_a_second_run_evaluat
 def test_soups_come_first_and_some_images_before_all(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soup_core.robustness.FIRST_IMAGES", 50)
     steps = [step for step in robustness(zoo, sc.Evaluator(zoo)) if step.entries]
-    assert [step.entries[0].test.total for step in steps] == [50, 50, 120, 120]
+    assert [step.entries[0].test.total for step in steps] == [50, 50, 50, 120, 120, 120]
     assert [entry.member.role for entry in steps[0].entries] == ["best", "base", "uniform", "greedy"]
+    assert [entry.member.role for entry in steps[1].entries] == ["learned"]
     assert {entry.test.total for entry in latest(steps)} == {120}
     assert len(latest(steps)) == models_of(zoo)
 
