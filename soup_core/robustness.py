@@ -105,7 +105,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class RobustnessStep:
-    """One split done for one group of members; with a group's last split come its entries."""
+    """One split done for some members, on so many of its images; with their last split come their entries."""
 
     split: str
     images: int
@@ -133,21 +133,29 @@ def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[Member, ...]]:
 
 
 def robustness(zoo: Zoo, evaluate: Evaluator) -> Iterator[RobustnessStep]:
-    """Evaluate every member on the test images and all shifts, first on some images of each, then on all.
+    """Evaluate every member on the test images and all shifts: group by group on some images of each, then all on all.
 
-    A step is one split for one group of members, so that the images of one split at a time are in memory, and each
-    split is made once a group. `evaluate`, on held-out images, chooses the soups.
+    A step is one split, so that the images of one at a time are in memory. Where the store shows that all images were
+    run before, there is no first picture. `evaluate`, on held-out images, chooses the soups.
     """
-    for images in (FIRST_IMAGES, None):
-        for group in groups(zoo, evaluate):
-            found: list[dict[str, Evaluation]] = [{} for _ in group]
-            splits = splits_of(zoo)
-            for split in splits:
-                report = evaluate.on(split, images)
-                for its, evaluation in zip(found, evaluated(report, group), strict=True):
-                    its[split] = evaluation
-                ready = map(_entry, group, found) if split == splits[-1] else ()
-                yield RobustnessStep(split, report.total, tuple(ready))
+    last = evaluate.on(splits_of(zoo)[-1]).known(Soup({zoo.names[-1]: 1.0}))
+    members: list[Member] = []
+    for group in groups(zoo, evaluate):
+        members += group
+        if last is None:
+            yield from _on_every_split(evaluate, group, FIRST_IMAGES)
+    yield from _on_every_split(evaluate, members, None)
+
+
+def _on_every_split(evaluate: Evaluator, members: Sequence[Member], images: int | None) -> Iterator[RobustnessStep]:
+    splits = splits_of(evaluate.zoo)
+    found: list[dict[str, Evaluation]] = [{} for _ in members]
+    for split in splits:
+        report = evaluate.on(split, images)
+        for its, evaluation in zip(found, evaluated(report, members), strict=True):
+            its[split] = evaluation
+        ready = map(_entry, members, found) if split == splits[-1] else ()
+        yield RobustnessStep(split, report.total, tuple(ready))
 
 
 def models_of(zoo: Zoo) -> int:
@@ -156,8 +164,8 @@ def models_of(zoo: Zoo) -> int:
 
 
 def steps_of(zoo: Zoo) -> int:
-    """How many steps `robustness` will yield."""
-    return 6 * len(splits_of(zoo))
+    """How many steps `robustness` will yield at most."""
+    return 4 * len(splits_of(zoo))
 
 
 def splits_of(zoo: Zoo) -> tuple[str, ...]:
@@ -174,8 +182,12 @@ def evaluated(evaluate: Evaluator, members: Sequence[Member]) -> list[Evaluation
 
 
 def latest(steps: Iterable[RobustnessStep]) -> tuple[Entry, ...]:
-    """The last entry of each member."""
-    return tuple({entry.member: entry for step in steps for entry in step.entries}.values())
+    """The entries of most images, so that all that are compared were seen on the same."""
+    known: dict[int, dict[Member, Entry]] = {}
+    for step in steps:
+        for entry in step.entries:
+            known.setdefault(entry.test.total, {})[entry.member] = entry
+    return tuple(known[max(known)].values()) if known else ()
 
 
 def _entry(member: Member, found: Mapping[str, Evaluation]) -> Entry:
