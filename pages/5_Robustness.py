@@ -1,7 +1,7 @@
 """Robustness: models on shifted images, their calibration, what changed from one to the other, and what each costs."""
 
 from collections.abc import Callable, Mapping
-from statistics import median
+from math import isnan
 
 import streamlit as st
 
@@ -15,34 +15,41 @@ from soup_core.jobs import Progress
 from soup_core.robustness import Entry, latest, models_of, steps_of
 from soup_core.statistics import Estimate
 
-SHOWN = {"best": "Best single", "uniform": "Uniform soup", "greedy": "Greedy soup", "ensemble": "Ensemble"}
+SHOWN = {
+    "best": "Best single", "uniform": "Uniform soup", "greedy": "Greedy soup", "learned": "Learned soup",
+    "ensemble": "Ensemble",
+}  # fmt: skip
 
-here = page.begin(
-    "Robustness",
-    "What averaging does beyond the test accuracy: on images made harder, to how sure a model is, to single classes and "
-    "images, and to the bill.",
-)
+NUMBER_WIDTH = 150  # pixels: five beside each other, two on a phone
+
+here = page.begin("Robustness", "What averaging does beyond test accuracy.")
 zoo = here.zoo
 
 
-def told(found: Estimate, unit: str = " %", sign: str = "") -> str:
+def told(found: Estimate, unit: str = "\u00a0%", sign: str = "") -> str:
+    if isnan(found.value):
+        return "not known, since outputs are not finite"
     return f"{100 * found.value:{sign}.2f}{unit} ({100 * found.low:.2f} to {100 * found.high:.2f})"
 
 
 def numbers(what: str, cells: Mapping[str, tuple[str, str | None, str]]) -> None:
-    """A metric for each of the models shown: the number, what stands beneath it, and its explanation."""
-    for column, (role, label) in zip(st.columns(len(SHOWN)), SHOWN.items(), strict=True):
-        value, beneath, explanation = cells.get(role, ("…", None, "It stands here once its models were run."))
-        column.metric(f"{label}, {what}", value, beneath, delta_color="off", delta_arrow="off", help=explanation)
+    """What is measured, and of each of the models shown the number, what stands beneath it, and its explanation."""
+    st.caption(what)
+    with st.container(horizontal=True):
+        for role, label in SHOWN.items():
+            value, beneath, explanation = cells.get(role, ("…", None, "It stands here once its models were run."))
+            st.metric(label, value, beneath, delta_color="off", delta_arrow="off", help=explanation, width=NUMBER_WIDTH)
 
 
-def followed(recipe: str, total: int, what: str, draw: Callable[[Progress], None]) -> None:
+def followed(recipe: str, total: int, what: str, draw: Callable[[Progress], None]) -> bool:
+    """Draw what the job of a recipe has made; say whether it was started."""
     with page.errors_shown():
         job = work.job_of(here, work.task(here, recipe), f"{what}: start")
     if job is None:
         st.info("On a zoo of this size it takes a while; it goes on when you leave the page.")
     else:
         work.follow(job, total, what, draw)
+    return job is not None
 
 
 def under_shift(draw: Callable[[tuple[Entry, ...], dict[str, Entry]], None]) -> None:
@@ -59,12 +66,10 @@ def under_shift(draw: Callable[[tuple[Entry, ...], dict[str, Entry]], None]) -> 
 
 def figure(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
     best, greedy = leading["best"], leading["greedy"]
-    numbers("under shift", {
+    numbers(f"Mean accuracy over {len(best.names)} shifts; beneath, points over the best single", {
         role: (
-            f"{100 * entry.mean.value:.2f} %",
-            "the one to beat" if entry is best else told(entry.lead(best), " points", "+")
-            if entry.test.total == best.test.total else None,
-            f"{told(entry.mean)}: mean over {len(entry.names)} shifts of {entry.test.total:,} images; without shift "
+            f"{100 * entry.mean.value:.2f} %", None if entry is best else told(entry.lead(best), "", "+"),
+            f"{told(entry.mean)}: mean over {len(entry.names)} shifts of {entry.test.total:,} test images; without shift "
             f"{charts.percent(entry.test)}. Beneath, the difference from the best single model on the same images.",
         )
         for role, entry in leading.items()
@@ -72,7 +77,10 @@ def figure(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
     page.chart(charts.robustness_figure(entries), "figure",
                f"Mean accuracy over {len(best.names)} shifts against test accuracy, {len(entries)} models.")  # fmt: skip
     lead = greedy.lead(best)
-    sure = "within what chance explains" if lead.low <= 0 <= lead.high else "more than chance explains"
+    if greedy.member.soup == best.member.soup:
+        sure = "since it is that model alone"
+    else:
+        sure = "within what chance explains" if lead.low <= 0 <= lead.high else "more than chance explains"
     st.markdown(
         f"**Under shift greedy soup differs from the best single model by {told(lead, ' points', '+')}, {sure}; without "
         f"shift by {page.points(sc.compare(greedy.test, best.test))}.**"
@@ -82,7 +90,7 @@ def figure(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
 def shifts(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
     best, greedy = leading["best"], leading["greedy"]
     drops = {role: entry.relative_drop() for role, entry in leading.items()}
-    numbers("relative drop", {
+    numbers("Share of test accuracy lost, mean over shifts", {
         role: (f"{100 * drop.value:.2f} %", f"{100 * drop.low:.2f} to {100 * drop.high:.2f}",
                "The share of its clean test accuracy that shifts take, mean over all; 95 % bootstrap interval.")
         for role, drop in drops.items()
@@ -100,39 +108,39 @@ def shifts(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
 def calibration(progress: Progress) -> None:
     found: tuple[Calibration, ...] = progress.steps
     leading = {each.member.role: each for each in found if each.member.role in SHOWN}
-    numbers("calibration error", {
+    numbers("Calibration error on the test images", {
         role: (
             f"{100 * each.error.value:.2f} %", f"{100 * each.error.low:.2f} to {100 * each.error.high:.2f}",
-            "Confidence and accuracy lie so far apart, mean over 15 bins of equally many test images; 95 % bootstrap "
+            "Confidence and accuracy lie so far apart, mean over 15 bins of equally many images; 95 % bootstrap "
             f"interval. On average it is {100 * each.excess_confidence:+.2f} points surer than right.",
-        )
+        ) if each.bins else ("–", None, "Its outputs are not finite, so it has no calibration.")
         for role, each in leading.items()
     })  # fmt: skip
     page.chart(charts.reliability_diagram(found), "reliability",
                f"Accuracy against confidence of {len(found)} models.")  # fmt: skip
-    if progress.state != "done":
+    if "greedy" not in leading:
         return
-    soup, ensemble = leading["greedy"].error, leading["ensemble"].error
-    if ensemble.high < soup.low:
-        verdict = "here the ensemble is the better calibrated, as in the paper"
-    elif soup.high < ensemble.low:
-        verdict = "here the soup is the better calibrated, other than in the paper"
+    soup, rival = leading["greedy"].error, leading.get("ensemble", leading["best"])
+    whose = "the ensemble's" if rival.member.is_ensemble else "the best single model's"
+    if isnan(soup.value + rival.error.value):
+        verdict = "they cannot be compared"
+    elif rival.error.high < soup.low:
+        verdict = "here the soup is the worse calibrated" + (", as in the paper" if rival.member.is_ensemble else "")
+    elif soup.high < rival.error.low:
+        verdict = "here the soup is the better calibrated" + (
+            ", unlike in the paper" if rival.member.is_ensemble else ""
+        )
     else:
         verdict = "the two intervals overlap"
-    usual = median(each.error.value for each in found if each.member.kind == "ingredient")
-    st.markdown(
-        f"**Greedy soup's calibration error is {told(soup)}, the ensemble's {told(ensemble)}, the ingredients' median "
-        f"{100 * usual:.2f} %: {verdict}.**"
-    )
+    st.markdown(f"**Greedy soup's calibration error is {told(soup)}, {whose} {told(rival.error)}: {verdict}.**")
 
 
 def cost() -> None:
-    with page.errors_shown():
+    if not followed("face-off", recipes_of(zoo), "Comparing recipes", lambda made: bill.recipes(here, made.steps)):
         bill.numbers(here)
-    followed("face-off", recipes_of(zoo), "Comparing recipes", lambda progress: bill.recipes(here, progress.steps))
 
 
-VIEWS: dict[str, Callable[[], None]] = {
+VIEWS: dict[str, Callable[[], object]] = {
     "Figure": lambda: under_shift(figure),
     "Shifts": lambda: under_shift(shifts),
     "Calibration": lambda: followed("calibration", models_of(zoo), "Measuring calibration", calibration),

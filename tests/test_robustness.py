@@ -1,11 +1,13 @@
 """Robustness: means over shifts, intervals, calibration, confusion, the job, the figures and the page, against oracles."""
 
 import math
+import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from soup_core.statistics import estimate, resampled_means
 from soup_core.store import Store, default_store
 from tests.conftest import CLASSES, SIDE, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
+from tests.test_views import meaning
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 SHIFTS = ("dusk-1", "dusk-3", "fog")
@@ -34,10 +37,15 @@ Make = Callable[..., Path]
 
 @pytest.fixture
 def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sc.Zoo:
+    """Four models and a base, on the shifts of `shifted_zoo`."""
+    models = random_linears(4)
+    return shifted_zoo(tmp_path / "made", {**models, "base": random_linears(1, seed=9)["m0"]}, monkeypatch)
+
+
+def shifted_zoo(path: Path, files: Mapping[str, Mapping[str, torch.Tensor]], monkeypatch: pytest.MonkeyPatch) -> sc.Zoo:
     """Three shifts alone, one of them of fewer images: two severities of dusk, and fog without any."""
     st.cache_resource.clear()
-    models = random_linears(4)
-    folder = write_zoo(tmp_path / "made", {**models, "base": random_linears(1, seed=9)["m0"]})
+    folder = write_zoo(path, files)
     tensors = safetensors.torch.load_file(folder / "data.safetensors")
     generator = torch.Generator().manual_seed(1)
     for shift, strength in zip(SHIFTS, (40, 120, 80), strict=True):
@@ -373,24 +381,84 @@ def test_the_figures_of_calibration_and_change_hold_the_cores_numbers(zoo: sc.Zo
     drawn = sorted(tuple(trace.y) for trace in traces)
     assert drawn == sorted(tuple(100 * each.accuracy for each in member.bins) for member in found)
     difference = confusion_difference(OURS, THEIRS, LABELS)
-    heatmap = charts.confusion_heatmap(difference, ["<b>", "one", "two"]).data[0]
+    figure = charts.confusion_heatmap(difference, ["<b>", "one", "two"])
+    heatmap = figure.data[0]
+    written = {(each.y, each.x): int(each.text) for each in figure.layout.annotations}
+    assert written == {(0, 0): 1, (0, 1): -1, (1, 0): -2, (1, 1): 1, (1, 2): 1, (2, 0): -1, (2, 2): 1}
     assert np.asarray(heatmap.z).tolist() == difference.tolist()
     assert list(heatmap.customdata[0][1]) == [0, 1, "&lt;b&gt;", "one"]
     gains = class_gains(OURS, THEIRS, LABELS)
     bars = charts.class_gain_bars(gains, ["<b>", "one", "two"]).data[0]
-    assert list(bars.y) == pytest.approx([100 * gain.difference for gain in gains.values()])
+    assert list(bars.x) == pytest.approx([100 * gain.difference for gain in gains.values()])
 
 
 def page_at(view: str, **address: str) -> AppTest:
     return closes(open_page("pages/5_Robustness.py", view=view, **address))
 
 
-@pytest.mark.parametrize("view", ["Figure", "Shifts", "Calibration", "What changed", "Cost"])
-def test_every_view_draws_and_closes_with_a_sentence(view: str, zoo: sc.Zoo) -> None:
+INTERVAL = r"\(-?\d+\.\d\d to -?\d+\.\d\d\)"
+
+
+VIEWS = ("Figure", "Shifts", "Calibration", "What changed", "Cost")
+INTERVAL = r"\(-?\d+\.\d\d to -?\d+\.\d\d\)"
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_every_view_draws_and_closes_with_numbers_and_an_interval(view: str, zoo: sc.Zoo) -> None:
     test = page_at(view)
     assert not test.exception
     assert not test.error
     assert test.get("bidi_component")
+    assert re.search(INTERVAL, meaning(test))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_of_one_ingredient_alone_every_view_says_that_soups_are_that_model(
+    view: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shifted_zoo(tmp_path / "made", random_linears(1), monkeypatch)
+    test = page_at(view)
+    assert not test.exception
+    assert not test.error
+    assert re.search(INTERVAL, meaning(test))
+    if view == "Figure":
+        assert "+0.00 points (0.00 to 0.00), since it is that model alone" in meaning(test)
+    if view == "What changed":
+        assert "greedy soup and m0 are the same model" in meaning(test)
+        assert not test.get("bidi_component")
+
+
+def test_a_cell_without_images_and_the_same_model_twice_close_with_a_sentence(zoo: sc.Zoo) -> None:
+    test = page_at("What changed", a="m2", b="m2")
+    assert "m2 and m2 are the same model: they differ by +0.00 points" in meaning(test)
+    test = page_at("What changed", a="m2", b="m3")
+    empty = [(true, predicted) for true in range(CLASSES) for predicted in range(CLASSES)
+             if said_by_one(*outputs(zoo, "m2", "m3"), true=true, predicted=predicted) == ([], [])]  # fmt: skip
+    assert empty
+    for true, predicted in empty:
+        test.selectbox(key="true").set_value(str(true))
+        test.selectbox(key="predicted").set_value(str(predicted)).run()
+        assert not test.get("image")
+        assert re.search(INTERVAL, meaning(test))
+
+
+def outputs(zoo: sc.Zoo, a: str, b: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    evaluate = sc.Evaluator(zoo, "test")
+    ours, theirs = (evaluate.logits(sc.Soup({name: 1.0})).softmax(1) for name in (a, b))
+    return ours, theirs, evaluate.data.labels
+
+
+def test_outputs_that_are_not_finite_are_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = random_linears(3)
+    models["m1"] = {key: torch.full_like(value, 3e38) for key, value in models["m1"].items()}
+    shifted_zoo(tmp_path / "made", models, monkeypatch)
+    learned = SimpleNamespace(soup=sc.Soup({"m0": 0.5, "m2": 0.5}))  # none can be learned through such a model
+    monkeypatch.setattr("soup_core.robustness.learned_soup", lambda zoo, evaluate: iter([learned]))
+    test = until(page_at("Calibration"), lambda test: metric(test, "Ensemble") != "…")
+    assert not test.exception
+    assert metric(test, "Ensemble") == "–"
+    assert metric(test, "Best single").endswith(" %")
+    assert "the ensemble's not known, since outputs are not finite: they cannot be compared" in meaning(test)
 
 
 def until(test: AppTest, ready: Callable[[AppTest], bool]) -> AppTest:
@@ -405,7 +473,8 @@ def until(test: AppTest, ready: Callable[[AppTest], bool]) -> AppTest:
 def test_the_page_shows_the_cores_means_and_errors(zoo: sc.Zoo) -> None:
     entries = {entry.member.role: entry for entry in made(zoo)}
     test = until(page_at("Figure"), lambda test: metric(test, "Ensemble") != "…")
-    for label, role in (("Greedy soup", "greedy"), ("Best single", "best"), ("Ensemble", "ensemble")):
+    shown = ("Greedy soup", "greedy"), ("Best single", "best"), ("Learned soup", "learned"), ("Ensemble", "ensemble")
+    for label, role in shown:
         assert metric(test, label) == f"{100 * entries[role].mean.value:.2f} %"
     test = page_at("Calibration")
     found = sc.Evaluator(zoo, "test")(sc.uniform_soup(zoo))

@@ -14,38 +14,48 @@ def file_megabytes(zoo: sc.Zoo) -> float:
     return sum(each.file.stat().st_size for each in zoo.ingredients) / len(zoo.ingredients) / 1e6
 
 
-def numbers(here: page.Context) -> None:
-    """Draw one model's bill, a soup's, with that of an ensemble of all beneath it."""
-    one, many, size = here.cost(), here.cost().of(len(here.zoo.names)), file_megabytes(here.zoo)
+def numbers(here: page.Context, entries: Sequence[sc.Entry] = ()) -> None:
+    """Draw one model's bill, a soup's, with that of an ensemble of all beneath it, as measured with the entries."""
+    one = entries[0].cost if entries else here.cost()
+    together = [entry.cost for entry in entries if entry.recipe == "ensemble"]
+    many, size = (together or [one.of(len(here.zoo.names))])[0], file_megabytes(here.zoo)
+    st.caption(f"One model, a soup; beneath, an ensemble of all {many.models}")
     rows = (
         ("Parameters", f"{one.parameters:,}", f"{many.parameters:,}"),
         ("File size", f"{size:.2f} MB", f"{size * many.models:.2f} MB"),
         ("Time an image", f"{1e6 * one.seconds_per_image:.0f} µs", f"{1e6 * many.seconds_per_image:.0f} µs"),
-        ("Memory for weights", f"{one.megabytes:.2f} MB", f"{many.megabytes:.2f} MB"),
+        ("Memory", f"{one.megabytes:.2f} MB", f"{many.megabytes:.2f} MB"),
     )
-    for column, (label, soup, ensemble) in zip(st.columns(4), rows, strict=True):
-        column.metric(f"{label}, soup", soup, f"ensemble {ensemble}", delta_color="off", delta_arrow="off",
-                      help="Measured for one model; an ensemble runs all of its models.")  # fmt: skip
+    explained = "Measured for one model; an ensemble runs all of its models."
+    with st.container(horizontal=True):
+        for label, soup, ensemble in rows:
+            st.metric(label, soup, ensemble, delta_color="off", delta_arrow="off", help=explained, width=150)
 
 
 def recipes(here: page.Context, entries: Sequence[sc.Entry]) -> None:
-    """Draw the recipes' measured bills against their test accuracy."""
+    """Draw the bill, and every recipe's against its test accuracy."""
+    numbers(here, entries)
     size, count = file_megabytes(here.zoo), len(here.zoo.names)
     with page.errors_shown():
-        singles = here.singles()
-        best = here.evaluator("test")(sc.Soup({min(singles, key=lambda name: (-singles[name].correct, name)): 1.0}))
+        singles, report = here.singles(), here.evaluator("test")
+        best = report(sc.Soup({min(singles, key=lambda name: (-singles[name].correct, name)): 1.0}))
+        greedy = report(here.soup_of(page.GREEDY))
     page.chart(charts.cost_chart(entries, best), f"cost-{len(entries)}",
                f"Test accuracy of {len(entries)} recipes against the models run for an image.")  # fmt: skip
     table = [
         {"recipe": entry.about.name, "test": charts.percent(entry.test),
-         "against the best single": page.points(sc.compare(entry.test, best)), "models run": entry.cost.models,
-         "parameters": entry.cost.parameters, "files": f"{size * entry.cost.models:.2f} MB",
+         "over the best single": page.points(sc.compare(entry.test, best)), "models run": entry.cost.models,
+         "parameters": f"{entry.cost.parameters:,}", "files": f"{size * entry.cost.models:.2f} MB",
          "time an image": f"{1e6 * entry.cost.seconds_per_image:.0f} µs",
-         "memory for weights": f"{entry.cost.megabytes:.2f} MB"}
+         "memory": f"{entry.cost.megabytes:.2f} MB"}
         for entry in entries
     ]  # fmt: skip
-    st.dataframe(table, hide_index=True, alt="Every recipe with its test accuracy and its cost.")
+    st.dataframe(table, hide_index=True, column_config={"recipe": st.column_config.TextColumn(width=130)},
+                 alt="Every recipe with its test accuracy and its cost.")  # fmt: skip
+    together = [entry.test for entry in entries if entry.recipe == "ensemble"]
+    rival = f", and differs by {page.points(sc.compare(together[0], best))}" if together else ""
     st.markdown(
-        f"**A soup costs one model whatever is in it; an ensemble of all {count} costs {count} forward passes an image "
-        f"and {count} files.**"
+        f"**At the cost of one model greedy soup differs from the best single by {page.points(sc.compare(greedy, best))} "
+        f"on the test images; an ensemble of all {count} costs {count} forward passes an image and {count} "
+        f"files{rival}.**"
     )

@@ -13,7 +13,7 @@ from soup_core import charts
 from soup_core.confusion import class_gains, confusion_difference, said_by_one
 from soup_core.data import Split
 
-PICTURES = 7
+PICTURES = 6
 SIDE = 112  # pixels of a picture on the page
 ANY = "any"
 
@@ -54,7 +54,14 @@ def draw(here: page.Context) -> None:
         f"{100 * comparison.low:.2f} to {100 * comparison.high:.2f}", delta_color="off", delta_arrow="off",
         help=f"95 % interval, paired; McNemar p = {comparison.p_value:.2g}.",
     )  # fmt: skip
-    gains, (left, right) = class_gains(ours, theirs, labels), st.columns(2)
+    if soups[0] == soups[1]:
+        st.info("Both are the same model. Choose two different ones to see which images change.")
+        st.markdown(
+            f"**{page.plain(a)} and {page.plain(b)} are the same model: they differ by {page.points(comparison)}, and on "
+            "no image.**"
+        )
+        return
+    gains, (left, right) = class_gains(ours, theirs, labels), st.columns([3, 2])
     with left:
         page.chart(charts.confusion_heatmap(confusion_difference(ours, theirs, labels), classes), "confusion",
                    f"How many more images of each true class {a} takes for each class than {b}.",
@@ -67,9 +74,10 @@ def draw(here: page.Context) -> None:
         if indices:
             _gallery(evaluate.data, indices[:PICTURES], {a: ours, b: theirs}, classes)
     most = max(gains, key=lambda label: abs(gains[label].difference))
+    where = f"most on {page.plain(classes[most])}, by {page.points(gains[most])}"
     st.markdown(
-        f"**{page.plain(a)} differs from {page.plain(b)} by {page.points(comparison)}; most on "
-        f"{page.plain(classes[most])}, by {page.points(gains[most])}.**"
+        f"**Against {page.plain(b)}, {page.plain(a)} differs by {page.points(comparison)}; "
+        f"{where if gains[most].difference else 'on each class as many images are gained as lost'}.**"
     )
 
 
@@ -88,18 +96,20 @@ def _class_names(zoo: sc.Zoo) -> list[str]:
 
 def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], classes: Sequence[str]) -> None:
     """Draw some images with each model's probabilities of the true class and of those predicted."""
-    shown, captions, alts = [], [], []
-    for index in indices:
-        pixels = split.images[index]
-        larger = max(1, SIDE // pixels.shape[-1])
-        pixels = pixels.repeat_interleave(larger, 1).repeat_interleave(larger, 2).permute(1, 2, 0)
-        shown.append((pixels if pixels.shape[2] == 3 else pixels[..., 0]).numpy())  # one channel is shown in grey
-        true = int(split.labels[index])
-        named = list(dict.fromkeys([true, *(int(each[index].argmax()) for each in says.values())]))
-        told = [
-            f"{who}: " + ", ".join(f"{classes[label]} {100 * float(each[index, label]):.0f} %" for label in named)
-            for who, each in says.items()
-        ]
-        captions.append("  \n".join([page.plain(classes[true]), *map(page.plain, told)]))
-        alts.append(f"{classes[true]}; {'; '.join(told)}")
-    st.image(shown, caption=captions, width=SIDE, alt=alts, output_format="PNG")
+    with st.container(horizontal=True, gap="xsmall"):
+        for index in indices:
+            pixels = split.images[index]
+            larger = max(1, SIDE // pixels.shape[-1])
+            pixels = pixels.repeat_interleave(larger, 1).repeat_interleave(larger, 2).permute(1, 2, 0)
+            true = int(split.labels[index])
+            named = list(dict.fromkeys([true, *(int(each[index].argmax()) for each in says.values())]))
+            told = {
+                who: [f"{classes[label]} {100 * float(each[index, label]):.0f}\u00a0%" for label in named]
+                for who, each in says.items()
+            }
+            lines = [classes[true], *(line for who, shares in told.items() for line in (f"{who}:", *shares))]
+            st.image(
+                (pixels if pixels.shape[2] == 3 else pixels[..., 0]).numpy(),  # one channel is shown in grey
+                caption="  \n".join(map(page.plain, lines)), width=SIDE, output_format="PNG",
+                alt=f"{classes[true]}; " + "; ".join(f"{who}: {', '.join(shares)}" for who, shares in told.items()),
+            )  # fmt: skip

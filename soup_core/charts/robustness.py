@@ -23,11 +23,13 @@ from soup_core.charts.style import (
 from soup_core.robustness import Entry, severities
 from soup_core.statistics import Comparison, Estimate, accuracy_interval
 
-COLUMNS = 4
+COLUMNS = 2
+NUMBERED_CLASSES = 20  # up to so many, a cell has room for its number
 TITLES = {
     "best": "best single model", "ingredient": "ingredients", "base": "base", "uniform": "uniform soup",
     "greedy": "greedy soup", "learned": "learned soup", "greedy ensemble": "greedy ensemble", "ensemble": "ensemble",
 }  # fmt: skip
+FRONT_LAST = ("ingredient", "base", "ensemble", "greedy ensemble", "uniform", "greedy", "learned")
 BEST = Mark(NEUTRAL, "line-ns", 11)
 DIVERGING = ((0.0, "#0072B2"), (0.5, "rgba(128, 128, 128, 0.08)"), (1.0, "#D55E00"))
 
@@ -40,7 +42,7 @@ def robustness_figure(entries: Sequence[Entry]) -> go.Figure:
     """
     figure = empty_figure("Mean accuracy over shifts (%)")
     inside = {name for entry in entries if entry.member.kind == "greedy" for name in entry.member.soup.names}
-    for kind in list(TITLES)[1:]:
+    for kind in FRONT_LAST:
         group = [entry for entry in entries if entry.member.kind == kind]
         if not group:
             continue
@@ -54,7 +56,7 @@ def robustness_figure(entries: Sequence[Entry]) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=[100 * each.value for each in clean], y=[100 * each.value for each in means], mode="markers",
-                name=TITLES[kind], marker={"color": mark.colour, "symbol": symbols, "size": mark.size},
+                name=TITLES[kind], legendrank=list(TITLES).index(kind) + 1, marker={"color": mark.colour, "symbol": symbols, "size": mark.size},
                 error_x=_bars(clean, GREY_LINE if hollow else mark.colour),
                 error_y=_bars(means, GREY_LINE if hollow else mark.colour),
                 customdata=[[literal(entry.member.name), counts(entry.test), _interval(mean), _interval(accuracy)]
@@ -107,7 +109,7 @@ def severity_curves(entries: Sequence[Entry]) -> go.Figure:
     figure.update_yaxes(title="Accuracy (%)", col=1)
     figure.update_annotations(font={"size": 13})
     figure.update_layout(
-        template=TEMPLATE, height=210 * rows + 90, uirevision="kept", margin={"t": 72}, legend={"y": 1.08}
+        template=TEMPLATE, height=180 * rows + 90, uirevision="kept", margin={"t": 72}, legend={"y": 1.05}
     )
     return figure
 
@@ -169,41 +171,61 @@ def confusion_heatmap(difference: NDArray[np.int64], classes: Sequence[str]) -> 
     reach = max(1, int(np.abs(difference).max()))
     figure = empty_figure("True class")
     numbers = range(len(classes))
+    numbered = len(classes) <= NUMBERED_CLASSES
     figure.add_trace(
         go.Heatmap(
-            z=difference, zmin=-reach, zmax=reach, colorscale=DIVERGING, xgap=1, ygap=1,
-            text=[[f"{value:+d}" if value else "" for value in row] for row in difference.tolist()],
-            texttemplate="%{text}" if len(classes) <= 20 else None,
+            z=difference, zmin=-reach, zmax=reach, colorscale=DIVERGING, xgap=1, ygap=1, showscale=not numbered,
             customdata=[[[true, predicted, literal(classes[true]), literal(classes[predicted])] for predicted in numbers]
                         for true in numbers],
             hovertemplate="%{customdata[2]}, predicted as %{customdata[3]}: %{z:+d} images<extra></extra>",
             colorbar={"title": "images", "thickness": 12},
         )
     )  # fmt: skip
+    if numbered:  # as annotations they have the theme's colour, which a heatmap's own text has not
+        figure.update_layout(
+            annotations=[
+                {
+                    "x": column,
+                    "y": row,
+                    "text": f"{difference[row, column]:+d}",
+                    "showarrow": False,
+                    "font": {"size": 11},
+                }
+                for row, column in zip(*np.nonzero(difference), strict=True)
+            ]
+        )
     labels = [literal(short(name)) for name in classes]
-    figure.update_xaxes(title="Predicted class", tickvals=list(numbers), ticktext=labels, showgrid=False)
-    figure.update_yaxes(tickvals=list(numbers), ticktext=labels, autorange="reversed", showgrid=False)
+    figure.update_xaxes(
+        title="Predicted class", tickvals=list(numbers), ticktext=labels, tickangle=-60, showgrid=False,
+        range=[-0.5, len(classes) - 0.5],
+    )  # fmt: skip
+    figure.update_yaxes(
+        tickvals=list(numbers), ticktext=labels, range=[len(classes) - 0.5, -0.5], showgrid=False, ticklabelstandoff=6
+    )
     figure.update_layout(height=480)
     return figure
 
 
 def class_gain_bars(gains: Mapping[int, Comparison], classes: Sequence[str]) -> go.Figure:
     """The gain in accuracy on each class, in points, with its 95 % interval."""
-    figure = empty_figure("Gain (points)")
+    figure = empty_figure("True class")
     shown = [Estimate(gain.difference, gain.low, gain.high) for gain in gains.values()]
     figure.add_trace(
         go.Bar(
-            x=list(gains), y=[100 * each.value for each in shown], error_y=_bars(shown, NEUTRAL),
+            x=[100 * each.value for each in shown], y=list(gains), orientation="h", error_x=_bars(shown, NEUTRAL),
             marker={"color": RECIPE_MARKS["greedy"].colour},
             customdata=[[literal(classes[label]), _interval(each), gain.gained, gain.lost]
                         for (label, gain), each in zip(gains.items(), shown, strict=True)],
-            hovertemplate="%{customdata[0]}: %{y:+.2f} points (%{customdata[1]})<br>%{customdata[2]} images gained, "
+            hovertemplate="%{customdata[0]}: %{x:+.2f} points (%{customdata[1]})<br>%{customdata[2]} images gained, "
             "%{customdata[3]} lost<extra></extra>",
         )
     )  # fmt: skip
-    figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
+    figure.add_vline(0, line={"color": NEUTRAL, "width": 1})
     ticks = [literal(short(classes[label])) for label in gains]
-    figure.update_xaxes(title="True class", tickvals=list(gains), ticktext=ticks)
+    figure.update_xaxes(title="Gain (points)", showgrid=True)
+    figure.update_yaxes(
+        tickvals=list(gains), ticktext=ticks, range=[max(gains) + 0.5, min(gains) - 0.5], showgrid=False
+    )
     figure.update_layout(height=480)
     return figure
 
