@@ -4,6 +4,7 @@ Safetensors files are read with pread at the offsets of their own header, never 
 cut short under a map kills the process. Format: https://github.com/huggingface/safetensors#format
 """
 
+import copy
 import errno
 import hashlib
 import json
@@ -24,10 +25,13 @@ import torch
 from torch import Tensor
 
 from soup_core.errors import CheckpointError
-from soup_core.files import Writer, write_together
+from soup_core.files import Writer, shown, write_together
 
+EXAMINED_AT_ONCE = 1 << 22  # bytes, so that what was read is still in the cache when it is looked at
 HEADER_BYTES_AT_MOST = 25_000_000
 TENSORS_AT_MOST = 100_000
+DIMENSIONS_AT_MOST = 64  # torch's own limit
+START_BYTES = 512
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -55,28 +59,47 @@ class TensorInfo:
 class Checkpoint:
     """A safetensors file whose header has been checked; tensors are read by name when asked for.
 
-    `tensors` maps each name to its dtype, shape and place. Raises CheckpointError for whatever is not a complete and
-    consistent safetensors file.
+    `tensors` maps each name to its dtype, shape and place; `name` is the file's, for people; `notes` say what was done
+    to make the file fit. Raises CheckpointError for whatever is not a complete and consistent safetensors file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str | None = None) -> None:
         self.path = path
+        self.name = name or shown(path)
+        self.notes: tuple[str, ...] = ()
         self.size = 0
         self._identity: tuple[int, ...] = ()
         with self._opened(first=True) as descriptor:
-            self.tensors, self.metadata = _parse_header(path, descriptor, self.size)
+            self.tensors, self.metadata = _parse_header(self.name, descriptor, self.size)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the whole file."""
+        return self.examined()[0]
+
+    def examined(self) -> tuple[str, list[str]]:
+        """SHA-256 of the whole file, and the names of the tensors that hold NaN or infinity, in one reading."""
         content = hashlib.sha256()
-        block = bytearray(1 << 20)
+        block = torch.empty(EXAMINED_AT_ONCE, dtype=torch.uint8)
+        broken: dict[str, None] = {}
+        placed = sorted(self.tensors.items(), key=lambda item: (item[1].begin, item[1].end))
+        header = TensorInfo(torch.uint8, (), 0, min((info.begin for _, info in placed), default=self.size))
         with self._opened() as descriptor:
-            for offset in range(0, self.size, len(block)):
-                part = memoryview(block)[: min(len(block), self.size - offset)]
-                self._fill(descriptor, part, offset)
-                content.update(part)
-        return content.hexdigest()
+            for name, info in [("", header), *placed]:
+                for begin in range(info.begin, info.end, len(block)):
+                    part = block[: min(len(block), info.end - begin)]
+                    self._fill(descriptor, memory_of(part), begin)
+                    content.update(memory_of(part))
+                    if info.dtype.is_floating_point and not _is_finite(part.view(info.dtype)):
+                        broken[name] = None
+        return content.hexdigest(), list(broken)
+
+    def renamed(self, names: Mapping[str, str], *notes: str) -> "Checkpoint":
+        """The same file with its tensors under other names, old to new; those without a new one are left out."""
+        other = copy.copy(self)
+        other.tensors = MappingProxyType({new: self.tensors[old] for old, new in names.items()})
+        other.notes = (*self.notes, *notes)
+        return other
 
     @contextmanager
     def reader(self) -> Iterator["Reader"]:
@@ -95,20 +118,12 @@ class Checkpoint:
             for name in self.tensors:
                 yield name, read(name)
 
-    def not_finite(self) -> list[str]:
-        """The names of the tensors that hold NaN or infinity."""
-        return [
-            name
-            for name, tensor in self.read_all()
-            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
-        ]
-
     def _fill(self, descriptor: int, part: memoryview, offset: int) -> None:
         filled = 0
         while filled < len(part):
             count = os.preadv(descriptor, [part[filled:] if filled else part], offset + filled)
             if count == 0:
-                raise CheckpointError(f"{self.path.name} was cut short while it was read; copy it again and reload.")
+                raise CheckpointError(f"{self.name} was cut short while it was read; copy it again and reload.")
             filled += count
 
     @contextmanager
@@ -116,20 +131,22 @@ class Checkpoint:
         """Open the file, see that it is the regular file checked before, and close it at the end."""
         try:
             if not stat.S_ISREG(os.stat(self.path).st_mode):
-                raise CheckpointError(f"{self.path.name} is not a regular file; expected a safetensors file.")
+                raise CheckpointError(f"{self.name} is not a regular file; expected a safetensors file.")
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.path.name} {_refusal(error)}") from error
+            raise CheckpointError(f"{self.name} {refusal(error)}") from error
         try:
             status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise CheckpointError(f"{self.name} is not a regular file; expected a safetensors file.")
             identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             if first:
                 self.size, self._identity = status.st_size, identity
             elif identity != self._identity:
-                raise CheckpointError(f"{self.path.name} has changed since it was opened; reload the zoo.")
+                raise CheckpointError(f"{self.name} has changed since it was opened; reload the zoo.")
             yield descriptor
         except OSError as error:
-            raise CheckpointError(f"{self.path.name} {_refusal(error)}") from error
+            raise CheckpointError(f"{self.name} {refusal(error)}") from error
         finally:
             os.close(descriptor)
 
@@ -159,7 +176,13 @@ def memory_of(tensor: Tensor) -> memoryview:
     return tensor.detach().reshape(-1).view(torch.uint8).numpy().data
 
 
-def _refusal(error: OSError | ValueError) -> str:
+def _is_finite(numbers: Tensor) -> bool:
+    """Whether none is NaN or infinite: both come out as the least or the greatest, in one pass without a copy."""
+    return not len(numbers) or all(map(math.isfinite, torch.stack(torch.aminmax(numbers)).tolist()))
+
+
+def refusal(error: OSError | ValueError) -> str:
+    """Why a file cannot be opened and what to do, as the rest of a sentence that begins with its name."""
     code = error.errno if isinstance(error, OSError) else None
     if code in (errno.ENOENT, errno.ENOTDIR):
         return "is missing; put the file there, or take its entry out of zoo.toml."
@@ -167,7 +190,7 @@ def _refusal(error: OSError | ValueError) -> str:
         return "may not be read by this user; change its permissions."
     if code == errno.ELOOP:
         return "is a link that leads back to itself; replace it by the file."
-    return f"cannot be read ({error})."
+    return f"cannot be read ({error.strerror if isinstance(error, OSError) else error})."
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
@@ -196,57 +219,61 @@ def size_of(tensors: Mapping[str, Tensor]) -> int:
     return sum(tensor.nbytes for tensor in tensors.values())
 
 
-def _parse_header(path: Path, descriptor: int, size: int) -> tuple[Mapping[str, TensorInfo], Mapping[str, str]]:
-    start = os.pread(descriptor, 512, 0)
-    if foreign := _foreign_content(start):
-        raise CheckpointError(f"{path.name} {foreign}")
+def _parse_header(file: str, descriptor: int, size: int) -> tuple[Mapping[str, TensorInfo], Mapping[str, str]]:
+    start = os.pread(descriptor, START_BYTES, 0)
+    if (kind := kind_of(start)) in FOREIGN:
+        raise CheckpointError(f"{file} {FOREIGN[kind]}")
     header_bytes = int.from_bytes(start[:8], "little")
     if header_bytes > HEADER_BYTES_AT_MOST:
-        raise _damaged(path, f"its header claims {header_bytes:,} bytes, and at most {HEADER_BYTES_AT_MOST:,} are read")
+        raise _damaged(file, f"its header claims {header_bytes:,} bytes, and at most {HEADER_BYTES_AT_MOST:,} are read")
     if 8 + header_bytes > size:
-        raise _damaged(path, f"it is incomplete: its header needs {8 + header_bytes:,} bytes, and it has {size:,}")
+        raise _damaged(file, f"it is incomplete: its header needs {8 + header_bytes:,} bytes, and it has {size:,}")
     try:
         header = json.loads(os.pread(descriptor, header_bytes, 8), object_pairs_hook=without_repetition)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"its header cannot be read ({error})") from error
+        raise _damaged(file, f"its header cannot be read ({error})") from error
     if not isinstance(header, dict):
-        raise _damaged(path, "its header is not a table of tensors")
+        raise _damaged(file, "its header is not a table of tensors")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _damaged(path, "its metadata is not a table of texts")
+        raise _damaged(file, "its metadata is not a table of texts")
     if len(header) > TENSORS_AT_MOST:
-        raise _damaged(path, f"it lists {len(header):,} tensors, and at most {TENSORS_AT_MOST:,} are read")
-    tensors = {name: _tensor_info(path, name, entry, 8 + header_bytes) for name, entry in header.items()}
+        raise _damaged(file, f"it lists {len(header):,} tensors, and at most {TENSORS_AT_MOST:,} are read")
+    tensors = {name: _tensor_info(file, name, entry, 8 + header_bytes) for name, entry in header.items()}
     expected = 8 + header_bytes
     for name, info in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
         if info.begin != expected:
-            raise _damaged(path, f"the tensor {name} begins at byte {info.begin:,}, and {expected:,} was expected")
+            raise _damaged(
+                file, f"the tensor {shown(name)} begins at byte {info.begin:,}, and {expected:,} was expected"
+            )
         expected = info.end
     if expected > size:
-        raise _damaged(path, f"it is incomplete: its tensors need {expected:,} bytes, and it has {size:,}")
+        raise _damaged(file, f"it is incomplete: its tensors need {expected:,} bytes, and it has {size:,}")
     if expected < size:
-        raise _damaged(path, f"{size - expected:,} bytes follow its last tensor")
+        raise _damaged(file, f"{size - expected:,} bytes follow its last tensor")
     return MappingProxyType(tensors), MappingProxyType(metadata)
 
 
-def _tensor_info(path: Path, name: str, entry: Any, data_begin: int) -> TensorInfo:
+def _tensor_info(file: str, name: str, entry: Any, data_begin: int) -> TensorInfo:
     if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
-        raise _damaged(path, f"the tensor name {name!a} holds characters that no name has")
+        raise _damaged(file, f"the tensor name {shown(ascii(name))} holds characters that no name has")
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, f"the entry of the tensor {name} lacks its dtype, shape or offsets") from error
-    if dtype not in DTYPES:
+        raise _damaged(file, f"the entry of the tensor {shown(name)} lacks its dtype, shape or offsets") from error
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise CheckpointError(
-            f"{path.name} holds the tensor {name} of type {dtype}, which cannot be averaged; expected one of "
+            f"{file} holds the tensor {shown(name)} of type {shown(str(dtype))}, which cannot be averaged; expected one of "
             f"{', '.join(DTYPES)}. Save plain weights."
         )
     sizes = [begin, end, *shape] if isinstance(shape, list) else [None]
-    if not all(type(value) is int and 0 <= value < 2**62 for value in sizes):
-        raise _damaged(path, f"the tensor {name} has a shape or offsets that are not whole numbers")
+    if len(sizes) > 2 + DIMENSIONS_AT_MOST or not all(type(value) is int and 0 <= value < 2**62 for value in sizes):
+        raise _damaged(file, f"the tensor {shown(name)} has a shape or offsets that are not whole numbers, or too many")
+    if math.prod(max(length, 1) for length in shape) >= 2**62:
+        raise _damaged(file, f"the tensor {shown(name)} has a shape beyond all measure")
     needed = math.prod(shape) * DTYPES[dtype].itemsize
     if end - begin != needed:
-        raise _damaged(path, f"the tensor {name} needs {needed:,} bytes, and its entry gives {end - begin:,}")
+        raise _damaged(file, f"the tensor {shown(name)} needs {needed:,} bytes, and its entry gives {end - begin:,}")
     return TensorInfo(DTYPES[dtype], tuple(shape), data_begin + begin, data_begin + end)
 
 
@@ -258,24 +285,34 @@ def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-def _damaged(path: Path, what: str) -> CheckpointError:
-    return CheckpointError(f"{path.name} is not a sound safetensors file: {what}. Copy or save it again.")
+def _damaged(file: str, what: str) -> CheckpointError:
+    return CheckpointError(f"{file} is not a sound safetensors file: {what}. Copy or save it again.")
 
 
-def _foreign_content(start: bytes) -> str | None:
-    """Say what a file that begins so is, if it is plainly no safetensors file."""
+def kind_of(start: bytes) -> str:
+    """What a file that begins so is, by its content alone: "safetensors", "pickled", or a key of FOREIGN.
+
+    A header of 640 bytes begins as a pickle does, so that the safetensors' own mark is looked for first.
+    """
     text = start.lstrip()[:64].lower()
     if not start:
-        return "is empty; expected a safetensors file. Copy it again."
+        return "empty"
+    if start[4:9] == b"\0\0\0\0{":
+        return "safetensors"
     if start.startswith(b"version https://git-lfs"):
-        return "is a Git LFS pointer, not the weights themselves; run `git lfs pull`."
+        return "pointer"
     if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")):
-        return (
-            "is a PyTorch pickle file (.pt, .pth, .bin or .ckpt), which this version does not open; save its "
-            "state_dict with safetensors.torch.save_file."
-        )
+        return "pickled"
     if text.startswith((b"<!doctype", b"<html")):
-        return "is a web page, not a safetensors file; the download went wrong, fetch it again."
-    if len(start) < 9 or start[8:9] != b"{":
-        return "does not look like a safetensors file; expected one saved by safetensors.torch.save_file."
-    return None
+        return "web page"
+    return "safetensors" if start[8:9] == b"{" else "unknown"
+
+
+FOREIGN = {
+    "empty": "is empty; expected a safetensors file. Copy it again.",
+    "pointer": "is a Git LFS pointer, not the weights themselves; run `git lfs pull`.",
+    "pickled": "is a file of torch.save (.pt, .pth, .bin or .ckpt), and expected was a safetensors file; save its tensors "
+    "with safetensors.torch.save_file.",
+    "web page": "is a web page, not a safetensors file; the download went wrong, fetch it again.",
+    "unknown": "does not look like a safetensors file; expected one saved by safetensors.torch.save_file.",
+}

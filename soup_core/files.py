@@ -1,13 +1,26 @@
-"""Writing files so that a reader sees the old content or the new one, never a part."""
+"""Files: their names as text, where they may lie, and writing them so that a reader sees the old or the new, never a part."""
 
 import os
 import tempfile
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from soup_core.errors import SoupError
 
+NAME_AT_MOST = 250
 Writer = Callable[[Path], object]
+
+
+def shown(text: str | Path, at_most: int = NAME_AT_MOST) -> str:
+    """A file's or a tensor's name as text for people: what cannot be displayed, or turns the text, becomes a mark.
+
+    A path gives its last part; bytes that are not UTF-8, control characters and marks of direction become U+FFFD each.
+    """
+    name = (text.name if isinstance(text, Path) else text)[: at_most + 1]
+    name = name if len(name) <= at_most else f"{name[: at_most - 1]}…"
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join("\ufffd" if unicodedata.category(character) in hidden else character for character in name)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -316,7 +316,7 @@ def _identity(path: Path) -> tuple[int, ...]:
 def _checked(path: Path, identity: tuple[int, ...]) -> Checkpoint:
     """Open a file and see that its numbers are finite; remembered while the file stays the same."""
     checkpoint = Checkpoint(path)
-    if broken := checkpoint.not_finite():
+    if broken := checkpoint.examined()[1]:
         raise CheckpointError(
             f"{path.name} holds NaN or infinity in {', '.join(broken[:5])}"
             f"{f' and {len(broken) - 5} more' if len(broken) > 5 else ''}; leave this checkpoint out, or train it again."

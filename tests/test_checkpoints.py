@@ -1,6 +1,8 @@
 """Rows of FAULTS: what a safetensors file may not be, and that the rest of the zoo goes on."""
 
+import hashlib
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 
 import soup_core as sc
+from soup_core import checkpoints
 from soup_core.checkpoints import Checkpoint
 from soup_core.files import write_atomically
 from tests.conftest import random_linears, write_zoo
@@ -34,8 +37,8 @@ BAD = {
     "row_14_text": (b"hello, this is no checkpoint", "does not look like"),
     "row_14_html": (b"<!DOCTYPE html><html></html>", "web page"),
     "row_15_lfs": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
-    "row_1_pickle": (b"PK\x03\x04 whatever is inside", "pickle"),
-    "row_1_raw_pickle": (b"\x80\x02cposix\nsystem\n", "pickle"),
+    "row_16_zip": (b"PK\x03\x04 whatever is inside", r"torch\.save"),
+    "row_16_pickle": (b"\x80\x02cposix\nsystem\n", r"torch\.save"),
     "row_23_huge_header": ((10**15).to_bytes(8, "little") + b"{}", "header claims"),
     "row_23_lying_header": ((500).to_bytes(8, "little") + b"{}", "incomplete"),
     "row_23_overlap": (raw({"a": entry(0, 4), "b": entry(2, 6)}, b"123456"), "begins at"),
@@ -50,6 +53,9 @@ BAD = {
     "row_22_nul": (raw({"a\0b": entry(0, 2)}, b"12"), "characters"),
     "row_22_surrogate": (raw(b'{"\\ud800": %s}' % json.dumps(entry(0, 2)).encode(), b"12"), "characters"),
     "row_25_many": (raw({f"t{i}": entry(0, 0) for i in range(100_001)}), "100,001 tensors"),
+    "row_23_dimensions": (raw({"a": entry(0, 0, [0] + [2**61] * 100)}), "too many"),
+    "row_23_beyond_all_measure": (raw({"a": entry(0, 0, [0, 2**61, 2**61])}), "beyond all measure"),
+    "row_23_type": (raw({"a": {**entry(0, 1), "dtype": ["U8"]}}, b"1"), "of type"),
     "row_31_complex": (raw({"a": entry(0, 8, [1], "C64")}, b"12345678"), "cannot be averaged"),
 }
 
@@ -74,6 +80,29 @@ def test_a_good_file_is_read_as_safetensors_reads_it(tmp_path: Path) -> None:
     assert all(torch.equal(checkpoint.read(name), tensor) for name, tensor in tensors.items())
     assert {name: t.dtype for name, t in checkpoint.read_all()} == {name: t.dtype for name, t in tensors.items()}
     assert checkpoint.metadata == {"k": "v"}
+
+
+@pytest.mark.parametrize("length", [640, 896, 1152, 1408])
+def test_a_header_whose_length_begins_as_a_pickle_does_is_read(tmp_path: Path, length: int) -> None:
+    text = json.dumps({"a": entry(0, 2)}).encode().ljust(length)
+    (tmp_path / "a.safetensors").write_bytes(raw(text, b"12"))
+    assert Checkpoint(tmp_path / "a.safetensors").read("a").tolist() == [49, 50]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_row_26_what_is_not_finite_is_found_wherever_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, wrong: float
+) -> None:
+    monkeypatch.setattr(checkpoints, "EXAMINED_AT_ONCE", 64)
+    for place in (0, 31, 32, 98):
+        tensors = {"good": torch.full((99,), torch.finfo(dtype).max, dtype=dtype), "none": torch.zeros(0, dtype=dtype)}
+        tensors["bad"] = tensors["good"].clone()
+        tensors["bad"][place] = wrong
+        save_file(tensors, tmp_path / "a.safetensors")
+        digest, broken = Checkpoint(tmp_path / "a.safetensors").examined()
+        assert broken == ["bad"]
+        assert digest == hashlib.sha256((tmp_path / "a.safetensors").read_bytes()).hexdigest()
 
 
 @settings(max_examples=200, deadline=None)
