@@ -2,17 +2,19 @@
 
 An evaluation's key is a digest of its content (see evaluation.py); a bound says how many of the first images of an
 order a soup gets wrong, for candidates that were rejected early; tensors are logits and Gram matrices; a run is a list
-of steps, each with what is needed to go on from it; a job says what was asked for and how far it is.
+of steps, each with what is needed to go on from it; a job says what was asked for and how far it is; of a checkpoint
+file is kept what reading it through has told (see loader.py).
 """
 
 import fcntl
 import hashlib
+import json
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ CREATE TABLE IF NOT EXISTS bounds (
 CREATE TABLE IF NOT EXISTS tensors (key TEXT PRIMARY KEY, content BLOB);
 CREATE TABLE IF NOT EXISTS steps (run TEXT, number INTEGER, content BLOB, PRIMARY KEY (run, number));
 CREATE TABLE IF NOT EXISTS jobs (key TEXT PRIMARY KEY, task TEXT, state TEXT, message TEXT, steps INTEGER, since REAL);
+CREATE TABLE IF NOT EXISTS files (identity TEXT PRIMARY KEY, known TEXT) WITHOUT ROWID;
 """
 KEEP_TENSORS = "INSERT OR REPLACE INTO tensors VALUES (?, ?)"
 DIGEST_BYTES = 32
@@ -157,6 +160,17 @@ class Store:
         """Keep what is known of a job."""
         row = (key, task, state, message, steps, time.time())
         self._write(("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)", [row]))
+
+    def file(self, identity: str) -> dict[str, Any] | None:
+        """What is known of the file of that identity, or None; a damaged record counts as none."""
+        row = self._one("SELECT known FROM files WHERE identity = ?", identity)
+        with suppress(ValueError):
+            return json.loads(row[0]) if row else None
+        return None
+
+    def keep_file(self, identity: str, known: Mapping[str, Any]) -> None:
+        """Keep what is known of a file."""
+        self._write(("INSERT OR REPLACE INTO files VALUES (?, ?)", [(identity, json.dumps(known))]))
 
     @contextmanager
     def claim(self, name: str, *, wait: bool = True) -> Iterator[bool]:
