@@ -23,7 +23,7 @@ from soup_core.data import ASSETS, FASHION_MNIST
 from soup_core.errors import SoupError
 from soup_core.evaluation import PRECISIONS, Evaluation, Evaluator, shipped_line
 from soup_core.export import FORMATS, Export, export_soup, imported, read_recipe, step_row, title_of
-from soup_core.files import write_atomically
+from soup_core.files import shown, write_atomically
 from soup_core.interpolation import ALPHAS, line
 from soup_core.preflight import overall, preflight_checks
 from soup_core.published import open_results, report, results_folders
@@ -88,7 +88,13 @@ def inspect(zoo: ZooName, as_json: Json = False) -> None:
     """List a zoo's ingredients with their hyperparameters, and what is left out and why."""
     opened = open_zoo(zoo)
     rows: list[Row] = [
-        {"name": i.name, "file": i.file.name, "digest": i.digest, **({} if i.name == BASE else i.hyperparameters)}
+        {
+            "name": i.name,
+            "file": shown(i.file),
+            "digest": i.digest,
+            **({} if i.name == BASE else i.hyperparameters),
+            **({"notes": list(i.checkpoint.notes)} if i.checkpoint.notes else {}),
+        }
         for i in opened.by_name.values()
     ]
     rows += [{"name": excluded.name, "excluded": excluded.reason} for excluded in opened.excluded]

@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +21,8 @@ from soup_core import architectures
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, Data
 from soup_core.errors import CheckpointError, CoefficientError, ZooError
+from soup_core.files import shown
+from soup_core.loader import fitting, open_checkpoint
 from soup_core.preprocessing import Normalization
 from soup_core.soup import Soup
 
@@ -55,9 +57,13 @@ class _Data(_Entry):
     normalize: _Normalize | None = None
 
 
-class _Ingredient(_Entry):
-    name: Annotated[str, pydantic.Field(min_length=1)]
+class _File(_Entry):
     file: Annotated[str, pydantic.Field(min_length=1)]
+    weights: str | None = None  # which part of the file, where several could be meant
+
+
+class _Ingredient(_File):
+    name: Annotated[str, pydantic.Field(min_length=1)]
     hyperparameters: dict[str, Value] = {}
 
 
@@ -65,7 +71,7 @@ class _ZooFile(_Entry):
     format: Annotated[int, pydantic.Field(ge=1, le=1)]
     title: str
     architecture: _Architecture
-    base: str | None = None
+    base: str | _File | None = None
     data: _Data
     ingredients: Annotated[list[_Ingredient], pydantic.Field(min_length=1)]
 
@@ -222,9 +228,8 @@ class Zoo:
 
 def zoo_folders(marker: str = "zoo.toml") -> dict[str, Path]:
     """Every zoo's folder by name: the bundled ones, then those below the folders of SOUP_ZOOS that hold the marker."""
-    places = [ASSETS / "zoos", *(Path(place) for place in os.environ.get("SOUP_ZOOS", "").split(os.pathsep) if place)]
     found: dict[str, Path] = {}
-    for place in places:
+    for place in _places():
         for folder in [place, *sorted(place.iterdir())] if place.is_dir() else []:
             if (folder / marker).is_file():
                 found.setdefault(folder.name, folder)
@@ -232,6 +237,11 @@ def zoo_folders(marker: str = "zoo.toml") -> dict[str, Path]:
         name for name in ("fashion", "fashion-scratch", "fashion-trajectory", "fashion-batchnorm") if name in found
     ]
     return {name: found[name] for name in [*first, *(name for name in found if name not in first)]}
+
+
+def _places() -> list[Path]:
+    """The folders below which zoos and their files may lie: the bundled one and those that the operator names."""
+    return [ASSETS / "zoos", *(Path(place) for place in os.environ.get("SOUP_ZOOS", "").split(os.pathsep) if place)]
 
 
 def open_zoo(name: str | Path) -> Zoo:
@@ -251,15 +261,16 @@ def open_zoo(name: str | Path) -> Zoo:
     expected = _meta_module(architecture).state_dict()
     usable: dict[str, Ingredient] = {}
     excluded: list[Excluded] = []
-    listed = [(entry.name, entry.file, entry.hyperparameters) for entry in content.ingredients]
-    for entry_name, entry_file, hyperparameters in [*listed, *([(BASE, content.base, {})] if content.base else [])]:
-        path = folder / entry_file
+    listed: list[tuple[str, _File, Mapping[str, Value]]] = [(i.name, i, i.hyperparameters) for i in content.ingredients]
+    if content.base:
+        listed.append((BASE, _File(file=content.base) if isinstance(content.base, str) else content.base, {}))
+    roots = [folder, *_places()]
+    for entry_name, entry, hyperparameters in listed:
+        path = folder / entry.file
         try:
-            if not path.resolve().is_relative_to(folder.resolve()):
-                raise CheckpointError(f"{entry_file} lies outside the zoo's folder; put the file inside it.")
-            checkpoint = _checked(path, _identity(path))
+            checkpoint = fitting(open_checkpoint(path, entry.weights, roots=roots), expected)
             _check_fit(checkpoint, expected)
-        except (CheckpointError, RuntimeError) as error:
+        except CheckpointError as error:
             excluded.append(Excluded(entry_name, str(error)))
         else:
             usable[entry_name] = Ingredient(entry_name, path, hyperparameters, checkpoint)
@@ -304,28 +315,8 @@ def _meta_module(architecture: Mapping[str, Any]) -> nn.Module:
     return architectures.meta_module(**_build_arguments(architecture))
 
 
-def _identity(path: Path) -> tuple[int, ...]:
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=1024)
-def _checked(path: Path, identity: tuple[int, ...]) -> Checkpoint:
-    """Open a file and see that its numbers are finite; remembered while the file stays the same."""
-    checkpoint = Checkpoint(path)
-    if broken := checkpoint.examined()[1]:
-        raise CheckpointError(
-            f"{path.name} holds NaN or infinity in {', '.join(broken[:5])}"
-            f"{f' and {len(broken) - 5} more' if len(broken) > 5 else ''}; leave this checkpoint out, or train it again."
-        )
-    return checkpoint
-
-
 def _check_fit(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
-    file = checkpoint.path.name
+    file = checkpoint.name
     for what, names in (
         ("lacks", [name for name in expected if name not in checkpoint.tensors]),
         ("has, beyond the architecture,", [name for name in checkpoint.tensors if name not in expected]),
@@ -333,17 +324,17 @@ def _check_fit(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
         if names:
             more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             raise CheckpointError(
-                f"{file} {what} {', '.join(names[:5])}{more}; every tensor of the architecture must be there, and no "
+                f"{file} {what} {', '.join(map(shown, names[:5]))}{more}; every tensor of the architecture must be there, and no "
                 "other. Check the architecture in zoo.toml."
             )
     for name, tensor in expected.items():
         found = checkpoint.tensors[name]
         if found.shape != tuple(tensor.shape):
             raise CheckpointError(
-                f"{file}: the tensor {name} has shape {found.shape}, and the architecture expects "
+                f"{file}: the tensor {shown(name)} has shape {found.shape}, and the architecture expects "
                 f"{tuple(tensor.shape)}. Check the architecture in zoo.toml, or leave this file out."
             )
         if found.dtype.is_floating_point != tensor.is_floating_point():
             raise CheckpointError(
-                f"{file}: the tensor {name} is of type {found.dtype}, and the architecture expects {tensor.dtype}."
+                f"{file}: the tensor {shown(name)} is of type {found.dtype}, and the architecture expects {tensor.dtype}."
             )

@@ -238,15 +238,3 @@ def test_as_a_process_on_a_bundled_zoo() -> None:
 def test_the_core_never_imports_streamlit() -> None:
     code = "import soup_core.cli, soup_core.charts, sys; sys.exit('streamlit' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_calls_that_run_code_from_files_are_absent() -> None:
-    import ast
-
-    banned = {"weights_only", "add_safe_globals", "mmap", "unsafe_allow_html", "use_container_width"}
-    root = Path(sc.__file__).parent.parent
-    for path in [*root.glob("soup_core/**/*.py"), *root.glob("pages/**/*.py"), root / "app.py"]:
-        tree = ast.parse(path.read_text())
-        used = {node.arg for node in ast.walk(tree) if isinstance(node, ast.keyword)}
-        used |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-        assert not used & banned, path

@@ -1,0 +1,296 @@
+"""Opening a checkpoint whatever its format: the content decides, and what was found out once is remembered.
+
+Safetensors files are read as they are. A file of torch.save goes to a process of its own (see pickled/process.py), which
+turns it into safetensors without unpickling; the result lies beside the store, under the digest of the file's content.
+"""
+
+import atexit
+import hashlib
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from soup_core.checkpoints import START_BYTES, Checkpoint, kind_of, refusal
+from soup_core.errors import CheckpointError, SoupError
+from soup_core.files import shown, write_together
+from soup_core.pickled import BROKE_OUT, WHOLE
+from soup_core.store import default_store, home
+
+FORMAT = 1  # of what the reading process writes; a higher number has every file read again
+SECONDS = 60.0
+BYTES_A_SECOND = 5_000_000  # no disk that one works from is slower
+ANSWER_AT_MOST = 1 << 20
+MESSAGE_AT_MOST = 2000
+LEADING = ("module", "model", "net", "network")
+WITHIN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+
+
+class Identity(NamedTuple):
+    """What changes whenever a file's content does: the time of the inode's change too, since no user can set it back."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[Path] = ()) -> Checkpoint:
+    """Open a checkpoint and see that its numbers are finite; read through once, then known by the file's identity.
+
+    `weights` says which part of a file of torch.save is meant where several could be. Where roots are given, the file
+    must lie below one of them after links are followed. Raises CheckpointError for whatever cannot be used, with the
+    reason.
+    """
+    name = shown(path)
+    try:
+        file = Path(os.path.realpath(path, strict=True))
+        if roots and not any(file.is_relative_to(os.path.realpath(root)) for root in roots):
+            raise CheckpointError(f"{name} lies outside the zoo's folder and those of SOUP_ZOOS; put the file inside.")
+        with _opened(file, name) as descriptor:
+            identity = _identity(os.fstat(descriptor))
+            if kind_of(os.pread(descriptor, START_BYTES, 0)) in ("pickled", "unknown"):
+                return _converted(descriptor, identity, name, weights)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{name} {refusal(error)}") from error
+    if weights is not None:
+        raise CheckpointError(f"{name} is a safetensors file, which has no parts; take `weights` out of its entry.")
+    return _examined(file, identity, name)
+
+
+def fitting(checkpoint: Checkpoint, expected: Collection[str]) -> Checkpoint:
+    """The checkpoint under the names that an architecture expects, where only wrappers' prefixes stand between them.
+
+    What torch.compile and FSDP put within a name is taken out; `module.`, `model.` and their like are taken off where
+    all names begin so, and none is expected so. Raises CheckpointError where two names become one.
+    """
+    if set(checkpoint.tensors) == set(expected):
+        return checkpoint
+    names = {name: ".".join(part for part in name.split(".") if part not in WITHIN) for name in checkpoint.tensors}
+    taken = [f"{part}." for part in WITHIN if any(part in name.split(".") for name in names)]
+    if "n_averaged" in names and all(name == "n_averaged" or new.startswith("module.") for name, new in names.items()):
+        del names["n_averaged"]  # torch's AveragedModel counts there what it has averaged
+    while names and not any(new in expected for new in names.values()):
+        prefix = next((f"{it}." for it in LEADING if all(new.startswith(f"{it}.") for new in names.values())), None)
+        if prefix is None:
+            break
+        names = {name: new.removeprefix(prefix) for name, new in names.items()}
+        taken.append(prefix)
+    if not taken:
+        return checkpoint
+    olds: dict[str, str] = {}
+    for name, new in names.items():
+        if olds.setdefault(new, name) != name:
+            raise CheckpointError(
+                f"{checkpoint.name} holds both {shown(olds[new])} and {shown(name)}, which are one tensor without "
+                f"{' and '.join(taken)}; save one of them."
+            )
+    return checkpoint.renamed(names, f"{' and '.join(taken)} was taken off the names of its tensors")
+
+
+@contextmanager
+def _opened(file: Path, name: str) -> Iterator[int]:
+    """A descriptor of a regular file; nothing else is opened, since a FIFO would wait for a writer."""
+    if not stat.S_ISREG(os.lstat(file).st_mode):
+        raise CheckpointError(f"{name} is not a regular file; expected a safetensors file, or one of torch.save.")
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise CheckpointError(f"{name} was replaced while it was opened; reload the zoo.")
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _unchanged(status: os.stat_result, identity: Identity, name: str) -> None:
+    if _identity(status) != identity:
+        raise CheckpointError(f"{name} has changed while it was opened; reload the zoo.")
+
+
+@lru_cache(maxsize=1024)
+def _examined(file: Path, identity: Identity, name: str) -> Checkpoint:
+    """A safetensors file with its digest, refused where numbers are not finite."""
+    checkpoint = Checkpoint(file, name)
+    key = f"safetensors {_text(identity)}"
+    known = _recalled(key)
+    if known is None:
+        digest, broken = checkpoint.examined()
+        known = {"digest": digest, "not_finite": broken}
+        _unchanged(os.lstat(file), identity, name)
+        _remember(key, known)
+    if broken := known["not_finite"]:
+        raise CheckpointError(
+            f"{name} holds NaN or infinity in {', '.join(map(shown, broken[:5]))}"
+            f"{f' and {len(broken) - 5} more' if len(broken) > 5 else ''}; leave this checkpoint out, or train it again."
+        )
+    checkpoint.digest = known["digest"]
+    return checkpoint
+
+
+def _text(identity: Identity) -> str:
+    return " ".join(map(str, identity))
+
+
+def _recalled(key: str) -> dict[str, Any] | None:
+    """What the store knows of a file; a store that cannot be used knows nothing, and files can still be opened."""
+    with suppress(SoupError):
+        return default_store().file(key)
+    return None
+
+
+def _remember(key: str, known: Mapping[str, Any]) -> None:
+    with suppress(SoupError):
+        default_store().keep_file(key, known)
+
+
+# ---- files of torch.save -----------------------------------------------------------------------------------------------
+
+
+class _Refused(Exception):
+    """What the reading process says against a file, as the rest of a sentence that begins with its name."""
+
+
+def _converted(descriptor: int, identity: Identity, name: str, weights: str | None) -> Checkpoint:
+    """The safetensors file made of a file of torch.save, made now where it is not there."""
+    key = f"pickled {FORMAT} {json.dumps(weights)} {_text(identity)}"
+    known = _recalled(key)
+    if known is None or not ("refused" in known or _place(known["content"]).exists()):
+        try:
+            known = {"content": _convert(descriptor, identity, name, weights)}
+        except _Refused as refused:
+            known = {"refused": shown(str(refused), MESSAGE_AT_MOST)}
+        except CheckpointError:
+            raise
+        except SoupError as error:
+            raise CheckpointError(f"{name} cannot be opened: {error}") from error
+        _remember(key, known)
+    if "refused" in known:
+        raise CheckpointError(f"{name} {known['refused']}")
+    place = _place(known["content"])
+    checkpoint = _examined(place, _identity(os.lstat(place)), name)
+    found = json.loads(checkpoint.metadata["soup_core"])
+    notes = []
+    if found["weights"] != WHOLE:
+        notes.append(f"its weights are those under {shown(found['weights'])}")
+    if not found["checked"]:
+        notes.append("it holds no checksums, so that damage could not be noticed")
+    return checkpoint.renamed({tensor: tensor for tensor in checkpoint.tensors}, *notes)
+
+
+def _place(content: str) -> Path:
+    return home() / "checkpoints" / f"{content}.safetensors"
+
+
+def _convert(descriptor: int, identity: Identity, name: str, weights: str | None) -> str:
+    """Have a file converted, unless one of the same content was; the digest of its content and of the choice."""
+    digest = hashlib.sha256()
+    for begin in range(0, identity.size, 1 << 20):
+        digest.update(os.pread(descriptor, 1 << 20, begin))
+    content = hashlib.sha256(json.dumps([FORMAT, weights, digest.hexdigest()]).encode()).hexdigest()
+
+    def write(place: Path) -> None:
+        target = os.open(place, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            _ask(descriptor, target, identity.size, name, weights)
+        finally:
+            os.close(target)
+        _unchanged(os.fstat(descriptor), identity, name)
+
+    with default_store().claim(f"convert-{content}"):
+        if not _place(content).exists():
+            write_together({_place(content): write}, identity.size)
+    return content
+
+
+def _ask(source: int, target: int, size: int, name: str, weights: str | None) -> None:
+    """Have the reading process convert one file. Raises _Refused with what it says, OSError where it cannot write."""
+    answer = _process.ask(source, target, weights, SECONDS + size / BYTES_A_SECOND)
+    if answer is None:
+        raise CheckpointError(
+            f"{name} could not be read in time, or its reader was ended; see the machine's load, reload."
+        )
+    if "failed" in answer:
+        raise OSError(answer["failed"], os.strerror(answer["failed"]))
+    if "refused" in answer:
+        raise _Refused(answer["refused"])
+    died = answer.get("died")
+    if died == BROKE_OUT:
+        raise _Refused("contains code, which tried to run and was stopped; use it no further.")
+    if died == -signal.SIGXCPU:
+        raise _Refused("takes longer to be read than a file of its size may; save its state_dict again.")
+    if died is not None:
+        raise _Refused("makes its reader fail, so that it is damaged, or made to do harm; save its state_dict again.")
+
+
+class _Process:
+    """The process that reads files of torch.save: begun when first asked, anew where it has ended, one file at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        atexit.register(self.end)
+
+    def ask(self, source: int, target: int, weights: str | None, seconds: float) -> dict[str, Any] | None:
+        """The answer to a request, or None where there is none in so many seconds, or the process was ended."""
+        with self._lock:
+            if self._running is None or self._running[0].poll() is not None:
+                self._end()
+                self._running = self._begun()
+            connection = self._running[1]
+            connection.settimeout(seconds)
+            try:
+                socket.send_fds(connection, [json.dumps({"weights": weights}).encode()], [source, target])
+                line = b""
+                while not line.endswith(b"\n") and len(line) < ANSWER_AT_MOST:
+                    if not (part := connection.recv(1 << 16)):
+                        raise ConnectionError
+                    line += part
+            except OSError:
+                self._end()
+                return None
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+
+    def end(self) -> None:
+        """End the process and whatever it reads."""
+        with self._lock:
+            self._end()
+
+    def _begun(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        ours, theirs = socket.socketpair()
+        run = (
+            "import socket, sys; sys.path.insert(0, sys.argv[1]); from pickled.process import serve; "
+            "serve(socket.socket(fileno=0))"
+        )
+        with theirs:  # without the environment's settings and packages, and in a group that can be ended as one
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", run, str(Path(__file__).parent)], stdin=theirs.fileno(), cwd="/",
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        return process, ours
+
+    def _end(self) -> None:
+        if self._running:
+            process, connection = self._running
+            self._running = None
+            connection.close()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+_process = _Process()

@@ -1,0 +1,8 @@
+"""Files of torch.save turned into safetensors without unpickling, by the standard library alone, in another process.
+
+Nothing here imports torch or the rest of the core: the process that reads a file starts in milliseconds, and knows
+nothing that a file could make it call. `process.py` is that process, `loader.py` outside is the side that asks it.
+"""
+
+BROKE_OUT = 97  # the exit status of a reader that tried something else than to read and to write
+WHOLE = "."  # how the outermost table of a file is called where parts of it could be meant

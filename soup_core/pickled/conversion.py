@@ -1,0 +1,101 @@
+"""A file of torch.save, written again as safetensors: https://github.com/huggingface/safetensors#format"""
+
+import itertools
+import json
+import os
+from collections.abc import Mapping
+from math import prod
+from typing import Literal
+
+from .formats import Content, opened
+from .opcodes import Tensor, damaged
+from .source import Source
+from .weights import extent, state_dict, ties
+
+TIMES_AT_MOST = 4  # what tied tensors may add to a file
+FORMATS: Mapping[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+def convert(source: int, target: int, wanted: str | None) -> int:
+    """Write the state_dict of one opened file into another and return its bytes; the metadata say where it was found.
+
+    Raises Refused for what is no sound file of torch.save with one state_dict, or the one under `wanted`.
+    """
+    file = Source(source)
+    content = opened(file)
+    place, tensors = state_dict(content.described, wanted)
+    size = sum(_size(tensor) for tensor in tensors.values())
+    if size > TIMES_AT_MOST * file.size:
+        raise damaged(f"its tensors need {size:,} bytes, and it has {file.size:,}")
+    found = {"weights": place, "tied": ties(tensors), "checked": content.checked}
+    # Wide types first, so that every tensor begins at a multiple of its numbers' bytes.
+    ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].storage.item_bytes))
+    written = _write(target, _header(ordered, {"soup_core": json.dumps(found)}))
+    for name, tensor in ordered.items():
+        written += _copy(file, content, name, tensor, target)
+    return written
+
+
+def _size(tensor: Tensor) -> int:
+    return prod(tensor.shape) * tensor.storage.item_bytes
+
+
+def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    table: dict[str, object] = {"__metadata__": metadata}
+    end = 0
+    for name, tensor in tensors.items():
+        begin, end = end, end + _size(tensor)
+        table[name] = {"dtype": tensor.storage.dtype, "shape": tensor.shape, "data_offsets": [begin, end]}
+    if len(table) <= len(tensors):
+        raise damaged("a tensor is named __metadata__, which safetensors keeps for itself")
+    text = json.dumps(table).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _copy(file: Source, content: Content, name: str, tensor: Tensor, target: int) -> int:
+    size, width = _size(tensor), tensor.storage.item_bytes
+    begin, stored = content.places.get(tensor.storage.key, (0, -1))
+    if stored != tensor.storage.elements * width:
+        raise damaged(f"the tensor {name[:250]} has no storage of the length that it says")
+    if not size:
+        return 0
+    begin += tensor.offset * width
+    if _is_contiguous(tensor):
+        return sum(_write(target, piece) for piece in file.pieces(begin, size))
+    return _write(target, _gathered(file.read(begin, extent(tensor) * width), tensor))
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of a tensor whose elements lie one after the other."""
+    return tuple(itertools.accumulate(shape[:0:-1], lambda step, length: step * length, initial=1))[::-1][-len(shape) :]
+
+
+def _is_contiguous(tensor: Tensor) -> bool:
+    lines = zip(tensor.shape, tensor.stride, _strides(tensor.shape), strict=False)
+    return all(length == 1 or step == expected for length, step, expected in lines)
+
+
+def _gathered(content: bytes, tensor: Tensor) -> bytearray:
+    """The elements one after the other: whole lines along the longest dimension are copied at once."""
+    width = tensor.storage.item_bytes
+    result = bytearray(prod(tensor.shape) * width)
+    source, target = memoryview(content).cast(FORMATS[width]), memoryview(result).cast(FORMATS[width])
+    lines = list(zip(tensor.shape, tensor.stride, _strides(tensor.shape), strict=True))
+    moving = [line for line in lines if line[1]]
+    length, step, target_step = max(moving, default=(1, 1, 1))
+    if moving:
+        lines.remove((length, step, target_step))
+    for index in itertools.product(*(range(count) for count, _, _ in lines)):
+        first = sum(i * line[1] for i, line in zip(index, lines, strict=True))
+        place = sum(i * line[2] for i, line in zip(index, lines, strict=True))
+        last, end = first + (length - 1) * step + 1, place + (length - 1) * target_step + 1
+        target[place:end:target_step] = source[first:last:step]
+    return result
+
+
+def _write(target: int, content: bytes | bytearray) -> int:
+    part = memoryview(content)
+    while part:
+        part = part[os.write(target, part) :]
+    return len(content)

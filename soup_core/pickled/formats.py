@@ -1,0 +1,259 @@
+"""What torch.save has written since 2016: a zip archive, before it a run of pickles, before that a tar archive.
+
+The zip archive is checked before its pickle is looked at: stored members, each once, none over another, each with the
+bytes of its checksum. Layout as in torch/serialization.py, https://github.com/pytorch/pytorch; the archive's as in
+https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
+"""
+
+import io
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pickletools import genops
+from typing import Any
+
+from .opcodes import PLAIN, STORAGES, Named, Refused, Storage, damaged, more_than_weights, read_pickle
+from .source import Source
+
+PICKLE_BYTES_AT_MOST = 25_000_000
+MEMBERS_AT_MOST = 100_100  # as many tensors as are read, and torch's own records
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL = 1001
+END, END_64, LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
+CENTRAL, LOCAL = b"PK\1\2", b"PK\3\4"
+PROGRAMS = ("constants.pkl", "code/", "archive_format", "models/", "serialized_exported_program.json")
+TAR_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file describes, where the bytes of each storage lie by its key, and whether their checksums were checked."""
+
+    described: Any
+    places: Mapping[str, tuple[int, int]]
+    checked: bool
+
+
+def opened(source: Source) -> Content:
+    """What a file of torch.save describes. Raises Refused for every other file."""
+    start = source.read(0, min(source.size, TAR_BLOCK))
+    if start.startswith(LOCAL):
+        return _zip(source)
+    if start[257:262] == b"ustar":
+        raise _tar(source)
+    stream = io.BytesIO(source.read(0, min(source.size, PICKLE_BYTES_AT_MOST)))
+    if start[:1] != b"\x80" and not _is_pickle(stream):
+        raise Refused("does not look like a checkpoint; expected a safetensors file, or one of torch.save.")
+    stream.seek(0)
+    if read_pickle(stream, _no_object) != MAGIC_NUMBER:
+        raise Refused(f"is a plain pickle, without weights of torch.save; {PLAIN}.")
+    return _legacy(source, stream)
+
+
+def _is_pickle(stream: io.BytesIO) -> bool:
+    try:
+        return any(opcode.name == "STOP" for opcode, _, _ in genops(stream))
+    except ValueError:
+        return False
+
+
+def _no_object(identifier: Any) -> Any:
+    raise damaged("it refers to a storage where there is none")
+
+
+def _storages(known: dict[str, Storage]) -> Callable[[Any], Storage]:
+    """Storages by what a pickle says of them, each remembered in `known` by its key."""
+
+    def storage(identifier: Any) -> Storage:
+        kind, dtype, key, _, elements, *view = identifier
+        if kind != "storage" or not isinstance(dtype, Named) or view not in ([], [None]):
+            raise ValueError
+        if not isinstance(key, str) or type(elements) is not int or not 0 <= elements < 2**62:
+            raise ValueError
+        said = Storage(key, *STORAGES[dtype.name], elements)
+        if known.setdefault(key, said) != said:
+            raise damaged("it describes one storage in two ways")
+        return said
+
+    return storage
+
+
+# ---- zip -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Member:
+    begin: int
+    size: int
+    checksum: int
+    is_stored: bool
+
+
+def _zip(source: Source) -> Content:
+    members = _members(source)
+    root = next(iter(members), "").partition("/")[0] + "/"
+    names = [name.removeprefix(root) for name in members]
+    if any(name.startswith(PROGRAMS) for name in names):
+        raise Refused(f"is a program (TorchScript or an exported one), not weights alone; {PLAIN}.")
+    if f"{root}data.pkl" not in members or not all(name.startswith(root) for name in members):
+        raise Refused("is a zip archive, but not one of torch.save; expected a file of weights.")
+    if packed := [name for name, member in members.items() if not member.is_stored]:
+        raise Refused(f"holds a compressed part, {packed[0][:50]!r}, which torch.save never writes; save it again.")
+    checked = any(member.checksum for member in members.values())
+    for name, member in members.items():
+        if checked and source.checksum(member.begin, member.size) != member.checksum:
+            raise damaged(f"the checksum of its part {name[len(root) :][:50]!r} differs")
+    order = members.get(f"{root}byteorder")
+    if order and source.read(order.begin, min(order.size, 10)) != b"little":
+        raise Refused("says that its bytes are not in little-endian order, which is not read here; save it again.")
+    pickle = members[f"{root}data.pkl"]
+    if pickle.size > PICKLE_BYTES_AT_MOST:
+        raise Refused(f"has {pickle.size:,} bytes of pickle, and at most {PICKLE_BYTES_AT_MOST:,} are read; {PLAIN}.")
+    described = read_pickle(io.BytesIO(source.read(pickle.begin, pickle.size)), _storages({}))
+    data = f"{root}data/"
+    places = {name.removeprefix(data): (m.begin, m.size) for name, m in members.items() if name.startswith(data)}
+    return Content(described, places, checked)
+
+
+def _members(source: Source) -> dict[str, _Member]:
+    """The archive's members by name, in the order of its directory, each there once, and apart from the others."""
+    begin, end, count = _directory(source)
+    if count > MEMBERS_AT_MOST:
+        raise Refused(f"has {count:,} parts, and at most {MEMBERS_AT_MOST:,} are read.")
+    directory = source.read(begin, end - begin)
+    members: dict[str, _Member] = {}
+    occupied: list[tuple[int, int]] = []
+    place = 0
+    for _ in range(count):
+        try:
+            (signature, _, _, flags, method, _, _, checksum, packed, size, name_bytes, extra_bytes, comment_bytes, _, _, _,
+             at) = struct.unpack_from("<4s6H3I5H2I", directory, place)  # fmt: skip
+            name = directory[place + 46 : place + 46 + name_bytes].decode()
+            extra = directory[place + 46 + name_bytes : place + 46 + name_bytes + extra_bytes]
+            size, packed, at = _wide(extra, size, packed, at)
+        except (struct.error, UnicodeDecodeError) as error:
+            raise damaged("its directory of parts cannot be read") from error
+        if signature != CENTRAL or name_bytes != len(name.encode()):
+            raise damaged("its directory of parts cannot be read")
+        if name in members:
+            raise damaged(f"it holds the part {name[:50]!r} twice")
+        if flags & 1:
+            raise Refused("is encrypted; save it again without.")
+        head = source.read(at, 30)
+        local = struct.unpack("<4s5H3I2H", head)
+        first = at + 30 + local[9] + local[10]
+        if local[0] != LOCAL or local[3] != method or source.read(at + 30, local[9]) != name.encode():
+            raise damaged(f"its directory and its part {name[:50]!r} disagree")
+        members[name] = _Member(first, packed, checksum, not method and packed == size)
+        occupied.append((at, first + packed))
+        place += 46 + name_bytes + extra_bytes + comment_bytes
+    if place != len(directory):
+        raise damaged("its directory of parts has another length than it says")
+    reached = 0
+    for first, last in [*sorted(occupied), (begin, end)]:
+        if first < reached:
+            raise damaged("its parts overlap")
+        reached = last
+    return members
+
+
+def _directory(source: Source) -> tuple[int, int, int]:
+    """Where the zip's directory begins and ends, and how many members it lists."""
+    tail = source.read(max(0, source.size - 98), min(98, source.size)).rjust(98, b"\0")
+    record_64, locator, record = tail[:56], tail[56:76], tail[76:]
+    signature, *disks, count, size, begin, comment = struct.unpack("<4s4H2IH", record)
+    if signature != END or comment or any(disks[:2]):
+        raise damaged("its last part, the end of a zip archive, is missing")
+    if not locator.startswith(LOCATOR_64):
+        return _within(begin, begin + size, source.size - 22), begin + size, count
+    signature, *_, count, size, begin = struct.unpack("<4sQ2H2I4Q", record_64)
+    if signature != END_64 or struct.unpack("<Q", locator[8:16])[0] != source.size - 98:
+        raise damaged("its last part, the end of a zip archive, is missing")
+    return _within(begin, begin + size, source.size - 98), begin + size, count
+
+
+def _within(begin: int, end: int, expected: int) -> int:
+    if end != expected:
+        raise damaged("its directory of parts does not lie where it says")
+    return begin
+
+
+def _wide(extra: bytes, size: int, packed: int, at: int) -> tuple[int, int, int]:
+    """The same three numbers, from the extra field of ZIP64 where they do not fit into 32 bits."""
+    numbers = [size, packed, at]
+    short = [index for index, number in enumerate(numbers) if number == 0xFFFFFFFF]
+    while short and extra:
+        kind, length = struct.unpack_from("<2H", extra)
+        if kind == 1:
+            for index, number in zip(short, struct.unpack_from(f"<{len(short)}Q", extra, 4), strict=True):
+                numbers[index] = number
+            break
+        extra = extra[4 + length :]
+    return numbers[0], numbers[1], numbers[2]
+
+
+# ---- before 2020: pickles, then storages one after the other ----------------------------------------------------------
+
+
+def _legacy(source: Source, stream: io.BytesIO) -> Content:
+    protocol, system = read_pickle(stream, _no_object), read_pickle(stream, _no_object)
+    if protocol != LEGACY_PROTOCOL or not isinstance(system, dict):
+        raise damaged("it has no header of torch.save")
+    if system.get("little_endian") is not True:
+        raise Refused("says that its bytes are not in little-endian order, which is not read here; save it again.")
+    known: dict[str, Storage] = {}
+    described = read_pickle(stream, _storages(known))
+    keys = read_pickle(stream, _no_object)
+    if not isinstance(keys, list) or len(set(map(str, keys))) < len(keys) or {*map(str, keys)} != known.keys():
+        raise damaged("its list of storages differs from its tensors'")
+    return Content(described, _places(source, stream.tell(), [known[str(key)] for key in keys]), False)
+
+
+def _places(source: Source, place: int, storages: list[Storage]) -> dict[str, tuple[int, int]]:
+    places: dict[str, tuple[int, int]] = {}
+    for storage in storages:
+        if int.from_bytes(source.read(place, 8), "little") != storage.elements:
+            raise damaged("a storage has another length than its tensors say")
+        size = storage.elements * storage.item_bytes
+        places[storage.key] = (place + 8, size)
+        place += 8 + size
+    if place > source.size:
+        raise damaged(f"it ends at byte {source.size:,}, before what it should hold")
+    if place < source.size:
+        raise damaged(f"{source.size - place:,} bytes follow its last storage")
+    return places
+
+
+# ---- before 2017: a tar archive ----------------------------------------------------------------------------------------
+
+
+def _tar(source: Source) -> Refused:
+    """Why it is not opened: torch itself reads such a file only by running what it names."""
+    for _, begin, size in _tar_members(source):
+        content = io.BytesIO(source.read(begin, min(size, PICKLE_BYTES_AT_MOST)))
+        try:
+            named = [str(argument) for opcode, argument, _ in genops(content) if opcode.name in ("GLOBAL", "INST")]
+        except ValueError:
+            continue
+        if foreign := [name for name in named if not name.startswith(("torch ", "torch.", "collections "))]:
+            return more_than_weights(foreign[0])
+    return Refused(
+        f"is a tar archive, as PyTorch wrote before 2017; load it with a PyTorch of that time, then {PLAIN}."
+    )
+
+
+def _tar_members(source: Source, at_most: int = 1000) -> Iterator[tuple[str, int, int]]:
+    place = 0
+    for _ in range(at_most):
+        if place + TAR_BLOCK > source.size:
+            return
+        head = source.read(place, TAR_BLOCK)
+        try:
+            size = int(head[124:136].strip(b" \0") or b"0", 8)
+        except ValueError:
+            return
+        begin = place + TAR_BLOCK
+        yield head[:100].rstrip(b"\0").decode("latin-1"), begin, max(0, min(size, source.size - begin))
+        place = begin + -(-size // TAR_BLOCK) * TAR_BLOCK
+        if place <= begin - TAR_BLOCK:
+            return

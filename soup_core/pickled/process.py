@@ -1,0 +1,83 @@
+"""The process that reads files of torch.save: it forks a child for each, which may open nothing more.
+
+A request is a line of JSON with two descriptors beside it, the file and an empty one for the result; the answer is a line
+of JSON. Beyond the descriptors that it was given a child has a limit of memory, of processor time and of bytes written,
+can open no file and no connection, and ends itself at anything of which Python tells its audit hooks.
+"""
+
+import codecs
+import errno
+import json
+import os
+import resource
+import socket
+import sys
+from typing import Any
+
+from . import BROKE_OUT
+from .conversion import TIMES_AT_MOST, convert
+from .opcodes import Refused
+
+MEMORY = 1 << 30
+SECONDS = 20
+BYTES_A_SECOND = 50_000_000
+HEADER_BYTES = 64_000_000
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer requests one after the other, until the other side closes the connection."""
+    for encoding in ("utf-8", "latin-1", "ascii", "raw-unicode-escape"):
+        codecs.lookup(encoding)  # which imports it: a child could not
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 2)
+        if not message:
+            return
+        if not (child := os.fork()):
+            _answer(connection, descriptors, json.loads(message)["weights"])
+        for descriptor in descriptors:
+            os.close(descriptor)
+        _, status = os.waitpid(child, 0)
+        if status:
+            _send(connection, {"died": os.waitstatus_to_exitcode(status)})
+
+
+def _answer(connection: socket.socket, descriptors: list[int], weights: str | None) -> None:
+    status = 1
+    try:
+        source, target = descriptors
+        _confine(os.fstat(source).st_size)
+        _send(connection, _converted(source, target, weights))
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _converted(source: int, target: int, weights: str | None) -> dict[str, Any]:
+    try:
+        return {"written": convert(source, target, weights)}
+    except Refused as refusal:
+        return {"refused": str(refusal)}
+    except MemoryError:
+        return {"refused": "needs more memory to be read than its size allows for; save it again."}
+    except OSError as error:
+        return {"failed": error.errno or errno.EIO}
+
+
+def _confine(size: int) -> None:
+    """Take from this process whatever reading a file of so many bytes does not need."""
+    seconds = SECONDS + size // BYTES_A_SECOND
+    limits = {
+        resource.RLIMIT_AS: MEMORY + 2 * size,
+        resource.RLIMIT_CPU: seconds,
+        resource.RLIMIT_FSIZE: HEADER_BYTES + TIMES_AT_MOST * size,
+        resource.RLIMIT_NOFILE: 0,
+        resource.RLIMIT_CORE: 0,
+    }
+    for what, limit in limits.items():
+        grace = what == resource.RLIMIT_CPU  # a second to die of the signal that says why
+        resource.setrlimit(what, (limit, limit + grace))
+    sys.addaudithook(lambda event, arguments: None if event == "builtins.id" else os._exit(BROKE_OUT))
+
+
+def _send(connection: socket.socket, answer: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(answer).encode() + b"\n")
