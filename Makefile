@@ -1,8 +1,9 @@
 # make run: the app. make test: everything that must hold. Both install what they need into .venv, once.
+# make soak: 100,000 damaged files of each kind against the loader, for most of an hour.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench
+.PHONY: run test lint bench soak
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -20,6 +21,9 @@ lint: .venv/installed-dev
 
 bench: .venv/installed-dev chromium
 	$(BIN)/python -m benchmarks
+
+soak: .venv/installed-dev
+	$(BIN)/python -m benchmarks.soak
 
 .venv/installed: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
