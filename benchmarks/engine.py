@@ -115,10 +115,11 @@ def write_models(folder: Path) -> None:
 def write_zoo(models: Path, folder: Path, count: int, images: int = 20) -> Path:
     """A zoo of so many ingredients, hard links to the models in turn, with random images."""
     folder.mkdir()
+    files = sorted(models.glob("*.safetensors"))
     lines = ["format = 1", 'title = "Random weights"', f'architecture = {{ name = "{VIT}", num_classes = {CLASSES} }}',
              "[data]", 'source = "tensors:data.safetensors"']  # fmt: skip
     for index in range(count):
-        os.link(models / f"{index % MODELS:02}.safetensors", folder / f"m{index:02}.safetensors")
+        os.link(files[index % len(files)], folder / f"m{index:02}.safetensors")
         lines += ["[[ingredients]]", f'name = "m{index:02}"', f'file = "m{index:02}.safetensors"']
     (folder / "zoo.toml").write_text("\n".join(lines) + "\n")
     tensors = {}
@@ -167,11 +168,11 @@ def averaging_rows(models: Path, folder: Path) -> Iterator[Row]:
 # ---- peak memory, each in a process of its own -----------------------------------------------------------------------
 
 
-def in_fresh_process(work: Callable[..., tuple[int, ...]], *arguments: str) -> list[float]:
-    """Gigabytes that the work reports, done in a process that has done nothing else."""
+def in_fresh_process(work: Callable[..., tuple[float, ...]], *arguments: str) -> tuple[float, ...]:
+    """What the work reports, done in a process that has done nothing else."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context, torch.set_num_threads, (THREADS,)) as pool:
-        return [found / GB for found in pool.submit(work, *arguments).result()]
+        return pool.submit(work, *arguments).result()
 
 
 def status_bytes(field: str) -> int:
@@ -179,29 +180,29 @@ def status_bytes(field: str) -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
-def peak_bytes(work: Callable[[], object]) -> int:
-    """How far the process's memory rises during the work above where it was."""
+def peak(work: Callable[[], object]) -> float:
+    """How many gigabytes the process's memory rises during the work above where it was."""
     ctypes.CDLL(None).malloc_trim(0)  # freed memory that the process still holds would hide some of the peak
     Path("/proc/self/clear_refs").write_text("5")
     before = status_bytes("VmRSS")
     work()
-    return status_bytes("VmHWM") - before
+    return (status_bytes("VmHWM") - before) / GB
 
 
-def soup_peaks(folder: str) -> tuple[int, int]:
+def soup_peaks(folder: str) -> tuple[float, float]:
     """Of a streamed average, and of two rounds of a streamed learned soup."""
     zoo = sc.open_zoo(Path(folder))
-    averaging = peak_bytes(lambda: sc.state_dict(zoo, sc.uniform_soup(zoo)))
+    averaging = peak(lambda: sc.state_dict(zoo, sc.uniform_soup(zoo)))
     evaluate = sc.Evaluator(zoo, device="cpu", memory=0)
     steps = sc.learned_soup(zoo, evaluate, epochs=1, batch_size=4)
-    return averaging, peak_bytes(lambda: list(itertools.islice(steps, 3)))
+    return averaging, peak(lambda: list(itertools.islice(steps, 3)))
 
 
-def activations_peak() -> tuple[int]:
+def activations_peak() -> tuple[float]:
     """What one training step of one model needs beside the model and its gradients, at the same batch size."""
     module, images, labels = vit(), torch.randn(4, 3, SIDE, SIDE), torch.arange(4)
-    gradients = 4 * sum(parameter.numel() for parameter in module.parameters())
-    return (peak_bytes(lambda: F.cross_entropy(module(images), labels).backward()) - gradients,)
+    gradients = 4 * sum(parameter.numel() for parameter in module.parameters()) / GB
+    return (peak(lambda: F.cross_entropy(module(images), labels).backward()) - gradients,)
 
 
 def memory_rows(folder: Path) -> Iterator[Row]:
@@ -221,6 +222,42 @@ def spread_row(what: str, few: float, many: float, limit: float) -> Row:
     """Whether 24 files take as much as 4, either way."""
     larger, smaller = ("24", "4") if many >= few else ("4", "24")
     return Row(f"{what}, {larger} files", max(few, many), f"{smaller} files", min(few, many), "GB", "at most", limit)
+
+
+# ---- opening many files ----------------------------------------------------------------------------------------------
+
+
+def write_sparse_zoo(folder: Path, count: int) -> Path:
+    """A zoo of so many large networks whose numbers are all zero, which take no room on most disks."""
+    table: dict[str, dict[str, object]] = {}
+    end = 0
+    for name, tensor in architectures.meta_module(VIT, CLASSES).state_dict().items():
+        begin, end = end, end + tensor.numel() * tensor.element_size()
+        table[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    header = json.dumps(table).encode()
+    (models := folder / "models").mkdir(parents=True)
+    for index in range(count):
+        with open(models / f"{index:02}.safetensors", "wb") as file:
+            file.write(len(header).to_bytes(8, "little") + header)
+            file.truncate(8 + len(header) + end)
+    return write_zoo(models, folder / "zoo", count)
+
+
+def opening_seconds(folder: str) -> tuple[float, float]:
+    """Until a zoo is open and its digest known, in this process, and once more."""
+    architectures.meta_module(VIT, CLASSES)  # importing torchvision is no part of it
+    first, again = (seconds(lambda: sc.open_zoo(Path(folder)).digest) for _ in range(2))
+    return first, again
+
+
+def opening_rows(root: Path, count: int = 72) -> Iterator[Row]:
+    """Opening files that an earlier process has read through."""
+    folder = write_sparse_zoo(root / "sparse", count)
+    (unknown, _), (known, again) = (in_fresh_process(opening_seconds, str(folder)) for _ in range(2))
+    what = f"open {count} files of {(folder / 'm00.safetensors').stat().st_size / 1e6:.0f} MB"
+    yield Row(f"{what}, known from an earlier process", known, "limit", 2, "s", "at most", 1.0)
+    yield Row(f"{what}, once more in one process", again, "the first time of all", unknown, "s", "told")
+    shutil.rmtree(root / "sparse")
 
 
 # ---- greedy on the bundled zoo ---------------------------------------------------------------------------------------
@@ -459,7 +496,7 @@ def measured() -> list[Row]:
         sections = [averaging_rows(models, zoos), memory_rows(zoos)]
         if torch.cuda.is_available():
             sections.append(gpu_rows(models, root))
-        sections += [rejection_rows(root), greedy_rows(root), learned_rows(root), plane_rows(root)]
+        sections += [opening_rows(root), rejection_rows(root), greedy_rows(root), learned_rows(root), plane_rows(root)]
         return [row for section in sections for row in section]
 
 
