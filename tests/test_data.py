@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 import soup_core as sc
+from soup_core import shifts
 from soup_core.data import FASHION_NORMALIZATION, Data
 from soup_core.preprocessing import Normalization
 from soup_core.shifts import SHIFTS, shifted
@@ -33,6 +34,49 @@ def test_a_shift_is_the_same_tensor_each_time_and_grows_with_severity(name: str)
     assert one.shape == images.shape
     change = [(moved.float() - images.float()).abs().mean() for moved in (one, five)]
     assert 0 < change[0] < change[1]
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 3), (3, 5, 40), (3, 224, 224)])
+def test_a_shift_takes_images_of_any_size_grey_or_in_colour(name: str, shape: tuple[int, ...]) -> None:
+    images = torch.randint(0, 256, (4, *shape), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    for severity in (1, 5):
+        moved = shifted(images, f"{name}-{severity}")
+        assert (moved.shape, moved.dtype) == (images.shape, torch.uint8)
+    if shape[1] == 224:
+        assert not torch.equal(moved, images)
+
+
+@pytest.mark.parametrize("name", SHIFTS)
+def test_a_shift_made_in_parts_is_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.randint(0, 256, (7, 3, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    whole = shifted(images, f"{name}-3")
+    monkeypatch.setattr(shifts, "PART", 2 * 3 * 32 * 32)
+    assert torch.equal(shifted(images, f"{name}-3"), whole)
+
+
+def test_colours_are_shifted_alike() -> None:
+    grey = torch.randint(0, 256, (8, 1, 28, 28), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    colour = grey.expand(-1, 3, -1, -1).contiguous()
+    for name in set(SHIFTS) - {"noise"}:
+        alone, three = shifted(grey, f"{name}-4").int(), shifted(colour, f"{name}-4").int()
+        # A grey image's mean is exact, and that of three channels a weighted sum, which may round to the next number.
+        assert int((alone - three).abs().max()) <= (name == "contrast"), name
+
+
+def test_blur_is_the_gaussian_of_two_dimensions_and_grows_with_the_root_of_the_size() -> None:
+    images = torch.zeros(1, 1, 112, 112, dtype=torch.uint8)
+    images[:, :, 56, 56] = 255
+    sigma = 1.7 * 2  # 112 pixels are four times 28
+    squares = ((torch.arange(112) - 56) ** 2).float()
+    around = torch.exp(-(squares[:, None] + squares[None]) / (2 * sigma**2))
+    expected = 255 * around / (2 * torch.pi * sigma**2)
+    assert float((shifted(images, "blur-5")[0, 0].float() - expected).abs().max()) < 0.6
+
+
+def test_images_of_other_channels_have_no_made_shift() -> None:
+    with pytest.raises(sc.DataError, match="1 or 3 channels; these have 4"):
+        shifted(torch.zeros(1, 4, 8, 8, dtype=torch.uint8), "blur-1")
 
 
 def test_there_are_at_least_six_corruptions_at_five_severities() -> None:
