@@ -5,20 +5,27 @@ A split is uint8 images with int64 labels; normalisation happens on the device, 
 
 import hashlib
 import lzma
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from soup_core import sources
 from soup_core.checkpoints import Checkpoint
-from soup_core.errors import DataError
-from soup_core.preprocessing import Normalization
+from soup_core.errors import DataError, SoupError
+from soup_core.files import shown
+from soup_core.images import Contents, Decoded, Decoding, prints
+from soup_core.preprocessing import Normalization, Preprocessing
 from soup_core.shifts import SHIFTS, shifted
+from soup_core.sources import Files, HeldOut, TorchvisionSet
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 FASHION_MNIST = ASSETS / "data" / "fashion_mnist"
@@ -26,10 +33,17 @@ FASHION_CLASSES = (
     "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 PLAIN_SPLITS = ("held_out", "test", "train")
+KEPT_BYTES = 1_000_000_000  # of splits that nobody uses at the moment, for whoever asks next
+WHY_APART = {
+    ("held_out", "test"): "what selects must not report",
+    ("held_out", "train"): "what trains must not select",
+    ("test", "train"): "what trains must not report",
+}
 
 
 FASHION_NORMALIZATION = Normalization(mean=(0.2860,), std=(0.3530,))
 UNNORMALIZED = Normalization(mean=(0.0,), std=(1.0,))
+UNNORMALIZED_COLOUR = Normalization(mean=(0.0,) * 3, std=(1.0,) * 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,54 +68,184 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """Where a zoo's images come from: "fashion_mnist" or "tensors:FILE", the file relative to `folder`."""
+    """Where a zoo's images come from; paths are relative to `folder`, the zoo's own.
+
+    `source` is "fashion_mnist", "tensors:FILE", "imagefolder:PATH" or "torchvision:CLASS", which lies at `root`. Image
+    files go through `preprocessing`; `held_out` says what is held out where the source has no split for it;
+    `shift_folders` are class folders of images under real distribution shifts, by name.
+    """
 
     source: str
     folder: Path
     normalization: Normalization
-
-    @cached_property
-    def _tensors(self) -> Checkpoint:
-        return Checkpoint(self.folder / self.source.removeprefix("tensors:"))
+    preprocessing: Preprocessing | None = None
+    held_out: HeldOut = field(default_factory=HeldOut)
+    root: str = "."
+    shift_folders: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes' names in the labels' order, empty where nobody has named them."""
-        return FASHION_CLASSES if self.source == "fashion_mnist" else ()
+        """The classes' names in the labels' order, empty where nobody has named them or they are not known yet."""
+        return tuple(shown(name) for name in self._classes)
 
     def shifts(self) -> tuple[str, ...]:
-        """Names of the distribution shifts that `split("test:NAME")` knows, severities included."""
+        """Names of the distribution shifts that `split("test:NAME")` knows, severities included, given ones first."""
         made = tuple(f"{name}-{severity}" for name in SHIFTS for severity in range(1, 6))
-        if self.source == "fashion_mnist":
-            return made
-        given = {
-            name.removeprefix("shift.").removesuffix(".images")
-            for name in self._tensors.tensors
-            if name.startswith("shift.") and name.endswith(".images")
-        }
+        given = set(self.shift_folders)
+        if self._kind == "tensors":
+            given |= {
+                name.removeprefix("shift.").removesuffix(".images")
+                for name in self._tensors.tensors
+                if name.startswith("shift.") and name.endswith(".images")
+            }
         return (*sorted(given), *(name for name in made if name not in given))
 
-    def split(self, name: str) -> Split:
-        """Load "held_out", "test", "train" or "test:SHIFT", for instance "test:blur-3".
+    def decode(self, name: str) -> Iterator[Decoded]:
+        """Decode the image files that a split needs, and tell how far that is; nothing where there are none, or it is done.
 
-        Raises DataError where the source has no such split or its tensors are not of the expected shape and type.
+        Raises DataError as `split` does. Stopped and begun again, it goes on.
         """
+        _, shift = self._parsed(name)
+        if shift:
+            yield from self.decode("test")  # a shift is made of it, or shares its classes
+        if not self._is_made(shift) and (decoding := self._holding(name).decoding):
+            yield from decoding.steps()
+
+    def split(self, name: str) -> Split:
+        """Load "held_out", "test", "train" or "test:SHIFT", for instance "test:blur-3"; image files are decoded first.
+
+        Whoever asks for a split while another uses it gets the same one, so its tensors must not be changed. Raises
+        DataError where the source has no such split, or its images and labels are not of the expected shape and type.
+        """
+        plain, shift = self._parsed(name)
+        for _ in self.decode(name):
+            pass
+        if self._is_made(shift):
+            test = self.split(plain)
+            return Split(name, shifted(test.images, shift), test.labels)
+        holding = self._holding(name)
+        return self._checked(_shared((name, holding.key), lambda: Split(name, *holding.read())))
+
+    def notices(self) -> tuple[str, ...]:
+        """What is wrong with the images and yet does not keep them from use: damaged files, images in two splits.
+
+        A sentence each. Images that have still to be decoded are not looked at.
+        """
+        ready = tuple(filter(self._ready, (*PLAIN_SPLITS, *(f"test:{name}" for name in self.shift_folders))))
+        if ready not in self._noticed:
+            contents = {name: found for name in ready if (found := self._contents(name))}
+            self._noticed[ready] = (*_damaged(contents), *_in_two(contents))
+        return self._noticed[ready]
+
+    def fetch(self) -> None:
+        """Fetch a data set of torchvision from its makers. Raises DataError where that fails, or for another source."""
+        if self._kind != "torchvision":
+            raise DataError(f"Only images of torchvision:CLASS can be fetched; the source is {self.source}.")
+        sources.fetch(self._path, self.folder / self.root, self._roots)
+
+    @property
+    def _kind(self) -> str:
+        return self.source.partition(":")[0]
+
+    @property
+    def _path(self) -> str:
+        return self.source.partition(":")[2]
+
+    @property
+    def _roots(self) -> tuple[Path, ...]:
+        return tuple(root.resolve() for root in (self.folder, *sources.operator_folders()))
+
+    @cached_property
+    def _tensors(self) -> Checkpoint:
+        return Checkpoint(sources.allowed(self.folder / self._path, self._roots))
+
+    @cached_property
+    def _parts(self) -> Mapping[str, Files | TorchvisionSet]:
+        if self._kind == "imagefolder":
+            return sources.image_folder(self.folder / self._path, self._roots)
+        return sources.torchvision_sets(self._path, self.folder / self.root, self._roots)
+
+    @cached_property
+    def _holdings(self) -> "dict[str, _Holding]":
+        return {}
+
+    @cached_property
+    def _noticed(self) -> dict[tuple[str, ...], tuple[str, ...]]:
+        return {}
+
+    @property
+    def _classes(self) -> tuple[str, ...]:
+        if self._kind == "fashion_mnist":
+            return FASHION_CLASSES
+        for part in self._parts.values() if self._kind in ("imagefolder", "torchvision") else ():
+            if isinstance(part, Files):
+                return part.classes
+            if (decoding := self._decoding(part)).ready:
+                return decoding.classes
+        return ()
+
+    def _parsed(self, name: str) -> tuple[str, str]:
+        """The plain split and the shift of a name. Raises DataError where there is no such split."""
         plain, _, shift = name.partition(":")
         if plain not in PLAIN_SPLITS or (shift and plain != "test"):
             raise DataError(f'There is no split {name!r}; expected "held_out", "test", "train" or "test:SHIFT".')
         if shift and shift not in self.shifts():
-            known = ", ".join(dict.fromkeys(known.rpartition("-")[0] or known for known in self.shifts()))
+            given = ", ".join(known for known in self.shifts() if self._is_given(known))
             raise DataError(
-                f"There is no shift {shift!r}; expected one of {known}, each with a severity from -1 to -5."
+                f"There is no shift {shift!r}; expected {f'{given}, or ' if given else ''}one of {', '.join(SHIFTS)}, each "
+                "of these with a severity from -1 to -5."
             )
-        if self.source == "fashion_mnist":
-            images, labels = _bundled_tensors(plain)
-        elif shift and f"shift.{shift}.images" in self._tensors.tensors:
-            return self._checked(name, *self._read(f"shift.{shift}"))
-        else:
-            images, labels = self._read(plain)
-        split = self._checked(name, images, labels)
-        return Split(name, shifted(split.images, shift), split.labels) if shift else split
+        return plain, shift
+
+    def _is_given(self, shift: str) -> bool:
+        given = self._kind == "tensors" and f"shift.{shift}.images" in self._tensors.tensors
+        return given or shift in self.shift_folders
+
+    def _is_made(self, shift: str) -> bool:
+        return bool(shift) and not self._is_given(shift)
+
+    def _ready(self, name: str) -> bool:
+        try:
+            decoding = self._holding(name).decoding
+        except SoupError:
+            return False
+        return decoding is None or decoding.ready
+
+    def _holding(self, name: str) -> "_Holding":
+        if name not in self._holdings:
+            self._holdings[name] = self._found(name)
+        return self._holdings[name]
+
+    def _found(self, name: str) -> "_Holding":
+        plain, _, shift = name.partition(":")
+        if shift in self.shift_folders:
+            folder = sources.allowed(self.folder / self.shift_folders[shift], self._roots)
+            return self._decoded(sources.class_folders(folder, self._roots, classes=self._classes))
+        if self._kind == "fashion_mnist":
+            return _Holding(plain, partial(_bundled_tensors, plain))
+        if self._kind == "tensors":
+            prefix = f"shift.{shift}" if shift else plain
+            return _Holding((self._tensors, prefix), partial(self._read, prefix))
+        part, held_out = sources.origin(plain, self._parts, self.source)
+        collection = self._parts[part]
+        if held_out is not None and isinstance(collection, Files):  # only what is needed is decoded
+            chosen = self.held_out.chosen([name for name, *_ in collection.stamps], collection.labels)
+            return self._decoded(collection.only([each is held_out for each in chosen]))
+        return self._decoded(collection, held_out)
+
+    def _decoded(self, collection: Files | TorchvisionSet, held_out: bool | None = None) -> "_Holding":
+        decoding = self._decoding(collection)
+        return _Holding(
+            (decoding.key, self.held_out, held_out), partial(self._part_of, decoding, held_out), decoding, held_out
+        )
+
+    def _decoding(self, collection: Files | TorchvisionSet) -> Decoding:
+        channels = len(self.normalization.mean)
+        if channels not in (1, 3):
+            raise DataError(
+                f"Image files become grey or coloured, with 1 or 3 channels; normalize in zoo.toml has {channels} means."
+            )
+        return Decoding(collection, self.preprocessing, channels)
 
     def _read(self, prefix: str) -> tuple[Tensor, Tensor]:
         file = self._tensors
@@ -110,8 +254,38 @@ class Data:
                 raise DataError(f"{file.path} has no tensor {prefix}.{part}; it holds {_listed(file.tensors)}.")
         return file.read(f"{prefix}.images"), file.read(f"{prefix}.labels")
 
-    def _checked(self, name: str, images: Tensor, labels: Tensor) -> Split:
-        where = f"The split {name} of {self.source}"
+    def _part_of(self, decoding: Decoding, held_out: bool | None) -> tuple[Tensor, Tensor]:
+        """The images of a part of a source that are held out of it, or the others, or all."""
+        images, labels = decoding.tensors()
+        if held_out is None:
+            return images, labels
+        kept = self._kept(decoding.contents(), held_out)
+        return images[kept], labels[kept]
+
+    def _kept(self, contents: Contents, held_out: bool) -> Tensor:
+        return torch.tensor(self.held_out.chosen(contents.names, contents.labels)) == held_out
+
+    def _contents(self, name: str) -> Contents | None:
+        """What notices look at; None where it cannot be read, and for the bundled images, which are sound and apart."""
+        try:
+            holding = self._holding(name)
+            if (decoding := holding.decoding) is None:
+                if self._kind == "fashion_mnist":
+                    return None
+                split = self.split(name)
+                return Contents([f"image {index}" for index in range(len(split))], [], prints(split.images), [])
+            contents = decoding.contents()
+        except SoupError:
+            return None
+        if holding.held_out is None:
+            return contents
+        kept = self._kept(contents, holding.held_out)
+        names = [name for name, taken in zip(contents.names, kept.tolist(), strict=True) if taken]
+        return Contents(names, [], contents.prints[kept], contents.damaged)
+
+    def _checked(self, split: Split) -> Split:
+        images, labels = split.images, split.labels
+        where = f"The split {split.name} of {self.source}"
         if images.ndim != 4 or images.dtype != torch.uint8:
             raise DataError(
                 f"{where}: images must be uint8 of shape N×C×H×W; found {_described(images)}. Save them so again."
@@ -122,13 +296,77 @@ class Data:
                 f"{_described(labels)}."
             )
         if not len(labels):
-            raise DataError(f"{where} holds no image; at least one is needed.")
+            raise DataError(f"{where} holds no image that can be used; at least one is needed.")
         if len(self.normalization.mean) not in (1, images.shape[1]):
             raise DataError(
                 f"{where}: images have {images.shape[1]} channels, but normalize in zoo.toml gives "
                 f"{len(self.normalization.mean)} means; give one mean and one std for each channel."
             )
-        return Split(name, images, labels)
+        return split
+
+
+@dataclass(frozen=True)
+class _Holding:
+    """What a split is read from: a key of its content, what reads it, and, for image files, what decodes them.
+
+    `held_out` says whether the split is what is held out of the images decoded, or the others, or all of them.
+    """
+
+    key: Hashable
+    read: Callable[[], tuple[Tensor, Tensor]]
+    decoding: Decoding | None = None
+    held_out: bool | None = None
+
+
+_in_use: WeakValueDictionary[Hashable, Split] = WeakValueDictionary()
+_recent: OrderedDict[Hashable, Split] = OrderedDict()
+_loading: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
+_shelf = threading.Lock()
+
+
+def _shared(key: Hashable, load: Callable[[], Split]) -> Split:
+    """The split under a key: the one that is in use or was lately, or else loaded, by one thread alone."""
+    with _shelf:
+        alone = _loading[key]
+    with alone:
+        split = _in_use.get(key)
+        if split is None:
+            split = load()
+        with _shelf:
+            _in_use[key] = _recent[key] = split
+            _recent.move_to_end(key)
+            while sum(each.images.nbytes for each in _recent.values()) > KEPT_BYTES:
+                _recent.popitem(last=False)
+    return split
+
+
+def _damaged(contents: Mapping[str, Contents]) -> Iterator[str]:
+    told: set[str] = set()
+    for split, its in contents.items():
+        if its.damaged and its.damaged[0][0] not in told:
+            told.update(name for name, _ in its.damaged)
+            name, reason = its.damaged[0]
+            yield (
+                f"{_images(len(its.damaged))} left out of the split {split}, being impossible to decode, for instance "
+                f"{shown(name)}: {reason}. Copy again what belongs there, and take away what does not."
+            )
+
+
+def _in_two(contents: Mapping[str, Contents]) -> Iterator[str]:
+    keyed = {
+        split: {print.tobytes(): name for print, name in zip(its.prints.numpy(), its.names, strict=True)}
+        for split, its in contents.items()
+    }
+    for (one, other), why in WHY_APART.items():
+        if one in keyed and other in keyed and (both := [each for each in keyed[one] if each in keyed[other]]):
+            yield (
+                f"{_images(len(both))} in both splits {one} and {other}, for instance {shown(keyed[one][both[0]])} and "
+                f"{shown(keyed[other][both[0]])}; {why}: take what is the same out of one of them."
+            )
+
+
+def _images(count: int) -> str:
+    return "1 image is" if count == 1 else f"{count:,} images are"
 
 
 def _described(tensor: Tensor) -> str:
@@ -143,14 +381,9 @@ def _listed(names: Iterable[str], most: int = 6) -> str:
 def _bundled_tensors(name: str) -> tuple[Tensor, Tensor]:
     path = FASHION_MNIST / f"{name}.safetensors.xz"
     try:
-        return _unpacked(path, path.stat().st_mtime_ns)
+        tensors = safetensors.torch.load(lzma.decompress(path.read_bytes()))
+        return tensors["images"], tensors["labels"]
     except (OSError, lzma.LZMAError, safetensors.SafetensorError, KeyError) as error:
         raise DataError(
             f"The bundled images {path.name} are missing or damaged ({error}); restore assets/data from the project."
         ) from error
-
-
-@lru_cache(maxsize=1)  # forty shifts are made of the same test images, and unpacking takes longer than most of them
-def _unpacked(path: Path, modified: int) -> tuple[Tensor, Tensor]:
-    tensors = safetensors.torch.load(lzma.decompress(path.read_bytes()))
-    return tensors["images"], tensors["labels"]

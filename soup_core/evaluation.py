@@ -143,6 +143,8 @@ class Evaluator:
         self.memory = memory_budget(memory)
         self.store = store or default_store()
         self._lock = threading.RLock()
+        for _ in zoo.data.decode(split):
+            pause()
         self._data = _drawn(zoo.data.split(split), images)
         self._check_labels()
         default = BATCH_SIZE if self.device == "cpu" else self.total

@@ -1,10 +1,13 @@
 """From an image of any size to a network's input: resized and cropped once, normalised on the device batch by batch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
@@ -34,3 +37,16 @@ class Preprocessing:
     resize: int
     crop: int
     interpolation: Interpolation = "bilinear"
+
+    def __call__(self, image: "Image") -> "Image":
+        """The pixels that torchvision's Resize, with antialiasing, and CenterCrop give; a crop beyond the image is black."""
+        from PIL.Image import Resampling
+
+        shorter = min(image.size)
+        width, height = (self.resize if side == shorter else int(self.resize * side / shorter) for side in image.size)
+        resized = image.resize((width, height), Resampling[self.interpolation.upper()])
+        left, top = self._begin(width), self._begin(height)
+        return resized.crop((left, top, left + self.crop, top + self.crop))
+
+    def _begin(self, side: int) -> int:
+        return round((side - self.crop) / 2) if side > self.crop else -((self.crop - side) // 2)

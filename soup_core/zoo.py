@@ -5,7 +5,6 @@ What does not fit is left out with the reason; the rest of the zoo stays usable.
 
 import hashlib
 import json
-import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -19,12 +18,13 @@ from torch import Tensor, nn
 
 from soup_core import architectures
 from soup_core.checkpoints import Checkpoint
-from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, Data
+from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, UNNORMALIZED_COLOUR, Data
 from soup_core.errors import CheckpointError, CoefficientError, ZooError
 from soup_core.files import shown
 from soup_core.loader import fitting, open_checkpoint
-from soup_core.preprocessing import Normalization
+from soup_core.preprocessing import Interpolation, Normalization, Preprocessing
 from soup_core.soup import Soup
+from soup_core.sources import HeldOut, operator_folders
 
 BASE = "base"
 GRANULARITIES = ("model", "layer", "tensor")
@@ -52,9 +52,55 @@ class _Normalize(_Entry):
         return self
 
 
+class _Preprocessing(_Entry):
+    resize: Annotated[int, pydantic.Field(ge=1, le=10_000)]
+    crop: Annotated[int, pydantic.Field(ge=1, le=10_000)]
+    interpolation: Interpolation = "bilinear"
+
+
+class _HeldOut(_Entry):
+    share: Annotated[float, pydantic.Field(gt=0, lt=1)] = HeldOut.share
+    seed: int = HeldOut.seed
+
+
 class _Data(_Entry):
-    source: Annotated[str, pydantic.Field(pattern=r"^(fashion_mnist|tensors:.+)$")]
+    source: Annotated[str, pydantic.Field(pattern=r"^(fashion_mnist|(tensors|imagefolder|torchvision):.+)$")]
+    root: str | None = None
     normalize: _Normalize | None = None
+    preprocessing: _Preprocessing | None = None
+    held_out: _HeldOut | None = None
+    shifts: dict[Annotated[str, pydantic.Field(min_length=1)], str] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _meant_for_the_source(self) -> "_Data":
+        decoded = self.source.startswith(("imagefolder:", "torchvision:"))
+        if self.held_out and not decoded:
+            raise ValueError("held_out divides an imagefolder or a set of torchvision; other sources have their splits")
+        if self.preprocessing and not (decoded or self.shifts):
+            raise ValueError("preprocessing is for image files, of which this source has none")
+        if (self.root is not None) != self.source.startswith("torchvision:"):
+            raise ValueError(
+                "root says where a set of torchvision lies; torchvision:CLASS needs it, no other source has it"
+            )
+        return self
+
+    def opened(self, folder: Path) -> Data:
+        """The images that this describes, in a zoo's folder."""
+        decoded = self.source.startswith(("imagefolder:", "torchvision:"))
+        normalization = UNNORMALIZED_COLOUR if decoded else UNNORMALIZED
+        if self.source == "fashion_mnist":
+            normalization = FASHION_NORMALIZATION
+        if self.normalize:
+            normalization = Normalization(tuple(self.normalize.mean), tuple(self.normalize.std))
+        return Data(
+            self.source,
+            folder,
+            normalization,
+            preprocessing=Preprocessing(**self.preprocessing.model_dump()) if self.preprocessing else None,
+            held_out=HeldOut(**self.held_out.model_dump()) if self.held_out else HeldOut(),
+            root=self.root or ".",
+            shift_folders=self.shifts,
+        )
 
 
 class _File(_Entry):
@@ -188,10 +234,10 @@ class Zoo:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all that numbers on this zoo rest on, but for the images: network, preprocessing, files, order."""
+        """SHA-256 of all that numbers on this zoo rest on, but for the images: network, data's settings, files, order."""
         content = [
             dict(self.architecture),
-            asdict(self.data.normalization),
+            asdict(self.data) | {"folder": None},
             [[i.name, i.digest] for i in self.by_name.values()],
         ]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -241,7 +287,7 @@ def zoo_folders(marker: str = "zoo.toml") -> dict[str, Path]:
 
 def _places() -> list[Path]:
     """The folders below which zoos and their files may lie: the bundled one and those that the operator names."""
-    return [ASSETS / "zoos", *(Path(place) for place in os.environ.get("SOUP_ZOOS", "").split(os.pathsep) if place)]
+    return [ASSETS / "zoos", *operator_folders()]
 
 
 def open_zoo(name: str | Path) -> Zoo:
@@ -277,16 +323,12 @@ def open_zoo(name: str | Path) -> Zoo:
     base = usable.pop(BASE, None)
     if not usable:
         raise ZooError(f"The zoo {folder.name} has no usable ingredient. {excluded[0].reason}")
-    normalize = content.data.normalize
-    normalization = FASHION_NORMALIZATION if content.data.source == "fashion_mnist" else UNNORMALIZED
-    if normalize:
-        normalization = Normalization(tuple(normalize.mean), tuple(normalize.std))
     return Zoo(
         name=str(name) if str(name) in folders else folder.resolve().name,
         title=content.title,
         folder=folder,
         architecture=architecture,
-        data=Data(content.data.source, folder, normalization),
+        data=content.data.opened(folder),
         ingredients=tuple(usable.values()),
         base=base,
         excluded=tuple(excluded),

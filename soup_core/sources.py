@@ -1,0 +1,339 @@
+"""Where labelled images lie: class folders as torchvision's ImageFolder reads them, and torchvision's own data sets.
+
+Nothing is decoded here. Folders are read only below `roots`, with links resolved: those that the operator has named, which
+are the zoo's own and SOUP_ZOOS.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from soup_core.errors import DataError
+from soup_core.files import shown
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")  # others start programs, whatever the file's name is
+ROLES = {"train": "train", "held_out": "held_out", "val": "held_out", "validation": "held_out", "test": "test"}
+WHOLE = "whole"
+FETCHED_WITH = "fetch it with python -m soup_core images ZOO --download."
+Stamp = tuple[str, int, int]  # a file's name, its bytes, and the time of its last change
+
+
+Loaded: TypeAlias = "tuple[Image, int]"  # with its label
+Item: TypeAlias = "tuple[str, Callable[[], Loaded]]"  # its name, and what loads it
+
+
+class Opened(NamedTuple):
+    """Images ready to be loaded, and the classes' names where they are known."""
+
+    items: Sequence[Item]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files below a folder, with a label each, and the classes' names in the labels' order."""
+
+    folder: str
+    labels: tuple[int, ...]
+    stamps: tuple[Stamp, ...]
+    classes: tuple[str, ...]
+
+    def opened(self) -> Opened:
+        """The files, to be loaded one by one; their names are relative to the folder."""
+        items = [
+            (name, partial(_load, os.path.join(self.folder, name), label))
+            for (name, *_), label in zip(self.stamps, self.labels, strict=True)
+        ]
+        return Opened(items, tuple(self.classes))
+
+    def only(self, chosen: Sequence[bool]) -> "Files":
+        """The chosen ones, in their order."""
+        labels = tuple(label for label, taken in zip(self.labels, chosen, strict=True) if taken)
+        stamps = tuple(stamp for stamp, taken in zip(self.stamps, chosen, strict=True) if taken)
+        return Files(self.folder, labels, stamps, self.classes)
+
+
+@dataclass(frozen=True)
+class TorchvisionSet:
+    """One part of a data set of torchvision on disk, and the files that it is read from."""
+
+    dataset: str
+    root: str
+    arguments: Mapping[str, Any]
+    stamps: tuple[Stamp, ...]
+
+    def opened(self) -> Opened:
+        """The images, to be loaded one by one; their names are their places in the part."""
+        made = made_by_torchvision(self.dataset, self.root, self.arguments)
+        items = [(f"image {index}", partial(made.__getitem__, index)) for index in range(len(made))]
+        return Opened(items, tuple(map(str, getattr(made, "classes", ()))))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The share of each class that is held out where a source has no split for it.
+
+    An image is chosen by the digest of the seed and of its name, so that neither the order in which files are listed nor
+    other files decide on it.
+    """
+
+    share: float = 0.2
+    seed: int = 0
+
+    def chosen(self, names: Sequence[str], labels: Sequence[int]) -> list[bool]:
+        """Whether each image is held out; of two or more in a class, at least one is and one is not."""
+        by_class: dict[int, list[int]] = {}
+        for index, label in enumerate(labels):
+            by_class.setdefault(label, []).append(index)
+        chosen = [False] * len(names)
+        for members in by_class.values():
+            count = min(max(1, round(self.share * len(members))), len(members) - 1)
+            for index in sorted(members, key=lambda each: self._rank(names[each]))[:count]:
+                chosen[index] = True
+        return chosen
+
+    def _rank(self, name: str) -> bytes:
+        return hashlib.sha256(os.fsencode(f"{self.seed} {name}")).digest()
+
+
+class Origin(NamedTuple):
+    """The part of a source that a split is taken from: all of it, or what is held out of it, or the rest."""
+
+    part: str
+    held_out: bool | None = None
+
+
+def origin(split: str, parts: Collection[str], where: str) -> Origin:
+    """Where "held_out", "test" or "train" comes from, of the parts that a source has.
+
+    Given parts are taken as they are. Where held-out images are missing they are taken out of train; where there is no
+    train, or test images are missing, the one part there is beside train is divided. Raises DataError where nothing
+    serves.
+    """
+    pools = [part for part in ("held_out", "test", WHOLE) if part in parts]
+    if split == "train":
+        if "train" in parts:
+            return Origin("train", None if pools != ["test"] else False)
+        raise DataError(f"{where} has no training images; an image folder has them in a folder named train.")
+    if split in parts and len(pools) == 2:
+        return Origin(split)
+    if "train" in parts and pools == ["test"]:
+        return Origin("test") if split == "test" else Origin("train", True)
+    if pools:
+        return Origin(pools[0], split == "held_out")
+    raise DataError(
+        f"{where} has training images alone; an image folder has those to report on in a folder named test."
+    )
+
+
+def operator_folders() -> tuple[Path, ...]:
+    """The folders of SOUP_ZOOS, as they are given."""
+    return tuple(Path(place) for place in os.environ.get("SOUP_ZOOS", "").split(os.pathsep) if place)
+
+
+def allowed(path: Path, roots: Sequence[Path], *, strict: bool = True) -> Path:
+    """The path with its links resolved. Raises DataError where it is below none of the roots, or, if strict, not there."""
+    try:
+        found = path.resolve(strict=strict)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise DataError(f"{shown(str(path))} is missing or cannot be reached; correct it in zoo.toml.") from error
+    if not any(found.is_relative_to(root) for root in roots):
+        raise DataError(
+            f"{shown(str(path))} lies outside the zoo's folder and those named in SOUP_ZOOS; move it there, or name its folder "
+            "in SOUP_ZOOS."
+        )
+    return found
+
+
+def image_folder(path: Path, roots: Sequence[Path]) -> dict[str, Files]:
+    """The parts of a folder: "train", "held_out" and "test" by the names of its folders, or "whole" where it holds classes.
+
+    Classes are the names of the folders in sorted order, the same in every part. Raises DataError for a folder that
+    holds neither, for parts with different classes, and for links that lead out of the roots.
+    """
+    folder = allowed(path, roots)
+    places: dict[str, str] = {}
+    for name in directories(folder, roots):
+        if name in ROLES and directories(folder / name, roots):
+            if ROLES[name] in places:
+                raise DataError(
+                    f"{shown(str(path))} has both {places[ROLES[name]]} and {name} for one split; keep one."
+                )
+            places[ROLES[name]] = name
+    classes: tuple[str, ...] = ()
+    parts: dict[str, Files] = {}
+    for role, name in places.items() or [(WHOLE, "")]:
+        parts[role] = class_folders(folder, roots, within=name, classes=classes)
+        classes = parts[role].classes
+    return parts
+
+
+def class_folders(folder: Path, roots: Sequence[Path], *, within: str = "", classes: Sequence[str] = ()) -> Files:
+    """The image files in the class folders of `folder`, or of the folder `within` it, in torchvision's order.
+
+    With `classes`, these must be the folders' names, and labels follow their order. Raises DataError.
+    """
+    place = folder / within
+    found = directories(place, roots)
+    if not found:
+        raise DataError(f"{shown(str(place))} holds no folder of a class; expected CLASS/*.jpg or other images in it.")
+    if classes and (differing := sorted(set(found).symmetric_difference(classes))):
+        lacking = [shown(name) for name in differing if name not in found]
+        beyond = [shown(name) for name in differing if name in found]
+        told = [f"lacks {_listed(lacking)}"] if lacking else []
+        told += [f"has {_listed(beyond)} beyond them"] if beyond else []
+        raise DataError(
+            f"{shown(str(place))} must have the same {len(classes)} class folders as the other images; it "
+            f"{' and '.join(told)}. Rename or add folders."
+        )
+    classes = tuple(classes) or tuple(found)
+    listed = [
+        ((os.path.relpath(path, folder), size, modified), label)
+        for label, name in sorted((classes.index(name), name) for name in found)
+        for path, size, modified in _images(place / name, roots)
+    ]
+    if not listed:
+        raise DataError(f"{shown(str(place))} holds no image; expected files ending in {', '.join(SUFFIXES)}.")
+    return Files(str(folder), tuple(label for _, label in listed), tuple(stamp for stamp, _ in listed), tuple(classes))
+
+
+def directories(folder: Path, roots: Sequence[Path]) -> list[str]:
+    """The names of the folders in a folder, sorted, without hidden ones. Raises DataError for a link out of the roots."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{shown(str(folder))} cannot be read ({error.strerror}); see to its permissions.") from error
+    for name in found:
+        allowed(folder / name, roots)
+    return found
+
+
+def _images(folder: Path, roots: Sequence[Path]) -> Iterator[tuple[str, int, int]]:
+    """Path, bytes and time of change of every image file below a class folder, in torchvision's order."""
+    try:
+        for place, inner, names in sorted(os.walk(folder, onerror=_raise)):
+            if links := [name for name in inner if os.path.islink(os.path.join(place, name))]:
+                raise DataError(
+                    f"{shown(os.path.join(place, links[0]))} is a link to a folder within a class; put its images there "
+                    "themselves."
+                )
+            for name in sorted(names):
+                if name.lower().endswith(SUFFIXES):
+                    path = os.path.join(place, name)
+                    status = os.lstat(path)
+                    if stat.S_ISLNK(status.st_mode):
+                        status = os.stat(allowed(Path(path), roots))
+                    if stat.S_ISREG(status.st_mode):
+                        yield path, status.st_size, status.st_mtime_ns
+    except OSError as error:
+        raise DataError(f"{shown(str(folder))} cannot be read ({error.strerror}); see to its permissions.") from error
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _load(path: str, label: int) -> Loaded:
+    """As torchvision's loader does it: the content decides on the format, and an EXIF orientation is not applied."""
+    from PIL import Image
+
+    with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+        width, height = image.size
+        if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:
+            raise Image.DecompressionBombError(f"{width}×{height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}")
+        return image.convert("RGB"), label
+
+
+_BY_TRAIN: Mapping[str, Mapping[str, Any]] = {"train": {"train": True}, "test": {"train": False}}
+_BY_SPLIT: Mapping[str, Mapping[str, Any]] = {"train": {"split": "train"}, "test": {"split": "test"}}
+_THREE: Mapping[str, Mapping[str, Any]] = {**_BY_SPLIT, "held_out": {"split": "val"}}
+TORCHVISION: Mapping[str, tuple[str, Mapping[str, Mapping[str, Any]]]] = {
+    "CIFAR10": ("cifar-10-batches-py/*", _BY_TRAIN),
+    "CIFAR100": ("cifar-100-python/*", _BY_TRAIN),
+    "DTD": ("dtd/dtd/**/*", _THREE),
+    "EuroSAT": ("eurosat/2750/**/*", {WHOLE: {}}),
+    "FashionMNIST": ("FashionMNIST/raw/*", _BY_TRAIN),
+    "Flowers102": ("flowers-102/**/*", _THREE),
+    "Food101": ("food-101/**/*", _BY_SPLIT),
+    "GTSRB": ("gtsrb/**/*", _BY_SPLIT),
+    "Imagenette": ("imagenette2/**/*", {"train": {"split": "train"}, "held_out": {"split": "val"}}),
+    "KMNIST": ("KMNIST/raw/*", _BY_TRAIN),
+    "MNIST": ("MNIST/raw/*", _BY_TRAIN),
+    "OxfordIIITPet": ("oxford-iiit-pet/**/*", {"train": {"split": "trainval"}, "test": {"split": "test"}}),
+    "STL10": ("stl10_binary/*", _BY_SPLIT),
+    "SVHN": ("*_32x32.mat", _BY_SPLIT),
+}
+"""The data sets that are known: where their files lie below the root, and the arguments of each part.
+
+Those alone, since some others run code that their files hold.
+"""
+
+
+def torchvision_sets(dataset: str, path: Path, roots: Sequence[Path]) -> dict[str, TorchvisionSet]:
+    """The parts of a data set of torchvision below a root. Raises DataError where it is unknown or not there."""
+    pattern, parts = _known(dataset)
+    root = allowed(path, roots, strict=False)
+    files = sorted(root.glob(pattern))
+    for each in {file.parent for file in files}.union(file for file in files if file.is_symlink()):
+        allowed(each, roots)
+    statuses = [(file, file.stat()) for file in files]
+    stamps = tuple(
+        (str(file.relative_to(root)), status.st_size, status.st_mtime_ns)
+        for file, status in statuses
+        if stat.S_ISREG(status.st_mode)
+    )
+    if not stamps:
+        raise DataError(
+            f"{shown(str(path))} does not hold {dataset} (no {pattern}); correct root in zoo.toml, or {FETCHED_WITH}"
+        )
+    return {part: TorchvisionSet(dataset, str(root), arguments, stamps) for part, arguments in parts.items()}
+
+
+def fetch(dataset: str, path: Path, roots: Sequence[Path]) -> None:
+    """Fetch every part of a data set of torchvision to a root. Raises DataError where that fails."""
+    _, parts = _known(dataset)
+    root = allowed(path, roots, strict=False)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{shown(str(path))} cannot be made ({error.strerror}); choose another root.") from error
+    for arguments in parts.values():
+        made_by_torchvision(dataset, str(root), {**arguments, "download": True})
+
+
+def made_by_torchvision(dataset: str, root: str, arguments: Mapping[str, Any]) -> Any:
+    """The data set itself. Raises DataError for whatever goes wrong in making it."""
+    from torchvision import datasets  # takes long to import
+
+    _known(dataset)
+    try:
+        return getattr(datasets, dataset)(root, **arguments)
+    except Exception as error:  # each data set has its own ways to fail on missing or damaged files
+        if arguments.get("download"):
+            told = f"could not be fetched into {shown(str(root))} ({error}); see to the connection, or put its files there."
+        else:
+            told = f"could not be read from {shown(str(root))} ({error}); {FETCHED_WITH}"
+        raise DataError(f"{dataset} {told}") from error
+
+
+def _known(dataset: str) -> tuple[str, Mapping[str, Mapping[str, Any]]]:
+    if dataset not in TORCHVISION:
+        raise DataError(
+            f"The data set torchvision:{dataset} is not known here; expected one of {', '.join(TORCHVISION)}, or the "
+            "images as imagefolder:PATH."
+        )
+    return TORCHVISION[dataset]
