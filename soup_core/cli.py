@@ -7,7 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,8 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from soup_core import bundled
-from soup_core.data import ASSETS, FASHION_MNIST
-from soup_core.errors import SoupError
+from soup_core.data import ASSETS, FASHION_MNIST, PLAIN_SPLITS
+from soup_core.errors import DataError, SoupError
 from soup_core.evaluation import PRECISIONS, Evaluation, Evaluator, shipped_line
 from soup_core.export import FORMATS, Export, export_soup, imported, read_recipe, step_row, title_of
 from soup_core.files import shown, write_atomically
@@ -98,9 +98,43 @@ def inspect(zoo: ZooName, as_json: Json = False) -> None:
         for i in opened.by_name.values()
     ]
     rows += [{"name": excluded.name, "excluded": excluded.reason} for excluded in opened.excluded]
+    rows += [{"notice": notice} for notice in opened.data.notices()]
     if not as_json:
         rows = [{**row, "digest": row["digest"][:12]} if "digest" in row else row for row in rows]
     _print(rows, as_json)
+
+
+@app.command()
+def images(
+    zoo: ZooName,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch a data set of torchvision into its root first.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Decode a zoo's images, so that all else finds them ready, and list its splits and what is wrong with them."""
+    data = open_zoo(zoo).data
+    if download:
+        with redirect_stdout(sys.stderr):
+            data.fetch()
+    rows: list[Row] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} images"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        for name in (*PLAIN_SPLITS, *(f"test:{shift}" for shift in data.shift_folders)):
+            task = None
+            try:
+                for seen in data.decode(name):
+                    task = progress.add_task(name) if task is None else task
+                    progress.update(task, completed=seen.done, total=seen.total or None)
+                split = data.split(name)
+            except DataError as error:
+                rows.append({"split": name, "error": str(error)})
+            else:
+                classes = len(split.labels.unique())
+                rows.append({"split": name, "images": len(split), "classes": classes, "digest": split.digest})
+    if all("error" in row for row in rows):
+        raise DataError(rows[0]["error"])
+    _print([*rows, *({"notice": notice} for notice in data.notices())], as_json)
 
 
 @app.command()

@@ -38,7 +38,7 @@ POOR = 0.05  # below the median ingredient's accuracy: at most 0.03 in the bundl
 SAME = 1e-6  # distance over length, which float64 inner products of float32 weights tell from zero
 CAUSES = (
     "leave one out", "neurons", "shared start", "lengths", "layers", "accuracy", "scale", "batch norm", "coefficients",
-    "learning rate", "duplicates", "base", "angles", "fit", "barrier", "average",
+    "learning rate", "duplicates", "base", "angles", "fit", "barrier", "average", "images",
 )  # fmt: skip
 MEASURED = ("accuracy", "barrier", "batch norm", "average")
 
@@ -73,6 +73,8 @@ def preflight_checks(
     zoo.check_names(sorted((wanted or set()) - {each.name for each in excluded}))
     chosen = tuple(name for name in zoo.names if wanted is None or name in wanted)
     yield _fit(zoo, chosen, [(each.name, each.reason) for each in excluded])
+    if notices := zoo.data.notices():
+        yield Finding("images", "notice", " ".join(notices))
     if len(chosen) > 1:
         yield from _checks(_Selection(zoo, chosen, uniform(chosen), _fewer(evaluate, images)), pairs, seed)
 

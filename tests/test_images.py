@@ -10,18 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import streamlit as st
 import torch
 from PIL import Image
+from streamlit.testing.v1 import AppTest
 from torch import Tensor
 from torchvision import datasets, transforms
 
 import soup_core as sc
+from pages.shared.page import plain
+from soup_core import cli, images, sources
 from soup_core import data as data_module
-from soup_core import images, sources
 from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data
 from soup_core.preprocessing import Interpolation, Preprocessing
 from soup_core.sources import HeldOut
 from soup_core.store import home
+from tests.conftest import random_linears, write_zoo
 
 SMALL = Preprocessing(resize=12, crop=10)
 MODES = ("RGB", "L", "P", "RGBA", "CMYK", "1")
@@ -563,3 +567,144 @@ def test_the_makers_of_every_known_set_take_the_arguments_given_them() -> None:
         known = signature(getattr(datasets, name)).parameters
         assert "download" in known, name
         assert all(key in known for arguments in parts.values() for key in arguments), name
+
+
+@pytest.mark.parametrize("size", [(1, 1), (224, 224), (225, 224), (5, 61), (61, 5), (30, 33), (33, 30), (31, 34)])
+@pytest.mark.parametrize(("resize", "crop"), [(32, 27), (33, 32), (20, 25), (25, 20)])
+def test_preprocessing_is_torchvisions(size: tuple[int, int], resize: int, crop: int) -> None:
+    steps = [transforms.Resize(resize, interpolation=transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(crop)]
+    expected = transforms.Compose(steps)(drawn(3, size))
+    assert np.array_equal(np.asarray(Preprocessing(resize, crop, "bicubic")(drawn(3, size))), np.asarray(expected))
+
+
+@pytest.fixture
+def zoo(pets: Path) -> Path:
+    """A zoo of linear models of 2×2 grey pixels, judged by the pets."""
+    folder = write_zoo(pets.parent / "zoo", random_linears(3))
+    pets.rename(folder / "pets")
+    make_images(folder / "night", {"cat": 2, "dog": 2, "<b>![a](x.y)": 2}, 7)
+    write_data(
+        folder,
+        'source = "imagefolder:pets"\npreprocessing = { resize = 3, crop = 2, interpolation = "bicubic" }\n'
+        'normalize = { mean = [0.5], std = [0.2] }\nshifts = { night = "night" }',
+    )
+    return folder
+
+
+def write_data(folder: Path, keys: str) -> None:
+    text = (folder / "zoo.toml").read_text()
+    head, tail = text.split("[data]")[0], text[text.index("[[ingredients]]") :]
+    (folder / "zoo.toml").write_text(f"{head}[data]\n{keys}\n{tail}")
+
+
+def test_a_zoo_is_judged_by_the_images_of_a_folder(zoo: Path) -> None:
+    opened = sc.open_zoo(zoo)
+    evaluate = sc.Evaluator(opened, "test:night")
+    pixels, labels = by_torchvision(zoo / "night", Preprocessing(3, 2, "bicubic"), grey=True)
+    weights = dict(opened.by_name["m1"].checkpoint.read_all())
+    inputs = (pixels.double().flatten(1) / 255 - 0.5) / 0.2
+    logits = inputs @ weights["head.weight"].double().T + weights["head.bias"].double()
+    assert evaluate(sc.Soup({"m1": 1.0})).correct == int((logits.argmax(1) == labels).sum())
+    assert torch.allclose(evaluate.logits(sc.Soup({"m1": 1.0})).double(), logits, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ('source = "imagefolder:"', "data.source"),
+        ('source = "imagefolder:pets"\npreprocessing = { resize = 3 }', "data.preprocessing.crop"),
+        ('source = "imagefolder:pets"\npreprocessing = { resize = 3, crop = 2, interpolation = "area" }', "'area'"),
+        ('source = "imagefolder:pets"\nheld_out = { share = 1.0 }', "data.held_out.share"),
+        ('source = "imagefolder:pets"\nroot = "pets"', "no other source has it"),
+        ('source = "torchvision:MNIST"', "torchvision:CLASS needs it"),
+        ('source = "tensors:data.safetensors"\nheld_out = { share = 0.5 }', "other sources have their splits"),
+        ('source = "fashion_mnist"\npreprocessing = { resize = 3, crop = 2 }', "has none"),
+    ],
+)
+def test_a_key_that_does_not_fit_is_named(zoo: Path, keys: str, message: str) -> None:
+    write_data(zoo, keys)
+    with pytest.raises(sc.ZooError, match=message):
+        sc.open_zoo(zoo)
+
+
+def test_settings_of_the_data_are_part_of_the_zoo(zoo: Path, digits: Path) -> None:
+    before = sc.open_zoo(zoo)
+    write_data(
+        zoo,
+        'source = "imagefolder:pets"\npreprocessing = { resize = 3, crop = 2 }\nheld_out = { share = 0.5, seed = 3 }',
+    )
+    after = sc.open_zoo(zoo)
+    assert after.digest != before.digest
+    assert after.data.held_out == HeldOut(0.5, 3)
+    assert after.data.normalization == UNNORMALIZED_COLOUR
+    digits.rename(zoo / "root")
+    write_data(zoo, 'source = "torchvision:MNIST"\nroot = "root"\nnormalize = { mean = [0.0], std = [1.0] }')
+    assert len(sc.open_zoo(zoo).data.split("test")) == 8
+
+
+def on_command_line(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["soup_core", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return int(end.value.code or 0)
+
+
+def test_images_are_decoded_and_listed_on_the_command_line(
+    zoo: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (zoo / "pets" / "test" / "cat" / "twin.png").write_bytes((zoo / "pets" / "val" / "cat" / "0.png").read_bytes())
+    assert on_command_line(monkeypatch, "images", str(zoo), "--json") == 0
+    *rows, notice = map(json.loads, capsys.readouterr().out.splitlines())
+    assert {row["split"]: row["images"] for row in rows} == {"held_out": 19, "test": 17, "train": 31, "test:night": 6}
+    assert rows[1]["digest"] == sc.open_zoo(zoo).data.split("test").digest
+    assert "1 image is in both splits held_out and test" in notice["notice"]
+    assert on_command_line(monkeypatch, "inspect", str(zoo), "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == notice
+    opened = sc.open_zoo(zoo)
+    found = {each.what: each for each in sc.preflight_checks(opened, sc.Evaluator(opened), ["m0"])}
+    assert (found["images"].verdict, found["images"].sentence) == ("notice", notice["notice"])
+    assert on_command_line(monkeypatch, "images", str(zoo), "--download") == 2
+    assert "only images of torchvision" in capsys.readouterr().err.lower()
+
+
+def test_fetching_prints_nothing_on_standard_output(
+    zoo: Path, digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_data(zoo, 'source = "torchvision:MNIST"\nroot = "root"\nnormalize = { mean = [0.0], std = [1.0] }')
+    made = sources.made_by_torchvision
+
+    def fetching(dataset: str, root: str, arguments: Mapping[str, object]) -> object:
+        if arguments.get("download") and digits.exists():
+            print("Downloading")
+            Path(root).rmdir()
+            digits.rename(root)
+        return made(dataset, root, {**arguments, "download": False})
+
+    monkeypatch.setattr(sources, "made_by_torchvision", fetching)
+    assert on_command_line(monkeypatch, "images", str(zoo), "--json") == 2
+    assert "--download" in capsys.readouterr().err
+    assert on_command_line(monkeypatch, "images", str(zoo), "--download", "--json") == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["images"] for line in out.splitlines()] == [6, 8, 24]
+    assert "Downloading" in err
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
+def test_row_36_a_page_tells_of_decoding_and_of_damage(zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    st.cache_resource.clear()
+    told: list[str] = []
+    progress = st.delta_generator.DeltaGenerator.progress
+    monkeypatch.setattr(
+        st.delta_generator.DeltaGenerator, "progress",
+        lambda self, value, text=None, **how: told.append(text) or progress(self, value, text, **how),
+    )  # fmt: skip
+    (zoo / "pets" / "val" / "cat" / "<i>.png").write_bytes(b"no image")
+    page = AppTest.from_file(str(Path(sc.__file__).parent.parent / "app.py"), default_timeout=60)
+    page.switch_page("pages/1_Ingredients.py")
+    page.query_params["zoo"] = "zoo"
+    assert not page.run().exception
+    assert told[-1] == r"Decoding the images of held_out, once: 20 of 20"
+    decoded = len(told)
+    assert not page.run().exception
+    assert len(told) == decoded
+    assert plain("val/cat/<i>.png: not an image of a known format") in page.warning[0].value

@@ -13,6 +13,7 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import caching
 from pages.shared.live_chart import Event, live_chart
+from soup_core.data import Data
 from soup_core.published import results_folders
 from soup_core.store import default_store
 from soup_core.words import plain as plain
@@ -64,11 +65,13 @@ class Context:
     address: Mapping[str, str]
 
     def evaluator(self, split: str) -> sc.Evaluator:
-        """The evaluator of the open zoo on a split."""
+        """The evaluator of the open zoo on a split, whose images are decoded first where that has not been done."""
+        _decode(self.zoo.data, split)
         return caching.evaluator(self.zoo.name, self.stamp, split, self.device, self.precision, self.memory)
 
     def few(self, images: int) -> sc.Evaluator:
         """The evaluator on so many of the held-out images, drawn with a fixed seed."""
+        _decode(self.zoo.data, "held_out")
         return caching.evaluator(
             self.zoo.name, self.stamp, "held_out", self.device, self.precision, self.memory, images
         )
@@ -90,6 +93,17 @@ class Context:
             return sc.uniform_soup(self.zoo)
         *_, last = sc.greedy_soup(self.zoo, self.evaluator("held_out"))
         return last.soup
+
+
+def _decode(data: Data, split: str) -> None:
+    """Decode a split's image files, with the progress in sight; what a click interrupts goes on in the next run."""
+    bar = None
+    for seen in data.decode(split):
+        bar = bar or st.empty()
+        of = f": {seen.done:,} of {seen.total:,}" if seen.total else ""
+        bar.progress(seen.done / max(1, seen.total), f"Decoding the images of {plain(split)}, once{of}")
+    if bar:
+        bar.empty()
 
 
 @contextmanager
@@ -117,6 +131,8 @@ def begin(title: str, lead: str) -> Context:
         _tell_computing(zoo, chosen)
         for excluded in zoo.excluded:
             st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
+        for told in zoo.data.notices():
+            st.warning(plain(told))
         caching.jobs()  # takes up what an earlier server left unfinished
         if notice := default_store().notice:
             st.info(plain(notice))
