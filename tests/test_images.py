@@ -90,6 +90,11 @@ def by_torchvision(folder: Path, preprocessing: Preprocessing = SMALL, *, grey: 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
 def test_a_folder_is_what_torchvision_makes_of_it(pets: Path, interpolation: Interpolation) -> None:
+    (pets / "test" / "cat" / "inner").mkdir()
+    for seed, suffix in enumerate(("webp", "tif", "bmp", "ppm", "pgm", "JPEG")):
+        image = drawn(seed).convert("L" if suffix == "pgm" else "RGB")
+        image.save(pets / "test" / "cat" / ("inner" if seed % 2 else ".") / f"9.{suffix}")
+    Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100).save(pets / "test" / "cat" / "deep.png")
     for preprocessing in (Preprocessing(12, 10, interpolation), Preprocessing(8, 11, interpolation)):
         data = folder_data(pets, preprocessing=preprocessing)
         assert data.classes == ("<b>![a](x.y)", "cat", "dog")
@@ -606,6 +611,16 @@ def test_a_zoo_is_judged_by_the_images_of_a_folder(zoo: Path) -> None:
     logits = inputs @ weights["head.weight"].double().T + weights["head.bias"].double()
     assert evaluate(sc.Soup({"m1": 1.0})).correct == int((logits.argmax(1) == labels).sum())
     assert torch.allclose(evaluate.logits(sc.Soup({"m1": 1.0})).double(), logits, atol=1e-4)
+
+
+def test_row_43_decoding_stops_where_work_is_interrupted(zoo: Path) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), sc.interruptible(stop):
+        sc.Evaluator(sc.open_zoo(zoo), "test")
+    assert not sc.open_zoo(zoo).data._ready("test")
+    assert sc.Evaluator(sc.open_zoo(zoo), "test").total == 16
 
 
 @pytest.mark.parametrize(
