@@ -211,6 +211,7 @@ def _convert(descriptor: int, identity: Identity, name: str, weights: str | None
         _unchanged(os.fstat(descriptor), identity, name)
 
     with default_store().claim(f"convert-{content}"):
+        _place(content).parent.mkdir(mode=0o700, exist_ok=True)  # the source may be no one else's to read
         if not _place(content).exists():
             write_together({_place(content): write}, identity.size)
     return content

@@ -282,6 +282,13 @@ def test_row_09_a_storage_of_another_length_than_said_is_refused(refused: Any) -
     refused(claiming(View(4, 0, (2,), (1,)), View(2, 0, (2,), (1,))), "in two ways")
 
 
+@pytest.mark.parametrize("change", [(b"]q\x00X", b"]q\x00K"), (b"\x06\0\0\0\0\0\0\0\0\0", b"\x05\0\0\0\0\0\0\0\0\0")])
+def test_row_09_a_list_of_storages_that_lies_is_refused(refused: Any, change: tuple[bytes, bytes]) -> None:
+    content = legacy({"a": torch.arange(6.0)})
+    assert content.count(change[0]) == 1
+    refused(content.replace(*change), "damaged")
+
+
 def test_row_10_one_flipped_bit_in_a_storage_is_noticed(refused: Any) -> None:
     content = saved(STATE)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -874,6 +881,10 @@ def test_row_40_a_full_disk_is_told_and_leaves_nothing(
     monkeypatch.undo()
     monkeypatch.setenv("SOUP_HOME", str(tmp_path / "home"))
     assert same(open_checkpoint(tmp_path / "x.pt"), STATE)
+
+
+def test_what_was_converted_is_its_users_alone_to_read(opens: Any) -> None:
+    assert opens(saved(STATE)).path.parent.stat().st_mode & 0o077 == 0
 
 
 def test_a_damaged_record_of_files_counts_as_none(tmp_path: Path, opens: Any) -> None:

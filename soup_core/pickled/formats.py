@@ -204,9 +204,11 @@ def _legacy(source: Source, stream: io.BytesIO) -> Content:
     known: dict[str, Storage] = {}
     described = read_pickle(stream, _storages(known))
     keys = read_pickle(stream, _no_object)
-    if not isinstance(keys, list) or len(set(map(str, keys))) < len(keys) or {*map(str, keys)} != known.keys():
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise damaged("its list of storages cannot be read")
+    if len(set(keys)) < len(keys) or set(keys) != known.keys():
         raise damaged("its list of storages differs from its tensors'")
-    return Content(described, _places(source, stream.tell(), [known[str(key)] for key in keys]), False)
+    return Content(described, _places(source, stream.tell(), [known[key] for key in keys]), False)
 
 
 def _places(source: Source, place: int, storages: list[Storage]) -> dict[str, tuple[int, int]]:

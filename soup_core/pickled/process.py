@@ -67,15 +67,18 @@ def _confine(size: int) -> None:
     """Take from this process whatever reading a file of so many bytes does not need."""
     seconds = SECONDS + size // BYTES_A_SECOND
     limits = {
-        resource.RLIMIT_AS: MEMORY + 2 * size,
         resource.RLIMIT_CPU: seconds,
         resource.RLIMIT_FSIZE: HEADER_BYTES + TIMES_AT_MOST * size,
         resource.RLIMIT_NOFILE: 0,
         resource.RLIMIT_CORE: 0,
     }
+    if sys.platform != "darwin":  # whose processes have more addresses than that from the start
+        limits[resource.RLIMIT_AS] = MEMORY + 2 * size
     for what, limit in limits.items():
-        grace = what == resource.RLIMIT_CPU  # a second to die of the signal that says why
-        resource.setrlimit(what, (limit, limit + grace))
+        _, hard = resource.getrlimit(what)
+        most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        # A second more of processor time, to die of the signal that says why.
+        resource.setrlimit(what, (most, most + 1 if what == resource.RLIMIT_CPU and most != hard else most))
     sys.addaudithook(lambda event, arguments: None if event == "builtins.id" else os._exit(BROKE_OUT))
 
 
