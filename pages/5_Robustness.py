@@ -66,7 +66,8 @@ def under_shift(draw: Callable[[tuple[Entry, ...], dict[str, Entry]], None]) -> 
 
 def figure(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
     best, greedy = leading["best"], leading["greedy"]
-    numbers(f"Mean accuracy over {len(best.names)} shifts; beneath, points over the best single", {
+    what = f"Mean accuracy over {len(best.names)} shifts of {best.test.total:,} images"
+    numbers(f"{what}; beneath, points over the best single", {
         role: (
             f"{100 * entry.mean.value:.2f} %", None if entry is best else told(entry.lead(best), "", "+"),
             f"{told(entry.mean)}: mean over {len(entry.names)} shifts of {entry.test.total:,} test images; without shift "
@@ -116,10 +117,11 @@ def calibration(progress: Progress) -> None:
         ) if each.bins else ("–", None, "Its outputs are not finite, so it has no calibration.")
         for role, each in leading.items()
     })  # fmt: skip
+    if "greedy" not in leading:
+        st.info("Here each model's accuracy will stand against its confidence.")
+        return
     page.chart(charts.reliability_diagram(found), "reliability",
                f"Accuracy against confidence of {len(found)} models.")  # fmt: skip
-    if "greedy" not in leading:
-        return
     soup, rival = leading["greedy"].error, leading.get("ensemble", leading["best"])
     whose = "the ensemble's" if rival.member.is_ensemble else "the best single model's"
     if isnan(soup.value + rival.error.value):
@@ -137,7 +139,8 @@ def calibration(progress: Progress) -> None:
 
 def cost() -> None:
     if not followed("face-off", recipes_of(zoo), "Comparing recipes", lambda made: bill.recipes(here, made.steps)):
-        bill.numbers(here)
+        with page.errors_shown():
+            bill.numbers(here)
 
 
 VIEWS: dict[str, Callable[[], object]] = {

@@ -34,13 +34,16 @@ def numbers(here: page.Context, entries: Sequence[sc.Entry] = ()) -> None:
 
 def recipes(here: page.Context, entries: Sequence[sc.Entry]) -> None:
     """Draw the bill, and every recipe's against its test accuracy."""
-    numbers(here, entries)
     size, count = file_megabytes(here.zoo), len(here.zoo.names)
     with page.errors_shown():
+        numbers(here, entries)
         singles, report = here.singles(), here.evaluator("test")
         best = report(sc.Soup({min(singles, key=lambda name: (-singles[name].correct, name)): 1.0}))
         greedy = report(here.soup_of(page.GREEDY))
-    page.chart(charts.cost_chart(entries, best), f"cost-{len(entries)}",
+    if not entries:
+        st.info("Here the recipes will stand one by one, each with its accuracy and its cost.")
+        return
+    page.chart(charts.cost_chart(entries, best), "bill",
                f"Test accuracy of {len(entries)} recipes against the models run for an image.")  # fmt: skip
     table = [
         {"recipe": entry.about.name, "test": charts.percent(entry.test),
