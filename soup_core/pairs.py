@@ -36,14 +36,14 @@ class Difference:
 class PairAdvantage:
     """Two ingredients, the angle in degrees between their differences from the origin, and what their average gains.
 
-    `differing` is the hyperparameter that sets them apart, see `differing_hyperparameter`; the angle is NaN where one
+    `differing` are the hyperparameters that set them apart, see `differing_hyperparameters`; the angle is NaN where one
     of the two has not moved.
     """
 
     a: str
     b: str
     angle: float
-    differing: str
+    differing: tuple[str, ...]
     ends: tuple[Evaluation, Evaluation]
     middle: Evaluation
 
@@ -94,7 +94,7 @@ def pair_advantages(
         angle = float(degrees[gram.index(a), gram.index(b)])
         first, second = (evaluate(Soup({name: 1.0}, batch_norm=batch_norm)) for name in (a, b))
         middle = evaluate(uniform((a, b), batch_norm=batch_norm))
-        yield PairAdvantage(a, b, angle, differing_hyperparameter(evaluate.zoo, a, b), (first, second), middle)
+        yield PairAdvantage(a, b, angle, differing_hyperparameters(evaluate.zoo, a, b), (first, second), middle)
 
 
 def pair_barriers(
@@ -141,16 +141,14 @@ def disagreement(found: Sequence[Prediction]) -> Matrix:
     return matrix
 
 
-def differing_hyperparameter(zoo: Zoo, a: str, b: str) -> str:
-    """The hyperparameter in which two ingredients differ, "several", or "none".
+def differing_hyperparameters(zoo: Zoo, a: str, b: str) -> tuple[str, ...]:
+    """The hyperparameters in which two ingredients differ, sorted.
 
     Runs that differ in another one have a noise of their own anyway: "seed" is said only where nothing else differs.
     """
     first, second = zoo.by_name[a].hyperparameters, zoo.by_name[b].hyperparameters
     differing = {key for key in {*first, *second} if first.get(key) != second.get(key)}
-    if len(differing) > 1:
-        differing.discard(SEED)
-    return "several" if len(differing) > 1 else next(iter(differing), "none")
+    return tuple(sorted(differing - {SEED} or differing))
 
 
 def paired_mean(differences: NDArray[np.float64]) -> Difference:

@@ -13,9 +13,10 @@ from soup_core.charts.geometry import advantage_scatter, pair_heatmap
 from soup_core.geometry import angles
 from soup_core.jobs import Jobs, Task
 from soup_core.pairs import (
+    PairAdvantage,
     Prediction,
     barrier_matrix,
-    differing_hyperparameter,
+    differing_hyperparameters,
     disagreement,
     pair_advantages,
     pair_barriers,
@@ -142,7 +143,7 @@ def test_a_model_without_finite_outputs_agrees_with_none(tmp_path: Path) -> None
     assert matrix[0, 1] == pytest.approx(lost.mean())
 
 
-def test_the_single_hyperparameter_that_differs(linear_zoo: Make) -> None:
+def test_the_hyperparameters_that_differ(linear_zoo: Make) -> None:
     folder = linear_zoo(6)
     told = iter([
         "{ rate = 0.1, flip = true, seed = 1 }", "{ rate = 0.1, flip = true, seed = 2 }",
@@ -152,8 +153,8 @@ def test_the_single_hyperparameter_that_differs(linear_zoo: Make) -> None:
     text = (folder / "zoo.toml").read_text().split("{ learning_rate = 0.1 }")
     (folder / "zoo.toml").write_text("".join(part + next(told, "") for part in text))
     zoo = sc.open_zoo(folder)
-    wanted = {"m1": "seed", "m2": "rate", "m3": "several", "m4": "flip", "m5": "none"}
-    assert {name: differing_hyperparameter(zoo, "m0", name) for name in wanted} == wanted
+    wanted = {"m1": ("seed",), "m2": ("rate",), "m3": ("flip", "rate"), "m4": ("flip",), "m5": ()}
+    assert {name: differing_hyperparameters(zoo, "m0", name) for name in wanted} == wanted
 
 
 def test_the_chart_shows_the_cores_advantages(based_zoo: Make) -> None:
@@ -169,6 +170,27 @@ def test_the_chart_shows_the_cores_advantages(based_zoo: Make) -> None:
             assert trace.y[place] + trace.error_y.array[place] == pytest.approx(100 * gain.high)
             assert trace.y[place] - trace.error_y.arrayminus[place] == pytest.approx(100 * gain.low)
             assert trace.customdata[place][:2] == [pair.a, pair.b]
+
+
+def told(*differing: str, angle: float = 60.0) -> PairAdvantage:
+    end = sc.Evaluation(1, 2, 0.5, 0.0, pack([True, False]))
+    return PairAdvantage("a", "b", angle, differing, (end, end), end)
+
+
+def test_pairs_are_coloured_by_what_differs_or_by_how_many() -> None:
+    found = [
+        told(), told("rate"), told("rate", angle=61), told("flip", "rate"), told("flip", "rate", "decay"),
+        told("flip", "decay"), told("rate", angle=math.nan),
+    ]  # fmt: skip
+    figure = advantage_scatter(found)
+    assert [(trace.name, len(trace.x)) for trace in figure.data] == [
+        ("differ in none", 1), ("differ in rate", 2), ("differ in 2", 2), ("differ in 3", 1),
+    ]  # fmt: skip
+    for marks in ({trace.marker.color for trace in figure.data}, {trace.marker.symbol for trace in figure.data}):
+        assert len(marks) == 4
+    assert figure.data[3].customdata[0][6] == "differ in flip, rate, decay"
+    one = advantage_scatter(found, by="flip")
+    assert [(trace.name, len(trace.x)) for trace in one.data] == [("differ in flip", 3), ("same flip", 3)]
 
 
 def test_pairs_run_as_jobs_and_go_on_where_they_were_stopped(tmp_path: Path, evaluated: list[sc.Soup]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from soup_core.charts.style import (
     GREY_LINE,
@@ -173,23 +174,29 @@ def add_soup(figure: go.Figure, shown: Shown, *, hollow: bool = False) -> None:
     )  # fmt: skip
 
 
-def advantage_scatter(pairs: Iterable[PairAdvantage], *, against: str = "mean") -> go.Figure:
+def advantage_scatter(pairs: Iterable[PairAdvantage], *, against: str = "mean", by: str | None = None) -> go.Figure:
     """What averaging two models gains against the angle between them, coloured by the hyperparameter they differ in.
 
-    `against` is "mean" (of the two ends' accuracies) or "better" (of the two ends); bars are 95 % intervals.
+    `against` is "mean" (of the two ends' accuracies) or "better" (of the two ends); bars are 95 % intervals. Pairs that
+    differ in more than one are told by how many; with `by`, a hyperparameter, all by whether they differ in that one.
     """
     what = "mean of the two" if against == "mean" else "better of the two"
-    figure = empty_figure(f"Average of two less the {what} (points)")
-    found = [pair for pair in pairs if not math.isnan(pair.angle)]
-    kinds = sorted({pair.differing for pair in found}, key=lambda kind: (kind == "several", kind))
-    for index, kind in enumerate(kinds):
-        group = [pair for pair in found if pair.differing == kind]
+    figure = empty_figure(f"Average less the {what} (points)")
+    groups: dict[tuple[int, str], list[PairAdvantage]] = {}
+    for pair in pairs:
+        if not math.isnan(pair.angle):
+            groups.setdefault(_kind(pair, by), []).append(pair)
+    most = max([several for several, _ in groups], default=0)
+    for index, (several, kind) in enumerate(sorted(groups)):
+        group = groups[several, kind]
         gains = [pair.over_mean if against == "mean" else pair.over_better for pair in group]
-        colour = NEUTRAL if kind == "several" else LINE_COLOURS[index % len(LINE_COLOURS)]
+        colour = LINE_COLOURS[index % len(LINE_COLOURS)]
+        if several:  # the more, the further on a scale; its ends, not seen on white or on black, are left out
+            colour = sample_colorscale("Viridis", 0.2 + 0.6 * (several - 2) / max(1, most - 2))[0]
         points = [100 * gain.difference for gain in gains]
         figure.add_trace(
             go.Scatter(
-                x=[pair.angle for pair in group], y=points, mode="markers", name=literal(_said(kind)),
+                x=[pair.angle for pair in group], y=points, mode="markers", name=literal(kind), showlegend=True,
                 marker={"color": colour, "symbol": SHAPES[index % len(SHAPES)], "size": 9},
                 error_y={
                     "type": "data", "symmetric": False, "color": GREY_LINE, "thickness": 1, "width": 0,
@@ -198,11 +205,12 @@ def advantage_scatter(pairs: Iterable[PairAdvantage], *, against: str = "mean") 
                 },
                 customdata=[
                     [pair.a, pair.b, literal(pair.a), literal(pair.b),
-                     f"{point:+.2f} points ({100 * gain.low:.2f} to {100 * gain.high:.2f})", counts(pair.middle)]
+                     f"{point:+.2f} points ({100 * gain.low:.2f} to {100 * gain.high:.2f})", counts(pair.middle),
+                     literal(_apart(pair))]
                     for pair, gain, point in zip(group, gains, points, strict=True)
                 ],
                 hovertemplate="%{customdata[2]} and %{customdata[3]}<br>%{x:.1f}°<br>%{customdata[4]}<br>"
-                "%{customdata[5]}<extra></extra>",
+                "%{customdata[5]}<br>%{customdata[6]}<extra></extra>",
             )
         )  # fmt: skip
     figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
@@ -211,8 +219,20 @@ def advantage_scatter(pairs: Iterable[PairAdvantage], *, against: str = "mean") 
     return figure
 
 
-def _said(differing: str) -> str:
-    return {"several": "differ in several", "none": "differ in none"}.get(differing, f"differ in {differing}")
+def _kind(pair: PairAdvantage, by: str | None) -> tuple[int, str]:
+    """What a pair's colour says, after how many hyperparameters differ where it says that, else 0."""
+    if by is not None:
+        return 0, f"{'differ in' if by in pair.differing else 'same'} {_spoken(by)}"
+    several = len(pair.differing)
+    return (several, f"differ in {several}") if several > 1 else (0, _apart(pair))
+
+
+def _apart(pair: PairAdvantage) -> str:
+    return f"differ in {', '.join(map(_spoken, pair.differing)) or 'none'}"
+
+
+def _spoken(hyperparameter: str) -> str:
+    return hyperparameter.replace("_", " ")
 
 
 def _axis(places: Map, axis: int) -> str:
