@@ -289,7 +289,10 @@ def test_heatmaps_show_the_cores_numbers_in_the_order_asked_for(tmp_path: Path) 
     shares = pair_heatmap(("a<b>", "c"), np.array([[0, 0.25], [0.25, 0]]), ("a<b>", "c"), quantity="disagreement")
     assert shares.data[0].z[0][1] == 25
     assert shares.data[0].customdata[0][1][2] == "a&lt;b&gt;"
-    assert "<b>" not in shares.layout.xaxis.ticktext[0]
+    assert list(shares.data[0].x) == list(shares.data[0].y) == ["a&lt;b&gt;", "c"]
+    assert shares.layout.xaxis.labelalias == {"a&lt;b&gt;": "a&lt;b&gt;", "c": "c"}
+    long = pair_heatmap(("m" * 40,), np.zeros((1, 1)), ("m" * 40,), quantity="distance")
+    assert list(long.layout.yaxis.labelalias.values()) == ["m" * 17 + "…"]
 
 
 def test_the_map_is_drawn_where_the_core_places_it(tmp_path: Path) -> None:

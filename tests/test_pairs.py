@@ -193,6 +193,14 @@ def test_pairs_are_coloured_by_what_differs_or_by_how_many() -> None:
     assert [(trace.name, len(trace.x)) for trace in one.data] == [("differ in flip", 3), ("same flip", 3)]
 
 
+def test_a_wall_is_coloured_from_zero_and_noise_is_not() -> None:
+    matrix = np.array([[0, 0.001], [0.001, 0]])
+    drawn = pair_heatmap(("a", "b"), matrix, ("a", "b"), quantity="barrier").data[0]
+    assert (drawn.zmin, drawn.zmax) == (0, 2)
+    drawn = pair_heatmap(("a", "b"), 400 * matrix, ("a", "b"), quantity="barrier").data[0]
+    assert (drawn.zmin, drawn.zmax) == (0, 40)
+
+
 def test_pairs_run_as_jobs_and_go_on_where_they_were_stopped(tmp_path: Path, evaluated: list[sc.Soup]) -> None:
     zoo = sc.open_zoo(write_zoo(tmp_path / "z", random_deeps(4), architecture="test_deep"))
     every = Jobs(default_store())

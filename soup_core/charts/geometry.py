@@ -18,7 +18,6 @@ from soup_core.charts.style import (
     counts,
     empty_figure,
     literal,
-    names_axis,
     percent,
     short,
 )
@@ -34,19 +33,24 @@ SPREAD_OF_DECADES = 30  # numbers whose largest is so many times the smallest ar
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a heatmap of pairs shows: its title, the factor from the core's number, the number's format, its unit."""
+    """What a heatmap of pairs shows: its title, the factor from the core's number, the number's format, its unit.
+
+    Where `at_least` is given, colours go from 0 to it or further, so that what is next to nothing looks like it.
+    """
 
     title: str
     factor: float
     text: str
     unit: str
+    at_least: float = 0
 
 
 QUANTITIES: Mapping[str, Quantity] = {
     "angle": Quantity("angle (°)", 1, ".1f", "°"),
     "distance": Quantity("distance", 1, ".2f", ""),
     "disagreement": Quantity("images (%)", 100, ".2f", " % of images"),
-    "barrier": Quantity("barrier (points)", 100, ".2f", " points"),
+    # Below two points Frankle et al. 2020 (arXiv 1912.05671) speak of no barrier.
+    "barrier": Quantity("barrier (points)", 100, ".2f", " points", at_least=2),
 }
 
 
@@ -71,32 +75,44 @@ def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, 
         [[a, b, literal(a), literal(b), _told(values[i, j], kind)] for j, b in enumerate(order)]
         for i, a in enumerate(order)
     ]
-    lowest, highest = _range(values)
+    labels = [literal(name) for name in order]
+    lowest, highest = _range(values, kind)
     figure = empty_figure("")
     figure.add_trace(
         go.Heatmap(
             z=[[None if math.isnan(value) else value for value in row] for row in values.tolist()],
-            x=list(range(len(order))), y=list(range(len(order))), customdata=cells,
-            colorscale="Viridis", zmin=0 if quantity == "barrier" else lowest, zmax=highest, xgap=1, ygap=1,
-            colorbar={"thickness": 12, "title": {"text": kind.title, "side": "right"}}, connectgaps=False,
+            x=labels, y=labels, customdata=cells, colorscale="Viridis", zmin=lowest, zmax=highest, xgap=1, ygap=1,
+            colorbar=colour_bar(kind.title), connectgaps=False,
             hovertemplate="%{customdata[2]} and %{customdata[3]}<br>%{customdata[4]}<extra></extra>",
         )
     )  # fmt: skip
-    names_axis(figure, order, "Ingredients, like beside like")
-    figure.update_xaxes(showgrid=False, range=[-0.5, len(order) - 0.5], constrain="domain")
+    # As categories: where they would crowd, Plotly leaves some out.
+    names_only = {"type": "category", "labelalias": {literal(name): literal(short(name)) for name in order}}
+    figure.update_xaxes(
+        title="Ingredients, like beside like", tickangle=-60, constrain="domain", showgrid=False, **names_only
+    )
     figure.update_yaxes(
-        tickvals=list(range(len(order))), ticktext=[literal(short(name)) for name in order],
-        range=[len(order) - 0.5, -0.5], showgrid=False, scaleanchor="x", constrain="domain",
-    )  # fmt: skip
-    figure.update_layout(height=max(320, 160 + 16 * len(order)))
+        autorange="reversed", scaleanchor="x", constrain="domain", constraintoward="top", showgrid=False, **names_only
+    )
+    figure.update_layout(height=max(340, 180 + 16 * len(order)), margin={"t": 84})
     return figure
 
 
-def _range(values: Matrix) -> tuple[float, float]:
+def _range(values: Matrix, kind: Quantity) -> tuple[float, float]:
     """The least and the greatest known number off the diagonal, whose zeros would take up most of the colours."""
     apart = values[~np.eye(len(values), dtype=bool) & np.isfinite(values)]
     lowest, highest = (float(apart.min()), float(apart.max())) if len(apart) else (0.0, 0.0)
+    if kind.at_least:
+        return 0.0, max(highest, kind.at_least)
     return lowest, highest if highest > lowest else lowest + 1
+
+
+def colour_bar(title: str) -> dict[str, Any]:
+    """What the colours mean, above the drawing, which keeps its width on a narrow screen."""
+    return {
+        "orientation": "h", "thickness": 12, "title": {"text": title, "side": "top", "font": {"size": 13}},
+        "x": 0.0, "xanchor": "left", "y": 1.0, "yanchor": "bottom", "len": 1.0, "tickfont": {"size": 12},
+    }  # fmt: skip
 
 
 def _told(value: float, kind: Quantity) -> str:
