@@ -86,10 +86,13 @@ class Plane:
 
     def soup(self, x: float, y: float) -> Soup:
         """The soup at a point: a + x * e1 + y * e2, as an affine mix of the three."""
+        return mix(dict(zip(self.corners, self.shares(x, y), strict=True)))
+
+    def shares(self, x: float, y: float) -> tuple[float, float, float]:
+        """How much of each of the three is in the soup at a point; together they are 1."""
         third = y / self.height
         second = (x - third * self.lean) / self.width
-        shares = (1 - second - third, second, third)
-        return mix(dict(zip(self.corners, shares, strict=True)))
+        return 1 - second - third, second, third
 
     def grid(self, resolution: int, margin: float = 0.25) -> tuple[list[float], list[float]]:
         """The x and y of a grid of so many columns and rows over the three, with a margin in parts of their extent."""

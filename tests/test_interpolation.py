@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 import torch
 from scipy import stats
@@ -121,6 +122,8 @@ def test_the_corners_of_a_plane_are_where_it_says(deep_zoo: Make) -> None:
     assert plane.soup(0, 0) == corners[0]
     assert plane.soup(plane.width, 0) == corners[1]
     assert plane.soup(plane.lean, plane.height) == corners[2]
+    assert plane.shares(plane.width, 0) == (0, 1, 0)
+    assert plane.shares((plane.width + plane.lean) / 4, plane.height / 4) == pytest.approx((0.5, 0.25, 0.25))
 
 
 def test_the_axes_of_a_plane_are_orthonormal_in_weight_space(deep_zoo: Make) -> None:
@@ -336,30 +339,81 @@ def test_cells_of_a_plane_show_evaluated_points_and_nothing_between(linear_zoo: 
     assert evaluate(plane.soup(x, y)).accuracy == accuracy
 
 
-def test_a_planes_marks_lie_where_the_core_places_them(linear_zoo: Make) -> None:
-    zoo = sc.open_zoo(linear_zoo(3))
-    evaluate, plane, points = drawn_plane(zoo, 3)
+def plane_beside_others(zoo: sc.Zoo) -> tuple[sc.Evaluator, Plane, dict[str, sc.Soup], list[Shown]]:
+    """The plane through the first three of five models, and three soups beside it."""
+    evaluate = sc.Evaluator(zoo)
     gram = sc.gram(zoo, evaluate.store)
-    uniform = sc.uniform_soup(zoo)
-    place = plane_place(gram, plane, uniform)
+    plane = sc.plane_through(gram, *(sc.Soup({name: 1.0}) for name in zoo.names[:3]))
+    soups = {name: sc.Soup({name: 1.0}) for name in ("m3", "m4")} | {"<u>": sc.uniform_soup(zoo)}
+    kinds = {"m3": "ingredient", "m4": "ingredient", "<u>": "uniform"}
+    return evaluate, plane, soups, [Shown(each, kinds[each], plane_place(gram, plane, soups[each])) for each in soups]
+
+
+def test_a_planes_marks_lie_where_the_core_places_them(linear_zoo: Make) -> None:
+    evaluate, plane, _, others = plane_beside_others(sc.open_zoo(linear_zoo(5)))
+    points = list(sc.plane_points(evaluate, plane, resolution=3))
+    places = [(shown.place.x, shown.place.y) for shown in others]
+    way = [others[0].place, others[2].place]
     figure = plane_contour(
-        plane, points, resolution=3, corners=CORNERS, quantity="loss", others=[Shown("<u>", "uniform", place)],
-        path=[place],
+        plane, points, resolution=3, corners=CORNERS, quantity="loss", others=others, path=way
     )  # fmt: skip
-    shadow, path, *corners = [trace for trace in figure.data if trace.type == "scatter"]
-    assert (shadow.x[0], shadow.y[0], shadow.marker.symbol) == (place.x, place.y, "circle-open")
-    assert shadow.customdata[0] == ["<u>", "&lt;u&gt;", f"{place.off:.2f}"]
-    assert (path.x[0], path.y[0]) == (place.x, place.y)
+    ingredients, uniform, path, *corners = [trace for trace in figure.data if trace.type == "scatter"]
+    assert list(zip(ingredients.x, ingredients.y, strict=True)) == places[:2]
+    assert (uniform.x[0], uniform.y[0]) == places[2]
+    assert (ingredients.marker.symbol, uniform.marker.symbol) == ("diamond", "circle")
+    assert ingredients.marker.color == uniform.marker.color == "white"  # hollow
+    assert [row[2] for trace in (ingredients, uniform) for row in trace.customdata] == [
+        f"{shown.place.off:.2f}" for shown in others
+    ]
+    assert uniform.customdata[0][:2] == ["<u>", "&lt;u&gt;"]
+    assert list(zip(path.x, path.y, strict=True)) == [places[0], places[2]]
     exact = [(0, 0), (plane.width, 0), (plane.lean, plane.height)]
     assert [(trace.x[0], trace.y[0]) for trace in corners] == exact
+    assert [trace.text[0] for trace in corners] == ["m0", "m1", "greedy"]
     assert [trace.marker.symbol for trace in corners] == ["diamond", "diamond", "star"]
     at = {(point.column, point.row): point.evaluation.loss for point in points}
     assert [list(row) for row in figure.data[0].z] == [[at[column, row] for column in range(3)] for row in range(3)]
+
+
+def test_a_landscape_stands_where_the_core_places_and_evaluates(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(5))
+    evaluate = sc.Evaluator(zoo)
+    gram = sc.gram(zoo, evaluate.store)
+    plane = sc.plane_through(gram, *(sc.Soup({name: 1.0}) for name in zoo.names[:3]))
+    points = list(sc.plane_points(evaluate, plane, resolution=5))
     ends = tuple(evaluate(corner) for corner in plane.corners)
-    surface, *marks = plane_surface(plane, points, resolution=3, corners=CORNERS, evaluations=ends).data
+    soups = {name: sc.Soup({name: 1.0}) for name in ("m3", "m4")} | {"<u>": sc.uniform_soup(zoo)}
+    kinds = {"m3": "ingredient", "m4": "ingredient", "<u>": "uniform"}
+    others = [
+        (Shown(name, kinds[name], plane_place(gram, plane, soup)), evaluate(soup)) for name, soup in soups.items()
+    ]
+    steps = [step for step in sc.greedy_soup(zoo, evaluate) if step.accepted]
+    way = [(plane_place(gram, plane, step.soup), evaluate(step.soup)) for step in steps]
+    figure = plane_surface(
+        plane, points, resolution=5, corners=CORNERS, evaluations=ends, others=others, path=way
+    )  # fmt: skip
+    surface, ingredients, uniform, stems, path, *corners = figure.data
     assert surface.z[1][2] == 100 * next(p for p in points if (p.column, p.row) == (2, 1)).evaluation.accuracy
     assert (surface.x[2], surface.y[1]) == (surface.customdata[1][2][0], surface.customdata[1][2][1])
-    assert [(trace.x[0], trace.y[0], trace.z[0]) for trace in marks] == [
+
+    def stands(trace: go.Scatter3d) -> list[tuple[float, float, float]]:
+        return list(zip(trace.x, trace.y, trace.z, strict=True))
+
+    wanted = [(shown.place.x, shown.place.y, 100 * own.accuracy) for shown, own in others]
+    assert [*stands(ingredients), *stands(uniform)] == wanted
+    assert [row[3] for trace in (ingredients, uniform) for row in trace.customdata] == [
+        f"{shown.place.off:.2f}" for shown, _ in others
+    ]
+    assert uniform.customdata[0][1] == "&lt;u&gt;"
+    for number, (top, (x, y, height)) in enumerate(zip(wanted, stands(stems)[::3], strict=True)):
+        assert (x, y, height) == top
+        foot = stands(stems)[3 * number + 1]
+        nearest = min(points, key=lambda point: (point.x - x) ** 2 + (point.y - y) ** 2)
+        assert foot == (x, y, 100 * nearest.evaluation.accuracy)
+        assert stands(stems)[3 * number + 2] == (None, None, None)
+    assert stands(path) == [(place.x, place.y, 100 * own.accuracy) for place, own in way]
+    exact = [(0, 0), (plane.width, 0), (plane.lean, plane.height)]
+    assert [stands(trace)[0] for trace in corners] == [
         (x, y, 100 * end.accuracy) for (x, y), end in zip(exact, ends, strict=True)
     ]
 
@@ -394,6 +448,17 @@ def test_cells_without_finite_outputs_are_marked_and_left_empty(tmp_path: Path) 
     ]
     assert set(empty) == broken
     assert all("not finite on" in row[4] for row in crosses.customdata)
+    surface = plane_surface(plane, points, resolution=5, corners=CORNERS, evaluations=(points[0].evaluation,) * 3).data[
+        0
+    ]
+    holes = {
+        tuple(cell[:2])
+        for cells, row in zip(surface.customdata, surface.z, strict=True)
+        for cell, value in zip(cells, row, strict=True)
+        if value is None
+    }
+    assert holes == broken
+    assert not surface.connectgaps
 
 
 @pytest.mark.parametrize(("correct", "total"), [(0, 7), (7, 7), (3, 4), (4580, 5000), (9081, 10000)])

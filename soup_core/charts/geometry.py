@@ -175,15 +175,13 @@ def add_path(figure: go.Figure, path: Sequence[Place]) -> None:
     )  # fmt: skip
 
 
-def add_soup(figure: go.Figure, shown: Shown, *, hollow: bool = False) -> None:
-    """A soup with its own mark, hollow where it is only the soup's shadow on a plane."""
+def add_soup(figure: go.Figure, shown: Shown) -> None:
+    """A soup with its own mark, rimmed so that it stands out from coloured cells."""
     mark = RECIPE_MARKS[shown.kind]
-    rim = {"width": 2} if hollow else {"width": 1, "color": "white"}  # so that it stands out from coloured cells
-    symbol = mark.symbol if not hollow or mark.symbol.endswith("-open") else f"{mark.symbol}-open"
     figure.add_trace(
         go.Scatter(
-            x=[shown.place.x], y=[shown.place.y], mode="markers", name=literal(short(shown.name)), showlegend=not hollow,
-            marker={"color": mark.colour, "symbol": symbol, "size": mark.size, "line": rim},
+            x=[shown.place.x], y=[shown.place.y], mode="markers", name=literal(short(shown.name)),
+            marker={"color": mark.colour, "symbol": mark.symbol, "size": mark.size, "line": {"width": 1, "color": "white"}},
             customdata=[[shown.name, literal(shown.name), f"{shown.place.off:.2f}"]],
             hovertemplate="%{customdata[1]}<br>%{customdata[2]} off the plane<extra></extra>",
         )

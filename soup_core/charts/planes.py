@@ -9,14 +9,16 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from soup_core.charts.geometry import Shown, add_path, add_soup
-from soup_core.charts.style import NEUTRAL, RECIPE_MARKS, counts, empty_figure, literal, percent, short
+from soup_core.charts.geometry import Shown, add_path, add_soup, colour_bar
+from soup_core.charts.style import MARKS, NEUTRAL, RECIPE_MARKS, counts, empty_figure, literal, percent, short
 from soup_core.evaluation import Evaluation
 from soup_core.geometry import Place
 from soup_core.interpolation import Plane, PlanePoint
 
 STRIDES = (4, 2, 1)
-SYMBOLS_3D = {"diamond": "diamond", "square": "square", "diamond-open": "diamond-open", "square-open": "square-open"}
+SYMBOLS_3D = {"diamond": "diamond", "square": "square", "circle": "circle", "star": "cross", "pentagon": "circle"}
+ON_COLOURS = {"color": "white", "shadow": "0 0 3px black, 0 0 3px black", "size": 13}  # read on light and dark cells
+ABOVE_THE_BAR = 1.14  # where a legend stands clear of the colours' bar
 Corners = tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
 Grid = list[list[Any]]
 
@@ -33,18 +35,17 @@ def plane_contour(
 ) -> go.Figure:
     """Accuracy or loss over the plane, with contour lines once every point is there; `quantity` as in `line_chart`.
 
-    `corners` are a name and a kind of mark each. `others` are other soups' shadows on the plane, hollow, and `path` the
-    greedy search's. A cell carries [x, y, accuracy, counts, what the hover says] of the point it shows, so that a click
+    `corners` are a name and a kind of mark each. `others` are other soups where they project, hollow, each with its
+    distance off the plane, and `path` is the greedy search's way. A cell carries [x, y, accuracy, counts, what the hover says] of the point it shows, so that a click
     can be turned into `plane.soup(x, y)`; where outputs are not finite it is empty and marked with a ×.
     """
     xs, ys = plane.grid(resolution)
     values, cells = _painted(points, resolution, quantity)
     figure = empty_figure("")
-    bar = {"thickness": 12, "title": {"text": _title(quantity), "side": "right"}}
     figure.add_trace(
         go.Heatmap(
             x=xs, y=ys, z=values, customdata=cells, colorscale="Viridis", reversescale=quantity == "loss",
-            zsmooth=False, connectgaps=False, colorbar=bar, hoverongaps=False, name="evaluated",
+            zsmooth=False, connectgaps=False, colorbar=colour_bar(_title(quantity)), hoverongaps=False, name="evaluated",
             hovertemplate="%{customdata[4]}<extra></extra>",
         )
     )  # fmt: skip
@@ -64,14 +65,27 @@ def plane_contour(
                 hovertemplate="%{customdata[4]}<extra></extra>",
             )
         )  # fmt: skip
-    for shown in others:
-        add_soup(figure, shown, hollow=True)
+    for (kind, label), group in _by_mark(others).items():
+        mark = RECIPE_MARKS[kind]
+        figure.add_trace(
+            go.Scatter(
+                x=[shown.place.x for shown in group], y=[shown.place.y for shown in group], mode="markers", name=label,
+                marker={"color": "white", "opacity": 0.9, "symbol": mark.symbol.removesuffix("-open"),
+                        "size": mark.size - 1, "line": {"width": 2, "color": mark.colour}},
+                customdata=[[shown.name, literal(shown.name), f"{shown.place.off:.2f}"] for shown in group],
+                hovertemplate="%{customdata[1]}<br>%{customdata[2]} off the plane<extra></extra>",
+            )
+        )  # fmt: skip
     add_path(figure, path)
     for (name, kind), (x, y) in zip(corners, _corner_places(plane), strict=True):
         add_soup(figure, Shown(name, kind, Place(x, y, 0.0)))
+        figure.data[-1].update(
+            mode="markers+text", text=[literal(short(name))], textposition="top center", textfont=ON_COLOURS,
+            showlegend=False,
+        )  # fmt: skip
     figure.update_xaxes(title="Distance in weight space", showgrid=False, constrain="domain")
-    figure.update_yaxes(showgrid=False, scaleanchor="x", constrain="domain")
-    figure.update_layout(height=560, margin={"t": 64})
+    figure.update_yaxes(showgrid=False, scaleanchor="x", constrain="domain", constraintoward="top")
+    figure.update_layout(height=600, margin={"t": 110}, legend={"y": ABOVE_THE_BAR})
     return figure
 
 
@@ -83,10 +97,14 @@ def plane_surface(
     corners: Corners,
     evaluations: tuple[Evaluation, Evaluation, Evaluation],
     quantity: str = "accuracy",
+    others: Sequence[tuple[Shown, Evaluation]] = (),
+    path: Sequence[tuple[Place, Evaluation]] = (),
 ) -> go.Figure:
-    """The plane as a landscape over its finest complete pass, the three corners at their own evaluations' heights.
+    """The plane as a landscape over its finest complete pass, with soups at the heights of their own evaluations.
 
-    Where outputs are not finite there is a hole. Customdata is as in `plane_contour`.
+    The three corners lie on it. `others`, and the greedy search's `path`, stand over or under the place they project to:
+    a thin line joins each of the others to the nearest evaluated point, so its length is what being off the plane
+    changes. Where outputs are not finite there is a hole. Customdata is as in `plane_contour`.
     """
     xs, ys = plane.grid(resolution)
     at = {(point.column, point.row): point for point in points}
@@ -95,32 +113,98 @@ def plane_surface(
         tried = list(range(0, resolution, stride))
         if all((column, row) in at for column in tried for row in tried):
             columns = tried
+    drawn = [[at[column, row] for column in columns] for row in columns]
     figure = empty_figure("")
     figure.add_trace(
         go.Surface(
             x=[xs[column] for column in columns], y=[ys[row] for row in columns],
-            z=[[_value(at[column, row].evaluation, quantity) for column in columns] for row in columns],
-            customdata=[[_cell(at[column, row]) for column in columns] for row in columns],
-            colorscale="Viridis", reversescale=quantity == "loss", connectgaps=False,
-            colorbar={"thickness": 12, "title": {"text": _title(quantity), "side": "right"}},
-            hovertemplate="%{customdata[4]}<extra></extra>",
+            z=[[_value(point.evaluation, quantity) for point in row] for row in drawn],
+            customdata=[[_cell(point) for point in row] for row in drawn],
+            colorscale="Viridis", reversescale=quantity == "loss", connectgaps=False, opacity=0.9, name="evaluated",
+            colorbar=colour_bar(_title(quantity)), hovertemplate="%{customdata[4]}<extra></extra>",
         )
     )  # fmt: skip
-    for (name, kind), (x, y), evaluation in zip(corners, _corner_places(plane), evaluations, strict=True):
-        mark = RECIPE_MARKS[kind]
+    own = {shown.name: evaluation for shown, evaluation in others}
+    for (kind, label), group in _by_mark([shown for shown, _ in others]).items():
+        _add_marks(figure, label, kind, [(shown.name, shown.place, own[shown.name]) for shown in group], quantity)
+    _add_stems(figure, others, [point for row in drawn for point in row], quantity)
+    if path:
         figure.add_trace(
             go.Scatter3d(
-                x=[x], y=[y], z=[_value(evaluation, quantity)], mode="markers", name=literal(short(name)),
-                marker={"color": mark.colour, "symbol": SYMBOLS_3D.get(mark.symbol, "circle"), "size": 6},
-                customdata=[[name, literal(name), _told(evaluation)]],
-                hovertemplate="%{customdata[1]}<br>%{customdata[2]}<extra></extra>",
+                x=[place.x for place, _ in path], y=[place.y for place, _ in path],
+                z=[_value(evaluation, quantity) for _, evaluation in path], mode="lines+markers", name="greedy's path",
+                line={"color": MARKS["greedy"].colour, "width": 4},
+                marker={"color": MARKS["greedy"].colour, "symbol": SYMBOLS_3D["star"], "size": 4},
+                customdata=[[number, f"{place.off:.2f}", _told(evaluation)]
+                            for number, (place, evaluation) in enumerate(path, 1)],
+                hovertemplate="greedy with %{customdata[0]} in it<br>%{customdata[2]}<br>%{customdata[1]} off the plane"
+                "<extra></extra>",
             )
         )  # fmt: skip
+    for (name, kind), (x, y), evaluation in zip(corners, _corner_places(plane), evaluations, strict=True):
+        _add_marks(figure, literal(short(name)), kind, [(name, Place(x, y, 0.0), evaluation)], quantity, named=True)
     figure.update_layout(
-        height=560,
-        scene={"xaxis": {"title": "distance"}, "yaxis": {"title": "distance"}, "zaxis": {"title": _title(quantity)}},
-    )
+        height=600, margin={"t": 110, "l": 0, "r": 0, "b": 0}, legend={"y": ABOVE_THE_BAR},
+        scene={"xaxis": {"title": "distance"}, "yaxis": {"title": "distance"}, "zaxis": {"title": _title(quantity)},
+               "aspectmode": "manual", "aspectratio": {"x": 1, "y": (ys[-1] - ys[0]) / (xs[-1] - xs[0]), "z": 0.5},
+               "camera": {"eye": {"x": 0.35, "y": -1.4, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.12}}},
+    )  # fmt: skip
     return figure
+
+
+def _by_mark(others: Sequence[Shown]) -> dict[tuple[str, str], list[Shown]]:
+    """Soups by their kind and their words in the legend, where ingredients share one."""
+    groups: dict[tuple[str, str], list[Shown]] = {}
+    for shown in others:
+        label = "other ingredients" if shown.kind == "ingredient" else literal(short(shown.name))
+        groups.setdefault((shown.kind, label), []).append(shown)
+    return groups
+
+
+def _add_marks(
+    figure: go.Figure,
+    label: str,
+    kind: str,
+    soups: Sequence[tuple[str, Place, Evaluation]],
+    quantity: str,
+    *,
+    named: bool = False,
+) -> None:
+    """Soups at their own heights; `named` ones, which lie on the plane, are filled and carry their name."""
+    symbol = SYMBOLS_3D.get(RECIPE_MARKS[kind].symbol, "circle")
+    figure.add_trace(
+        go.Scatter3d(
+            x=[place.x for _, place, _ in soups], y=[place.y for _, place, _ in soups],
+            z=[_value(evaluation, quantity) for _, _, evaluation in soups], name=label, showlegend=not named,
+            mode="markers+text" if named else "markers", text=[label] if named else None, textposition="top center",
+            marker={"color": RECIPE_MARKS[kind].colour, "size": 6,
+                    "symbol": symbol if named or symbol == "cross" else f"{symbol}-open"},
+            customdata=[[name, literal(name), _told(evaluation), f"{place.off:.2f}"] for name, place, evaluation in soups],
+            hovertemplate="%{customdata[1]}<br>%{customdata[2]}<br>%{customdata[3]} off the plane<extra></extra>",
+        )
+    )  # fmt: skip
+
+
+def _add_stems(
+    figure: go.Figure, others: Sequence[tuple[Shown, Evaluation]], drawn: Sequence[PlanePoint], quantity: str
+) -> None:
+    """Thin lines from soups to the nearest of the points that are drawn."""
+    ends: list[tuple[float | None, float | None, float | None]] = []
+    for shown, evaluation in others if drawn else ():
+        x, y = shown.place.x, shown.place.y
+        nearest = min(drawn, key=lambda point: math.hypot(point.x - x, point.y - y))
+        ends += [
+            (x, y, _value(evaluation, quantity)),
+            (x, y, _value(nearest.evaluation, quantity)),
+            (None, None, None),
+        ]
+    if ends:
+        figure.add_trace(
+            go.Scatter3d(
+                x=[x for x, _, _ in ends], y=[y for _, y, _ in ends], z=[z for _, _, z in ends], mode="lines",
+                name="to the plane", line={"color": NEUTRAL, "width": 2}, hoverinfo="skip", showlegend=False,
+            )
+        )  # fmt: skip
 
 
 def _painted(points: Sequence[PlanePoint], resolution: int, quantity: str) -> tuple[Grid, Grid]:

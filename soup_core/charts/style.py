@@ -42,6 +42,7 @@ RECIPE_MARKS: Mapping[str, Mark] = {
     "ema": Mark("#56B4E9", "triangle-left", 12),
     "lawa": Mark("#56B4E9", "triangle-right", 12),
     "greedy ensemble": Mark("#E69F00", "square-open", 12),
+    "taken": Mark("#56B4E9", "pentagon", 13),
 }
 LINE_COLOURS = ("#CC79A7", "#0072B2", "#D55E00", "#009E73", "#E69F00")
 GREY_LINE = "rgba(128, 128, 128, 0.35)"
