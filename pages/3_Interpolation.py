@@ -4,14 +4,14 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import page
-from pages.views import line, pairs, plane
+from pages.views import line, pairs, plane, take
 
 here = page.begin(
     "Interpolation",
     "Walk in a straight line from one set of weights to another: alpha 0 is the first, 1 the second, ½ their average.",
 )
 zoo, state = here.zoo, st.session_state
-options = [*zoo.names, *([sc.BASE] if zoo.base else []), page.UNIFORM, page.GREEDY]
+options = here.options
 reasons = {excluded.name: f"is left out: {excluded.reason}" for excluded in zoo.excluded}
 for key in ("a", "b", "c"):
     page.named_in_address(key, tuple(options), reasons)
@@ -41,11 +41,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         if zoo.name != other and other in sc.zoo_folders():
             st.button(text, on_click=to_zoo, args=(other,))
             break
-if view == "Plane" and len({a, b, c}) == 3:
-    plane.draw(here, (a, b, c))
-elif view == "Plane":
-    st.info("Two corners are the same model. Choose three different ones to lay a plane through them.")
-elif a == b:
-    st.info("Both ends are the same model. Choose two different ones to see the line between them.")
-else:
+take.draw_taken(here)
+if view == "Line":
     line.draw(here, a, b)
+else:
+    plane.draw(here, (a, b, c))

@@ -1,11 +1,15 @@
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.views import pairs, plane
+from pages.shared import page
+from pages.views import line, pairs, plane, take
 from soup_core import charts
 from soup_core.interpolation import ensemble_line, plane_points, plane_through
 from soup_core.pairs import pair_advantages, sampled_pairs
@@ -20,6 +24,27 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 def zoo(tmp_path: Path) -> sc.Zoo:
     st.cache_resource.clear()
     return sc.open_zoo(write_zoo(tmp_path / "made", linears_around_zero(5)))
+
+
+def meaning(test: AppTest) -> str:
+    (found,) = [str(part.value) for part in test.markdown if str(part.value).startswith("**")]
+    return found
+
+
+def says(test: AppTest, text: str, seconds: float = 30) -> AppTest:
+    """Run the page again until a text stands there."""
+    end = time.monotonic() + seconds
+    while text not in words(test):
+        assert time.monotonic() < end, words(test)
+        time.sleep(0.1)
+        test.run()
+    return test
+
+
+def taken(test: AppTest) -> sc.Soup:
+    """The mix that the address holds: the driver gives it as a list or as it was set."""
+    kept = test.query_params["taken"]
+    return sc.Soup.from_json(kept if isinstance(kept, str) else kept[0])
 
 
 def test_the_line_shows_the_ensemble_of_its_ends(zoo: sc.Zoo) -> None:
@@ -48,26 +73,161 @@ def test_a_plane_tells_its_best_mix_and_reads_a_cell(zoo: sc.Zoo, monkeypatch: p
     corners = [sc.Soup({name: 1.0}) for name in ("m0", "m1", "m3")]
     laid = plane_through(sc.gram(zoo, evaluate.store), *corners)
     points = list(plane_points(evaluate, laid, resolution=5))
-    test = closes(open_page(PAGE, view="Plane", a="m0", b="m1", c="m3"))
+    test = says(open_page(PAGE, view="Plane", a="m0", b="m1", c="m3"), "The best of 25 mixes has")
     assert not test.exception
     best = max(point.evaluation.correct for point in points)
     assert f"The best of 25 mixes has {100 * best / evaluate.total:.1f} %" in words(test)
     point = points[-1]
-    test.session_state[plane.AT] = (point.x, point.y)
+    test.session_state[take.AT] = ("m0", "m1", "m3"), (point.x, point.y)
     assert metric(test.run(), "This mix") == charts.percent(point.evaluation)
     weights = [line for line in words(test).splitlines() if "× m0" in line]
     shares = [float(part.split(" × ")[0]) for part in weights[0].split(", ")]
     assert np.isclose(sum(shares), 1, atol=0.02)
 
 
-def test_two_equal_corners_are_told(zoo: sc.Zoo) -> None:
-    test = open_page(PAGE, view="Plane", a="m0", b="m1", c="m1")
-    assert "three different ones" in words(test)
+@pytest.mark.parametrize("form", ["map", "landscape"])
+@pytest.mark.parametrize("c", ["m3", "greedy soup", "base"])
+def test_a_plane_is_drawn_in_each_form(form: str, c: str, zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plane, "RESOLUTION", 3)
+    test = says(open_page(PAGE, view="Plane", a="m0", b="m1", c=c, form=form), "The best of 9 mixes has")
     assert not test.exception
+    assert not test.error
+
+
+def test_a_click_on_another_plane_is_not_read(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plane, "RESOLUTION", 3)
+    test = closes(open_page(PAGE, view="Plane", a="m0", b="m1", c="m3"))
+    test.session_state[take.AT] = ("m0", "m1", "m2"), (0.5, 0.5)
+    test.run()
+    assert not [each for each in test.metric if each.label.startswith("This mix")]
+    assert "Click a cell" in words(test)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ({"view": "Plane", "a": "m0", "b": "m1", "c": "m1"}, "There is no plane to see"),
+        ({"a": "m1", "b": "m1"}, "Both ends are the same model"),
+    ],
+)
+def test_equal_models_close_with_a_sentence(address: dict[str, str], told: str, zoo: sc.Zoo) -> None:
+    test = open_page(PAGE, **address)
+    assert not test.exception
+    assert meaning(test).startswith(f"**{told}")
+
+
+def test_one_ingredient_makes_no_pair(tmp_path: Path) -> None:
+    st.cache_resource.clear()
+    write_zoo(tmp_path / "made", linears_around_zero(1))
+    assert "needs two ingredients" in meaning(open_page(PAGE, view="Many pairs"))
+
+
+@pytest.mark.parametrize("view", ["Plane", "Many pairs"])
+def test_a_large_zoo_is_not_worked_on_without_being_asked(
+    view: str, zoo: sc.Zoo, evaluated: list[sc.Soup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pages.shared.work.SMALL_GIGABYTES", 0.0)
+    test = open_page(PAGE, view=view, c="m3")
+    assert "Nothing" in meaning(test)
+    assert evaluated == []
+
+
+def button(test: AppTest, label: str) -> Any:
+    return next(each for each in test.button if each.label == label)
+
+
+def chooser(test: AppTest, label: str) -> Any:
+    return next(each for each in test.selectbox if each.label == label)
+
+
+def test_a_mix_is_taken_chosen_and_dropped(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plane, "RESOLUTION", 3)
+    evaluate = sc.Evaluator(zoo)
+    mix = sc.Soup({"m0": 0.5, "m1": 0.25, "m3": 0.25})
+    laid = plane_through(sc.gram(zoo, evaluate.store), *(sc.Soup({name: 1.0}) for name in ("m0", "m1", "m3")))
+    test = closes(open_page(PAGE, view="Plane", a="m0", b="m1", c="m3"))
+    place = (laid.width + laid.lean) / 4, laid.height / 4
+    assert page.TAKEN not in chooser(test, "From").options
+    test.session_state[take.AT] = ("m0", "m1", "m3"), place
+    button(test.run(), "Take it as a soup").click().run()
+    assert taken(test).coefficients == pytest.approx(dict(mix.coefficients))
+    assert f"0.50 × m0, 0.25 × m1, 0.25 × m3: {charts.percent(evaluate(mix))} of 120 held-out images" in words(test)
+    assert chooser(test, "And").value == "m3"
+    chooser(test, "To").set_value(page.TAKEN)
+    test.session_state["view"] = "Line"
+    closes(test.run())
+    half = sc.interpolate(sc.Soup({"m0": 1.0}), mix, 0.5)
+    assert metric(test, "The middle") == charts.percent(evaluate(half))
+    button(test, "Drop it").click().run()
+    assert not test.exception
+    assert "taken" not in test.query_params
+    assert page.TAKEN not in chooser(test, "To").options
+    assert chooser(test, "To").value == "m1"
+    assert "The address names" not in words(test)
+
+
+def test_a_point_of_the_line_is_taken_and_mixed_on(zoo: sc.Zoo) -> None:
+    first = sc.Soup({"m0": 0.25, "uniform soup": 0.75})
+    test = closes(open_page(PAGE, a=page.TAKEN, b="m0", taken=first.to_json()))
+    test.session_state[take.AT] = (page.TAKEN, "m0"), (0.5,)
+    test.run()
+    meant = sc.mix({sc.Soup({"m0": 1.0}): 0.625, sc.uniform_soup(zoo): 0.375})
+    assert metric(test, "This mix, held-out") == charts.percent(sc.Evaluator(zoo)(meant))
+    button(test, "Take it as a soup").click().run()
+    assert not test.exception
+    assert taken(test) == sc.Soup({"m0": 0.625, "uniform soup": 0.375})
+
+
+def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> None:
+    *_, last = sc.greedy_soup(zoo, sc.Evaluator(zoo), order=["m2"])
+    assert last.soup == sc.Soup({"m2": 1.0})
+    here = page.Context(zoo, (), "cpu", "float32", 2.0, {}, sc.Soup({"m2": 0.25, "uniform soup": 0.75}))
+    assert here.soup_of(page.TAKEN).coefficients == pytest.approx({**dict.fromkeys(zoo.names, 0.15), "m2": 0.4})
+    assert page._mixed({"x": 0.25, "y": 0.75}, lambda _: sc.Soup({"m2": 1.0})) == sc.Soup({"m2": 1.0})
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["nonsense", '{"m0": 1', "[1]", "7", '{"nobody": 1.0}', '{"m0": 0.5}', '{"m0": "1"}', '{"m0": NaN}', "{}",
+     '{"m0": 1.0, "batch_norm": "first"}', '{"m0": 1.0, "tensors": {"head.bias": {"m1": 1.0}}}',
+     '{"m0": 1e999, "m1": 1.0}', '{"**![x](http://192.0.2.1/x.png)**": 1.0}', "[" * 100_000],
+)  # fmt: skip
+def test_a_mix_that_cannot_be_taken_is_one_warning(content: str, zoo: sc.Zoo) -> None:
+    test = closes(open_page(PAGE, a=page.TAKEN, b="m3", taken=content))
+    assert not test.exception
+    assert not test.error
+    (warning,) = [str(each.value) for each in test.warning]
+    assert warning.startswith("The mix in the address cannot be taken.")
+    assert "![" not in warning
+    assert page.TAKEN not in chooser(test, "From").options
+    assert chooser(test, "From").value == "m0"
+
+
+def test_a_taken_mix_is_forgotten_with_its_zoo(zoo: sc.Zoo, tmp_path: Path) -> None:
+    write_zoo(tmp_path / "other", linears_around_zero(4))
+    test = closes(open_page(PAGE, a=page.TAKEN, b="m3", taken='{"m0": 1.5, "m1": -0.5}'))
+    assert chooser(test, "From").value == page.TAKEN
+    chooser(test, "Zoo").set_value("other")
+    closes(test.run())
+    assert not test.exception
+    assert not test.warning
+    assert "taken" not in test.query_params
+    assert page.TAKEN not in chooser(test, "From").options
+
+
+def test_a_taken_mix_goes_along_to_what_changed(zoo: sc.Zoo) -> None:
+    test = open_page("pages/5_Robustness.py", view="What changed", a=page.TAKEN, b="m0", taken='{"m0": 0.5, "m1": 0.5}')
+    closes(test)
+    report = sc.Evaluator(zoo, "test")
+    found = sc.compare(report(sc.uniform_soup(zoo, ["m0", "m1"])), report(sc.Soup({"m0": 1.0})))
+    assert metric(test, f"Only {page.TAKEN} is right") == f"{found.gained:,} images"
+    test.switch_page(PAGE).run()
+    assert page.TAKEN in chooser(test, "From").options
+    assert taken(test) == sc.uniform_soup(zoo, ["m0", "m1"])
 
 
 def test_pairs_are_counted_as_the_core_counts(zoo: sc.Zoo) -> None:
-    test = closes(open_page(PAGE, view="Many pairs", pairs="6"))
+    test = says(open_page(PAGE, view="Many pairs", pairs="6"), "of 6 pairs")
     evaluate = sc.Evaluator(zoo)
     found = list(pair_advantages(evaluate, sc.gram(zoo, evaluate.store), sampled_pairs(zoo, 6)))
     sure, lost = (
@@ -80,7 +240,7 @@ def test_pairs_are_counted_as_the_core_counts(zoo: sc.Zoo) -> None:
 
 
 def test_a_clicked_pair_becomes_the_ends_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    state: dict[str, str] = {}
+    state: dict[str, object] = {}
     monkeypatch.setattr(st, "session_state", state)
     pairs._open({"kind": "click", "points": [{"customdata": ["m1", "m1", "", ""]}]})
     assert state == {}
@@ -89,9 +249,21 @@ def test_a_clicked_pair_becomes_the_ends_of_the_line(monkeypatch: pytest.MonkeyP
 
 
 def test_a_clicked_cell_of_the_plane_is_kept_and_a_corner_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    state: dict[str, tuple[float, float]] = {}
+    state: dict[str, object] = {}
     monkeypatch.setattr(st, "session_state", state)
-    plane._take({"kind": "click", "points": [{"customdata": ["m0", "m0", "0.00"]}]})
+    names = ("m0", "m1", "m3")
+    plane._click(names, {"kind": "click", "points": [{"customdata": ["m0", "m0", "0.00"]}]})
     assert state == {}
-    plane._take({"kind": "click", "points": [{"customdata": [1.5, -2.0, 0.9, "", ""]}]})
-    assert state == {plane.AT: (1.5, -2.0)}
+    plane._click(names, {"kind": "click", "points": [{"customdata": [1.5, -2.0, 0.9, "", ""]}]})
+    assert take.clicked(names) == (1.5, -2.0)
+    assert take.clicked(("m0", "m1", "m2")) is None
+
+
+def test_a_clicked_alpha_of_the_line_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    state: dict[str, object] = {}
+    monkeypatch.setattr(st, "session_state", state)
+    line._click("m0", "m1", {0.0, 0.3, 1.0}, {"kind": "click", "points": [{"x": 0.31}]})
+    line._click("m0", "m1", {0.0, 0.3, 1.0}, {"kind": "deselect", "points": []})
+    assert state == {}
+    line._click("m0", "m1", {0.0, 0.3, 1.0}, {"kind": "click", "points": [{"x": 0.3}]})
+    assert take.clicked(("m0", "m1")) == (0.3,)

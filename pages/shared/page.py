@@ -1,9 +1,11 @@
 """How every page begins: its title, the sidebar, the zoo and device of the address, and what is wrong with them."""
 
 import gc
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,7 +29,8 @@ DEPENDENT_KEYS = (
     "c",
     "judged",
     "pairs",
-    "plane:at",
+    "at",
+    "by",
     "true",
     "predicted",
     "step",
@@ -50,12 +53,15 @@ PAGES = {
 # and keeps the next click waiting. What is imported by now stays for good and need not be looked through.
 gc.freeze()
 
-UNIFORM, GREEDY = "uniform soup", "greedy soup"
+UNIFORM, GREEDY, TAKEN = "uniform soup", "greedy soup", "taken mix"
 
 
 @dataclass(frozen=True)
 class Context:
-    """The open zoo and how to compute on it; `address` is what a link to another page must carry of them."""
+    """The open zoo and how to compute on it; `address` is what a link to another page must carry of them.
+
+    `taken` is the mix that the user has taken along: how much of each option, since in these it stays short.
+    """
 
     zoo: sc.Zoo
     stamp: caching.Stamp
@@ -63,6 +69,12 @@ class Context:
     precision: str
     memory: float
     address: Mapping[str, str]
+    taken: sc.Soup | None = None
+
+    @property
+    def options(self) -> list[str]:
+        """What a chooser of soups offers: see `soup_of`."""
+        return [*_fixed_options(self.zoo), *([TAKEN] if self.taken else [])]
 
     def evaluator(self, split: str) -> sc.Evaluator:
         """The evaluator of the open zoo on a split, whose images are decoded first where that has not been done."""
@@ -86,13 +98,65 @@ class Context:
         return {name: evaluate(sc.Soup({name: 1.0})) for name in self.zoo.names}
 
     def soup_of(self, option: str) -> sc.Soup:
-        """The soup that an option of a chooser stands for: an ingredient, the base, or a fixed recipe's."""
+        """The soup that an option of a chooser stands for: an ingredient, the base, a fixed recipe's, the mix taken."""
         if option in self.zoo.by_name:
             return sc.Soup({option: 1.0})
+        if option == TAKEN and self.taken:
+            return _mixed(self.taken.coefficients, self.soup_of)
         if option == UNIFORM:
             return sc.uniform_soup(self.zoo)
         *_, last = sc.greedy_soup(self.zoo, self.evaluator("held_out"))
         return last.soup
+
+    def take(self, shares: Mapping[str, float]) -> None:
+        """Keep a mix of options for the session and in the address; it is an option from the next run on."""
+        taken = _mixed(shares, lambda option: self.taken if option == TAKEN and self.taken else sc.Soup({option: 1.0}))
+        st.session_state["kept:taken"] = st.query_params["taken"] = taken.to_json()
+
+
+def _fixed_options(zoo: sc.Zoo) -> list[str]:
+    return [*zoo.names, *([sc.BASE] if zoo.base else []), UNIFORM, GREEDY]
+
+
+def _mixed(shares: Mapping[str, float], soup_of: Callable[[str], sc.Soup]) -> sc.Soup:
+    """The mix of options in these shares; two options may well be the same soup."""
+    parts: dict[sc.Soup, float] = {}
+    for option, share in shares.items():
+        soup = soup_of(option)
+        parts[soup] = parts.get(soup, 0.0) + share
+    return sc.mix(parts)
+
+
+def _taken(zoo: sc.Zoo) -> sc.Soup | None:
+    """The mix that the address holds, or the session: a change of page clears the address."""
+    text = st.query_params.get("taken") or st.session_state.get("kept:taken")
+    if text is None:
+        return None
+    try:
+        taken = sc.Soup.from_json(text)
+        if unknown := [name for name in taken.names if name not in _fixed_options(zoo)]:
+            raise sc.CoefficientError(f"This zoo has no {unknown[0]!r} to mix.")
+        if taken != sc.Soup(taken.coefficients) or not math.isclose(
+            math.fsum(taken.coefficients.values()), 1, abs_tol=1e-6
+        ):
+            raise sc.CoefficientError("The shares of a mix are one a model, and together 1.")
+    except sc.SoupError as error:
+        st.session_state.pop("kept:taken", None)
+        st.warning(f"The mix in the address cannot be taken. {plain(str(error))}")
+        return None
+    st.session_state["kept:taken"] = text
+    if "taken" not in st.query_params:
+        st.query_params["taken"] = text
+    return taken
+
+
+def drop_taken() -> None:
+    """Let the taken mix go, also where it is chosen."""
+    st.session_state.pop("kept:taken", None)
+    st.query_params.pop("taken", None)
+    for key in ("a", "b", "c"):
+        if st.session_state.get(key) == TAKEN:
+            _forget(key)
 
 
 def _decode(data: Data, split: str) -> None:
@@ -114,6 +178,16 @@ def errors_shown() -> Iterator[None]:
     except sc.SoupError as error:
         st.error(plain(str(error)))
         st.stop()
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[None]:
+    """Say what takes long while it does, let the next click end it, and show an error of the core."""
+    said = st.empty()
+    with errors_shown(), sc.interruptible(partial(said.caption, words)):
+        said.caption(words)
+        yield
+    said.empty()
 
 
 def begin(title: str, lead: str) -> Context:
@@ -138,7 +212,7 @@ def begin(title: str, lead: str) -> Context:
             st.info(plain(notice))
         device = sc.resolve_device(chosen["device"])
     address = {key: str(value) for key, value in chosen.items() if value != _usual()[key]}
-    return Context(zoo, stamp, device, chosen["precision"], chosen["memory"], address)
+    return Context(zoo, stamp, device, chosen["precision"], chosen["memory"], address, _taken(zoo))
 
 
 def _draw_results(folder: Path) -> NoReturn:
@@ -217,16 +291,23 @@ def _put_into_address() -> None:
 
 def forget_choices() -> None:
     """Another zoo has other ingredients: choices made among the last one's go back to their defaults."""
+    drop_taken()
     for key in DEPENDENT_KEYS:
-        st.session_state.pop(key, None)
-        if key in st.query_params:
-            st.session_state[f"stale:{key}"] = st.query_params.get_all(key)
+        _forget(key)
+
+
+def _forget(key: str) -> None:
+    st.session_state.pop(key, None)
+    if key in st.query_params:
+        st.session_state[f"stale:{key}"] = st.query_params.get_all(key)
 
 
 def named_in_address(key: str, known: tuple[str, ...], reasons: Mapping[str, str]) -> None:
     """Name what the address asks for and the zoo has not; call it before the widget that is bound to the key."""
     stale = st.session_state.pop(f"stale:{key}", [])
     for name in st.query_params.get_all(key):
+        if name == TAKEN and "taken" in st.query_params:
+            continue  # what is wrong with it has been said
         if name and name not in known and name not in map(plain, known) and name not in stale:
             st.warning(f"The address names {plain(name)}, which {plain(reasons.get(name, 'is not in this zoo.'))}")
 

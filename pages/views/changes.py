@@ -21,14 +21,14 @@ ANY = "any"
 def draw(here: page.Context) -> None:
     """Choose two models and a cell of the confusion difference; draw counts, gains by class, and the images."""
     zoo = here.zoo
-    classes, options = _class_names(zoo), [page.GREEDY, page.UNIFORM, *zoo.names, *([sc.BASE] if zoo.base else [])]
+    classes, options = _class_names(zoo), here.options
     with page.errors_shown():
         singles = here.singles()
     best = min(zoo.names, key=lambda name: (-singles[name].correct, name))
     for key in ("a", "b"):
         page.named_in_address(key, tuple(options), {each.name: f"is left out: {each.reason}" for each in zoo.excluded})
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        a = st.selectbox("Model", options, 0, key="a", bind="query-params")
+        a = st.selectbox("Model", options, options.index(page.GREEDY), key="a", bind="query-params")
         b = st.selectbox("against", options, options.index(best), key="b", bind="query-params")
         true = st.selectbox("True class", [ANY, *classes], key="true", bind="query-params")
         predicted = st.selectbox("Predicted class", [ANY, *classes], key="predicted", bind="query-params",

@@ -1,9 +1,14 @@
 """The line between two models: accuracy and loss along it, the ensemble of its ends, and the error barrier."""
 
+from collections.abc import Collection
+from functools import partial
+
 import streamlit as st
 
 import soup_core as sc
 from pages.shared import page
+from pages.shared.live_chart import Event
+from pages.views import take
 from soup_core import charts
 from soup_core.interpolation import ALPHAS, ensemble_line
 
@@ -17,15 +22,20 @@ def draw(here: page.Context, a: str, b: str) -> None:
         "Judged on", list(splits), key="judged", bind="query-params", width=240,
         help="The held-out images, or the test images under a distribution shift: other images than the models know.",
     )  # fmt: skip
-    number, chart, warned, sentence = st.empty(), st.container(), st.container(), st.empty()
+    number, chart, clicked, warned, sentence = st.empty(), st.container(), st.container(), st.container(), st.empty()
     found: list[sc.LinePoint] = []
-    with page.errors_shown():
+    with page.waiting("Making the two ends"):
         soup_a, soup_b = here.soup_of(a), here.soup_of(b)
+    if soup_a == soup_b:
+        sentence.markdown("**Both ends are the same model, and so is all between them; choose two different ones.**")
+        return
+    with page.errors_shown():
         evaluate = here.evaluator(splits[judged])
         for point in sc.line(evaluate, soup_a, soup_b):
             found.append(point)
             sentence.caption(f"Evaluating the line: {len(found)} of {len({0.0, 1.0, *ALPHAS})} points")
         ensemble = list(ensemble_line(evaluate, soup_a, soup_b))
+    by_alpha = {point.alpha: point.evaluation for point in found}
     barrier = sc.error_barrier(found)
     with chart:
         for column, quantity in zip(st.columns(2), ("accuracy", "loss"), strict=True):
@@ -34,8 +44,14 @@ def draw(here: page.Context, a: str, b: str) -> None:
                     charts.line_chart(found, quantity=quantity, name_a=a, name_b=b, barrier=barrier, ensemble=ensemble,
                                       images=judged),
                     quantity, f"{judged} {quantity} from {a} to {b} at {len(found)} values of alpha.",
+                    partial(_click, a, b, by_alpha),
                 )  # fmt: skip
-    by_alpha = {point.alpha: point.evaluation for point in found}
+    with clicked:
+        if at := take.clicked((a, b)):
+            (alpha,) = at
+            take.offer(here, {a: 1 - alpha, b: alpha}, sc.interpolate(soup_a, soup_b, alpha), evaluate, judged)
+        else:
+            st.caption("Click a point of the line to read the mix that it stands for, and to take it along.")
     middle, mixed = by_alpha[0.5], next(point.evaluation for point in ensemble if point.alpha == 0.5)
     better_end = max((by_alpha[0.0], by_alpha[1.0]), key=lambda evaluation: evaluation.correct)
     comparison = sc.compare(middle, better_end)
@@ -63,6 +79,13 @@ def draw(here: page.Context, a: str, b: str) -> None:
             f"of these points is alpha {best.alpha:g} with {charts.percent(best.evaluation)}."
         )
     sentence.markdown(f"**{_meaning(a, b, barrier, comparison, judged)}**")
+
+
+def _click(a: str, b: str, alphas: Collection[float], event: Event) -> None:
+    """A click on an alpha reads the mix there."""
+    for point in event["points"] if event["kind"] == "click" else ():
+        if point["x"] in alphas:
+            take.click((a, b), float(point["x"]))
 
 
 def _meaning(a: str, b: str, barrier: sc.Barrier, comparison: sc.Comparison, judged: str) -> str:

@@ -19,7 +19,7 @@ def draw(here: page.Context) -> None:
     names = here.zoo.names
     possible = len(names) * (len(names) - 1) // 2
     if not possible:
-        st.info("A pair needs two ingredients, and this zoo has one.")
+        st.markdown("**A pair needs two ingredients, and this zoo has one.**")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         budget = st.number_input("Pairs", 1, possible, min(USUAL_BUDGET, possible), key="pairs", bind="query-params",
@@ -32,7 +32,7 @@ def draw(here: page.Context) -> None:
         gram = sc.gram(here.zoo, here.evaluator("held_out").store)
         job = work.job_of(here, work.task(here, "pairs", budget=int(budget)), "Evaluate the pairs")
     if job is None:
-        st.info("On a zoo of this size this takes a while; it goes on when you leave the page.")
+        st.markdown(f"**Nothing is known of {int(budget)} pairs yet; the work goes on when you leave the page.**")
         return
 
     def show(progress: Progress) -> None:

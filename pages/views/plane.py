@@ -1,10 +1,13 @@
 """The plane through three models: a picture of the landscape that they lie in, coarse first, each cell a mix to take."""
 
+from functools import partial
+
 import streamlit as st
 
 import soup_core as sc
 from pages.shared import page, work
 from pages.shared.live_chart import Event
+from pages.views import take
 from soup_core import charts
 from soup_core.charts.geometry import Shown
 from soup_core.charts.planes import plane_contour, plane_surface
@@ -14,10 +17,11 @@ from soup_core.jobs import Progress
 
 RESOLUTION = 21
 FEW = 1000
-AT = "plane:at"
+KINDS = {sc.BASE: "base", page.UNIFORM: "uniform", page.GREEDY: "greedy", page.TAKEN: "taken"}
+Names = tuple[str, str, str]
 
 
-def draw(here: page.Context, names: tuple[str, str, str]) -> None:
+def draw(here: page.Context, names: Names) -> None:
     """Evaluate the plane through three named models, and read any of its cells."""
     held_out = here.evaluator("held_out")
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -29,32 +33,38 @@ def draw(here: page.Context, names: tuple[str, str, str]) -> None:
             f"All {held_out.total:,} images", key="all", bind="query-params",
             help=f"Else {FEW:,} of them, which is sooner there and less exact.",
         )  # fmt: skip
-    with page.errors_shown():
+    with page.waiting("Reading the weights once"):
+        evaluate = held_out if whole else here.few(FEW)
+        gram = sc.gram(here.zoo, held_out.store)
+    with page.waiting("Making the three corners"):
         first, second, third = names
         corners = (here.soup_of(first), here.soup_of(second), here.soup_of(third))
-        gram = sc.gram(here.zoo, held_out.store)
+    try:
         plane = sc.plane_through(gram, *corners)
-        *_, last = steps = list(sc.greedy_soup(here.zoo, held_out))
-        path = [plane_place(gram, plane, step.soup) for step in steps if step.accepted]
-        others = [
-            Shown(name, "ingredient", plane_place(gram, plane, sc.Soup({name: 1.0})))
-            for name in here.zoo.names if name not in names
-        ]  # fmt: skip
-        others += [
-            Shown(option, kind, plane_place(gram, plane, soup))
-            for option, kind, soup in ((page.UNIFORM, "uniform", sc.uniform_soup(here.zoo)),
-                                       (page.GREEDY, "greedy", last.soup)) if option not in names
-        ]  # fmt: skip
-        evaluate = held_out if whole else here.few(FEW)
+    except sc.CoefficientError as error:
+        st.markdown(f"**There is no plane to see. {page.plain(str(error))}**")
+        return
+    with page.errors_shown():
         wanted = work.task(
             here, "plane", images=None if whole else FEW, corners=[soup.to_json() for soup in corners],
             resolution=RESOLUTION,
         )  # fmt: skip
         job = work.job_of(here, wanted, "Evaluate the plane")
     if job is None:
-        st.info(f"A plane takes {RESOLUTION**2} evaluations; it goes on when you leave the page.")
+        st.markdown(
+            f"**Nothing of this plane is known yet: it takes {RESOLUTION**2} evaluations, which go on when you leave the "
+            "page.**"
+        )
         return
+    with page.waiting("Searching the greedy soup for its path"):
+        accepted = [step.soup for step in sc.greedy_soup(here.zoo, held_out) if step.accepted]
+    path = [plane_place(gram, plane, soup) for soup in accepted]
+    soups = {name: here.soup_of(name) for name in here.options if name not in names}
+    others = [Shown(name, _kind(name), plane_place(gram, plane, soup)) for name, soup in soups.items()]
     marks = ((first, _kind(first)), (second, _kind(second)), (third, _kind(third)))
+    if form == "landscape":
+        with page.waiting("Evaluating the models beside the plane"):
+            own = {soup: evaluate(soup) for soup in (*soups.values(), *accepted, *corners)}
 
     def show(progress: Progress) -> None:
         if not progress.steps:
@@ -64,14 +74,18 @@ def draw(here: page.Context, names: tuple[str, str, str]) -> None:
             figure = plane_contour(plane, progress.steps, resolution=RESOLUTION, corners=marks, quantity=quantity,
                                    others=others, path=path)  # fmt: skip
         else:
-            a, b, c = (evaluate(soup) for soup in corners)
-            figure = plane_surface(plane, progress.steps, resolution=RESOLUTION, corners=marks, quantity=quantity,
-                                   evaluations=(a, b, c))  # fmt: skip
+            a, b, c = (own[soup] for soup in corners)
+            figure = plane_surface(
+                plane, progress.steps, resolution=RESOLUTION, corners=marks, quantity=quantity, evaluations=(a, b, c),
+                others=[(shown, own[soups[shown.name]]) for shown in others],
+                path=[(place, own[soup]) for place, soup in zip(path, accepted, strict=True)],
+            )  # fmt: skip
         page.chart(
             figure, f"plane-{form}",
-            f"{quantity} on {evaluate.total} held-out images over the plane through {', '.join(names)}.", _take,
+            f"{quantity} on {evaluate.total} held-out images over the plane through {', '.join(names)}.",
+            partial(_click, names),
         )  # fmt: skip
-        _read(plane, evaluate, names)
+        _read(here, plane, evaluate, names)
         best = max(progress.steps, key=lambda point: (point.evaluation.correct, -point.stride))
         ends_best = max((evaluate(soup) for soup in corners), key=lambda evaluation: evaluation.correct)
         so_far = "" if progress.state == "done" else " so far"
@@ -84,35 +98,24 @@ def draw(here: page.Context, names: tuple[str, str, str]) -> None:
     work.follow(job, RESOLUTION**2, "Evaluating the plane", show)
 
 
-def _take(event: Event) -> None:
-    cells = [point["customdata"] for point in event["points"] if len(point.get("customdata") or []) == 5]
-    if cells:
-        st.session_state[AT] = (float(cells[0][0]), float(cells[0][1]))
+def _click(names: Names, event: Event) -> None:
+    """A click on a cell reads the mix there."""
+    for point in event["points"] if event["kind"] == "click" else ():
+        if len(cell := point.get("customdata") or []) == 5:
+            take.click(names, float(cell[0]), float(cell[1]))
 
 
-def _read(plane: Plane, evaluate: Evaluator, names: tuple[str, str, str]) -> None:
-    """What the clicked cell is: its mix, its accuracy, and the soup to take along."""
-    if AT not in st.session_state:
+def _read(here: page.Context, plane: Plane, evaluate: Evaluator, names: Names) -> None:
+    at = take.clicked(names)
+    if at is None:
         st.caption(
-            "Click a cell to read the mix that it stands for. Hollow marks lie off the plane: hover tells how far."
+            "Click a cell to read the mix that it stands for, and to take it along. Hollow marks lie off the plane: hover "
+            "tells how far."
         )
         return
-    x, y = st.session_state[AT]
-    soup = plane.soup(x, y)
-    with page.errors_shown():
-        evaluation = evaluate(soup)
-    third = y / plane.height
-    second = (x - third * plane.lean) / plane.width
-    shares = ", ".join(
-        f"{share:.2f} × {page.plain(name)}"
-        for name, share in zip(names, (1 - second - third, second, third), strict=True)
-    )
-    left, right = st.columns([1, 2])
-    left.metric("This mix, held-out", charts.percent(evaluation), help=charts.counts(evaluation))
-    right.markdown(shares)
-    right.download_button("Take it as a soup", soup.to_json(), "soup.json", "application/json",
-                          help="A file that `python -m soup_core evaluate ZOO --soup FILE` reads.")  # fmt: skip
+    shares = dict(zip(names, plane.shares(*at), strict=True))
+    take.offer(here, shares, plane.soup(*at), evaluate, "held-out")
 
 
 def _kind(name: str) -> str:
-    return {sc.BASE: "base", page.UNIFORM: "uniform", page.GREEDY: "greedy"}.get(name, "ingredient")
+    return KINDS.get(name, "ingredient")

@@ -1,0 +1,58 @@
+"""A mix that was clicked, on a line or a plane: what is in it, what it scores, and taking it along."""
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page
+from soup_core import charts
+
+AT = "at"
+
+
+def click(through: tuple[str, ...], *place: float) -> None:
+    """Remember a click on the line or the plane through some options: alpha, or x and y."""
+    st.session_state[AT] = through, place
+
+
+def clicked(through: tuple[str, ...]) -> tuple[float, ...] | None:
+    """Where the line or the plane through these options was clicked last, if that was the one."""
+    at, place = st.session_state.get(AT, ((), ()))
+    return place if at == through else None
+
+
+def offer(here: page.Context, shares: Mapping[str, float], soup: sc.Soup, evaluate: sc.Evaluator, judged: str) -> None:
+    """What a clicked mix of options is, its accuracy, and the soup to keep as a file or to take along."""
+    with page.errors_shown():
+        evaluation = evaluate(soup)
+    left, right = st.columns([1, 2])
+    left.metric(f"This mix, {judged}", charts.percent(evaluation), help=charts.counts(evaluation))
+    right.markdown(told(shares))
+    with right.container(horizontal=True):
+        if st.button(
+            "Take it as a soup", type="primary", help=f"It then is the “{page.TAKEN}” wherever a soup is chosen."
+        ):
+            here.take(shares)
+            st.rerun()
+        st.download_button("Download it", soup.to_json(), "soup.json", "application/json", on_click="ignore",
+                           help="A file that `python -m soup_core evaluate ZOO --soup FILE` reads.")  # fmt: skip
+
+
+def told(shares: Mapping[str, float]) -> str:
+    """The shares in words."""
+    return ", ".join(f"{share:.2f} × {page.plain(option)}" for option, share in shares.items())
+
+
+def draw_taken(here: page.Context) -> None:
+    """What has been taken, its accuracy, and letting it go."""
+    if here.taken is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with page.waiting("Evaluating the taken mix"):
+            evaluation = here.evaluator("held_out")(here.soup_of(page.TAKEN))
+        st.markdown(
+            f"The {page.TAKEN}, {told(here.taken.coefficients)}: {charts.percent(evaluation)} of {evaluation.total:,} "
+            "held-out images.", width="content",
+        )  # fmt: skip
+        st.button("Drop it", on_click=page.drop_taken, icon=":material/close:")
