@@ -239,13 +239,35 @@ def test_pairs_are_counted_as_the_core_counts(zoo: sc.Zoo) -> None:
     )
 
 
+def test_one_hyperparameter_colours_the_pairs_and_is_told(tmp_path: Path) -> None:
+    st.cache_resource.clear()
+    folder = write_zoo(tmp_path / "made", linears_around_zero(4))
+    told = iter(["{ rate = 1, flip = true, seed = 1 }", "{ rate = 2, flip = true, seed = 1 }",
+                 "{ rate = 3, flip = false, seed = 2 }", "{ rate = 4, flip = false, seed = 3 }"])  # fmt: skip
+    text = (folder / "zoo.toml").read_text().split("{ learning_rate = 0.1 }")
+    (folder / "zoo.toml").write_text("".join(part + next(told, "") for part in text))
+    zoo = sc.open_zoo(folder)
+    assert pairs.telling(zoo) == ["flip"]
+    test = says(open_page(PAGE, view="Many pairs", pairs="6", by="flip"), "of 6 pairs")
+    evaluate = sc.Evaluator(zoo)
+    found = list(pair_advantages(evaluate, sc.gram(zoo, evaluate.store), sampled_pairs(zoo, 6)))
+    apart, alike = (
+        [100 * pair.over_mean.difference for pair in found if ("flip" in pair.differing) is wanted]
+        for wanted in (True, False)
+    )
+    assert (len(apart), len(alike)) == (4, 2)
+    assert (
+        f"the 4 that differ in flip gain {sum(apart) / 4:+.2f} points in the mean, the other 2 {sum(alike) / 2:+.2f}"
+    ) in words(test)
+
+
 def test_a_clicked_pair_becomes_the_ends_of_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     state: dict[str, object] = {}
     monkeypatch.setattr(st, "session_state", state)
     pairs._open({"kind": "click", "points": [{"customdata": ["m1", "m1", "", ""]}]})
     assert state == {}
     pairs._open({"kind": "click", "points": [{"customdata": ["m1", "m4", "", ""]}]})
-    assert state == {"a": "m1", "b": "m4", "view": "Line"}
+    assert state == {"a": "m1", "b": "m4", "view": "Line", pairs.OPENED: True}
 
 
 def test_a_clicked_cell_of_the_plane_is_kept_and_a_corner_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

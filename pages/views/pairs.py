@@ -1,5 +1,8 @@
 """Many pairs: what averaging two models gains, against the angle between them, and the walls between pairs."""
 
+from collections.abc import Sequence
+from statistics import fmean
+
 import streamlit as st
 
 import soup_core as sc
@@ -9,9 +12,11 @@ from soup_core.charts.geometry import advantage_scatter, pair_heatmap
 from soup_core.geometry import angles, clustered_order
 from soup_core.interpolation import Barrier
 from soup_core.jobs import Progress
-from soup_core.pairs import PairBarrier, barrier_matrix
+from soup_core.pairs import SEED, PairBarrier, barrier_matrix
 
 USUAL_BUDGET = 40
+ALL = "all that differ"
+OPENED = "pairs:opened"
 
 
 def draw(here: page.Context) -> None:
@@ -28,20 +33,29 @@ def draw(here: page.Context) -> None:
             "Against", ("mean", "better"), default="mean", required=True, key="against", bind="query-params",
             help="The mean of the two ends, as in the paper, or the better of them, which one would else use.",
         )  # fmt: skip
-    with page.errors_shown():
+        colour = st.selectbox(
+            "Colour", [ALL, *telling(here.zoo)], key="by", bind="query-params", width=220,
+            format_func=lambda key: key.replace("_", " "), help="The hyperparameter in which two models differ, or how "
+            "many there are; or whether they differ in one of those that some of the models share.",
+        )  # fmt: skip
+    with page.waiting("Reading the weights once"):
         gram = sc.gram(here.zoo, here.evaluator("held_out").store)
+    with page.errors_shown():
         job = work.job_of(here, work.task(here, "pairs", budget=int(budget)), "Evaluate the pairs")
     if job is None:
         st.markdown(f"**Nothing is known of {int(budget)} pairs yet; the work goes on when you leave the page.**")
         return
+    by = None if colour == ALL else colour
 
     def show(progress: Progress) -> None:
+        if st.session_state.pop(OPENED, False):
+            st.rerun()  # the choosers stand outside of what a click runs again
         found: tuple[sc.PairAdvantage, ...] = progress.steps
         if not found:
             st.info("Here each pair will be a point.")
             return
         page.chart(
-            advantage_scatter(found, against=against), "advantage",
+            advantage_scatter(found, against=against, by=by), "advantage",
             f"What averaging gains in {len(found)} pairs against the angle between them.", _open,
         )  # fmt: skip
         barriers = [PairBarrier(pair.a, pair.b, Barrier(0.5, max(0.0, -pair.over_mean.difference))) for pair in found]
@@ -54,10 +68,31 @@ def draw(here: page.Context) -> None:
         sure, lost = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
         st.markdown(
             f"**In {sure} of {len(found)} pairs the average is better than the {against} of its two beyond chance, in "
-            f"{lost} it is worse; click a pair to walk between the two.**"
+            f"{lost} it is worse{_told_apart(found, against, by)}; click a pair to walk between the two.**"
         )
 
     work.follow(job, int(budget), "Evaluating pairs", show)
+
+
+def telling(zoo: sc.Zoo) -> list[str]:
+    """The hyperparameters in which some of the ingredients differ and some do not; a seed is not told where others are."""
+    keys = dict.fromkeys(key for each in zoo.ingredients for key in each.hyperparameters)
+    values = {key: {each.hyperparameters.get(key) for each in zoo.ingredients} for key in keys}
+    return [key for key in keys if key != SEED and 1 < len(values[key]) < len(zoo.ingredients)]
+
+
+def _told_apart(found: Sequence[sc.PairAdvantage], against: str, by: str | None) -> str:
+    """The mean gain of the pairs that differ in a hyperparameter, and of those that do not."""
+    gains: dict[bool, list[float]] = {True: [], False: []}
+    for pair in found:
+        gain = pair.over_mean if against == "mean" else pair.over_better
+        gains[by in pair.differing].append(100 * gain.difference)
+    if by is None or not all(gains.values()):
+        return ""
+    return (
+        f"; the {len(gains[True])} that differ in {page.plain(by.replace('_', ' '))} gain {fmean(gains[True]):+.2f} points "
+        f"in the mean, the other {len(gains[False])} {fmean(gains[False]):+.2f}"
+    )
 
 
 def _open(event: Event) -> None:
@@ -66,4 +101,4 @@ def _open(event: Event) -> None:
         return
     a, b, *_ = event["points"][0]["customdata"]
     if a != b:
-        st.session_state.update({"a": a, "b": b, "view": "Line"})
+        st.session_state.update({"a": a, "b": b, "view": "Line", OPENED: True})

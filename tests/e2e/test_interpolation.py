@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 import soup_core as sc
 from soup_core import charts
 from soup_core.data import ASSETS
+from soup_core.pairs import sampled_pairs
 from tests.e2e.driver import WAIT, metric, server, settled
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -99,6 +100,19 @@ def test_a_clicked_cell_is_read_taken_and_chosen_as_an_end(page: Page, address: 
     choose(page, "Model", "taken mix")
     expect(page.get_by_text("taken mix differs from")).to_be_visible()
     page.wait_for_url("**taken=**")
+
+
+def test_a_clicked_pair_becomes_the_line(page: Page, address: str, zoo: sc.Zoo) -> None:
+    page.goto(f"{address}&view=Many+pairs")
+    complete(page, "of 6 pairs")
+    point = page.locator(".scatterlayer .point").first
+    point.scroll_into_view_if_needed()
+    point.hover(force=True)
+    page.mouse.down()
+    page.mouse.up()
+    a, b = sampled_pairs(zoo, 1)[0]
+    expect(page.get_by_text(f"Between {a} and {b}")).to_be_visible()
+    expect(page.get_by_role("radio", name="Line")).to_be_checked()
 
 
 def test_a_plane_is_stopped_and_continued(page: Page, address: str) -> None:
