@@ -416,6 +416,7 @@ def test_a_landscape_stands_where_the_core_places_and_evaluates(linear_zoo: Make
     assert [stands(trace)[0] for trace in corners] == [
         (x, y, 100 * end.accuracy) for (x, y), end in zip(exact, ends, strict=True)
     ]
+    assert [each.text for each in figure.layout.scene.annotations] == ["m0", "m1", "greedy"]
 
 
 def test_a_surface_grows_by_whole_passes(linear_zoo: Make) -> None:

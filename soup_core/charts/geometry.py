@@ -11,6 +11,7 @@ from plotly.colors import sample_colorscale
 
 from soup_core.charts.style import (
     GREY_LINE,
+    GRID,
     LINE_COLOURS,
     MARKS,
     NEUTRAL,
@@ -66,7 +67,7 @@ class Shown:
 def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, quantity: str) -> go.Figure:
     """A K×K matrix of pairs, its rows by `names`, drawn in `order`; `quantity` is a key of QUANTITIES.
 
-    Cells carry [name, name, literal name, literal name, the number as text]; those not known are left empty.
+    Cells carry [name, name, literal name, literal name, the number as text]; those not known are left grey.
     """
     kind = QUANTITIES[quantity]
     rows = [list(names).index(name) for name in order]
@@ -94,7 +95,7 @@ def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, 
     figure.update_yaxes(
         autorange="reversed", scaleanchor="x", constrain="domain", constraintoward="top", showgrid=False, **names_only
     )
-    figure.update_layout(height=max(340, 180 + 16 * len(order)), margin={"t": 84})
+    figure.update_layout(height=max(420, 180 + 16 * len(order)), margin={"t": 84}, plot_bgcolor=GRID)
     return figure
 
 

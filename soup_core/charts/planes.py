@@ -18,6 +18,7 @@ from soup_core.interpolation import Plane, PlanePoint
 STRIDES = (4, 2, 1)
 SYMBOLS_3D = {"diamond": "diamond", "square": "square", "circle": "circle", "star": "cross", "pentagon": "circle"}
 ON_COLOURS = {"color": "white", "shadow": "0 0 3px black, 0 0 3px black", "size": 13}  # read on light and dark cells
+CALM = {"gridcolor": NEUTRAL, "zeroline": False, "showbackground": False}
 ABOVE_THE_BAR = 1.14  # where a legend stands clear of the colours' bar
 Corners = tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
 Grid = list[list[Any]]
@@ -142,12 +143,20 @@ def plane_surface(
             )
         )  # fmt: skip
     for (name, kind), (x, y), evaluation in zip(corners, _corner_places(plane), evaluations, strict=True):
-        _add_marks(figure, literal(short(name)), kind, [(name, Place(x, y, 0.0), evaluation)], quantity, named=True)
+        _add_marks(figure, literal(short(name)), kind, [(name, Place(x, y, 0.0), evaluation)], quantity, hollow=False)
+    names = [
+        {"x": trace.x[0], "y": trace.y[0], "z": trace.z[0], "text": trace.name, "font": {"color": "white", "size": 13},
+         "bgcolor": "rgba(0, 0, 0, 0.6)", "arrowcolor": NEUTRAL, "arrowhead": 0, "ax": 0, "ay": -28}
+        for trace in figure.data[-len(corners) :] if trace.z[0] is not None
+    ]  # fmt: skip
     figure.update_layout(
         height=600, margin={"t": 110, "l": 0, "r": 0, "b": 0}, legend={"y": ABOVE_THE_BAR},
-        scene={"xaxis": {"title": "distance"}, "yaxis": {"title": "distance"}, "zaxis": {"title": _title(quantity)},
-               "aspectmode": "manual", "aspectratio": {"x": 1, "y": (ys[-1] - ys[0]) / (xs[-1] - xs[0]), "z": 0.5},
-               "camera": {"eye": {"x": 0.35, "y": -1.4, "z": 1.1}, "center": {"x": 0, "y": 0, "z": -0.12}}},
+        scene={
+            "xaxis": {"title": "distance", "nticks": 6, **CALM}, "yaxis": {"title": "distance", "nticks": 5, **CALM},
+            "annotations": names, "zaxis": {"title": _title(quantity), "nticks": 5, **CALM}, "aspectmode": "manual",
+            "aspectratio": {"x": 1, "y": (ys[-1] - ys[0]) / (xs[-1] - xs[0]), "z": 0.5},
+            "camera": {"eye": {"x": 0.3, "y": -1.5, "z": 1.15}, "center": {"x": 0, "y": 0, "z": -0.12}},
+        },
     )  # fmt: skip
     return figure
 
@@ -168,17 +177,16 @@ def _add_marks(
     soups: Sequence[tuple[str, Place, Evaluation]],
     quantity: str,
     *,
-    named: bool = False,
+    hollow: bool = True,
 ) -> None:
-    """Soups at their own heights; `named` ones, which lie on the plane, are filled and carry their name."""
+    """Soups at their own heights, hollow where they lie off the plane."""
     symbol = SYMBOLS_3D.get(RECIPE_MARKS[kind].symbol, "circle")
     figure.add_trace(
         go.Scatter3d(
             x=[place.x for _, place, _ in soups], y=[place.y for _, place, _ in soups],
-            z=[_value(evaluation, quantity) for _, _, evaluation in soups], name=label, showlegend=not named,
-            mode="markers+text" if named else "markers", text=[label] if named else None, textposition="top center",
-            marker={"color": RECIPE_MARKS[kind].colour, "size": 6,
-                    "symbol": symbol if named or symbol == "cross" else f"{symbol}-open"},
+            z=[_value(evaluation, quantity) for _, _, evaluation in soups], name=label, mode="markers",
+            showlegend=hollow, marker={"color": RECIPE_MARKS[kind].colour, "size": 6,
+                                       "symbol": f"{symbol}-open" if hollow and symbol != "cross" else symbol},
             customdata=[[name, literal(name), _told(evaluation), f"{place.off:.2f}"] for name, place, evaluation in soups],
             hovertemplate="%{customdata[1]}<br>%{customdata[2]}<br>%{customdata[3]} off the plane<extra></extra>",
         )
