@@ -7,7 +7,6 @@ parted once: 30,000 to pretrain on, 10,000 to fine-tune on, 5,000 held out; its 
 import gzip
 import json
 import lzma
-import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -25,8 +24,9 @@ from soup_core import architectures, checkpoints
 from soup_core.data import FASHION_MNIST, FASHION_NORMALIZATION
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.files import write_atomically
-from soup_core.finetune import Hyperparameters, train
+from soup_core.finetune import Hyperparameters, Space, random_search, tensor_source, train
 
+SPACE = Space(learning_rates=(1e-3, 4e-3), epochs=(8, 12, 16), augmentations=("flip", "shift", "flip+shift"))
 PARTITION_SEED = 2203
 PARTITION = {"pretrain": (0, 30_000), "train": (30_000, 40_000), "held_out": (40_000, 45_000)}
 
@@ -77,7 +77,7 @@ def fashion(seed: int) -> Plan:
     base = Run("base", "pretrain", Hyperparameters(3e-3, 0.01, 8, augmentation="flip+shift", seed=1000 * seed))
     runs = [
         Run(f"ft-{index:02d}", "train", hyperparameters, start="base")
-        for index, hyperparameters in enumerate(random_search(24, seed=1000 * seed, learning_rates=(1e-3, 4e-3)), 1)
+        for index, hyperparameters in enumerate(random_search(24, seed=1000 * seed, space=SPACE), 1)
     ]
     return Plan("Fashion-MNIST: 24 fine-tunings of one base", {"hidden": 128}, (base, *runs))
 
@@ -106,7 +106,7 @@ def fashion_batchnorm(seed: int) -> Plan:
     base = Run("base", "pretrain", Hyperparameters(3e-3, 0.01, 8, augmentation="flip+shift", seed=1000 * seed))
     runs = [
         Run(f"ft-{index:02d}", "train", hyperparameters, start="base")
-        for index, hyperparameters in enumerate(random_search(8, seed=1000 * seed, learning_rates=(1e-3, 4e-3)), 1)
+        for index, hyperparameters in enumerate(random_search(8, seed=1000 * seed, space=SPACE), 1)
     ]
     return Plan("Fashion-MNIST: eight fine-tunings with BatchNorm", {"normalization": "batch"}, (base, *runs))
 
@@ -122,22 +122,6 @@ PLANS: dict[str, Callable[[int], Plan]] = {
 # Of builds 0, 1 and 2 of `fashion`, the one with the median gain of greedy on the held-out images is bundled; the other
 # zoos have one build.
 BUNDLED_SEEDS = {"fashion": 2}
-
-
-def random_search(count: int, *, seed: int, learning_rates: tuple[float, float]) -> Iterator[Hyperparameters]:
-    """Draw hyperparameters as the paper's random search does: rates log-uniform, the rest from short lists."""
-    rng = np.random.default_rng(seed)
-    low, high = (math.log10(rate) for rate in learning_rates)
-    for index in range(1, count + 1):
-        yield Hyperparameters(
-            learning_rate=float(f"{10 ** rng.uniform(low, high):.2e}"),
-            weight_decay=float(f"{10 ** rng.uniform(-4, -1):.1e}"),
-            epochs=int(rng.choice([8, 12, 16])),
-            label_smoothing=float(rng.choice([0.0, 0.1])),
-            mixup=float(rng.choice([0.0, 0.0, 0.2])),
-            augmentation=str(rng.choice(["flip", "shift", "flip+shift"])),
-            seed=seed + index,
-        )
 
 
 def build(name: str, images: Path, folder: Path, *, seed: int, device: str = "cpu") -> Iterator[BuildStep]:
@@ -195,7 +179,8 @@ def _train(plan: Plan, run: Run, images: Path, folder: Path, device: str) -> Non
         module.load_state_dict(dict(start.read_all()), strict=True)
     tensors = partition(images)[run.images]
     names = {epoch: name for name, epoch in run.checkpoints().items()}
-    for epoch in train(module, *tensors, run.hyperparameters, normalization=FASHION_NORMALIZATION, device=device):
+    source = tensor_source(*tensors, device)
+    for epoch in train(module, source, run.hyperparameters, normalization=FASHION_NORMALIZATION, device=device):
         if epoch.index in names:
             file = folder / f"{names[epoch.index]}.safetensors"
             checkpoints.save(file, module.state_dict(), _recipe(plan, run))
