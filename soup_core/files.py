@@ -1,10 +1,12 @@
-"""Files: their names as text, where they may lie, and writing them so that a reader sees the old or the new, never a part."""
+"""Files: their names as text, the user's own folder, and writing so that a reader sees the old or the new, never a part."""
 
 import os
 import tempfile
 import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import platformdirs
 
 from soup_core.errors import SoupError
 
@@ -21,6 +23,11 @@ def shown(text: str | Path, at_most: int = NAME_AT_MOST) -> str:
     name = name if len(name) <= at_most else f"{name[: at_most - 1]}…"
     hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
     return "".join("\ufffd" if unicodedata.category(character) in hidden else character for character in name)
+
+
+def home() -> Path:
+    """The folder of the store, of exports and of what is added to zoos: SOUP_HOME, or the platform's folder for a user's caches."""
+    return Path(os.environ.get("SOUP_HOME") or platformdirs.user_cache_dir("model-soups-explorer"))
 
 
 def write_atomically(path: Path, content: bytes) -> None:

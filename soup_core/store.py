@@ -19,11 +19,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import safetensors.torch
 from torch import Tensor
 
 from soup_core.errors import SoupError
+from soup_core.files import home as home
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS evaluations (
@@ -41,11 +41,6 @@ KEEP_TENSORS = "INSERT OR REPLACE INTO tensors VALUES (?, ?)"
 DIGEST_BYTES = 32
 Row = tuple[str, int, int, float | None, float | None, int, bytes]
 JobRow = tuple[str, str, str, str, int, float]
-
-
-def home() -> Path:
-    """The folder of the store and of exports: SOUP_HOME, or the platform's folder for a user's caches."""
-    return Path(os.environ.get("SOUP_HOME") or platformdirs.user_cache_dir("model-soups-explorer"))
 
 
 @lru_cache(maxsize=8)

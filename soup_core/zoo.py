@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import pydantic
 from torch import Tensor, nn
 
-from soup_core import architectures
+from soup_core import added, architectures
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, UNNORMALIZED_COLOUR, Data
 from soup_core.errors import CheckpointError, CoefficientError, ZooError
@@ -27,6 +27,7 @@ from soup_core.soup import Soup
 from soup_core.sources import HeldOut, operator_folders
 
 BASE = "base"
+RESERVED = (BASE, "tensors", "batch_norm")  # they have a meaning of their own in a soup
 GRANULARITIES = ("model", "layer", "tensor")
 Value = bool | int | float | str
 
@@ -127,7 +128,7 @@ class _ZooFile(_Entry):
         names = [ingredient.name for ingredient in ingredients]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"every ingredient needs a name of its own; {repeated[0]!r} stands twice")
-        if reserved := sorted({BASE, "tensors", "batch_norm"}.intersection(names)):
+        if reserved := sorted(set(RESERVED).intersection(names)):
             raise ValueError(f'no ingredient may be named "{reserved[0]}", which has a meaning of its own in a soup')
         return ingredients
 
@@ -291,7 +292,7 @@ def _places() -> list[Path]:
 
 
 def open_zoo(name: str | Path) -> Zoo:
-    """Open a zoo by its name, or by the folder that holds its zoo.toml.
+    """Open a zoo by its name, with what a user has added to it, or by the folder that holds its zoo.toml, without.
 
     Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
     """
@@ -323,6 +324,8 @@ def open_zoo(name: str | Path) -> Zoo:
     base = usable.pop(BASE, None)
     if not usable:
         raise ZooError(f"The zoo {folder.name} has no usable ingredient. {excluded[0].reason}")
+    if str(name) in folders:
+        _add_users_own(str(name), expected, usable, base, excluded)
     return Zoo(
         name=str(name) if str(name) in folders else folder.resolve().name,
         title=content.title,
@@ -333,6 +336,34 @@ def open_zoo(name: str | Path) -> Zoo:
         base=base,
         excluded=tuple(excluded),
     )
+
+
+def _add_users_own(
+    name: str,
+    expected: Mapping[str, Tensor],
+    usable: dict[str, Ingredient],
+    base: Ingredient | None,
+    excluded: list[Excluded],
+) -> None:
+    """Put what a user has added after the zoo's own, as far as it started from weights that the zoo still has."""
+    own = {**usable, **({BASE: base} if base else {})}
+    for path in added.files_of(name):
+        try:
+            checkpoint = _checked(path, _identity(path))
+            _check_fit(checkpoint, expected)
+            origin = added.origin_of(checkpoint)
+            start = own.get(origin.start)
+            if start is None or start.digest != origin.start_digest:
+                raise CheckpointError(
+                    f"{path.name} was trained from other weights than the zoo now has as {origin.start}, so it would "
+                    "not soup with the rest; remove it on the Train page."
+                )
+            if path.stem in (*own, *RESERVED):
+                raise CheckpointError(f"{path.name} was added under a name that the zoo has itself; rename the file.")
+        except (CheckpointError, RuntimeError) as error:
+            excluded.append(Excluded(f"{path.stem} (added)", str(error)))
+        else:
+            usable[path.stem] = Ingredient(path.stem, path, origin.hyperparameters, checkpoint)
 
 
 def _parse(file: Path) -> _ZooFile:

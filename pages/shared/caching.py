@@ -6,6 +6,7 @@ import streamlit as st
 import torch
 
 import soup_core as sc
+from soup_core import added
 from soup_core.jobs import Jobs
 from soup_core.published import Results, open_results
 from soup_core.store import default_store
@@ -22,9 +23,9 @@ def zoo_folder(name: str) -> Path:
 
 
 def zoo_stamp(folder: Path) -> Stamp:
-    """What changes when a zoo's files do: their names, sizes and times."""
+    """What changes when a zoo's files do, or those that a user has added to it: their names, sizes and times."""
     entries = []
-    for path in sorted(folder.iterdir()):
+    for path in (*sorted(folder.iterdir()), *added.files_of(folder.name)):
         try:
             status = path.stat()
         except OSError:
