@@ -26,13 +26,20 @@ class Origin(pydantic.BaseModel):
 
 
 def folder_of(zoo: str) -> Path:
-    """Where the ingredients lie that a user has added to the zoo of this name."""
+    """Where the ingredients lie that a user has added to the zoo of this name. Raises SoupError for what is no name."""
+    if not _is_name(zoo):
+        raise SoupError(f"Ingredients are added to a zoo by its name, and {zoo!r} is none; a folder holds its own.")
     return home() / "added" / zoo
 
 
 def files_of(zoo: str) -> list[Path]:
     """The files of the ingredients that were added to a zoo, by name."""
-    return checkpoint_files(folder_of(zoo))
+    return checkpoint_files(folder_of(zoo)) if _is_name(zoo) else []
+
+
+def _is_name(zoo: str) -> bool:
+    """Whether a zoo's name is one part of a path: another would lead out of the user's own folder."""
+    return zoo not in ("", ".", "..") and zoo == Path(zoo).name
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
@@ -69,7 +76,7 @@ def made_by(folder: Path, run: str) -> Path | None:
 
 def remove(zoo: str, name: str) -> None:
     """Take an ingredient away that was added to a zoo. Raises SoupError where there is none of that name."""
-    for path in files_of(zoo):
+    for path in checkpoint_files(folder_of(zoo)):
         if path.stem == name:
             try:
                 path.unlink(missing_ok=True)

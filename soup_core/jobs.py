@@ -19,6 +19,7 @@ from soup_core import ablations, comparison
 from soup_core.calibration import calibrations
 from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation import Evaluator, interruptible
+from soup_core.finetune import finetune
 from soup_core.geometry import gram
 from soup_core.interpolation import PlanePoint, plane_points, plane_through
 from soup_core.pairs import (
@@ -104,6 +105,7 @@ RECIPES: Mapping[str, Callable[..., Iterator[Any]]] = {
     "selection-gap": _selection_gap,
     "robustness": robustness,
     "calibration": calibrations,
+    "finetune": finetune,
 }
 
 

@@ -349,7 +349,7 @@ def _add_users_own(
     own = {**usable, **({BASE: base} if base else {})}
     for path in added.files_of(name):
         try:
-            checkpoint = _checked(path, _identity(path))
+            checkpoint = open_checkpoint(path)
             _check_fit(checkpoint, expected)
             origin = added.origin_of(checkpoint)
             start = own.get(origin.start)
@@ -360,7 +360,7 @@ def _add_users_own(
                 )
             if path.stem in (*own, *RESERVED):
                 raise CheckpointError(f"{path.name} was added under a name that the zoo has itself; rename the file.")
-        except (CheckpointError, RuntimeError) as error:
+        except CheckpointError as error:
             excluded.append(Excluded(f"{path.stem} (added)", str(error)))
         else:
             usable[path.stem] = Ingredient(path.stem, path, origin.hyperparameters, checkpoint)

@@ -1,0 +1,190 @@
+"""A zoo where there was none: an architecture, images, and a base from which every run starts.
+
+With weights the base gets a new head by a linear probe, so that fine-tuning does not begin by spoiling the features
+(Kumar et al. 2022, arXiv 2202.10054). Without any it is trained in whole: runs from random weights would be strangers.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from soup_core import added, architectures
+from soup_core.checkpoints import Checkpoint
+from soup_core.data import UNNORMALIZED, Data
+from soup_core.errors import CheckpointError, DataError, ZooError
+from soup_core.evaluation import Evaluator
+from soup_core.finetune.augmentation import augmentations_for
+from soup_core.finetune.hyperparameters import Hyperparameters
+from soup_core.finetune.places import toml
+from soup_core.finetune.sweep import FinetuneStep, Run, tensors_digest, training_images
+from soup_core.preprocessing import Normalization
+from soup_core.zoo import BASE, Ingredient, Zoo
+
+IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+WITH_PATHS = ("tensors", "imagefolder")
+UNNORMALIZED_COLOUR = Normalization(mean=(0.0,) * 3, std=(1.0,) * 3)
+BASE_EPOCHS = 8
+
+
+def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: bool) -> Zoo:
+    """A zoo that has no file yet: its classes counted in the images' labels, its normalisation what the weights expect.
+
+    Pretrained weights for three channels expect ImageNet's; else mean and deviation are the training images' own.
+    """
+    kind, _, path = source.partition(":")
+    if kind in WITH_PATHS:
+        place, own = Path(path).resolve(), folder.resolve()
+        source = f"{kind}:{place.relative_to(own) if place.is_relative_to(own) else place}"
+    data = Data(source, folder, UNNORMALIZED if kind == "tensors" else UNNORMALIZED_COLOUR)
+    splits = [data.split(name) for name in ("train", "held_out")]
+    classes = max(len(data.classes), *(int(split.labels.max()) + 1 for split in splits))
+    imagenet = pretrained and splits[0].images.shape[1] == 3
+    normalization = IMAGENET if imagenet else measured_normalization(splits[0].images)
+    return Zoo(
+        name=folder.resolve().name,
+        title=f"{architecture.rpartition(':')[2]}: fine-tunings of one base",
+        folder=folder,
+        architecture={"name": architecture, "num_classes": classes},
+        data=replace(data, normalization=normalization),
+        ingredients=(),
+        base=None,
+        excluded=(),
+    )
+
+
+def header(zoo: Zoo) -> str:
+    """The zoo.toml of a zoo, up to its ingredients."""
+    options = ", ".join(f"{key} = {toml(value)}" for key, value in zoo.architecture.items())
+    mean, std = (
+        [round(value, 6) for value in part] for part in (zoo.data.normalization.mean, zoo.data.normalization.std)
+    )
+    return (
+        f"format = 1\ntitle = {toml(zoo.title)}\narchitecture = {{ {options} }}\nbase = {toml(_base_file(zoo).name)}\n\n"
+        f"[data]\nsource = {toml(zoo.data.source)}\nnormalize = {{ mean = {mean}, std = {std} }}\n"
+    )
+
+
+def measured_normalization(images: Tensor) -> Normalization:
+    """Mean and standard deviation of each channel of uint8 images (N×C×H×W), on the 0 to 1 scale."""
+    values = torch.stack([torch.bincount(channel.flatten().int(), minlength=256) for channel in images.unbind(1)])
+    shades = torch.arange(256, dtype=torch.float64) / 255
+    share = values.double() / values.sum(1, keepdim=True)
+    mean = (share * shades).sum(1)
+    variance = (share * (shades - mean[:, None]) ** 2).sum(1)
+    return Normalization(
+        tuple(round(value, 6) for value in mean.tolist()),
+        tuple(round(max(math.sqrt(value), 1 / 255), 6) for value in variance.tolist()),
+    )
+
+
+def head_names(zoo: Zoo) -> frozenset[str]:
+    """The tensors whose shape follows the number of classes: the head. Raises ZooError where there are none."""
+    name, classes = zoo.architecture["name"], int(zoo.architecture["num_classes"])
+    more = architectures.meta_module(name, classes + 1).state_dict()
+    found = frozenset(name for name, tensor in zoo.tensors.items() if more[name].shape != tensor.shape)
+    if not found:
+        raise ZooError(f"No tensor of {name} follows the number of classes, so there is no head to make.")
+    return found
+
+
+def make_base(
+    zoo: Zoo, evaluate: Evaluator, *, weights: Mapping[str, Tensor] | None, seed: int = 0
+) -> Iterator[FinetuneStep]:
+    """Make the base of a planned zoo, yielding at the start and after each epoch; stopped, it goes on.
+
+    `weights` that fit the whole network are the base as they are; with another head, a new one is trained on them. Raises
+    CheckpointError where anything but the head does not fit, DataError where the network does not take the images.
+    """
+    images = training_images(zoo)
+    torch.manual_seed(seed)
+    module = zoo.module()
+    _try(zoo, module, images.images[:2])
+    start = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    head = head_names(zoo)
+    fitting = {n: t for n, t in (weights or {}).items() if n in start and t.shape == start[n].shape}
+    if weights is not None and (unfit := sorted(set(start) - set(fitting) - head)):
+        raise CheckpointError(
+            f"The weights do not fit {zoo.architecture['name']}: {', '.join(unfit[:5])}"
+            f"{f' and {len(unfit) - 5} more' if len(unfit) > 5 else ''} are missing or of another shape; only the head may "
+            "differ."
+        )
+    start |= {name: tensor.to(start[name].dtype) for name, tensor in fitting.items()}
+    parameters = {name for name, _ in module.named_parameters()}
+    digest = tensors_digest(start)
+    run = Run(zoo, evaluate, images, start, digest, only=None if weights is None else head & parameters)
+    hyperparameters = Hyperparameters(
+        1e-3, 0.01, BASE_EPOCHS, augmentation=augmentations_for(min(images.images.shape[2:]))[1], seed=seed
+    )
+    key, file = run.key(hyperparameters), _base_file(zoo)
+    ended = _made_by(file, key)
+    if head <= set(fitting):
+        if not ended:
+            added.save(file, start, added.Origin(run=key, start="weights", start_digest=digest, hyperparameters={}))
+        return
+    last: FinetuneStep | None = None
+    for epoch, loss, held_out in run.epochs(hyperparameters, ended=ended):
+        if last:
+            yield last
+        last = FinetuneStep(0, 0, hyperparameters, epoch, loss, held_out)
+    assert last is not None, "a run has at least its start"
+    if last.diverged:
+        raise ZooError(f"Training the base of {zoo.name} ended in numbers that are not finite; give --weights.")
+    if not ended:
+        origin = added.Origin(
+            run=key, start="weights", start_digest=digest, hyperparameters=hyperparameters.recorded()
+        )  # fmt: skip
+        added.save(file, run.weights(hyperparameters), origin)
+    run.forget(hyperparameters)
+    yield replace(last, name=BASE)
+
+
+def with_base(zoo: Zoo) -> Zoo:
+    """The planned zoo with the base that `make_base` has made."""
+    return replace(zoo, base=Ingredient(BASE, _base_file(zoo), {}, Checkpoint(_base_file(zoo))))
+
+
+def downloaded(architecture: str) -> dict[str, Tensor]:
+    """The weights that torchvision offers for an architecture, fetched. Raises ZooError where there are none."""
+    kind, _, name = architecture.partition(":")
+    if kind != "torchvision":
+        raise ZooError(f"Weights are fetched for torchvision:NAME alone; for {architecture} give --weights FILE.")
+    from torchvision.models import get_model_weights
+
+    try:
+        found: dict[str, Tensor] = get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError, ValueError, AttributeError) as error:
+        raise ZooError(f"The weights of {architecture} could not be fetched ({error}); give --weights FILE.") from error
+    return found
+
+
+def _base_file(zoo: Zoo) -> Path:
+    return zoo.folder / "base.safetensors"
+
+
+def _made_by(file: Path, run: str) -> bool:
+    """Whether the file is there and made by this run. Raises ZooError where it was made by something else."""
+    if not file.exists():
+        return False
+    try:
+        origin = added.origin_of(Checkpoint(file))
+    except CheckpointError:
+        origin = None
+    if origin is None or origin.run != run:
+        raise ZooError(f"{file} is there already, and was not made with these settings; choose another folder.")
+    return True
+
+
+def _try(zoo: Zoo, module: torch.nn.Module, images: Tensor) -> None:
+    try:
+        with torch.inference_mode():
+            module(zoo.data.normalization(images))
+    except RuntimeError as error:
+        shape = "×".join(map(str, images.shape[1:]))
+        raise DataError(
+            f"{zoo.architecture['name']} does not take images of {shape} (channels, height, width): "
+            f"{str(error).splitlines()[0][:200]}"
+        ) from error

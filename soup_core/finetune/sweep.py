@@ -1,0 +1,313 @@
+"""Fine-tuning from a zoo's base: runs that go on where they were stopped, each of which ends as a new ingredient.
+
+An epoch's figures are in the store; the state from which a run goes on, network, optimizer and generator, is one file
+beside it, replaced after each epoch and gone when the ingredient is kept.
+"""
+
+import hashlib
+import json
+import math
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from soup_core import checkpoints
+from soup_core.added import Origin
+from soup_core.checkpoints import Checkpoint
+from soup_core.data import Split
+from soup_core.errors import CheckpointError, DataError, ZooError
+from soup_core.evaluation import Evaluation, Evaluator, exactly, measure, pause
+from soup_core.finetune.hyperparameters import Hyperparameters, checked
+from soup_core.finetune.places import Beside, Place
+from soup_core.finetune.training import Epoch, Source, State, module_state, tensor_source, train, training_precision
+from soup_core.store import Store
+from soup_core.zoo import BASE, Ingredient, Zoo
+
+SMALL_WEIGHTS = 2_000_000  # a network of fewer is trained on one thread of the CPU, which is as fast
+ABANDONED_SECONDS = 30 * 24 * 3600.0
+FIGURES = ("figures", "correctness")
+
+
+@dataclass(frozen=True)
+class FinetuneStep:
+    """The end of an epoch of a run: mean training loss in nats, NaN at the start (epoch 0), and the held-out evaluation.
+
+    Runs count from 1. `name` is that of the new ingredient, with the last epoch of its run; a run whose loss is no
+    longer finite ends there, and adds none.
+    """
+
+    run: int
+    runs: int
+    hyperparameters: Hyperparameters
+    epoch: int
+    loss: float
+    held_out: Evaluation
+    name: str | None = None
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the run has ended because its numbers are no longer finite."""
+        return self.epoch > 0 and not _is_sound(self.loss, self.held_out)
+
+
+def finetune(
+    zoo: Zoo,
+    evaluate: Evaluator,
+    *,
+    hyperparameters: Sequence[Hyperparameters | Mapping[str, Any]],
+    start: str = BASE,
+    beside: str | None = None,
+    place: Place | None = None,
+) -> Iterator[FinetuneStep]:
+    """Train one model a set of hyperparameters on the zoo's fine-tuning images, yielding at the start and after each epoch.
+
+    Each run starts from the base, or the ingredient named by `start`, and is kept in `place`, by default beside the zoo
+    of the name `beside`. Run again, it goes on from the last epoch; on the CPU with the same result. Raises ZooError
+    where there is nothing to start from, DataError without fine-tuning images, SoupError for hyperparameters out of range.
+    """
+    runs = [checked(each if isinstance(each, Hyperparameters) else Hyperparameters(**each)) for each in hyperparameters]
+    origin = start_of(zoo, start)
+    place = place or Beside(zoo, beside or zoo.name, evaluate.store)
+    images = training_images(zoo)
+    run = Run(zoo, evaluate, images, dict(origin.checkpoint.read_all()), origin.digest)
+    for number, wanted in enumerate(runs, 1):
+        key = run.key(wanted)
+        found = Origin(run=key, start=start, start_digest=origin.digest, hyperparameters=wanted.recorded())
+        last: FinetuneStep | None = None
+        with _alone(evaluate.store, f"finetune-{key}"):
+            name = place.find(key)
+            for epoch, loss, held_out in run.epochs(wanted, ended=name is not None):
+                if last is not None:
+                    yield last
+                last = FinetuneStep(number, len(runs), wanted, epoch, loss, held_out)
+            assert last is not None, "a run has at least its start"
+            if not last.diverged:
+                name = name or place.keep(run.weights(wanted), found)
+                last = replace(last, name=name)
+            run.forget(wanted)
+        yield last
+
+
+def start_of(zoo: Zoo, name: str) -> Ingredient:
+    """What runs start from: the base, or an ingredient. Raises ZooError where the zoo has no base and none is named."""
+    if name == BASE and zoo.base is None and not any(excluded.name == BASE for excluded in zoo.excluded):
+        raise ZooError(
+            f"The zoo {zoo.name} has no base to fine-tune, and a model from a random start of its own would not soup with "
+            "the others. Name an ingredient to start from: the new one will soup with that one."
+        )
+    zoo.check_names([name])
+    return zoo.by_name[name]
+
+
+def training_images(zoo: Zoo) -> Split:
+    """The fine-tuning images. Raises DataError where there are none, or where their labels do not fit the network."""
+    images = zoo.data.split("train")
+    lowest, highest = (int(bound) for bound in images.labels.aminmax())
+    classes = int(zoo.architecture["num_classes"])
+    if lowest < 0 or highest >= classes:
+        raise DataError(
+            f"The fine-tuning images have labels from {lowest} to {highest}, and the architecture has {classes} classes, "
+            "numbered from 0; correct num_classes in zoo.toml, or the labels."
+        )
+    return images
+
+
+class Run:
+    """Training from one start on one set of images: what is kept of each run, and going on from it."""
+
+    def __init__(
+        self,
+        zoo: Zoo,
+        evaluate: Evaluator,
+        images: Split,
+        start: State,
+        start_digest: str,
+        *,
+        only: Collection[str] | None = None,
+    ) -> None:
+        self.zoo, self.evaluate, self.start, self.only = zoo, evaluate, start, only
+        self.store, self.device = evaluate.store, evaluate.device
+        self.precision = training_precision(self.device)
+        self._images = images
+        self._threads = 1 if sum(p.numel() for p in zoo.reference.parameters()) < SMALL_WEIGHTS else None
+        self._content = [
+            "finetune", dict(zoo.architecture), asdict(zoo.data.normalization), start_digest, images.digest,
+            sorted(only) if only else None, self.precision, self.device.partition(":")[0],
+            None if self.device != "cpu" else self._threads or torch.get_num_threads(),
+            evaluate.data.digest, evaluate.precision,
+        ]  # fmt: skip
+
+    def key(self, hyperparameters: Hyperparameters) -> str:
+        """Digest of all that a run's weights and figures rest on."""
+        return hashlib.sha256(json.dumps([*self._content, asdict(hyperparameters)]).encode()).hexdigest()
+
+    def epochs(self, wanted: Hyperparameters, *, ended: bool = False) -> Iterator[tuple[int, float, Evaluation]]:
+        """The run's epochs from 0, the start: its number, the training loss, the held-out evaluation.
+
+        Those that are kept are not computed again, as far as the run can go on from them; all of one that has `ended`.
+        """
+        key = self.key(wanted)
+        state = None if ended else self._kept_state(key)
+        reached = wanted.epochs if ended else int(state["epoch"]) if state else 0
+        if state:  # whoever was killed may have kept this, and not the figures
+            self.store.keep_step(key, reached, {name: state[name] for name in FIGURES})
+        known = [kept for epoch in range(reached + 1) if (kept := self._figures(key, epoch))]
+        if len(known) <= reached:
+            known, state = [(math.nan, self._judged(self.start))], None
+            self.store.keep_step(key, 0, _figures_of(*known[0]))
+        for epoch, (loss, found) in enumerate(known):
+            yield epoch, loss, found
+        if epoch == wanted.epochs or (epoch and not _is_sound(loss, found)):
+            return
+        module = self.zoo.module()
+        module.load_state_dict(self.start)
+        running = train(
+            module, self._source, wanted, normalization=self.zoo.data.normalization, device=self.device,
+            precision=self.precision, state=state, only=self.only,
+        )  # fmt: skip
+        for _ in range(epoch, wanted.epochs):
+            with _threads(self._threads):
+                made = next(running)
+            found = self._keep(key, made)
+            yield made.index, made.loss, found
+            if not _is_sound(made.loss, found):
+                return
+
+    def weights(self, wanted: Hyperparameters) -> State:
+        """The weights after the last epoch."""
+        state = self._kept_state(self.key(wanted))
+        assert state is not None, "the last epoch has kept its state"
+        return module_state(state)
+
+    def forget(self, wanted: Hyperparameters) -> None:
+        """Remove the state of a run that has ended, and those of runs that nobody went on with for a month."""
+        ended = self._state_file(self.key(wanted))
+        for path in ended.parent.glob("*.safetensors"):
+            with suppress(OSError):
+                if path == ended or time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    path.unlink()
+
+    def _keep(self, key: str, epoch: Epoch) -> Evaluation:
+        """Evaluate an epoch's weights and keep what there is to know of it: first what goes on, then its figures."""
+        state = epoch.state()
+        found = self._judged(module_state(state))
+        figures = _figures_of(epoch.loss, found)
+        content = {**state, **figures}
+        checkpoints.save(self._state_file(key), content, tensors_digest(content))
+        self.store.keep_step(key, epoch.index, figures)
+        return found
+
+    def _judged(self, weights: State) -> Evaluation:
+        """The held-out evaluation of weights, by the path that the evaluator takes."""
+        module = self._judge
+        module.load_state_dict(weights)
+
+        def run(batch: Tensor) -> Tensor:
+            with torch.inference_mode(), exactly(self.evaluate.precision, self.device):
+                logits: Tensor = module(self.evaluate.inputs(batch)).float().cpu()
+                return logits
+
+        collected = []
+        every = torch.arange(self.evaluate.total)
+        for _, logits in self.evaluate.halving(every, self.evaluate.batch_size, run):
+            collected.append(logits)
+            pause()
+        found = measure(torch.cat(collected), self.evaluate.data.labels)
+        return replace(found, precision=self.evaluate.precision)
+
+    @cached_property
+    def _judge(self) -> nn.Module:
+        return self.zoo.module().to(self.device)
+
+    @cached_property
+    def _source(self) -> Source:
+        return tensor_source(self._images.images, self._images.labels, self.device)
+
+    def _state_file(self, key: str) -> Path:
+        return self.store.path.parent / "training" / f"{key}.safetensors"
+
+    def _kept_state(self, key: str) -> State | None:
+        """The state of the last epoch that was kept, or None where there is none that is sound."""
+        try:
+            checkpoint = Checkpoint(self._state_file(key))
+            state = dict(checkpoint.read_all())
+        except CheckpointError:
+            return None
+        return state if checkpoint.metadata.get("soup_core") == tensors_digest(state) else None
+
+    def _figures(self, key: str, epoch: int) -> tuple[float, Evaluation] | None:
+        step = self.store.step(key, epoch)
+        if step is None:
+            return None
+        loss, correct, total, held_out_loss, ece, not_finite = step["figures"].tolist()
+        bits = step["correctness"].numpy().tobytes()
+        found = Evaluation(
+            int(correct), int(total), held_out_loss, ece, bits, int(not_finite), self.evaluate.precision
+        )  # fmt: skip
+        return loss, found
+
+
+def _is_sound(loss: float, found: Evaluation) -> bool:
+    return math.isfinite(loss) and not found.not_finite
+
+
+def _figures_of(loss: float, found: Evaluation) -> State:
+    figures = [loss, found.correct, found.total, found.loss, found.ece, found.not_finite]
+    return {
+        "figures": torch.tensor(figures, dtype=torch.float64),
+        "correctness": torch.from_numpy(np.frombuffer(found.correctness, np.uint8).copy()),
+    }
+
+
+def tensors_digest(tensors: State) -> str:
+    """SHA-256 of tensors with their names."""
+    content = hashlib.sha256()
+    for name in sorted(tensors):
+        content.update(name.encode())
+        content.update(checkpoints.memory_of(tensors[name].detach().cpu().contiguous()))
+    return content.hexdigest()
+
+
+@contextmanager
+def _alone(store: Store, name: str) -> Iterator[None]:
+    """Hold a name against other processes, waiting so that a cancel gets through."""
+    while True:
+        with store.claim(name, wait=False) as mine:
+            if mine:
+                yield
+                return
+        pause()
+        time.sleep(0.1)
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Within it, torch computes on so many threads for this thread, and on as many as before for every other.
+
+    Sums in another number of parts differ in their last bits; on one thread a run is the same on any number of cores.
+    """
+    before = torch.get_num_threads()
+    if count is None or count == before:
+        yield
+        return
+    _set_threads_here(count, before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _set_threads_here(count: int, elsewhere: int) -> None:
+    torch.set_num_threads(count)  # here and in threads that begin from now on,
+    other = threading.Thread(target=torch.set_num_threads, args=(elsewhere,))  # so one of these takes that back
+    other.start()
+    other.join()
