@@ -433,7 +433,7 @@ def finetune(
         for step in steps():
             names += [step.name] if step.name and step.run else []
             yield {
-                "run": step.run, "epoch": step.epoch, "loss": None if math.isnan(step.loss) else step.loss,
+                "run": step.run, "epoch": step.epoch, "loss": step.loss if math.isfinite(step.loss) else None,
                 "held_out": _figures(step.held_out), "name": step.name,
             }  # fmt: skip
         whole = open_zoo(str(shown)) if init is None and output is None else open_zoo(shown.resolve())
@@ -453,7 +453,7 @@ def finetune(
         task = progress.add_task("training", total=sum(each.epochs for each in wanted))
         for row in rows():
             told.append(row)
-            progress.update(task, advance=1 if row.get("run") and row["epoch"] else 0)
+            progress.update(task, advance=1 if row.get("run") else 0)
     _print(told, as_json)
 
 

@@ -210,14 +210,17 @@ class Jobs:
             if state in UNFINISHED:
                 self._take_up(key, task, opened)
 
-    def submit(self, task: Task, zoo: Zoo) -> Job:
-        """The job of a task: the one that is there already, unless it has ended short of its end, or a new one."""
+    def submit(self, task: Task, zoo: Zoo, *, again: bool = False) -> Job:
+        """The job of a task: the one that is there already, unless it has ended short of its end, or a new one.
+
+        With `again` one that has reached its end is run again too: what it had made may have been removed since.
+        """
         if task.recipe not in RECIPES:
             raise SoupError(f"There is no recipe {task.recipe!r}; expected one of {', '.join(RECIPES)}.")
         key = task.key(zoo)
         with self._lock:
             job = self._jobs.get(key)
-            if job is None or (job.progress().ended and job.progress().state != "done"):
+            if job is None or (job.progress().ended and (again or job.progress().state != "done")):
                 row = self.store.job(key)
                 job = self._jobs[key] = Job(key, task, zoo, known_before=row[4] if row else 0)
                 self._record(job)
@@ -240,6 +243,15 @@ class Jobs:
         """The job of a task, where there is one."""
         with self._lock:
             return self._jobs.get(task.key(zoo))
+
+    def latest(self, recipe: str, zoo: Zoo) -> Job | None:
+        """The job of a recipe on a zoo that was at work last, with whatever arguments; None where there is none here."""
+        for key, *_ in reversed(self.store.jobs()):
+            with self._lock:
+                job = self._jobs.get(key)
+            if job is not None and job.task.recipe == recipe and job.task.key(zoo) == key:
+                return job
+        return None
 
     def cancel(self, job: Job) -> None:
         """Stop a job between two batches, here or in the process that runs it; what it has computed is kept."""

@@ -85,12 +85,12 @@ def test_a_run_starts_from_the_base_and_is_shown_beside_the_zoos_own(deep_zoo: M
     before, digest = named(folder), sc.open_zoo(folder).digest
     steps = tuned(before)
     assert [(step.run, step.epoch, step.name) for step in steps] == [
-        (1, 0, None), (1, 1, None), (1, 2, None), (1, 3, "own-01"),
+        (1, 1, None), (1, 2, None), (1, 3, "own-01"),
     ]  # fmt: skip
     after, evaluate = named(folder), sc.Evaluator(named(folder))
     assert after.names == ("m0", "m1", "m2", "own-01")
-    assert steps[0].held_out == evaluate(sc.Soup({"base": 1.0}))
-    assert steps[3].held_out == evaluate(sc.Soup({"own-01": 1.0}))
+    assert {step.start for step in steps} == {evaluate(sc.Soup({"base": 1.0}))}
+    assert steps[-1].held_out == evaluate(sc.Soup({"own-01": 1.0}))
     assert after.by_name["own-01"].hyperparameters == {k: v for k, v in asdict(RUN).items() if k != "schedule"}
     module, images = before.module(), before.data.split("train")
     assert before.base is not None
@@ -98,7 +98,7 @@ def test_a_run_starts_from_the_base_and_is_shown_beside_the_zoos_own(deep_zoo: M
     epochs = list(
         train(module, tensor_source(images.images, images.labels, "cpu"), RUN, normalization=before.data.normalization)
     )  # fmt: skip
-    assert [step.loss for step in steps[1:]] == [epoch.loss for epoch in epochs]
+    assert [step.loss for step in steps] == [epoch.loss for epoch in epochs]
     assert all(torch.equal(tensor, file_of(folder)[name]) for name, tensor in module.state_dict().items())
     assert sc.open_zoo(folder).names == before.names  # the folder itself is as it was
     assert (sc.open_zoo(folder).digest, sorted(path.name for path in folder.iterdir())) == (
@@ -109,7 +109,7 @@ def test_a_run_starts_from_the_base_and_is_shown_beside_the_zoos_own(deep_zoo: M
 def test_the_same_run_again_is_the_ingredient_that_is_there(deep_zoo: Make, epochs_run: list[int]) -> None:
     zoo = named(deep_zoo(2))
     first = tuned(zoo)
-    assert tuned(zoo) == first or [step.name for step in tuned(zoo)] == [step.name for step in first]
+    assert tuned(zoo) == first
     assert epochs_run == [1, 2, 3]
     other = tuned(zoo, RUN, replace(RUN, seed=5))
     assert [step.name for step in other if step.name] == ["own-01", "own-02"]
@@ -117,7 +117,7 @@ def test_the_same_run_again_is_the_ingredient_that_is_there(deep_zoo: Make, epoc
     assert not list((default_store().path.parent / "training").iterdir())
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3])
+@pytest.mark.parametrize("stop", [1, 2])
 def test_row_38_a_stopped_run_goes_on_from_its_last_epoch(deep_zoo: Make, epochs_run: list[int], stop: int) -> None:
     folder = deep_zoo(2)
     whole = tuned(named(folder))
@@ -130,8 +130,7 @@ def test_row_38_a_stopped_run_goes_on_from_its_last_epoch(deep_zoo: Make, epochs
     steps.close()
     del epochs_run[:]
     rest = tuned(named(folder), store=store)
-    assert [step.loss for step in rest[1:]] == [step.loss for step in whole[1:]]
-    assert [step.held_out for step in rest] == [step.held_out for step in whole]
+    assert rest == whole
     assert epochs_run == [1, 2, 3][stop:]
     assert all(torch.equal(tensor, expected[name]) for name, tensor in file_of(folder).items())
 
@@ -154,7 +153,7 @@ def test_row_38_a_kill_between_what_goes_on_and_its_figures_loses_nothing(
         with pytest.raises(KeyboardInterrupt):
             tuned(named(folder), store=store)
     del epochs_run[:]
-    assert [step.held_out for step in tuned(named(folder), store=store)] == [step.held_out for step in whole]
+    assert tuned(named(folder), store=store) == whole
     assert epochs_run == [3]
 
 
@@ -164,7 +163,7 @@ def test_row_45_a_damaged_state_is_set_aside_and_the_run_begins_anew(
 ) -> None:
     folder = deep_zoo(2)
     steps = finetune(itself(named(folder)), sc.Evaluator(itself(named(folder))), hyperparameters=[RUN])
-    for _ in range(3):
+    for _ in range(2):
         next(steps)
     steps.close()
     (state,) = (default_store().path.parent / "training").iterdir()
@@ -275,7 +274,7 @@ def test_row_43_a_job_stops_in_the_middle_of_an_epoch_and_goes_on(
         return gradients(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training, "_gradients", slowly)
-    every, wanted = Jobs(default_store()), task(folder, replace(RUN, epochs=200))
+    every, wanted = Jobs(default_store()), task(folder, replace(RUN, epochs=40))
     job = every.submit(wanted, sc.open_zoo(folder))
     while len(job.progress().steps) < 3:
         time.sleep(0.005)
@@ -288,7 +287,7 @@ def test_row_43_a_job_stops_in_the_middle_of_an_epoch_and_goes_on(
     slow.clear()
     again = every.submit(wanted, sc.open_zoo(folder)).wait(60)
     assert again.state == "done"
-    assert again.steps[: len(stopped.steps) - 1][1:] == stopped.steps[:-1][1:]
+    assert again.steps[: len(stopped.steps)] == stopped.steps
     assert again.steps[-1].name == "own-01"
     assert every.submit(wanted, sc.open_zoo(folder)).progress().steps == again.steps  # the new one is no change of it
 
@@ -363,7 +362,7 @@ def test_a_zoo_without_a_base_starts_from_an_ingredient_that_is_named(linear_zoo
     with pytest.raises(sc.CoefficientError, match="nobody"):
         tuned(named(folder), start="nobody")
     steps = tuned(named(folder), start="m1")
-    assert steps[0].held_out == sc.Evaluator(named(folder))(sc.Soup({"m1": 1.0}))
+    assert steps[0].start == sc.Evaluator(named(folder))(sc.Soup({"m1": 1.0}))
     assert named(folder).names[-1] == "own-01"
 
 
@@ -401,8 +400,8 @@ def test_a_run_that_diverges_adds_nothing_and_the_next_goes_on(
     steps = finetune(
         itself(named(folder)), sc.Evaluator(itself(named(folder))), hyperparameters=[RUN, replace(RUN, seed=5)]
     )  # fmt: skip
-    told = [next(steps), next(steps)]
-    assert [(step.epoch, step.diverged, step.name) for step in told] == [(0, False, None), (1, True, None)]
+    told = next(steps)
+    assert (told.run, told.epoch, told.diverged, told.name) == (1, 1, True, None)
     monkeypatch.setattr(Linear, "broken", False)
     assert [(step.run, step.name) for step in steps][-1] == (2, "own-01")
     assert named(folder).names == ("m0", "m1", "own-01")
@@ -514,8 +513,8 @@ def test_a_new_zoo_probes_its_weights_for_a_head_and_trains_from_there(images: P
     weights["head.weight"], weights["head.bias"] = torch.zeros(7, 32), torch.zeros(7)  # of another task
     folder = images / "made"
     zoo, steps = new(folder, weights)
-    assert [step.name for step in steps] == [None] * 8 + ["base"]
-    assert steps[-1].held_out.loss < steps[0].held_out.loss
+    assert [step.name for step in steps] == [None] * 7 + ["base"]
+    assert steps[-1].held_out.loss < steps[0].start.loss
     assert zoo.base is not None
     base = dict(zoo.base.checkpoint.read_all())
     assert {name for name, tensor in base.items() if name not in weights or not torch.equal(tensor, weights[name])} == {
@@ -535,7 +534,7 @@ def test_a_new_zoo_probes_its_weights_for_a_head_and_trains_from_there(images: P
 def test_without_weights_the_base_is_trained_in_whole(images: Path) -> None:
     zoo, steps = new(images / "made", None)
     assert zoo.base is not None
-    assert steps[-1].held_out.loss < steps[0].held_out.loss
+    assert steps[-1].held_out.loss < steps[0].start.loss
     torch.manual_seed(0)
     start = zoo.module().state_dict()
     assert all(not torch.equal(tensor, start[name]) for name, tensor in zoo.base.checkpoint.read_all())
@@ -624,9 +623,9 @@ def test_the_command_line_tells_each_epoch_and_what_greedy_makes_of_it(run: Run,
     (expected,) = acceptances(zoo, evaluate, ["own-01"])
     *epochs, last = rows
     assert [(row["run"], row["epoch"], row["name"]) for row in epochs] == [
-        (1, 0, None), (1, 1, None), (1, 2, None), (1, 3, "own-01"),
+        (1, 1, None), (1, 2, None), (1, 3, "own-01"),
     ]  # fmt: skip
-    assert epochs[0]["held_out"]["correct"] == evaluate(sc.Soup({"base": 1.0})).correct
+    assert epochs[-1]["held_out"]["correct"] == evaluate(sc.Soup({"own-01": 1.0})).correct
     assert (last["name"], last["accepted"]) == ("own-01", expected.accepted)
     assert last["held_out"]["correct"] == expected.single.correct
     assert (last["before"]["correct"], last["after"]["correct"]) == (expected.before.correct, expected.after.correct)

@@ -39,6 +39,11 @@ DEPENDENT_KEYS = (
     "ties",
     "best",
     "list",
+    "start",
+    "tuning_rate",
+    "tuning_epochs",
+    "augmentation",
+    "decay",
 )
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
 PAGES = {
@@ -48,6 +53,7 @@ PAGES = {
     "pages/3_Interpolation.py": "Interpolation",
     "pages/4_Learned.py": "Learned",
     "pages/5_Robustness.py": "Robustness",
+    "pages/6_Train.py": "Train",
 }
 # Streamlit collects garbage in full when a run of a page ends, which takes a fifth of a second with all that torch brings
 # and keeps the next click waiting. What is imported by now stays for good and need not be looked through.

@@ -67,5 +67,6 @@ def _words(progress: Progress, total: int, what: str) -> str:
     words = f"{what}: {progress.steps_done} of {total}"
     if progress.rate:
         left = max(0, total - progress.steps_done) / progress.rate
-        words += f", {progress.rate:.1f} a second, about {left:.0f} s left"
+        rate = f"{progress.rate:.1f} a second" if progress.rate >= 1 else f"{1 / progress.rate:.1f} s each"
+        words += f", {rate}, about {left:.0f} s left"
     return words

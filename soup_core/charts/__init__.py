@@ -17,6 +17,8 @@ from soup_core.charts.soups import (
     ingredient_points,
     line_chart,
     loss_lines,
+    training_accuracy,
+    training_losses,
 )
 from soup_core.charts.style import LINE_COLOURS, MARKS, RECIPE_MARKS, TEMPLATE, Mark, literal
 from soup_core.words import counts, percent
@@ -44,4 +46,6 @@ __all__ = [
     "reliability_diagram",
     "robustness_figure",
     "severity_curves",
+    "training_accuracy",
+    "training_losses",
 ]

@@ -94,7 +94,7 @@ def head_names(zoo: Zoo) -> frozenset[str]:
 def make_base(
     zoo: Zoo, evaluate: Evaluator, *, weights: Mapping[str, Tensor] | None, seed: int = 0
 ) -> Iterator[FinetuneStep]:
-    """Make the base of a planned zoo, yielding at the start and after each epoch; stopped, it goes on.
+    """Make the base of a planned zoo, yielding after each epoch; stopped, it goes on.
 
     `weights` that fit the whole network are the base as they are; with another head, a new one is trained on them. Raises
     CheckpointError where anything but the head does not fit, DataError where the network does not take the images.
@@ -125,21 +125,18 @@ def make_base(
         if not ended:
             added.save(file, start, added.Origin(run=key, start="weights", start_digest=digest, hyperparameters={}))
         return
-    last: FinetuneStep | None = None
-    for epoch, loss, held_out in run.epochs(hyperparameters, ended=ended):
-        if last:
-            yield last
-        last = FinetuneStep(0, 0, hyperparameters, epoch, loss, held_out)
-    assert last is not None, "a run has at least its start"
-    if last.diverged:
-        raise ZooError(f"Training the base of {zoo.name} ended in numbers that are not finite; give --weights.")
+    for step in run.steps(hyperparameters, ended=ended):
+        if step.diverged:
+            raise ZooError(f"Training the base of {zoo.name} ended in numbers that are not finite; give --weights.")
+        if step.epoch < BASE_EPOCHS:
+            yield step
     if not ended:
         origin = added.Origin(
             run=key, start="weights", start_digest=digest, hyperparameters=hyperparameters.recorded()
         )  # fmt: skip
         added.save(file, run.weights(hyperparameters), origin)
     run.forget(hyperparameters)
-    yield replace(last, name=BASE)
+    yield replace(step, name=BASE)
 
 
 def with_base(zoo: Zoo) -> Zoo:

@@ -39,10 +39,10 @@ FIGURES = ("figures", "correctness")
 
 @dataclass(frozen=True)
 class FinetuneStep:
-    """The end of an epoch of a run: mean training loss in nats, NaN at the start (epoch 0), and the held-out evaluation.
+    """The end of an epoch of a run, both counted from 1: mean training loss in nats, and the held-out evaluation.
 
-    Runs count from 1. `name` is that of the new ingredient, with the last epoch of its run; a run whose loss is no
-    longer finite ends there, and adds none.
+    `start` evaluates what the run began with. `name` is that of the new ingredient, with the last epoch of its run; a
+    run whose numbers are no longer finite ends there, and adds none.
     """
 
     run: int
@@ -51,12 +51,13 @@ class FinetuneStep:
     epoch: int
     loss: float
     held_out: Evaluation
+    start: Evaluation
     name: str | None = None
 
     @property
     def diverged(self) -> bool:
         """Whether the run has ended because its numbers are no longer finite."""
-        return self.epoch > 0 and not _is_sound(self.loss, self.held_out)
+        return not _is_sound(self.loss, self.held_out)
 
 
 def finetune(
@@ -68,7 +69,7 @@ def finetune(
     beside: str | None = None,
     place: Place | None = None,
 ) -> Iterator[FinetuneStep]:
-    """Train one model a set of hyperparameters on the zoo's fine-tuning images, yielding at the start and after each epoch.
+    """Train one model a set of hyperparameters on the zoo's fine-tuning images, yielding after each epoch.
 
     Each run starts from the base, or the ingredient named by `start`, and is kept in `place`, by default beside the zoo
     of the name `beside`. Run again, it goes on from the last epoch; on the CPU with the same result. Raises ZooError
@@ -82,19 +83,15 @@ def finetune(
     for number, wanted in enumerate(runs, 1):
         key = run.key(wanted)
         found = Origin(run=key, start=start, start_digest=origin.digest, hyperparameters=wanted.recorded())
-        last: FinetuneStep | None = None
         with _alone(evaluate.store, f"finetune-{key}"):
             name = place.find(key)
-            for epoch, loss, held_out in run.epochs(wanted, ended=name is not None):
-                if last is not None:
-                    yield last
-                last = FinetuneStep(number, len(runs), wanted, epoch, loss, held_out)
-            assert last is not None, "a run has at least its start"
-            if not last.diverged:
-                name = name or place.keep(run.weights(wanted), found)
-                last = replace(last, name=name)
+            for step in run.steps(wanted, number, len(runs), ended=name is not None):
+                if step.epoch < wanted.epochs and not step.diverged:
+                    yield step
+            if not step.diverged:
+                step = replace(step, name=name or place.keep(run.weights(wanted), found))
             run.forget(wanted)
-        yield last
+        yield step
 
 
 def start_of(zoo: Zoo, name: str) -> Ingredient:
@@ -181,6 +178,15 @@ class Run:
             yield made.index, made.loss, found
             if not _is_sound(made.loss, found):
                 return
+
+    def steps(
+        self, wanted: Hyperparameters, number: int = 0, runs: int = 0, *, ended: bool = False
+    ) -> Iterator[FinetuneStep]:
+        """The same from the first epoch on, as steps of the run of this number."""
+        every = self.epochs(wanted, ended=ended)
+        _, _, start = next(every)
+        for epoch, loss, held_out in every:
+            yield FinetuneStep(number, runs, wanted, epoch, loss, held_out, start)
 
     def weights(self, wanted: Hyperparameters) -> State:
         """The weights after the last epoch."""

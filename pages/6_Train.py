@@ -1,0 +1,119 @@
+"""Train: one more fine-tuning of the base, or a random search of several; the new ingredients join the zoo."""
+
+from dataclasses import asdict
+from functools import partial
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import caching, page, work
+from pages.views import training
+from soup_core import added, charts
+from soup_core.finetune import Hyperparameters, augmentations_for, random_search, space_of, usual
+from soup_core.jobs import Task
+
+KINDS = ("one run", "random search")
+
+here = page.begin(
+    "Train", "Fine-tune the base once more: the new ingredient joins the zoo, and if greedy takes it, the soup."
+)
+zoo = here.zoo
+itself = caching.open_zoo(str(zoo.folder), here.stamp)  # without what was added, so that adding to it changes no job
+with page.errors_shown():
+    held_out = here.evaluator("held_out")
+    singles = here.singles()
+    caching.check_training_images(str(zoo.folder), caching.zoo_stamp(zoo.folder))
+side = min(held_out.data.images.shape[2:])
+middle = usual(itself, side)
+
+
+def settings() -> list[Hyperparameters]:
+    """The controls, and the runs that they ask for."""
+    kind = st.segmented_control("Train", KINDS, default=KINDS[0], required=True, key="search", bind="query-params")
+    if kind == KINDS[1]:
+        space = space_of(itself, side)
+        low, high = space.learning_rates
+        runs = st.number_input(
+            "Runs", 2, 64, 4, key="runs", bind="query-params", width=115,
+            help=f"Each draws a learning rate from {low:g} to {high:g}, {', '.join(map(str, space.epochs))} epochs, and the "
+            f"augmentation from {', '.join(space.augmentations)}; weight decay, mixup and label smoothing too.",
+        )  # fmt: skip
+        seed = st.number_input("Seed", 0, 10_000, 0, key="tuning_seed", bind="query-params", width=115)
+        return list(random_search(int(runs), seed=int(seed), space=space))
+    rate = st.number_input("Learning rate", 0.0, 1.0, middle.learning_rate, step=middle.learning_rate / 4,
+                           format="%.3g", key="tuning_rate", bind="query-params", width=135)  # fmt: skip
+    epochs = st.number_input("Epochs", 1, 100, middle.epochs, key="tuning_epochs", bind="query-params", width=115)
+    known = augmentations_for(side)
+    usually = known.index(middle.augmentation) if middle.augmentation in known else 0
+    augmentation = st.selectbox("Augmentation", known, usually, key="augmentation", bind="query-params", width=140,
+                                help="How images are changed by chance before they are trained on.")  # fmt: skip
+    mixup = st.number_input("Mixup", 0.0, 2.0, 0.0, step=0.1, key="mixup", bind="query-params", width=115,
+                            help="Trains on blends of two images (arXiv 1710.09412); 0 for none.")  # fmt: skip
+    smoothing = st.number_input("Smoothing", 0.0, 0.5, 0.0, step=0.05, key="smoothing", bind="query-params", width=125,
+                                help="Label smoothing: the share of each label spread over all classes.")  # fmt: skip
+    decay = st.number_input("Weight decay", 0.0, 1.0, middle.weight_decay, step=0.01, format="%.3g", key="decay",
+                            bind="query-params", width=130)  # fmt: skip
+    seed = st.number_input("Seed", 0, 10_000, 0, key="tuning_seed", bind="query-params", width=115)
+    return [Hyperparameters(rate, decay, int(epochs), smoothing, mixup, augmentation, int(seed))]
+
+
+def asked() -> Task:
+    """The controls' runs, from the base, or from an ingredient where there is none."""
+    wanted, start = settings(), sc.BASE
+    if zoo.base is None:
+        best = min(itself.names, key=lambda name: (-singles[name].correct, name))
+        start = st.selectbox("Start from", itself.names, itself.names.index(best), key="start", bind="query-params",
+                             format_func=page.plain, width=200,
+                             help="This zoo has no base. A random start would give a stranger, which does not soup; the "
+                             "new one will soup with the ingredient that it starts from.")  # fmt: skip
+    arguments = {"hyperparameters": [asdict(each) for each in wanted], "start": start, "beside": zoo.name}
+    return Task("finetune", str(zoo.folder), here.device, here.precision, here.memory, arguments=arguments)
+
+
+def waiting() -> None:
+    """What a new ingredient will have to beat."""
+    steps = list(sc.greedy_soup(zoo, held_out))
+    best, greedy = steps[0], held_out(steps[-1].soup)
+    first, second, third = st.columns(3)
+    first.metric(
+        "Best single model, held-out", charts.percent(singles[best.candidate]), help=page.plain(best.candidate)
+    )
+    second.metric("Greedy soup, held-out", charts.percent(greedy), help=charts.counts(greedy))
+    third.metric("In the greedy soup", f"{len(steps[-1].soup.names)} of {len(zoo.names)}")
+    page.chart(charts.ingredient_points(singles, steps[-1].soup.names), "points",
+               f"Held-out accuracy of {len(zoo.names)} ingredients; those in the greedy soup are filled.")  # fmt: skip
+    st.markdown("**Greedy takes a new ingredient if the soup that it meets then gets more held-out images right.**")
+
+
+def own() -> None:
+    """What was added to this zoo, to be looked at and removed."""
+    names = [path.stem for path in added.files_of(zoo.name)]
+    if not names:
+        return
+    with st.expander(f"Added by you: {len(names)}"):
+        rows = [{"ingredient": name, "held-out": charts.percent(singles[name]), **zoo.by_name[name].hyperparameters}
+                for name in names if name in singles]  # fmt: skip
+        st.dataframe(rows, hide_index=True, alt="The added ingredients with their accuracy and hyperparameters.")
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            gone = st.pills("Take away", names, selection_mode="multi", key="gone", format_func=page.plain)
+            if st.button("Remove", disabled=not gone, icon=":material/delete:"):
+                with page.errors_shown():
+                    for name in gone:
+                        added.remove(zoo.name, name)
+                st.rerun()
+
+
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    wanted = asked()
+    begun = st.button("Train", type="primary", icon=":material/model_training:")
+if begun:
+    with page.errors_shown():
+        caching.jobs().submit(wanted, itself, again=True)
+job = caching.jobs().latest("finetune", itself)
+if job is None:
+    with page.errors_shown():
+        waiting()
+else:
+    total = sum(int(each["epochs"]) for each in job.task.arguments["hyperparameters"])
+    work.follow(job, total, "Training", partial(training.draw, here, singles))
+own()

@@ -1,0 +1,99 @@
+"""A fine-tuning on the Train page: as it goes on, and what greedy makes of what came out."""
+
+from collections.abc import Mapping, Sequence
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import caching, page
+from soup_core import charts
+from soup_core.acceptance import Acceptance, acceptances
+from soup_core.finetune import FinetuneStep, Hyperparameters
+from soup_core.jobs import Progress
+
+
+def draw(here: page.Context, singles: Mapping[str, sc.Evaluation], progress: Progress) -> None:
+    """The runs so far: numbers, then accuracy and loss, then what greedy makes of the outcome."""
+    zoo, steps = here.zoo, progress.steps
+    if caching.zoo_stamp(zoo.folder) != here.stamp:
+        st.rerun()  # a new ingredient is there, which this run of the page has not opened
+    if not steps:
+        st.info("Training begins; accuracy and loss will be drawn here, epoch by epoch.")
+        return
+    names = [step.name for step in steps if step.name in zoo.names] if progress.ended else []
+    with page.errors_shown():
+        found = list(acceptances(zoo, here.evaluator("held_out"), [name for name in names if name]))
+        if found:
+            _numbers(here, singles, found)
+        else:
+            _progress(steps[-1], singles)
+    before = max((singles[name] for name in zoo.names if name not in names), key=lambda each: each.correct)
+    left, right = st.columns(2)
+    with left:
+        page.chart(charts.training_accuracy(steps, before), "accuracy",
+                   f"Held-out accuracy after each epoch of {steps[-1].run} runs, against the best single model.")  # fmt: skip
+    with right:
+        page.chart(charts.training_losses(steps), "loss", f"Loss over {steps[-1].epoch} epochs of run {steps[-1].run}.")
+    if found or progress.state == "done":
+        st.markdown(f"**{_meaning(steps, found)}**")
+
+
+def _progress(step: FinetuneStep, singles: Mapping[str, sc.Evaluation]) -> None:
+    first, second, third = st.columns(3)
+    change = step.held_out.accuracy - max(each.accuracy for each in singles.values())
+    first.metric("Held-out accuracy", charts.percent(step.held_out), f"{100 * change:+.2f} to the best single",
+                 delta_color="off", help=charts.counts(step.held_out))  # fmt: skip
+    second.metric("Epoch", f"{step.epoch} of {step.hyperparameters.epochs}")
+    if step.runs > 1:
+        third.metric("Run", f"{step.run} of {step.runs}", help=_told(step.hyperparameters))
+    else:
+        third.metric("Training loss", f"{step.loss:.3f}", help="The mean over the epoch, in nats.")
+
+
+def _numbers(here: page.Context, singles: Mapping[str, sc.Evaluation], found: Sequence[Acceptance]) -> None:
+    zoo, held_out = here.zoo, here.evaluator("held_out")
+    new = [each.name for each in found]
+    best = max(found, key=lambda each: each.single.correct)
+    rival = max((singles[name] for name in zoo.names if name not in new), key=lambda each: each.correct)
+    columns = st.columns(3)
+    comparison = sc.compare(best.single, rival)
+    columns[0].metric(f"{page.plain(best.name)}{', the best' if len(new) > 1 else ''}: held-out accuracy",
+                      charts.percent(best.single), f"{100 * comparison.difference:+.2f} points",
+                      delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+                      help=f"{charts.counts(best.single)}; against the best single model before {page.points(comparison)}.")  # fmt: skip
+    taken = sum(each.accepted for each in found)
+    columns[1].metric(
+        "Greedy", f"takes {taken} of {len(new)}" if len(new) > 1 else "takes it" if taken else "leaves it out"
+    )
+    order = sorted(zoo.names, key=lambda name: (-singles[name].correct, name))
+    known = [name for name in order if name not in new]
+    with_new, without = (list(sc.greedy_soup(zoo, held_out, order=names))[-1].soup for names in (order, known))
+    after, before = held_out(with_new), held_out(without)
+    comparison = sc.compare(after, before)
+    columns[2].metric("Greedy soup, held-out", charts.percent(after), f"{100 * comparison.difference:+.2f} points",
+                      delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+                      help=f"{charts.counts(after)}; against greedy without what is new {page.points(comparison)}.")  # fmt: skip
+
+
+def _meaning(steps: Sequence[FinetuneStep], found: Sequence[Acceptance]) -> str:
+    lost = sum(step.diverged for step in steps)
+    if not found:
+        if lost:
+            return "The numbers are no longer finite, so nothing was added; try a lower learning rate."
+        return "What these runs made is no longer in the zoo; train again to have it back."
+    if len(found) > 1:
+        taken = [page.plain(each.name) for each in found if each.accepted]
+        added = f"Of {len(found)} new ingredients greedy takes {len(taken)}{': ' if taken else ''}{', '.join(taken)}."
+        return f"{added} {lost} runs ended in numbers that are not finite, and added none." if lost else added
+    (one,) = found
+    name, change = page.plain(one.name), page.points(one.comparison)
+    counted = f"{one.after.correct:,} of {one.after.total:,} held-out images right instead of {one.before.correct:,}, {change}"
+    sure = "" if one.comparison.low > 0 or one.comparison.high < 0 else ", within what chance explains"
+    if one.starts:
+        return f"Greedy starts from {name}, now the best single model: it gets {counted}{sure}."
+    verb = "takes" if one.accepted else "leaves out"
+    return f"Greedy {verb} {name}: with it the soup gets {counted}{sure}."
+
+
+def _told(hyperparameters: Hyperparameters) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in hyperparameters.recorded().items())
