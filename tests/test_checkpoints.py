@@ -45,7 +45,7 @@ BAD = {
     "row_23_hole": (raw({"a": entry(0, 2), "b": entry(4, 6)}, b"123456"), "begins at"),
     "row_23_trailing": (GOOD + b"more", "follow its last tensor"),
     "row_23_negative": (raw({"a": entry(-4, 0)}, b""), "not whole numbers"),
-    "row_8_many_elements": (raw({"a": entry(0, 4, [2**40])}, b"1234"), "needs 1,099,511,627,776 bytes"),
+    "row_08_many_elements": (raw({"a": entry(0, 4, [2**40])}, b"1234"), "needs 1,099,511,627,776 bytes"),
     "row_23_no_table": (raw([1, 2]), "does not look like"),
     "row_23_no_json": (raw(b"{not json"), "cannot be read"),
     "row_23_deep": (raw(b"{" + b'"a":{' * 50_000), "cannot be read"),

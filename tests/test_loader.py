@@ -210,6 +210,31 @@ def test_row_04_duplicate_members_are_refused_before_the_pickle_is_read(refused:
     refused(file.getvalue(), "'archive/data.pkl' twice")
 
 
+def test_row_04_parts_that_overlap_are_refused(refused: Any, opens: Any) -> None:
+    inner = rezipped(saved(STATE), lambda members: None)
+    with zipfile.ZipFile(io.BytesIO(inner)) as archive:
+        end = archive.start_dir
+        names = {info.filename: info for info in archive.infolist()}
+    whole = bytearray(inner)
+    # One part, at the very start, whose data are all the others; each has a checksum that is right.
+    outer = zipped({"all": inner[:end]})
+    with zipfile.ZipFile(io.BytesIO(outer)) as archive:
+        begin, start = archive.start_dir, archive.start_dir - end
+        directory = outer[begin:-22]
+    for record, info in zip(directory_records(bytes(whole[end:-22])), names.values(), strict=True):
+        directory += record[:42] + struct.pack("<I", info.header_offset + start) + record[46:]
+    tail = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, len(names) + 1, len(names) + 1, len(directory), begin, 0)
+    refused(outer[:begin] + directory + tail, "overlap")
+    assert same(opens(inner, "inner.pt"), STATE)
+
+
+def directory_records(directory: bytes) -> Iterator[bytes]:
+    while directory:
+        length = 46 + sum(struct.unpack_from("<3H", directory, 28))
+        yield directory[:length]
+        directory = directory[length:]
+
+
 def test_row_05_a_deflated_member_is_refused_before_it_is_inflated(refused: Any) -> None:
     tensors = {"a": torch.zeros(10_000_000)}
     content = rezipped(saved(tensors), lambda members: None, compression=zipfile.ZIP_DEFLATED)
@@ -582,6 +607,7 @@ OPTIMIZER = {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.zeros(2)}
     [{"state_dict": STATE, "epoch": 3, "best_acc1": torch.tensor(80.1), "optimizer": OPTIMIZER},
      {"model": STATE, "optimizer": OPTIMIZER, "epoch": 3, "name": "x", "rates": [0.1, (1, 2)], "nothing": None},
      {"model_state_dict": STATE, "optimizer_state_dict": OPTIMIZER, "loss": torch.tensor(0.5)},
+     {"state_dict": STATE, "swa": {"buffer": torch.zeros(9), "param_groups": []}},
      {"module": STATE}, {"model": {"state_dict": STATE}},
      {"state_dict": STATE, "callbacks": {"best": {"best_model_score": torch.tensor(0.9)}}, "optimizer_states": [OPTIMIZER]},
      {"model": STATE, "model_ema": STATE}, {**STATE, "epoch": 3, "dtype": torch.float32, "size": torch.Size([2]), "device": torch.device("cpu")}],
@@ -678,6 +704,22 @@ def test_row_31_weights_that_cannot_be_averaged_are_refused_with_the_reason(
     refused: Any, make: Callable[[], Tensor], reason: str
 ) -> None:
     refused(saved({"a": torch.zeros(2), "b": make()}), reason)
+
+
+def test_row_31_a_view_that_negates_its_storage_is_refused(refused: Any) -> None:
+    negated = torch.ones(2, dtype=torch.complex64).conj().imag
+    assert negated.is_neg()
+    refused(saved({"a": negated.detach().clone().to(torch.float32), "b": negated}), "negated|complex")
+    refused(
+        rezipped(saved({"b": torch.ones(2)}), lambda m: m.update({"data.pkl": with_metadata(m["data.pkl"])})), "negated"
+    )
+
+
+def with_metadata(pickled: bytes) -> bytes:
+    """The same, with a last argument that says that the tensor's numbers are to be negated."""
+    hooks = b")Rq"
+    at = pickled.index(hooks, pickled.index(b"OrderedDict")) + len(hooks) + 1
+    return pickled[:at] + b"}X\x03\0\0\0neg\x88s" + pickled[at:]
 
 
 def test_row_32_types_together_are_averaged_in_float32(tmp_path: Path) -> None:
