@@ -20,6 +20,7 @@ from soup_core.geometry import Gram, Matrix, cosines, gram
 from soup_core.permutation import LIKE, alignment
 from soup_core.soup import Soup, uniform
 from soup_core.statistics import accuracy_interval, compare
+from soup_core.words import percent
 from soup_core.zoo import BASE, Zoo
 
 Verdict = Literal["good", "notice", "warning"]
@@ -495,7 +496,7 @@ def _accuracy(selection: _Selection) -> Finding:
     middle = float(np.median([its.accuracy for its in singles.values()]))
     poor = tuple(name for name, its in singles.items() if accuracy_interval(its)[1] < middle - POOR)
     lowest = min((its for name, its in singles.items() if not poor or name in poor), key=lambda its: its.accuracy)
-    numbers = f"{_percent(lowest)} of {lowest.total} held-out images, the median {100 * middle:.1f} %"
+    numbers = f"{percent(lowest)} of {lowest.total} held-out images, the median {100 * middle:.1f} %"
     if poor:
         return Finding(
             "accuracy", "warning",
@@ -558,7 +559,7 @@ def _batch_norm(selection: _Selection) -> Finding | None:
         )  # fmt: skip
     rise = compare(other, selection.few(selection.soup))
     told = (
-        f"BatchNorm's statistics re-estimated for the soup give {_percent(other)} of {other.total} images, "
+        f"BatchNorm's statistics re-estimated for the soup give {percent(other)} of {other.total} images, "
         f"{_points(rise.difference, rise.low, rise.high)} against {how} ones"
     )
     if rise.low > 0:
@@ -574,8 +575,8 @@ def _average(selection: _Selection) -> Finding:
     middle, best = (selection.singles[name] for name in (ranked[len(ranked) // 2], ranked[-1]))
     rise = compare(found, middle)
     told = (
-        f"Their average gets {_percent(found)} of {found.total} held-out images, "
-        f"{_points(rise.difference, rise.low, rise.high)} against the median ingredient (the best has {_percent(best)})"
+        f"Their average gets {percent(found)} of {found.total} held-out images, "
+        f"{_points(rise.difference, rise.low, rise.high)} against the median ingredient (the best has {percent(best)})"
     )
     if rise.high >= 0 and not found.not_finite:
         return Finding("average", "good", f"{told}.")
@@ -591,7 +592,7 @@ def _failure(evaluate: Evaluator, soup: Soup, names: Sequence[str]) -> Finding:
     found = evaluate(soup)
     fall = compare(found, singles[best])
     told = (
-        f"{_percent(found)} of {found.total} held-out images, {_points(fall.difference, fall.low, fall.high)} against its "
+        f"{percent(found)} of {found.total} held-out images, {_points(fall.difference, fall.low, fall.high)} against its "
         f"best ingredient {best}"
     )
     if fall.high >= 0:
@@ -631,7 +632,7 @@ def _leave_one_out(selection: _Selection) -> Iterator[Finding]:
     guilty = tuple(name for name in order if rises[name].low > 0 and rises[name].difference >= gap / 2)
     first = order[0]
     told = (
-        f"ithout {first} it would be {_percent(found[first])} instead of {_percent(whole)} of {whole.total} images, "
+        f"ithout {first} it would be {percent(found[first])} instead of {percent(whole)} of {whole.total} images, "
         f"{_points(rises[first].difference, rises[first].low, rises[first].high)}"
     )
     if guilty:
@@ -678,10 +679,6 @@ def _times_the_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each value over the median of the others; 1 where that is zero."""
     others = np.array([np.median(np.delete(values, index)) for index in range(len(values))])
     return np.asarray(np.divide(values, others, out=np.ones_like(values), where=others > 0), np.float64)
-
-
-def _percent(evaluation: Evaluation) -> str:
-    return f"{100 * evaluation.accuracy:.{2 if evaluation.total >= 1000 else 1}f} %"
 
 
 def _points(difference: float, low: float, high: float) -> str:

@@ -4,7 +4,6 @@ The curve over the number of models is that of Wortsman et al. 2022, arXiv 2203.
 """
 
 from collections.abc import Sequence
-from statistics import median
 
 import numpy as np
 import plotly.graph_objects as go
@@ -18,10 +17,10 @@ from soup_core.ablations import (
     NumberStep,
     ShapleyStep,
 )
+from soup_core.charts.soups import add_band
 from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, literal, names_axis, short
 from soup_core.evaluation import Evaluation
 
-BAND = "rgba(0, 114, 178, 0.18)"
 Range = Sequence[float] | Sequence[Sequence[float]] | None
 
 
@@ -40,7 +39,8 @@ def number_averaged_curve(
     figure = empty_figure("Test accuracy (%)" if reported else "Held-out accuracy (%)")
     curves = [curve for curve in (step.report if reported else step.held_out for step in band) if curve]
     if curves:
-        _add_band(figure, curves)
+        accuracies = [[100 * evaluation.accuracy for evaluation in curve] for curve in curves]
+        add_band(figure, accuracies, f"soups in {len(curves)} shuffled orders, lowest to highest")
     found = [(step, each) for step in steps if (each := step.report if reported else step.held_out)]
     for kind, label, mode in (
         ("ingredient", "the k-th model alone", "markers"),
@@ -68,25 +68,6 @@ def number_averaged_curve(
 
 def _evaluation(averaged: Averaged, kind: str) -> Evaluation:
     return {"ingredient": averaged.single, "ensemble": averaged.ensemble, "uniform": averaged.soup}[kind]
-
-
-def _add_band(figure: go.Figure, curves: Sequence[Sequence[Evaluation]]) -> None:
-    columns = list(zip(*([100 * evaluation.accuracy for evaluation in curve] for curve in curves), strict=True))
-    xs = list(range(1, len(columns) + 1))
-    for values, fill in (([min(column) for column in columns], None), ([max(column) for column in columns], "tonexty")):
-        figure.add_trace(
-            go.Scatter(
-                x=xs, y=values, mode="lines", line={"width": 0}, fill=fill, fillcolor=BAND, hoverinfo="skip",
-                showlegend=fill is not None, name=f"soups in {len(curves)} shuffled orders, lowest to highest",
-            )
-        )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=xs, y=[median(column) for column in columns], mode="lines", name="their median",
-            line={"width": 1.5, "color": MARKS["uniform"].colour, "dash": "dot"},
-            hovertemplate="%{y:.2f} %<extra>median order</extra>",
-        )
-    )  # fmt: skip
 
 
 def leave_one_out_bars(left: Sequence[LeftOut]) -> go.Figure:

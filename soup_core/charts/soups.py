@@ -92,7 +92,9 @@ def greedy_curve(
     nothing jumps while the curve grows. `band` draws, behind it, between which values searches in shuffled orders lie.
     """
     figure = empty_figure("Held-out accuracy (%)")
-    _add_band(figure, band)
+    if band:
+        curves = [[100 * correct / step.total for correct in step.correct] for step in band]
+        add_band(figure, curves, f"{len(band)} shuffled orders, lowest to highest", shape="hv")
     best, height = [], 0.0
     for step in steps:
         height = 100 * step.evaluation.accuracy if step.accepted and step.evaluation else height
@@ -135,26 +137,21 @@ def greedy_curve(
     return figure
 
 
-def _add_band(figure: go.Figure, band: Sequence[BandStep]) -> None:
-    if not band:
-        return
-    curves = [[100 * correct / step.total for correct in step.correct] for step in band]
-    xs = list(range(1, len(curves[0]) + 1))
-    lowest, highest = ([pick(values) for values in zip(*curves, strict=True)] for pick in (min, max))
-    middle = [median(values) for values in zip(*curves, strict=True)]
-    blue = MARKS["uniform"].colour
-    for values, fill in ((lowest, None), (highest, "tonexty")):
+def add_band(figure: go.Figure, curves: Sequence[Sequence[float]], label: str, *, shape: str = "linear") -> None:
+    """The band between the lowest and the highest of curves over 1, 2, 3 …, and their median; `shape` is the lines'."""
+    columns = list(zip(*curves, strict=True))
+    xs = list(range(1, len(columns) + 1))
+    for pick, fill in ((min, None), (max, "tonexty")):
         figure.add_trace(
             go.Scatter(
-                x=xs, y=values, mode="lines", line={"width": 0, "shape": "hv"}, fill=fill,
-                fillcolor="rgba(0, 114, 178, 0.18)", hoverinfo="skip", showlegend=fill is not None,
-                name=f"{len(band)} shuffled orders, lowest to highest",
+                x=xs, y=[pick(column) for column in columns], mode="lines", line={"width": 0, "shape": shape}, fill=fill,
+                fillcolor="rgba(0, 114, 178, 0.18)", hoverinfo="skip", showlegend=fill is not None, name=label,
             )
         )  # fmt: skip
     figure.add_trace(
         go.Scatter(
-            x=xs, y=middle, mode="lines", name="their median",
-            line={"width": 1.5, "shape": "hv", "color": blue, "dash": "dot"},
+            x=xs, y=[median(column) for column in columns], mode="lines", name="their median",
+            line={"width": 1.5, "shape": shape, "color": MARKS["uniform"].colour, "dash": "dot"},
             hovertemplate="%{y:.2f} %<extra>median order</extra>",
         )
     )  # fmt: skip
