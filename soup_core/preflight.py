@@ -81,9 +81,10 @@ def preflight_checks(
 
 
 def overall(findings: Iterable[Finding]) -> Finding:
-    """One line for the findings of `preflight_checks`: the gravest verdict, and the likeliest cause among those that have it.
+    """One line for the findings of `preflight_checks`: the gravest verdict, and which check to read first for it.
 
-    Where the average itself was measured and held, warnings that rest on the weights alone become a notice.
+    That is the likeliest cause among the gravest. Where the average itself was measured and held, warnings that rest on
+    the weights alone become a notice.
     """
     found = list(findings)
     by_cause = sorted(found, key=lambda each: CAUSES.index(each.what))
@@ -92,13 +93,13 @@ def overall(findings: Iterable[Finding]) -> Finding:
     held = any(each.what == "average" and each.verdict == "good" for each in found)
     names = tuple(dict.fromkeys(name for each in grave for name in each.names))
     if grave and held and not any(each.what in MEASURED for each in grave):
-        return Finding("overall", "notice", f"The average holds, yet look at this. {grave[0].sentence}", names)
+        return Finding("overall", "notice", f"The average holds, yet look at this check: {grave[0].what}.", names)
     if grave:
-        count = "One check warns" if len(grave) == 1 else f"{len(grave)} checks warn"
-        return Finding("overall", "warning", f"This will hardly soup. {count}, first: {grave[0].sentence}", names)
+        count = "One check warns" if len(grave) == 1 else f"{len(grave)} checks warn, the likeliest reason first"
+        return Finding("overall", "warning", f"This will hardly soup. {count}: {grave[0].what}.", names)
     if mild:
         about = tuple(dict.fromkeys(name for each in mild for name in each.names))
-        return Finding("overall", "notice", f"This should soup, but look at this. {mild[0].sentence}", about)
+        return Finding("overall", "notice", f"This should soup, but look at this check: {mild[0].what}.", about)
     return Finding("overall", "good", f"This should soup: all {len(found)} checks are good.")
 
 

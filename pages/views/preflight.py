@@ -1,10 +1,8 @@
 """Will it soup?: what can be known of the chosen checkpoints, whether their average holds, and if not, why."""
 
-from collections.abc import Iterable
 from functools import partial
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 import soup_core as sc
 from pages.shared import page
@@ -17,43 +15,47 @@ FEW = 0.5  # more than this part of the selection is no outlier that taking out 
 
 
 def draw(here: page.Context, chosen: Selection) -> None:
-    """Draw the verdict, a row per finding as it comes, and the explanation of a soup that failed."""
-    verdict, rows, good = st.empty(), st.container(), st.container()
-    diagnosis, sentence = st.container(), st.empty()
+    """Draw the verdict and a row per finding as it comes; once a soup has failed, the likeliest reason first."""
     if chosen.soup is None or chosen.evaluation is None:
-        st.info(
-            "Nothing is chosen yet; put at least two ingredients in, and what speaks for and against them stands here."
+        st.markdown(
+            "**Nothing is chosen yet; put at least two ingredients in, and what speaks for and against them stands here.**"
         )
         return
+    verdict, rows, good, sentence = st.empty(), st.empty(), st.container(), st.empty()
     held_out = here.evaluator("held_out")
     findings: list[Finding] = []
     with page.errors_shown(), sc.interruptible(partial(sentence.caption, "Checking")):
         sentence.caption("Checking")
-        for finding in preflight_checks(here.zoo, held_out, chosen.names):
-            findings.append(finding)
-            verdict.caption(f"{len(findings)} checks so far")
-            if finding.verdict != "good":
-                with rows:
+        with rows.container():
+            for finding in preflight_checks(here.zoo, held_out, chosen.names):
+                findings.append(finding)
+                verdict.caption(f"{len(findings)} checks so far")
+                if finding.verdict != "good":
                     draw_row(here.zoo, chosen, finding, "check")
         outcome = overall(findings)
         show = {"good": st.success, "notice": st.info, "warning": st.warning}[outcome.verdict]
         with verdict:
             show(page.plain(outcome.sentence), icon=ICONS[outcome.verdict])
-        fine = [finding for finding in findings if finding.verdict == "good"]
-        if fine:
-            with good.expander(f"{len(fine)} good {'check' if len(fine) == 1 else 'checks'}"):
-                for finding in fine:
-                    draw_row(here.zoo, chosen, finding, "good")
         comparison = sc.compare(chosen.evaluation, chosen.singles[chosen.best])
         if comparison.high < 0:
-            explain(here.zoo, chosen, diagnose(here.zoo, held_out, chosen.soup), diagnosis)
+            reasons = [each for each in diagnose(here.zoo, held_out, chosen.soup) if each.what != "failure"]
+            findings = [*reasons, *(each for each in findings if each.what not in {reason.what for reason in reasons})]
+            with rows.container():
+                st.markdown("##### Why it fails", help="Reasons, the likeliest first, each with its numbers.")
+                for finding in findings:
+                    if finding.verdict != "good":
+                        draw_row(here.zoo, chosen, finding, "why")
+    if fine := [finding for finding in findings if finding.verdict == "good"]:
+        with good.expander(f"{len(fine)} good {'check' if len(fine) == 1 else 'checks'}"):
+            for finding in fine:
+                draw_row(here.zoo, chosen, finding, "good")
     sentence.markdown(f"**{meaning(chosen, chosen.evaluation, comparison)}**")
 
 
 def draw_row(zoo: sc.Zoo, chosen: Selection, finding: Finding, where: str) -> None:
     """A finding in a line: its icon, its sentence, and where it names a few, a button that takes these out."""
     told, button = st.columns([5, 1], vertical_alignment="center")
-    told.markdown(f"{ICONS[finding.verdict]} {page.plain(finding.sentence)}")
+    told.markdown(f"{ICONS[finding.verdict]} *{finding.what.capitalize()}.* {page.plain(finding.sentence)}")
     left = [name for name in chosen.names if name not in finding.names]
     outliers = len(chosen.names) - len(left)
     if finding.verdict == "warning" and 0 < outliers <= FEW * len(chosen.names):
@@ -61,15 +63,6 @@ def draw_row(zoo: sc.Zoo, chosen: Selection, finding: Finding, where: str) -> No
             "Take these out", key=f"{where}-{finding.what}", on_click=choose, args=(zoo, left),
             help=page.plain(", ".join(finding.names)), width="stretch",
         )  # fmt: skip
-
-
-def explain(zoo: sc.Zoo, chosen: Selection, findings: Iterable[Finding], into: DeltaGenerator) -> None:
-    """Why the soup is worse than its best ingredient, the likeliest reason first."""
-    into.markdown("##### Why it fails", help="Reasons in the order of how likely they are, each with its numbers.")
-    for finding in findings:
-        if finding.what != "failure":  # which the closing sentence tells
-            with into:
-                draw_row(zoo, chosen, finding, "why")
 
 
 def meaning(chosen: Selection, evaluation: sc.Evaluation, comparison: sc.Comparison) -> str:
