@@ -1,4 +1,4 @@
-"""A Plotly figure that keeps zoom, camera, legend and selection through reruns, and reports clicks and selections.
+"""A Plotly figure that keeps zoom, camera and legend through reruns, and reports clicks, selections and brushes.
 
 Drawn by plotly's own bundled script, which Streamlit serves as a static file, so that the browser fetches it once.
 """
@@ -20,6 +20,7 @@ BUNDLED = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 STATIC = HERE.parents[2] / "static"
 CSS = """
 .live-chart { color: var(--st-text-color); transition: color 1ms; font-family: var(--st-font); }
+.live-chart .wide { overflow-x: auto; }
 .live-chart .beneath { display: flex; align-items: flex-start; font-size: 0.8rem; opacity: 0.75; }
 .live-chart details { flex: 1; min-width: 0; }
 .live-chart .save button { background: none; border: 0; padding: 0 0.4rem; color: inherit; font: inherit; cursor: pointer; }
@@ -35,23 +36,28 @@ _component = st.components.v2.component(
 
 
 def live_chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event], None] | None = None) -> None:
-    """Draw a figure; `alt` says it in words.
+    """Draw a figure; `alt` says it in words, `least_width` in the layout's meta how many pixels it takes at least.
 
-    `on_event` is called, before the page runs again, with `{"kind": "click" | "select" | "deselect" | "brush",
-    "points": [{"x", "y", "z", "customdata", "curve", "point"}]}`; a brush has `dimensions` in place of points: a label
-    and a range, or None, for each axis of parallel coordinates.
+    `on_event` is called, before the whole page runs again, with `{"kind": "click" | "select" | "deselect" | "brush",
+    "points": [{"x", "y", "z", "customdata", "curve", "point"}]}`; a brush has `dimensions` in place of points: a name,
+    a label and a range, or None, for each axis of parallel coordinates.
     """
 
+    state, answered = st.session_state, f"{key}:answered"
+
     def report() -> None:
-        event = st.session_state[key]["event"]
+        event = state[key]["event"]
         if event is not None and on_event is not None:
+            state[answered] = state.get(answered, 0) + 1  # so that the same figure is drawn anew, without a box in it
             on_event(event)
+            st.rerun()  # or else a chart in a fragment would draw that fragment alone anew
 
     _component(
         key=key,
-        data={"figure": figure.to_json(), "alt": alt, "plotly": _address(), "listens": on_event is not None},
+        data={"figure": figure.to_json(), "alt": alt, "plotly": _address(), "listens": on_event is not None,
+              "answered": state.get(answered, 0)},
         on_event_change=report,
-    )
+    )  # fmt: skip
 
 
 @cache

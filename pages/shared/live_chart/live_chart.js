@@ -1,7 +1,10 @@
-// Draws a Plotly figure into a node that stays, so that zoom, camera, legend and selection outlive every rerun.
+// Draws a Plotly figure into a node that stays, so that zoom, camera and legend outlive every rerun. A box or a lasso is
+// reported and then forgotten: what is selected is for the figure to show.
 
 const CONFIG = { displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false };
+const SELECTING = { ...CONFIG, displayModeBar: true, modeBarButtons: [["select2d", "lasso2d", "zoom2d", "pan2d", "resetScale2d"]] };
 const TABLE_ROWS = 500;
+const GREY = "#808080";
 
 function loadedPlotly(address) {
   window.soupPlotly ??= new Promise((resolve, reject) => {
@@ -19,17 +22,31 @@ function themed(layout, holder) {
   const variable = name => style.getPropertyValue(name).trim();
   const text = style.color, panel = variable("--st-secondary-background-color") || "white";
   const font = { ...layout.template?.layout?.font, ...layout.font, color: text };
-  return { ...layout, font, hoverlabel: { ...layout.hoverlabel, bgcolor: panel, bordercolor: text, font: { ...font, size: 13 } } };
+  const hoverlabel = { ...layout.hoverlabel, bgcolor: panel, bordercolor: text, font: { ...font, size: 13 } };
+  const modebar = { bgcolor: "transparent", color: variable("--st-gray-color") || "grey", activecolor: text };
+  return { ...layout, font, hoverlabel, modebar };
+}
+
+// Lines of parallel coordinates have no opacity: grey ones are mixed with the page's colour here. Axes stay where they
+// were dragged.
+function arranged(trace, graph, holder) {
+  if (trace.type !== "parcoords") return trace;
+  const page = getComputedStyle(holder).getPropertyValue("--st-background-color").match(/[0-9a-f]{2}/gi) ?? [];
+  const faint = page.length === 3 ? `rgb(${page.map(part => Math.round(0.75 * parseInt(part, 16) + 32))})` : GREY;
+  const colorscale = trace.line?.colorscale?.map(([at, colour]) => [at, colour === GREY ? faint : colour]);
+  const order = graph.data?.[0]?.dimensions?.map(({ name }) => name) ?? [];
+  const dimensions = trace.dimensions.toSorted((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
+  return { ...trace, dimensions, line: { ...trace.line, colorscale } };
 }
 
 function described(point) {
   const { x, y, z, customdata, curveNumber, pointNumber, pointIndex } = point;
-  return { x, y, z, customdata, curve: curveNumber, point: pointNumber ?? pointIndex ?? null };
+  return { x, y, z, customdata: customdata ?? null, curve: curveNumber, point: pointNumber ?? pointIndex ?? null };
 }
 
 function brushed(graph) {
   const dimensions = graph.data.find(trace => trace.type === "parcoords")?.dimensions ?? [];
-  return dimensions.map(({ label, constraintrange }) => ({ label, range: constraintrange ?? null }));
+  return dimensions.map(({ name, label, constraintrange }) => ({ name, label, range: constraintrange ?? null }));
 }
 
 function listen(graph, holder) {
@@ -121,7 +138,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!holder) {
     holder = document.createElement("div");
     holder.className = "live-chart";
-    holder.innerHTML = '<div class="drawing" role="group"></div><div class="beneath"><details><summary>Data</summary><div class="cells" tabindex="0"><table></table></div></details><div class="save" role="group" aria-label="Save this chart"><button>PNG</button><button>SVG</button><button>CSV</button></div></div>';
+    holder.innerHTML = '<div class="wide"><div class="drawing" role="group"></div></div><div class="beneath"><details><summary>Data</summary><div class="cells" tabindex="0"><table></table></div></details><div class="save" role="group" aria-label="Save this chart"><button>PNG</button><button>SVG</button><button>CSV</button></div></div>';
     parentElement.append(holder);
     holder.addEventListener("transitionend", ({ target, propertyName }) => {
       if (target === holder && propertyName === "color") holder.draw();
@@ -130,6 +147,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const [graph, details] = [holder.querySelector(".drawing"), holder.querySelector("details")];
   graph.setAttribute("aria-label", data.alt);
   graph.style.minHeight = `${figure.layout.height ?? 360}px`;
+  graph.style.minWidth = `${figure.layout.meta?.least_width ?? 0}px`;
   holder.send = data.listens ? event => setTriggerValue("event", event) : undefined;
   const fill = () => {
     if (details.open) fillTable(details.querySelector("table"), linesOf(graph, figure.layout));
@@ -145,7 +163,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const Plotly = await loadedPlotly(data.plotly);
     const first = !graph.on;
     // a newer figure may have come while the script was loaded: then its own call draws it
-    await Plotly.react(graph, { data: figure.data, layout: themed(figure.layout, holder), config: CONFIG, frames: figure.frames });
+    const layout = { ...themed(figure.layout, holder), selectionrevision: holder.dataset.drawn };
+    const config = layout.dragmode === "select" ? SELECTING : CONFIG;
+    const traces = figure.data.map(trace => arranged(trace, graph, holder));
+    await Plotly.react(graph, { data: traces, layout, config, frames: figure.frames });
     if (first) listen(graph, holder);
     holder.dataset.drawn = String(Number(holder.dataset.drawn ?? 0) + 1);
     fill();
