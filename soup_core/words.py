@@ -7,14 +7,18 @@ from soup_core.evaluation import Evaluation
 from soup_core.statistics import Comparison
 
 
+def visible(text: str) -> str:
+    """Text without what is not seen: line breaks, control characters and direction marks become spaces."""
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
+
+
 def plain(text: str) -> str:
     """Text as literal Markdown: no markup, link, image, formula or direction mark survives in it.
 
     Ordinary names (letters, digits, dots, hyphens, underscores within) stay as they are, since a widget's labels are
     also what the address holds.
     """
-    visible = "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
-    escaped = re.sub(r"([!-,/:-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", visible)
+    escaped = re.sub(r"([!-,/:-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", visible(text))
     # Bare addresses are made links even where their marks are escaped; a word joiner, which is not seen, parts them.
     escaped = re.sub(r"(?i)(www|:)(?=\\?[./])|(?=\\?@)", lambda found: f"{found[0]}\u2060", escaped)
     return re.sub(r"^(\s*\d*)([-+.])", r"\1\\\2", escaped)

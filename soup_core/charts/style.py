@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from soup_core.words import counts as counts
 from soup_core.words import percent as percent
+from soup_core.words import visible
 
 NEUTRAL = "#808080"
 GRID = "rgba(128, 128, 128, 0.2)"
@@ -70,8 +71,8 @@ TEMPLATE = go.layout.Template(
 
 
 def literal(name: str) -> str:
-    """A name as text that Plotly cannot take for markup: angle brackets and ampersands escaped."""
-    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """A name as text that Plotly cannot take for markup: angle brackets and ampersands escaped, nothing unseen in it."""
+    return visible(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def short(name: str) -> str:
