@@ -365,12 +365,17 @@ def test_the_curves_figure_holds_the_steps_numbers(linear_zoo: Make) -> None:
         ):
             assert list(traces[label].x) == [1, 2, 3, 4]
             assert list(traces[label].y) == pytest.approx(expected)
-            assert traces[label].marker.symbol == symbol
+            assert set(traces[label].marker.symbol) == {symbol}
         shuffled = np.array([[100 * right(zoo, each.names[: k + 1], split).mean() for k in range(4)] for each in band])
         assert list(figure.data[0].y) == pytest.approx(shuffled.min(0))
         assert list(traces["soups in 3 shuffled orders, lowest to highest"].y) == pytest.approx(shuffled.max(0))
         assert list(traces["their median"].y) == pytest.approx(np.median(shuffled, 0))
         assert figure.layout.yaxis.title.text == ("Test accuracy (%)" if reported else "Held-out accuracy (%)")
+    alone, _, whole = charts.number_averaged_curve(steps, models=4, selected=order[:2]).data
+    assert alone.marker.symbol == ("diamond", "diamond", "diamond-open", "diamond-open")
+    assert [row[2] for row in alone.customdata[1:]] == order[1:]
+    assert [row[2] for row in whole.customdata] == [1, 2, 3, 4]
+    assert np.argmax(whole.marker.size) == 1, "the soup of the first two is the one that is selected"
     part = charts.number_averaged_curve(steps[:2], models=4)
     assert tuple(part.layout.xaxis.range) == (0.4, 4.6)
     assert len(part.data) == 3
@@ -395,6 +400,10 @@ def test_bars_hold_differences_and_intervals_in_points(linear_zoo: Make) -> None
     assert list(bars.y) == sorted(bars.y, reverse=True) == pytest.approx([100 * values[name].value for name in names])
     assert list(bars.error_y.array) == pytest.approx([318.2446 * values[name].standard_error for name in names])
     assert set(charts.shapley_bars(first).data[0].error_y.array) == {0.0}
+    assert len(set(bars.marker.color)) == 1
+    (bars,) = charts.shapley_bars(last, selected=["m1", "m4"]).data
+    filled = bars.marker.color[names.index("m1")]
+    assert {name for name, colour in zip(names, bars.marker.color, strict=True) if colour == filled} == {"m1", "m4"}
 
 
 def test_the_gaps_figure_holds_means_and_intervals() -> None:
@@ -408,23 +417,36 @@ def test_the_gaps_figure_holds_means_and_intervals() -> None:
     assert figure.layout.xaxis.type == "log"
 
 
-def test_parallel_coordinates_hold_the_table_and_a_brush_becomes_names(table: ablations.HyperparameterTable) -> None:
-    (lines,) = charts.parallel_coordinates(table).data
+def test_parallel_coordinates_hold_the_table_and_the_brushes(table: ablations.HyperparameterTable) -> None:
+    ranges = {"learning_rate": [-4, -3], "epochs": [[1, 5], [70, 90]]}
+    (lines,) = charts.parallel_coordinates(table, ranges=ranges).data
     assert [dimension.name for dimension in lines.dimensions] == [axis.name for axis in table.axes]
     for dimension, axis in zip(lines.dimensions, table.axes, strict=True):
         assert list(dimension["values"]) == list(axis.values)
         assert list(dimension.tickvals or ()) == [place for place, _ in axis.ticks]
+        drawn = dimension.constraintrange
+        assert (drawn and np.array(drawn).tolist()) == ranges.get(axis.name)
     assert [row[0] for row in lines.customdata] == list(table.names)
     assert list(lines.line.color) == list(table.axes[-1].values)
-    places = [axis.values for axis in table.axes]
-    no_brush: list[charts.Range] = [None] * len(places)
-    assert charts.brushed(table.names, places, no_brush) == ["m0", "m1", "m2"]
-    assert charts.brushed(table.names, places, [(-4, -3), *no_brush[1:]]) == ["m0", "m2"]
-    assert charts.brushed(table.names, places, [[[-4, -4], [-2.5, 0]], *no_brush[1:]]) == ["m0", "m1"]
-    assert charts.brushed(table.names, places, [(-4, -3), None, None, None, (5, 9), [], None]) == ["m2"]
-    assert charts.brushed(table.names, places, [(-4, -3), None, (0, 0), *no_brush[3:]]) == []
-    with pytest.raises(ValueError, match="zip"):
-        charts.brushed(table.names, places, [None])
+    assert lines.uirevision != charts.parallel_coordinates(table).data[0].uirevision, "other brushes are drawn"
+
+
+def test_lines_out_of_the_soup_are_grey(table: ablations.HyperparameterTable) -> None:
+    accuracies = table.axes[-1].values
+    (lines,) = charts.parallel_coordinates(table, selected=["m0", "m2"]).data
+    places = [(value - lines.line.cmin) / (lines.line.cmax - lines.line.cmin) for value in lines.line.color]
+    assert (lines.line.color[0], lines.line.color[2]) == (accuracies[0], accuracies[2])
+    grey = max(place for place, colour in lines.line.colorscale if colour == "#808080")
+    assert [place <= grey for place in places] == [False, True, False]
+    assert max(places) <= 1
+
+
+def test_brushes_become_names(table: ablations.HyperparameterTable) -> None:
+    assert charts.brushed(table, {}) == ["m0", "m1", "m2"]
+    assert charts.brushed(table, {"learning_rate": [-4, -3]}) == ["m0", "m2"]
+    assert charts.brushed(table, {"learning_rate": [[-4, -4], [-2.5, 0]]}) == ["m0", "m1"]
+    assert charts.brushed(table, {"hot": (0.0005, 0.002), "learning_rate": (-4, -3)}) == ["m0"]
+    assert charts.brushed(table, {"learning_rate": (-4, -3), "augmentation": (0, 0)}) == []
 
 
 def test_names_are_literal_text_in_every_figure() -> None:

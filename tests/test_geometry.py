@@ -307,10 +307,13 @@ def test_the_map_is_drawn_where_the_core_places_it(tmp_path: Path) -> None:
     assert list(points.marker.color) == pytest.approx([-4, -3, -2, -1])  # decades are coloured by their logarithm
     assert (way.x, way.y) == (tuple(place.x for place in path), tuple(place.y for place in path))
     assert (hexagon.x[0], hexagon.y[0], hexagon.marker.symbol) == (base.place.x, base.place.y, "hexagon")
+    chosen = map_scatter(found, rates, label="rate", selected=["m1", "m3"], yours=path[1]).data
+    assert chosen[0].marker.symbol == ("diamond-open", "diamond", "diamond-open", "diamond")
+    assert (chosen[-1].name, chosen[-1].x[0], chosen[-1].y[0]) == ("your soup", path[1].x, path[1].y)
     kinds: dict[str, bool | str] = {"m0": True, "m1": False, "m2": True}
     groups = {trace.name: trace for trace in map_scatter(found, kinds, label="flip").data}
     assert {name: [row[0] for row in trace.customdata] for name, trace in groups.items()} == {
         "flip: True": ["m0", "m2"], "flip: False": ["m1"], "without flip": ["m3"],
     }  # fmt: skip
-    assert len({trace.marker.symbol for trace in groups.values()}) == 3
+    assert len({trace.marker.symbol[0] for trace in groups.values()}) == 3
     assert len({trace.marker.color for trace in groups.values()}) == 3

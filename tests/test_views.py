@@ -1,6 +1,7 @@
 """The views of the Ingredients page, run by Streamlit's own test driver."""
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -13,15 +14,17 @@ from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from pages.shared import caching, page
+from pages.views import how_many
 from pages.views import map as weights
-from pages.views.ablations import take_brushed
-from pages.views.selection import choose, toggle
+from pages.views.hyperparameters import take_brushed
+from pages.views.selection import brushes, choose, toggle
 from soup_core import charts
 from soup_core.ablations import HyperparameterTable, hyperparameter_table
 from tests.conftest import linears_around_zero, random_linears, write_zoo
-from tests.test_pages import closes, metric, open_page, words
+from tests.test_pages import ROOT, closes, metric, open_page, words
 
 INGREDIENTS = "pages/1_Ingredients.py"
+HELD_OUT = "held-out (%)"
 ABLATIONS = ("How many", "Leave one out", "Shapley", "Held-out size", "Hyperparameters")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 
@@ -78,7 +81,7 @@ def test_a_view_works_without_a_base(view: str, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_jobs")
 @pytest.mark.parametrize(
     ("view", "further"),
-    [("Map", {"colour": "learning_rate"}), ("Ablations", {"ablation": "Leave one out"}),
+    [("Map", {"colour": "learning rate"}), ("Ablations", {"ablation": "Leave one out"}),
      ("Ablations", {"ablation": "Hyperparameters"}), ("Will it soup?", {})],
 )  # fmt: skip
 def test_a_view_of_the_bundled_zoo_closes_with_its_sentence(view: str, further: dict[str, str]) -> None:
@@ -88,15 +91,48 @@ def test_a_view_of_the_bundled_zoo_closes_with_its_sentence(view: str, further: 
     assert not test.error
 
 
-@pytest.mark.parametrize("view", ["Map", "Ablations", "Will it soup?"])
-@pytest.mark.parametrize("names", [[], ["m1"]])
-def test_a_view_of_too_few_says_what_will_be_here(view: str, names: list[str], zoo: sc.Zoo) -> None:
-    test = open_page(INGREDIENTS, view=view, ablation="Leave one out", **{"in": names or ["m0"]})
-    if not names:
+@pytest.mark.parametrize(
+    ("view", "ablation"),
+    [("Mix", ""), ("Map", ""), *(("Ablations", name) for name in ABLATIONS), ("Will it soup?", "")],
+)
+@pytest.mark.parametrize("models", [1, 3])
+@pytest.mark.parametrize("chosen", [0, 1])
+def test_a_view_of_too_few_closes_with_its_sentence(
+    view: str, ablation: str, models: int, chosen: int, tmp_path: Path
+) -> None:
+    st.cache_resource.clear()
+    write_zoo(tmp_path / "made", random_linears(models))
+    further = {"ablation": ablation} if ablation else {}
+    test = open_page(INGREDIENTS, view=view, **{"in": ["m0"]}, **further)
+    if not chosen:
         next(button for button in test.button if button.label == "None").click().run()
+    closes(test)
     assert not test.exception
     assert not test.error
-    assert words(test)
+    assert meaning(test).endswith(".**")
+
+
+def widget_keys() -> set[str]:
+    """The keys of all widgets that hold a choice, out of the pages' syntax trees; what is filled in becomes `*`."""
+    inputs = {"pills", "segmented_control", "selectbox", "multiselect", "number_input", "slider", "toggle", "checkbox",
+              "radio", "text_input"}  # fmt: skip
+    found = set()
+    for file in [ROOT / "app.py", *(ROOT / "pages").rglob("*.py")]:
+        for node in ast.walk(ast.parse(file.read_text())):
+            given = {keyword.arg: keyword.value for keyword in node.keywords} if isinstance(node, ast.Call) else {}
+            if "bind" in given or (isinstance(node, ast.Call) and getattr(node.func, "attr", "") in inputs):
+                key = given["key"]
+                parts = key.values if isinstance(key, ast.JoinedStr) else [key]
+                found.add("".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in parts))
+    return found
+
+
+def test_choices_that_depend_on_the_zoo_are_forgotten_with_it() -> None:
+    """A new widget's key belongs to one list or the other."""
+    kept = {*page.KEPT_KEYS, "view", "batch_norm", "test", "map", "ablation", "speed", "band", "against", "shown", "form",
+            "all", "granularity", "parameterization", "*_rate", "epochs", "published-quantity"}  # fmt: skip
+    assert not kept & set(page.DEPENDENT_KEYS)
+    assert widget_keys() - kept == set(page.DEPENDENT_KEYS) - {"brushes", "plane:at"}, "those two are no widgets"
 
 
 def test_one_selection_is_seen_in_every_view(zoo: sc.Zoo) -> None:
@@ -174,6 +210,11 @@ def test_a_soup_that_fails_is_explained_and_its_outlier_taken_out(tmp_path: Path
     assert not test.exception
     assert "It does not soup" in meaning(test)
     assert "Why it fails" in words(test)
+    rows = [str(part.value) for part in test.markdown if str(part.value).startswith(":material/")]
+    assert len(rows) == len(set(rows)) > 5, "each finding once"
+    sentences = [row.split("* ", 1)[1] for row in rows]
+    assert not [told for told in sentences if told in "".join(str(part.value) for part in [*test.warning, *test.info])]
+    assert "Without m2 it would be" in rows[0]
     next(button for button in test.button if button.label == "Take these out").click().run()
     assert test.session_state["in"] == ["m0", "m1", "m3", "m4"]
     closes(test)
@@ -198,7 +239,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
 
 
 def points(*names: object) -> list[dict[str, object]]:
-    return [{"customdata": [name, "hover"]} for name in names]
+    return [*({"customdata": [name, "hover"]} for name in names), {"customdata": None}]
 
 
 def test_choosing_and_toggling_keep_the_zoos_order(zoo: sc.Zoo, session: dict[str, list[str]]) -> None:
@@ -220,13 +261,59 @@ def test_a_click_on_the_map_toggles_and_a_box_chooses(zoo: sc.Zoo, session: dict
     assert session["in"] == ["m2", "m3"]
 
 
-def test_a_brush_becomes_the_selection(zoo: sc.Zoo, session: dict[str, list[str]]) -> None:
+def test_a_click_on_the_curve_chooses_the_first_k_or_toggles_one(zoo: sc.Zoo, session: dict[str, list[str]]) -> None:
+    def click(*carried: object) -> None:
+        event = {"kind": "click", "points": [{"customdata": list(carried) or None}]}
+        how_many.take_clicked(zoo, ["m3", "m4", "m2", "m0", "m1"], event)
+
+    click("m2", "counts", 3)
+    assert session["in"] == ["m2", "m3", "m4"]
+    click("m4", "counts", "m4")
+    assert session["in"] == ["m2", "m3"]
+    click()
+    assert session["in"] == ["m2", "m3"]
+
+
+@pytest.fixture
+def take_brushes(zoo: sc.Zoo) -> Callable[..., None]:
+    """What the browser reports of brushes on some axes, by the axes' names."""
     table: HyperparameterTable = hyperparameter_table(zoo, sc.Evaluator(zoo))
+
+    def take(**ranges: list[float]) -> None:
+        dimensions = [{"name": axis.name, "label": axis.name, "range": ranges.get(axis.name)} for axis in table.axes]
+        take_brushed(zoo, table, {"kind": "brush", "points": [], "dimensions": dimensions[::-1]})
+
+    return take
+
+
+def test_a_brush_becomes_the_selection_and_the_one_before_comes_back(
+    zoo: sc.Zoo, session: dict[str, list[str]], take_brushes: Callable[..., None]
+) -> None:
     accuracies = {name: 100 * sc.Evaluator(zoo)(sc.Soup({name: 1.0})).accuracy for name in zoo.names}
-    bound = sorted(accuracies.values())[2]
-    ranges: list[list[float] | None] = [None] * (len(table.axes) - 1)
-    dimensions = [
-        {"label": axis.name, "range": each} for axis, each in zip(table.axes, [*ranges, [bound, 100.0]], strict=True)
-    ]
-    take_brushed(zoo, table, {"kind": "brush", "points": [], "dimensions": dimensions})
-    assert session["in"] == [name for name in zoo.names if accuracies[name] >= bound]
+    lowest, _, middle, *_ = sorted(accuracies.values())
+    assert brushes() is None
+    take_brushes(**{HELD_OUT: [middle, 100.0]})
+    high = [name for name in zoo.names if accuracies[name] >= middle]
+    assert session["in"] == high
+    drawn = brushes()
+    assert drawn is not None
+    assert drawn.ranges == {HELD_OUT: [middle, 100.0]}
+    take_brushes(**{HELD_OUT: [[lowest, lowest], [middle, 100.0]]})
+    assert session["in"] == [name for name in zoo.names if accuracies[name] in (lowest,) or name in high]
+    take_brushes(**{HELD_OUT: [200.0, 300.0]})
+    assert session["in"] == []
+    take_brushes()
+    assert session["in"] == ["m0", "m1"], "as before the first brush"
+    assert brushes() is None
+
+
+def test_brushes_apply_only_to_the_selection_that_they_made(
+    zoo: sc.Zoo, session: dict[str, list[str]], take_brushes: Callable[..., None]
+) -> None:
+    take_brushes(**{HELD_OUT: [200.0, 300.0]})
+    choose(zoo, ["m3"])
+    assert brushes() is None
+    take_brushes(**{HELD_OUT: [0.0, 100.0]})
+    assert session["in"] == list(zoo.names)
+    take_brushes()
+    assert session["in"] == ["m3"], "what was there before this brush"

@@ -32,8 +32,14 @@ def job_of(here: page.Context, wanted: Task, start: str | None = None) -> Job | 
     return found
 
 
-def follow(job: Job, total: int, what: str, draw: Callable[[Progress], None]) -> None:
-    """Draw the job's steps as they come, with its progress beneath; ended ones are drawn once."""
+def follow(job: Job | None, total: int, what: str, draw: Callable[[Progress], None]) -> None:
+    """Draw the job's steps as they come, with its progress beneath; ended ones are drawn once.
+
+    Where there is no job yet, say that it waits to be started.
+    """
+    if job is None:
+        st.markdown("**On a zoo of this size this takes a while; it goes on when you leave the page.**")
+        return
     over = job.progress().ended
 
     @st.fragment(run_every=None if over else POLL_SECONDS)

@@ -10,12 +10,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 import soup_core as sc
 from pages.shared import page
-from pages.shared.live_chart import Event
 from pages.views import export
-from pages.views.selection import Selection, choose, toggle
+from pages.views.selection import Selection, choose, toggle_clicked
 from soup_core import charts
 from soup_core.export import ingredient_rows
 from soup_core.soup import BatchNorm
+from soup_core.words import visible
 
 PAINT_SECONDS = 0.08  # the browser paints the number in this time, before the charts keep it busy
 
@@ -40,6 +40,7 @@ def draw(here: page.Context, chosen: Selection, rival: DeltaGenerator) -> None:
         export.csv_button(lambda: ingredient_rows(here.zoo, chosen.singles), "ingredients")
     export.draw(here, chosen.soup, choosing=True)
     if chosen.soup is None or chosen.evaluation is None:
+        sentence.markdown("**Nothing is in the soup; click a point or tick a row to put an ingredient in.**")
         return
     if here.zoo.has_batch_norm:
         told = by_statistics(here, selected, sentence)
@@ -49,10 +50,6 @@ def draw(here: page.Context, chosen: Selection, rival: DeltaGenerator) -> None:
         page.chart(charts.change_bars(changes, selected, chosen.order), "bars",
                    "What putting in or taking out each ingredient would change.")  # fmt: skip
     sentence.markdown(f"**{meaning(changes, selected)}**")
-
-
-def toggle_clicked(zoo: sc.Zoo, event: Event) -> None:
-    toggle(zoo, [point["customdata"][0] for point in event["points"]] if event["kind"] == "click" else [])
 
 
 def run_ensemble(here: page.Context, selected: list[str], rival: DeltaGenerator, sentence: DeltaGenerator) -> None:
@@ -74,8 +71,9 @@ def draw_table(zoo: sc.Zoo, chosen: Selection, key: str) -> None:
         choose(zoo, [order[row] for row in st.session_state[key]["selection"]["rows"]])
 
     table = pd.DataFrame(
-        [{"name": name, "held-out (%)": 100 * chosen.singles[name].accuracy, "in": name in selected,
-          **{key.replace("_", " "): value for key, value in zoo.by_name[name].hyperparameters.items()}}
+        [{"name": visible(name), "held-out (%)": 100 * chosen.singles[name].accuracy, "in": name in selected,
+          **{visible(key.replace("_", " ")): visible(value) if isinstance(value, str) else value
+             for key, value in zoo.by_name[name].hyperparameters.items()}}
          for name in order]
     )  # fmt: skip
     st.dataframe(

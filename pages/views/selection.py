@@ -1,11 +1,13 @@
 """What is in the soup now: one selection for all views of the Ingredients page, in the session under "in"."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
 import soup_core as sc
+from pages.shared.live_chart import Event
 from soup_core.soup import BatchNorm
 
 
@@ -37,3 +39,37 @@ def choose(zoo: sc.Zoo, names: Collection[str]) -> None:
 def toggle(zoo: sc.Zoo, names: Collection[str]) -> None:
     """Put in those of these that are out, and take out those that are in."""
     choose(zoo, [name for name in zoo.names if (name in st.session_state["in"]) != (name in names)])
+
+
+def ingredients(zoo: sc.Zoo, event: Event) -> list[str]:
+    """The ingredients among an event's points, which carry their names first; other points may carry nothing."""
+    return [name for point in event["points"] if point["customdata"] and (name := point["customdata"][0]) in zoo.names]
+
+
+def toggle_clicked(zoo: sc.Zoo, event: Event) -> None:
+    """A click on an ingredient's mark toggles it."""
+    if event["kind"] == "click":
+        toggle(zoo, ingredients(zoo, event))
+
+
+@dataclass(frozen=True)
+class Brushes:
+    """The brushes by the axes' names, the selection that they make, and the one that they took the place of."""
+
+    ranges: Mapping[str, Any]
+    names: list[str]
+    before: list[str]
+
+
+def brushes() -> Brushes | None:
+    """The brushes that make the present selection; None where there are none, or it was changed by other means."""
+    drawn: Brushes | None = st.session_state.get("brushes")
+    return drawn if drawn and set(drawn.names) == set(st.session_state["in"]) else None
+
+
+def brush(zoo: sc.Zoo, ranges: Mapping[str, Any], inside: list[str]) -> None:
+    """Choose what lies inside every brush; when the last is taken away, what was chosen before the first comes back."""
+    drawn = brushes()
+    before = drawn.before if drawn else st.session_state["in"]
+    choose(zoo, inside if ranges else before)
+    st.session_state["brushes"] = Brushes(ranges, inside, before) if ranges else None

@@ -3,10 +3,13 @@
 The curve over the number of models is that of Wortsman et al. 2022, arXiv 2203.05482, with its marks.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.colors import get_colorscale
 
 from soup_core.ablations import (
     Averaged,
@@ -18,10 +21,11 @@ from soup_core.ablations import (
     ShapleyStep,
 )
 from soup_core.charts.soups import add_band
-from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, literal, names_axis, short
+from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, literal, names_axis, short, visible
 from soup_core.evaluation import Evaluation
 
-Range = Sequence[float] | Sequence[Sequence[float]] | None
+Range = Sequence[float] | Sequence[Sequence[float]]
+GREY = [[0.0, NEUTRAL], [0.499, NEUTRAL]]  # the lower half of a scale, for lines that are out of the soup
 
 
 def number_averaged_curve(
@@ -30,40 +34,61 @@ def number_averaged_curve(
     models: int,
     band: Sequence[NumberBandStep] = (),
     reported: bool = False,
+    selected: Collection[str] | None = None,
 ) -> go.Figure:
     """Accuracy of the first k models' uniform soup and ensemble, and of the k-th alone, over k up to `models`.
 
-    `band` draws, behind them, between which values the soup lies in shuffled orders. With `reported` it is the accuracy
-    on the split that reports, which steps and band must hold. Source: Wortsman et al. 2022, arXiv 2203.05482.
+    Models that are not `selected` are hollow, and where the first k are, the soup's mark is larger. A point carries the
+    literal name of the k-th, its counts, and k, or for a model alone, but the first, the model's name. `band` draws,
+    behind them, between which values the soup lies in shuffled orders. With `reported` it is the accuracy on the split
+    that reports, which steps and band must hold. Source: Wortsman et al. 2022, arXiv 2203.05482.
     """
     figure = empty_figure("Test accuracy (%)" if reported else "Held-out accuracy (%)")
     curves = [curve for curve in (step.report if reported else step.held_out for step in band) if curve]
     if curves:
         accuracies = [[100 * evaluation.accuracy for evaluation in curve] for curve in curves]
         add_band(figure, accuracies, f"soups in {len(curves)} shuffled orders, lowest to highest")
+        figure.data[-1].update(hovertemplate=None, hoverinfo="skip")  # its points may lie over marks that take clicks
+    chosen = set(selected or ())
     found = [(step, each) for step in steps if (each := step.report if reported else step.held_out)]
     for kind, label, mode in (
         ("ingredient", "the k-th model alone", "markers"),
         ("ensemble", "ensemble of the first k", "lines+markers"),
         ("uniform", "uniform soup of the first k", "lines+markers"),
     ):
-        mark = MARKS[kind]
+        mark, alone = MARKS[kind], kind == "ingredient"
         shown = [(step, _evaluation(each, kind)) for step, each in found]
         figure.add_trace(
             go.Scatter(
                 x=[step.count for step, _ in shown],
                 y=[100 * evaluation.accuracy for _, evaluation in shown],
-                customdata=[[literal(step.name), counts(evaluation)] for step, evaluation in shown],
+                customdata=[
+                    [literal(step.name), counts(evaluation), step.name if alone and step.count > 1 else step.count]
+                    for step, evaluation in shown
+                ],
                 mode=mode,
                 name=label,
                 line={"color": mark.colour, "width": 2},
-                marker={"color": mark.colour, "symbol": mark.symbol, "size": 8},
+                marker={
+                    "color": mark.colour,
+                    "symbol": [
+                        f"{mark.symbol}-open" if alone and not _among(step.name, selected) else mark.symbol
+                        for step, _ in shown
+                    ],
+                    "size": [14 if kind == "uniform" and set(step.soup.names) == chosen else 8 for step, _ in shown],
+                    "opacity": 1,
+                    "line": {"width": 2, "color": mark.colour},
+                },
                 hovertemplate="k = %{x}, the last is %{customdata[0]}<br>%{y:.2f} %<br>%{customdata[1]}"
                 f"<extra>{label}</extra>",
             )
         )
     figure.update_xaxes(title="Models averaged, k", range=[0.4, models + 0.6], dtick=max(1, models // 12))
     return figure
+
+
+def _among(name: str, selected: Collection[str] | None) -> bool:
+    return selected is None or name in selected
 
 
 def _evaluation(averaged: Averaged, kind: str) -> Evaluation:
@@ -85,10 +110,10 @@ def leave_one_out_bars(left: Sequence[LeftOut]) -> go.Figure:
     return figure
 
 
-def shapley_bars(step: ShapleyStep) -> go.Figure:
+def shapley_bars(step: ShapleyStep, *, selected: Collection[str] | None = None) -> go.Figure:
     """Each ingredient's Shapley value in points of held-out accuracy, with its 95 % interval, the largest first.
 
-    After the first pair of permutations there is no interval yet.
+    After the first pair of permutations there is no interval yet. Bars of ingredients not `selected` are hollow.
     """
     ordered = sorted(zip(step.names, step.values, strict=True), key=lambda pair: (-pair[1].value, pair[0]))
     reach = [100 * mean.reach if mean.samples > 1 else 0.0 for _, mean in ordered]
@@ -99,6 +124,7 @@ def shapley_bars(step: ShapleyStep) -> go.Figure:
         reach,
         reach,
         [f"± {each:.2f}, {2 * step.pairs:,} permutations" for each in reach],
+        selected,
     )
     names_axis(figure, [name for name, _ in ordered], "Ingredients, the most valuable first")
     return figure
@@ -111,12 +137,15 @@ def _bars(
     above: Sequence[float],
     below: Sequence[float],
     notes: Sequence[str],
+    selected: Collection[str] | None = None,
 ) -> go.Figure:
     """Bars in the ingredients' colour, with how far their intervals reach; notes are for the hover text."""
-    figure = empty_figure(title)
+    figure, colour = empty_figure(title), MARKS["ingredient"].colour
     figure.add_trace(
         go.Bar(
-            x=list(range(len(names))), y=values, name="95 % interval", marker={"color": MARKS["ingredient"].colour},
+            x=list(range(len(names))), y=values, name="95 % interval",
+            marker={"color": [colour if _among(name, selected) else "rgba(0, 0, 0, 0)" for name in names],
+                    "line": {"color": colour, "width": 2}},
             error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": NEUTRAL,
                      "thickness": 1.2, "width": 3},
             customdata=[[name, literal(name), note] for name, note in zip(names, notes, strict=True)],
@@ -161,41 +190,66 @@ def selection_gap_curve(steps: Sequence[GapStep]) -> go.Figure:
     return figure
 
 
-def parallel_coordinates(table: HyperparameterTable) -> go.Figure:
+def parallel_coordinates(
+    table: HyperparameterTable,
+    *,
+    selected: Collection[str] | None = None,
+    ranges: Mapping[str, Range] | None = None,
+) -> go.Figure:
     """A line an ingredient across its hyperparameters to its held-out accuracy, coloured by that; brush an axis to choose.
 
-    Lines out of the brushes are faint; `customdata` holds the names, for `brushed`. Source: Inselberg 1985 (doi
-    10.1007/BF01898350).
+    Lines of ingredients not `selected` are grey, those out of the brushes faint; `ranges` are the brushes, by the axes'
+    names. Source: Inselberg 1985 (doi 10.1007/BF01898350).
     """
-    figure = empty_figure("")
-    accuracy = table.axes[-1]
+    figure, ranges = empty_figure(""), ranges or {}
     dimensions = []
     for axis in table.axes:
         dimension = {"label": literal(short(axis.name.replace("_", " "))), "name": axis.name, "values": axis.values}
         if axis.ticks:  # plain text in plotly's parallel coordinates, where an escape would show
             places, words = zip(*axis.ticks, strict=True)
-            dimension |= {"tickvals": places, "ticktext": [short(word) for word in words]}
+            dimension |= {"tickvals": places, "ticktext": [visible(short(word)) for word in words]}
+        if axis.name in ranges:
+            dimension["constraintrange"] = ranges[axis.name]
         dimensions.append(dimension)
     figure.add_trace(
         go.Parcoords(
             dimensions=dimensions,
             customdata=[[name] for name in table.names],
-            line={"color": accuracy.values, "colorscale": "Viridis", "showscale": False},
+            line=_accuracy_colours(table, selected),
             unselected={"line": {"color": NEUTRAL, "opacity": 0.12}},
+            rangefont={"color": "rgba(0, 0, 0, 0)"},  # the ends of an axis are among its ticks
+            uirevision=json.dumps(ranges),  # other brushes than the browser's are to be drawn
         )
     )
-    figure.update_layout(margin={"t": 64, "l": 72, "r": 48})
+    figure.update_layout(margin={"t": 64, "l": 72, "r": 48}, meta={"least_width": 96 * len(table.axes)})
     return figure
 
 
-def brushed(names: Sequence[str], dimensions: Sequence[Sequence[float]], ranges: Sequence[Range]) -> list[str]:
-    """The names whose places lie inside every axis's brush: one (low, high), several, or None where there is no brush.
+def _accuracy_colours(table: HyperparameterTable, selected: Collection[str] | None) -> dict[str, Any]:
+    """Viridis over the accuracies; what is not selected is below them, and grey, and drawn beneath the others."""
+    accuracies = table.axes[-1].values
+    low, high = min(accuracies), max(accuracies)
+    span = high - low or 1.0
+    coloured = [[0.5 + place / 2, colour] for place, colour in get_colorscale("Viridis")]
+    return {
+        "color": [value if _among(name, selected) else low - span
+                  for name, value in zip(table.names, accuracies, strict=True)],
+        "colorscale": [*GREY, *coloured], "cmin": low - span, "cmax": low + span, "showscale": False,
+    }  # fmt: skip
 
-    `dimensions` holds an axis's places, one a name; `ranges` are plotly's `constraintrange`, one an axis, ends included.
+
+def brushed(table: HyperparameterTable, ranges: Mapping[str, Range]) -> list[str]:
+    """The names whose places lie inside every brush: one (low, high) or several of them, ends included, by the axis's name.
+
+    As plotly's `constraintrange` has them.
     """
-    chosen = set(range(len(names)))
-    for values, given in zip(dimensions, ranges, strict=True):
-        if given is not None and len(given):
-            pairs = np.reshape(given, (-1, 2))
-            chosen &= {index for index, value in enumerate(values) if any(low <= value <= high for low, high in pairs)}
-    return [name for index, name in enumerate(names) if index in chosen]
+    chosen = set(table.names)
+    for axis in table.axes:
+        if axis.name in ranges:
+            pairs = np.reshape(ranges[axis.name], (-1, 2))
+            chosen &= {
+                name
+                for name, value in zip(table.names, axis.values, strict=True)
+                if any(low <= value <= high for low, high in pairs)
+            }
+    return [name for name in table.names if name in chosen]

@@ -1,7 +1,7 @@
 """Angles, distances, disagreement and barriers between pairs as heatmaps; maps of weight space; advantage and angle."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,11 +128,14 @@ def map_scatter(
     singles: Mapping[str, Evaluation] | None = None,
     soups: Sequence[Shown] = (),
     path: Sequence[Place] = (),
+    selected: Collection[str] | None = None,
+    yours: Place | None = None,
 ) -> go.Figure:
     """The ingredients on a map, coloured by `values`: numbers by a scale, categories by colours and shapes.
 
-    `label` names the values; an ingredient without one is grey. `soups` are drawn with their own marks, `path` is the
-    greedy search's way through its accepted soups. Hover tells how far off the map each lies, in the map's unit.
+    `label` names the values; an ingredient without one is grey, and one that is not `selected` hollow. `soups` are drawn
+    with their own marks, `path` is the greedy search's way through its accepted soups, `yours` the place of the soup of
+    what is selected. Hover tells how far off the map each lies, in the map's unit. A drag selects.
     """
     figure = empty_figure(_axis(places, 1))
     names = [name for name in places.names if name != BASE]
@@ -140,24 +143,27 @@ def map_scatter(
     known = {name: value for name in names if (value := values.get(name)) is not None}
     numbers = {name: float(value) for name, value in known.items() if _is_number(value)}
     if known and len(numbers) == len(known):
-        _add_points(figure, rows, list(numbers), "ingredients", showlegend=False,
+        _add_points(figure, rows, list(numbers), "ingredients", selected, showlegend=False,
                     **_coloured(list(numbers.values()), label))  # fmt: skip
     else:
         kinds = sorted({str(value) for value in known.values()})
         for index, each in enumerate(kinds):
             _add_points(
                 figure, rows, [name for name, value in known.items() if str(value) == each],
-                literal(f"{label}: {each}"), color=LINE_COLOURS[index % len(LINE_COLOURS)],
+                literal(f"{short(label)}: {short(each)}"), selected, color=LINE_COLOURS[index % len(LINE_COLOURS)],
                 symbol=SHAPES[index % len(SHAPES)],
             )  # fmt: skip
     if rest := [name for name in names if name not in known]:
-        _add_points(figure, rows, rest, literal(f"without {label}"), color=NEUTRAL, symbol="diamond-open")
+        _add_points(figure, rows, rest, literal(f"without {short(label)}"), selected, color=NEUTRAL, symbol="bowtie")
     add_path(figure, path)
     for shown in soups:
         add_soup(figure, shown)
+    if yours:
+        add_soup(figure, Shown("your soup", "uniform", yours))
+        figure.data[-1].marker.update(size=20, opacity=0.6)  # so that another soup is seen where the two meet
     figure.update_xaxes(title=_axis(places, 0))
     figure.update_yaxes(scaleanchor="x")
-    figure.update_layout(height=520, margin={"t": 84})  # the legend takes up to three lines
+    figure.update_layout(height=520, margin={"t": 84}, dragmode="select")  # the legend takes up to three lines
     return figure
 
 
@@ -276,15 +282,18 @@ def _add_points(
     rows: Mapping[str, tuple[float, float, list[str]]],
     names: Sequence[str],
     legend: str,
+    selected: Collection[str] | None,
     *,
+    symbol: str = MARKS["ingredient"].symbol,
     showlegend: bool = True,
     **marker: Any,
 ) -> None:
+    symbols = [symbol if selected is None or name in selected else f"{symbol}-open" for name in names]
     figure.add_trace(
         go.Scatter(
             x=[rows[name][0] for name in names], y=[rows[name][1] for name in names],
             customdata=[rows[name][2] for name in names], mode="markers", name=legend, showlegend=showlegend,
-            marker={"symbol": MARKS["ingredient"].symbol, "size": 12, **marker},
+            marker={"symbol": symbols, "size": 12, "line": {"width": 2}, **marker},
             hovertemplate="%{customdata[1]}<extra></extra>",
         )
     )  # fmt: skip
@@ -292,7 +301,7 @@ def _add_points(
 
 def _coloured(numbers: Sequence[float], label: str) -> dict[str, Any]:
     """Colours on a scale, on a logarithmic one where the numbers span decades."""
-    bar: dict[str, Any] = {"thickness": 12, "title": {"text": literal(label), "side": "right"}}
+    bar: dict[str, Any] = {"thickness": 12, "title": {"text": literal(label), "side": "right", "font": {"size": 13}}}
     if min(numbers) > 0 and max(numbers) >= SPREAD_OF_DECADES * min(numbers):
         exponents = range(math.ceil(math.log10(min(numbers))), math.floor(math.log10(max(numbers))) + 1)
         bar |= {"tickvals": list(exponents), "ticktext": [f"{10.0**exponent:g}" for exponent in exponents]}

@@ -1,0 +1,66 @@
+"""How many: models averaged one after another, the best first; a click chooses the first k, or toggles the k-th."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page, work
+from pages.shared.live_chart import Event
+from pages.views.selection import Selection, choose, toggle
+from soup_core.ablations import NumberBandStep, NumberStep
+from soup_core.charts.ablations import number_averaged_curve
+from soup_core.jobs import Progress
+
+ORDERS = 20
+
+
+def draw(here: page.Context, chosen: Selection) -> None:
+    """Draw the curve over the number of models; when it is there, the band over shuffled orders behind it."""
+    models = len(here.zoo.names)
+
+    def curve(found: Progress, band: Sequence[NumberBandStep] = ()) -> None:
+        steps: tuple[NumberStep, ...] = found.steps
+        if not steps:
+            st.info("The curve begins here with the best model alone.")
+            return
+        page.chart(
+            number_averaged_curve(steps, models=models, band=band, selected=chosen.names), "how-many",
+            f"Held-out accuracy of soup and ensemble of the first models, up to {len(steps)} of {models}.",
+            partial(take_clicked, here.zoo, [step.name for step in steps]),
+        )  # fmt: skip
+        if found.state == "done":
+            st.markdown(f"**{meaning(steps)}**")
+
+    with page.errors_shown():
+        job = work.job_of(here, work.task(here, "number-averaged"), "Average one after another")
+    if job is None or (found := job.progress()).state != "done":
+        work.follow(job, models, "Averaging one after another", curve)
+        return
+    with page.errors_shown():
+        shuffled = work.job_of(here, work.task(here, "number-averaged-band", orders=ORDERS), "Shuffle the order too")
+    if shuffled is None:
+        curve(found)
+    else:
+        work.follow(shuffled, ORDERS, "Averaging in shuffled orders", lambda progress: curve(found, progress.steps))
+
+
+def take_clicked(zoo: sc.Zoo, order: Sequence[str], event: Event) -> None:
+    """A click on the soup or the ensemble of the first k chooses these; one on a model alone toggles it."""
+    for point in event["points"] if event["kind"] == "click" else []:
+        which = (point["customdata"] or [None])[-1]  # the median of the shuffled orders stands for no models
+        if isinstance(which, int):
+            choose(zoo, order[:which])
+        elif which is not None:
+            toggle(zoo, [which])
+
+
+def meaning(steps: Sequence[NumberStep]) -> str:
+    """What averaging all does, and what their ensemble."""
+    best, last = steps[0].held_out.single, steps[-1].held_out
+    return (
+        f"Averaging all {len(steps)} changes held-out accuracy by {page.points(sc.compare(last.soup, best))} against the "
+        f"best single model; their ensemble, at {len(steps)} times the cost, by "
+        f"{page.points(sc.compare(last.ensemble, best))}."
+    )

@@ -1,0 +1,48 @@
+"""Hyperparameters: a line an ingredient across all of them to its accuracy; brushes on the axes make the selection."""
+
+from functools import partial
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page
+from pages.shared.live_chart import Event
+from pages.views.selection import Selection, brush, brushes
+from soup_core import charts
+from soup_core.ablations import HyperparameterTable, hyperparameter_table
+from soup_core.charts.ablations import brushed, parallel_coordinates
+
+
+def draw(here: page.Context, chosen: Selection) -> None:
+    """Draw parallel coordinates with the brushes that made the selection, for as long as nothing else has changed it."""
+    with page.errors_shown():
+        table = hyperparameter_table(here.zoo, here.evaluator("held_out"))
+    drawn = brushes()
+    page.chart(
+        parallel_coordinates(table, selected=chosen.names, ranges=drawn.ranges if drawn else {}), "hyperparameters",
+        f"{len(table.names)} ingredients across {len(table.axes) - 1} hyperparameters to held-out accuracy; "
+        f"{len(chosen.names)} are in the soup, {len(drawn.ranges) if drawn else 0} axes are brushed.",
+        partial(take_brushed, here.zoo, table),
+    )  # fmt: skip
+    st.markdown(f"**{meaning(chosen, bool(drawn))}**")
+
+
+def take_brushed(zoo: sc.Zoo, table: HyperparameterTable, event: Event) -> None:
+    if event["kind"] == "brush":
+        ranges = {each["name"]: each["range"] for each in event["dimensions"] if each["range"]}
+        brush(zoo, ranges, brushed(table, ranges))
+
+
+def meaning(chosen: Selection, is_brushed: bool) -> str:
+    """What the chosen have one by one, and what their soup has."""
+    if chosen.evaluation is None and is_brushed:
+        return "No ingredient lies inside every brush; draw one wider, or click it to take it away."
+    if chosen.evaluation is None:
+        return "Nothing is in the soup; drag along an axis to put in the ingredients that pass there."
+    accuracies = [chosen.singles[name].accuracy for name in chosen.names]
+    where = "inside the brushes" if is_brushed else "in the soup"
+    comparison = sc.compare(chosen.evaluation, chosen.singles[chosen.order[0]])
+    return (
+        f"The {len(chosen.names)} {where} have {100 * min(accuracies):.2f} to {100 * max(accuracies):.2f} % one by one; "
+        f"their soup has {charts.percent(chosen.evaluation)}, {page.points(comparison)} against the best single model."
+    )
