@@ -21,7 +21,8 @@ from soup_core.ablations import (
     ShapleyStep,
 )
 from soup_core.charts.soups import add_band
-from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, literal, names_axis, short, visible
+from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, literal, names_axis, short,
+from soup_core.words import visible
 from soup_core.evaluation import Evaluation
 
 Range = Sequence[float] | Sequence[Sequence[float]]
