@@ -9,7 +9,7 @@ import soup_core as sc
 from pages.shared import caching, page, work
 from pages.views import training
 from soup_core import added, charts
-from soup_core.finetune import Hyperparameters, augmentations_for, random_search, space_of, usual
+from soup_core.finetune import Hyperparameters, augmentations_for, random_search, space_of, training_images, usual
 from soup_core.jobs import Task
 
 KINDS = ("one run", "random search")
@@ -22,7 +22,6 @@ itself = caching.open_zoo(str(zoo.folder), here.stamp)  # without what was added
 with page.errors_shown():
     held_out = here.evaluator("held_out")
     singles = here.singles()
-    caching.check_training_images(str(zoo.folder), caching.zoo_stamp(zoo.folder))
 side = min(held_out.data.images.shape[2:])
 middle = usual(itself, side)
 
@@ -108,6 +107,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     begun = st.button("Train", type="primary", icon=":material/model_training:")
 if begun:
     with page.errors_shown():
+        training_images(itself)
         caching.jobs().submit(wanted, itself, again=True)
 job = caching.jobs().latest("finetune", itself)
 if job is None:

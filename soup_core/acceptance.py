@@ -29,6 +29,8 @@ class Acceptance:
 def acceptances(zoo: Zoo, evaluate: Evaluator, names: Sequence[str]) -> Iterator[Acceptance]:
     """The turns of these ingredients in a greedy search over the whole zoo, in the order in which they come."""
     zoo.check_names(list(names))
+    if not names:
+        return
     steps = list(greedy_soup(zoo, evaluate))
     for index, step in enumerate(steps):
         if step.candidate in names:

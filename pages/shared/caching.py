@@ -7,7 +7,6 @@ import torch
 
 import soup_core as sc
 from soup_core import added
-from soup_core.finetune import training_images
 from soup_core.jobs import Jobs
 from soup_core.published import Results, open_results
 from soup_core.store import default_store
@@ -39,12 +38,6 @@ def zoo_stamp(folder: Path) -> Stamp:
 def open_zoo(name: str, stamp: Stamp) -> sc.Zoo:
     """The zoo of that name, opened once for as long as its files stay the same."""
     return sc.open_zoo(name)
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def check_training_images(name: str, stamp: Stamp) -> None:
-    """Raise DataError where a zoo has no images to fine-tune on."""
-    training_images(open_zoo(name, stamp))
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
