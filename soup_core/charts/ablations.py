@@ -21,9 +21,9 @@ from soup_core.ablations import (
     ShapleyStep,
 )
 from soup_core.charts.soups import add_band
-from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, literal, names_axis, short,
-from soup_core.words import visible
+from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, literal, names_axis, short
 from soup_core.evaluation import Evaluation
+from soup_core.words import visible
 
 Range = Sequence[float] | Sequence[Sequence[float]]
 GREY = [[0.0, NEUTRAL], [0.499, NEUTRAL]]  # the lower half of a scale, for lines that are out of the soup
