@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from soup_core import charts, export
+from soup_core.evaluation import Evaluator
 from tests.conftest import random_deeps, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 
@@ -104,10 +105,13 @@ def test_greedy_and_learned_offer_theirs_and_take_one_back(path: str, kind: str,
     assert not test.exception
 
 
-def test_the_command_reports_the_test_images_only_where_asked(zoo: sc.Zoo, splits_asked: list[str]) -> None:
+def test_the_command_reports_the_test_images_only_where_asked(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated: list[str] = []
+    original = Evaluator.__call__
+    monkeypatch.setattr(Evaluator, "__call__", lambda self, soup: evaluated.append(self.split) or original(self, soup))
     test = open_page(INGREDIENTS)
     assert "--test" not in test.code[0].value
-    assert "test" not in splits_asked
+    assert set(evaluated) == {"held_out"}
     test.toggle(key="export:test").set_value(True).run()
     assert "--test" in test.code[0].value
 

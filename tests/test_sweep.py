@@ -98,8 +98,11 @@ def test_a_run_starts_from_the_base_and_is_shown_beside_the_zoos_own(deep_zoo: M
     epochs = list(
         train(module, tensor_source(images.images, images.labels, "cpu"), RUN, normalization=before.data.normalization)
     )  # fmt: skip
-    assert [step.loss for step in steps] == [epoch.loss for epoch in epochs]
-    assert all(torch.equal(tensor, file_of(folder)[name]) for name, tensor in module.state_dict().items())
+    # Several threads add up in another order than one, and a bias before a BatchNorm moves by such noise alone.
+    assert [step.loss for step in steps] == pytest.approx([epoch.loss for epoch in epochs], rel=1e-5)
+    written, inputs = before.module(), before.data.normalization(images.images)
+    written.load_state_dict(dict(file_of(folder)))
+    torch.testing.assert_close(written(inputs), module.eval()(inputs), rtol=1e-3, atol=1e-3)
     assert sc.open_zoo(folder).names == before.names  # the folder itself is as it was
     assert (sc.open_zoo(folder).digest, sorted(path.name for path in folder.iterdir())) == (
         digest, sorted(["zoo.toml", "data.safetensors", *(f"{name}.safetensors" for name in before.by_name)]),

@@ -47,6 +47,7 @@ DEPENDENT_KEYS = (
     "tuning_epochs",
     "augmentation",
     "decay",
+    "gone",
 )
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
 PAGES = {
