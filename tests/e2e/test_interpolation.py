@@ -98,7 +98,8 @@ def test_a_clicked_cell_is_read_taken_and_chosen_as_an_end(page: Page, address: 
     page.get_by_role("link", name="Robustness").click()
     page.get_by_role("radio", name="What changed").click()
     choose(page, "Model", "taken mix")
-    expect(page.get_by_text("taken mix differs from")).to_be_visible()
+    choose(page, "against", "start-1")
+    expect(page.get_by_text("taken mix differs by")).to_be_visible(timeout=WAIT)
     page.wait_for_url("**taken=**")
 
 

@@ -26,7 +26,7 @@ def test_row_38_and_42_a_training_outlives_the_tab_and_the_server_and_joins_the_
         page.goto(f"{address}/Train?tuning_epochs=5")
         settled(page)
         expect(page.locator(".js-plotly-plot")).to_have_count(1)
-        page.get_by_role("button", name="Train").click()
+        page.get_by_role("button", name="Train", exact=True).click()
         before = epochs(page)
         page.reload()
         assert epochs(page) >= before
@@ -41,6 +41,7 @@ def test_row_38_and_42_a_training_outlives_the_tab_and_the_server_and_joins_the_
         settled(page)
         assert metric(page, "Your soup") == single
         page.goto(f"{address}/Train")
+        settled(page)
         page.get_by_text("Added by you: 1").click()
         page.get_by_role("button", name="own-01", exact=True).click()
         page.get_by_role("button", name="Remove").click()
@@ -49,7 +50,7 @@ def test_row_38_and_42_a_training_outlives_the_tab_and_the_server_and_joins_the_
         settled(page)
         assert page.get_by_role("button", name="own-01", exact=True).count() == 0
         page.goto(f"{address}/Train?tuning_epochs=30")
-        page.get_by_role("button", name="Train").click()
+        page.get_by_role("button", name="Train", exact=True).click()
         epochs(page)
         page.get_by_role("button", name="Stop").click()
         expect(page.get_by_text("Stopped; started again")).to_be_visible(timeout=3000)
