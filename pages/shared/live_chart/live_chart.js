@@ -147,7 +147,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const [graph, details] = [holder.querySelector(".drawing"), holder.querySelector("details")];
   graph.setAttribute("aria-label", data.alt);
   graph.style.minHeight = `${figure.layout.height ?? 360}px`;
-  graph.style.minWidth = `${figure.layout.meta?.least_width ?? 0}px`;
+  const leastWidth = figure.layout.meta?.least_width ?? 0;
+  graph.style.minWidth = `${leastWidth}px`;
+  graph.parentElement.tabIndex = leastWidth ? 0 : -1; // what may scroll is to be reached by keys
   holder.send = data.listens ? event => setTriggerValue("event", event) : undefined;
   const fill = () => {
     if (details.open) fillTable(details.querySelector("table"), linesOf(graph, figure.layout));
