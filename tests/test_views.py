@@ -257,7 +257,6 @@ def test_a_click_on_the_map_toggles_and_a_box_chooses(zoo: sc.Zoo, session: dict
     assert session["in"] == ["m0", "m1", "m4"]
     weights.take(zoo, {"kind": "select", "points": points("m3", 2, "m2", "base")})
     assert session["in"] == ["m2", "m3"]
-    weights.take(zoo, {"kind": "deselect", "points": []})
     weights.take(zoo, {"kind": "select", "points": points("greedy soup")})
     assert session["in"] == ["m2", "m3"]
 

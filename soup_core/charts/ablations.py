@@ -26,6 +26,7 @@ from soup_core.evaluation import Evaluation
 from soup_core.words import visible
 
 Range = Sequence[float] | Sequence[Sequence[float]]
+UNSEEN = "\u200b"  # a space without width
 GREY = [[0.0, NEUTRAL], [0.499, NEUTRAL]]  # the lower half of a scale, for lines that are out of the soup
 
 
@@ -206,9 +207,11 @@ def parallel_coordinates(
     dimensions = []
     for axis in table.axes:
         dimension = {"label": literal(short(axis.name.replace("_", " "))), "name": axis.name, "values": axis.values}
-        if axis.ticks:  # plain text in plotly's parallel coordinates, where an escape would show
-            places, words = zip(*axis.ticks, strict=True)
-            dimension |= {"tickvals": places, "ticktext": [visible(short(word)) for word in words]}
+        if axis.ticks:  # brushes stop at ticks, so each line has one; plain text, where an escape would show
+            words = dict.fromkeys(axis.values, "") | {place: visible(short(word)) for place, word in axis.ticks}
+            ticks = enumerate(sorted(words.items()))
+            told = {place: word + UNSEEN * index for index, (place, word) in ticks}  # plotly mixes up equal texts
+            dimension |= {"tickvals": list(told), "ticktext": list(told.values())}
         if axis.name in ranges:
             dimension["constraintrange"] = ranges[axis.name]
         dimensions.append(dimension)

@@ -20,9 +20,19 @@ cells = go.Figure(go.Heatmap(z=[[1, 2], [3, 4]], x=["left", "right"], y=["low", 
 axes = go.Figure(
     go.Parcoords(dimensions=[{"label": "one", "values": [1, 2, 3]}, {"label": "two", "values": [3, 1, 2]}])
 )
-for name, figure in (("points", points), ("cells", cells), ("axes", axes)):
+axes.update_traces(dimensions=[{"name": "first"}, {"name": "second"}])
+axes.update_layout(meta={"least_width": 1200})
+points.update_layout(dragmode="select")
+
+
+def draw(name: str, figure: go.Figure) -> None:
     figure.update_layout(height=260, uirevision="kept")
     live_chart(figure, name, f"The chart of {name}.", take)
+
+
+draw("points", points)
+st.fragment(draw)("cells", cells)
+draw("axes", axes)
 st.button("Again")
 st.text(f"runs {state['runs']}")
 st.text(f"events {state.get('events', 0)}")

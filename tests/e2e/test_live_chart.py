@@ -63,6 +63,51 @@ def test_a_click_on_a_cell_of_a_heatmap_reaches_python(page: Page) -> None:
     assert re.search(r'"z"\s*:\s*4', told), told
 
 
+def test_a_click_in_a_fragment_draws_the_whole_page_anew(page: Page) -> None:
+    expect(page.get_by_text("runs 1", exact=True)).to_be_visible()
+    click_in(page, "cells", 0.75, 0.25)
+    expect(page.get_by_text("runs 2", exact=True)).to_be_visible()
+    expect(page.get_by_text("events 1")).to_be_visible()
+
+
+def test_a_box_is_reported_and_then_forgotten(page: Page) -> None:
+    graph = "document.querySelector('.st-key-points .drawing')"
+    box = page.locator(".st-key-points .nsewdrag").first.bounding_box()
+    assert box
+    for count, share in ((1, 0.6), (2, 0.02)):  # the second one holds nothing
+        page.mouse.move(box["x"] + 2, box["y"] + 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + share * box["height"] + 20, steps=5)
+        assert page.evaluate(f"{graph}.querySelector('.select-outline') !== null")
+        page.mouse.up()
+        expect(page.get_by_text(f"events {count}")).to_be_visible()
+        page.wait_for_function(f"Number({graph}.closest('.live-chart').dataset.drawn) > {count}")
+        points = page.locator(".st-key-points .scatterlayer .point")
+        assert set(points.evaluate_all("all => all.map(e => e.style.opacity)")) == {"1"}
+        assert not page.evaluate(f"({graph}.layout.selections ?? []).length")
+
+
+def test_a_wide_chart_scrolls_alone_and_keeps_its_axes_in_their_order(page: Page) -> None:
+    wide = page.locator(".st-key-axes .wide")
+    assert wide.evaluate("e => e.scrollWidth >= 1200 && e.clientWidth < 1000")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1000
+    order = "document.querySelector('.st-key-axes .drawing').data[0].dimensions.map(({ name }) => name)"
+    assert page.evaluate(order) == ["first", "second"]
+    title = page.locator(".st-key-axes .axis-title").first
+    title.scroll_into_view_if_needed()
+    box = title.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 1300, box["y"] + box["height"] / 2, steps=10)
+    page.mouse.up()
+    page.wait_for_function(f'JSON.stringify({order}) === \'["second","first"]\'')
+    page.get_by_role("button", name="Again").click()
+    expect(page.get_by_text("runs 2", exact=True)).to_be_visible()
+    page.wait_for_timeout(500)
+    assert page.evaluate(order) == ["second", "first"]
+
+
 def test_a_second_click_on_the_same_point_arrives_as_a_click(page: Page) -> None:
     for count in (1, 2, 3):
         point_at(page, 1)
@@ -81,6 +126,7 @@ def test_a_brush_on_parallel_coordinates_reaches_python(page: Page) -> None:
     told = page.get_by_test_id("stJson").inner_text()
     assert re.search(r'"kind"\s*:\s*"brush"', told), told
     assert re.search(r'"label"\s*:\s*"one"', told), told
+    assert re.search(r'"name"\s*:\s*"first"', told), told
 
 
 def test_zoom_is_kept_over_ten_reruns_and_the_script_fetched_once(page: Page, requests: list[str]) -> None:

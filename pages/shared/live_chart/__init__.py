@@ -38,7 +38,7 @@ _component = st.components.v2.component(
 def live_chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event], None] | None = None) -> None:
     """Draw a figure; `alt` says it in words, `least_width` in the layout's meta how many pixels it takes at least.
 
-    `on_event` is called, before the whole page runs again, with `{"kind": "click" | "select" | "deselect" | "brush",
+    `on_event` is called, before the whole page runs again, with `{"kind": "click" | "select" | "brush",
     "points": [{"x", "y", "z", "customdata", "curve", "point"}]}`; a brush has `dimensions` in place of points: a name,
     a label and a range, or None, for each axis of parallel coordinates.
     """

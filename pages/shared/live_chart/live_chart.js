@@ -53,7 +53,6 @@ function listen(graph, holder) {
   const send = event => holder.send?.(event);
   graph.on("plotly_click", ({ points }) => send({ kind: "click", points: points.map(described) }));
   graph.on("plotly_selected", event => event && send({ kind: "select", points: event.points.map(described) }));
-  graph.on("plotly_deselect", () => send({ kind: "deselect", points: [] }));
   graph.on("plotly_restyle", ([change]) => {
     if (Object.keys(change).some(name => name.includes("constraintrange"))) {
       send({ kind: "brush", points: [], dimensions: brushed(graph) });
