@@ -17,6 +17,9 @@ def draw(here: page.Context, chosen: Selection) -> None:
     """Draw parallel coordinates with the brushes that made the selection, for as long as nothing else has changed it."""
     with page.errors_shown():
         table = hyperparameter_table(here.zoo, here.evaluator("held_out"))
+    if len(table.axes) == 1:  # held-out accuracy alone
+        st.markdown("**There is no hyperparameter in which these ingredients differ, so none to lay side by side.**")
+        return
     drawn = brushes()
     page.chart(
         parallel_coordinates(table, selected=chosen.names, ranges=drawn.ranges if drawn else {}), "hyperparameters",

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.colors import get_colorscale
 
 from soup_core.ablations import (
     Averaged,
@@ -21,7 +20,7 @@ from soup_core.ablations import (
     ShapleyStep,
 )
 from soup_core.charts.soups import add_band
-from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, literal, names_axis, short
+from soup_core.charts.style import MARKS, NEUTRAL, SCALE, counts, empty_figure, literal, names_axis, short
 from soup_core.evaluation import Evaluation
 from soup_core.words import visible
 
@@ -230,11 +229,11 @@ def parallel_coordinates(
 
 
 def _accuracy_colours(table: HyperparameterTable, selected: Collection[str] | None) -> dict[str, Any]:
-    """Viridis over the accuracies; what is not selected is below them, and grey, and drawn beneath the others."""
+    """A scale over the accuracies; what is not selected is below them, and grey, and drawn beneath the others."""
     accuracies = table.axes[-1].values
     low, high = min(accuracies), max(accuracies)
     span = high - low or 1.0
-    coloured = [[0.5 + place / 2, colour] for place, colour in get_colorscale("Viridis")]
+    coloured = [[0.5 + place / 2, colour] for place, colour in SCALE]
     return {
         "color": [value if _among(name, selected) else low - span
                   for name, value in zip(table.names, accuracies, strict=True)],

@@ -16,6 +16,7 @@ from soup_core.charts.style import (
     MARKS,
     NEUTRAL,
     RECIPE_MARKS,
+    SCALE,
     counts,
     empty_figure,
     literal,
@@ -293,7 +294,7 @@ def _add_points(
         go.Scatter(
             x=[rows[name][0] for name in names], y=[rows[name][1] for name in names],
             customdata=[rows[name][2] for name in names], mode="markers", name=legend, showlegend=showlegend,
-            marker={"symbol": symbols, "size": 12, "line": {"width": 2}, **marker},
+            marker={"symbol": symbols, "size": 12, "line": {"width": 2, "color": NEUTRAL}, **marker},
             hovertemplate="%{customdata[1]}<extra></extra>",
         )
     )  # fmt: skip
@@ -306,4 +307,4 @@ def _coloured(numbers: Sequence[float], label: str) -> dict[str, Any]:
         exponents = range(math.ceil(math.log10(min(numbers))), math.floor(math.log10(max(numbers))) + 1)
         bar |= {"tickvals": list(exponents), "ticktext": [f"{10.0**exponent:g}" for exponent in exponents]}
         numbers = [math.log10(number) for number in numbers]
-    return {"color": list(numbers), "colorscale": "Viridis", "showscale": True, "colorbar": bar}
+    return {"color": list(numbers), "colorscale": SCALE, "showscale": True, "colorbar": bar}

@@ -45,6 +45,7 @@ RECIPE_MARKS: Mapping[str, Mark] = {
     "greedy ensemble": Mark("#E69F00", "square-open", 12),
     "taken": Mark("#56B4E9", "pentagon", 13),
 }
+SCALE = ((0.0, "#0072B2"), (0.5, "#009E73"), (1.0, "#E69F00"))  # for lines and marks: seen on light and on dark
 LINE_COLOURS = ("#CC79A7", "#0072B2", "#D55E00", "#009E73", "#E69F00")
 GREY_LINE = "rgba(128, 128, 128, 0.35)"
 

@@ -21,6 +21,7 @@ STATIC = HERE.parents[2] / "static"
 CSS = """
 .live-chart { color: var(--st-text-color); transition: color 1ms; font-family: var(--st-font); }
 .live-chart .wide { overflow-x: auto; }
+.live-chart .parcoords .axis path, .live-chart .parcoords .axis line { stroke: var(--st-text-color) !important; }
 .live-chart .beneath { display: flex; align-items: flex-start; font-size: 0.8rem; opacity: 0.75; }
 .live-chart details { flex: 1; min-width: 0; }
 .live-chart .save button { background: none; border: 0; padding: 0 0.4rem; color: inherit; font: inherit; cursor: pointer; }
