@@ -14,7 +14,7 @@ import soup_core as sc
 from soup_core import charts
 from soup_core.data import ASSETS
 from tests.conftest import write_zoo
-from tests.e2e.driver import server, settled, worked
+from tests.e2e.driver import WAIT, server, settled, worked
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 IMAGES = 150
@@ -129,7 +129,7 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> No
 def open_view(page: Page, address: str, query: str, key: str) -> None:
     page.goto(f"{address}/Ingredients?zoo=five&{query}")
     settled(page)
-    expect(page.locator(f".st-key-{key} .live-chart[data-drawn]")).to_be_visible()
+    expect(page.locator(f".st-key-{key} .live-chart[data-drawn]")).to_be_visible(timeout=WAIT)
 
 
 def test_a_box_on_the_map_is_the_selection_and_the_drawing_shows_it(
@@ -245,9 +245,9 @@ def test_a_brush_is_the_selection_for_as_long_as_it_stands_there(
     )
     assert len(brushes()) == 1
     page.get_by_text("Leave one out", exact=True).click()
-    expect(page.locator(".st-key-leave-one-out .live-chart[data-drawn]")).to_be_visible()
+    expect(page.locator(".st-key-leave-one-out .live-chart[data-drawn]")).to_be_visible(timeout=WAIT)
     page.get_by_text("Hyperparameters", exact=True).click()
-    expect(page.locator(".st-key-hyperparameters .live-chart[data-drawn]")).to_be_visible()
+    expect(page.locator(".st-key-hyperparameters .live-chart[data-drawn]")).to_be_visible(timeout=WAIT)
     assert len(brushes()) == 1, "it still applies"
     answered(page, "hyperparameters", page.get_by_role("button", name="m0", exact=True).click)
     seen(page, ["m0", "m1", "m2", "m3"], told(["m0", "m1", "m2", "m3"]))

@@ -50,7 +50,7 @@ function brushed(graph) {
 }
 
 function listen(graph, holder) {
-  const send = event => holder.send?.(event);
+  const send = event => holder.drawing || holder.send?.(event); // plotly reports the end of a box that a drawing takes away
   graph.on("plotly_click", ({ points }) => send({ kind: "click", points: points.map(described) }));
   graph.on("plotly_selected", event => event && send({ kind: "select", points: event.points.map(described) }));
   graph.on("plotly_restyle", ([change]) => {
@@ -167,7 +167,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const layout = { ...themed(figure.layout, holder), selectionrevision: holder.dataset.drawn };
     const config = layout.dragmode === "select" ? SELECTING : CONFIG;
     const traces = figure.data.map(trace => arranged(trace, graph, holder));
-    await Plotly.react(graph, { data: traces, layout, config, frames: figure.frames });
+    holder.drawing = true;
+    await Plotly.react(graph, { data: traces, layout, config, frames: figure.frames }).finally(() => { holder.drawing = false; });
     if (first) listen(graph, holder);
     holder.dataset.drawn = String(Number(holder.dataset.drawn ?? 0) + 1);
     fill();
