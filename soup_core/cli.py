@@ -374,6 +374,7 @@ def finetune(
     data: Annotated[str | None, typer.Option(help="With --init: tensors:FILE or imagefolder:PATH.")] = None,
     weights: Annotated[Path | None, typer.Option(help="With --init: a safetensors file to start from.")] = None,
     download: Annotated[bool, typer.Option("--download", help="With --init: fetch torchvision's weights.")] = False,
+    side: Annotated[int, typer.Option(min=8, help="With --init: image files become squares of so many pixels.")] = 224,
     as_json: Json = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
@@ -396,7 +397,7 @@ def finetune(
         if data is None or output is None:
             raise SoupError("--init takes --data SOURCE and --output FOLDER beside it.")
         found = finetuning.downloaded(init) if download else dict(Checkpoint(weights).read_all()) if weights else None
-        opened = finetuning.planned_zoo(output, init, data, pretrained=found is not None)
+        opened = finetuning.planned_zoo(output, init, data, pretrained=found is not None, side=side)
         place: finetuning.Place = finetuning.Inside(output, default_store(), finetuning.header(opened))
         base_steps = finetuning.make_base(opened, Evaluator(opened, **how), weights=found, seed=seed)
         shown = output

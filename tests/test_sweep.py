@@ -594,6 +594,31 @@ def test_a_new_zoo_measures_what_it_needs(images: Path) -> None:
     assert within.architecture["num_classes"] == 5
 
 
+def test_a_new_zoo_of_image_files_is_cut_to_squares_and_opens_so_again(tmp_path: Path) -> None:
+    from PIL import Image
+
+    for split in ("train", "val", "test"):
+        for number, name in enumerate(("cat", "dog")):
+            place = tmp_path / "photos" / split / name
+            place.mkdir(parents=True)
+            for index in range(4):
+                Image.new("RGB", (40 + 3 * index, 36), (90 * number + index, 20, 30)).save(place / f"{index}.png")
+    zoo = planned_zoo(
+        tmp_path / "made", "torchvision:shufflenet_v2_x0_5", f"imagefolder:{tmp_path}/photos", pretrained=False, side=32
+    )  # fmt: skip
+    assert zoo.data.split("train").images.shape == (8, 3, 32, 32)
+    assert zoo.architecture["num_classes"] == 2
+    evaluate = sc.Evaluator(zoo)
+    *_, last = make_base(zoo, evaluate, weights=None)
+    assert last.name == "base"
+    place = Inside(zoo.folder, default_store(), header(zoo))
+    wanted = Hyperparameters(1e-3, 0.01, 1, augmentation="flip+crop+randaugment")
+    list(finetune(with_base(zoo), evaluate, hyperparameters=[wanted], place=place))
+    opened = sc.open_zoo(zoo.folder)
+    assert opened.data == zoo.data
+    assert sc.Evaluator(opened)(sc.Soup({"ft-01": 1.0})).total == 8
+
+
 def test_images_that_the_network_does_not_take_are_told(images: Path) -> None:
     with pytest.raises(sc.DataError, match=f"does not take images of 1×{SIDE}×{SIDE}"):
         new(images / "made", None, "torchvision:squeezenet1_1")
@@ -679,6 +704,7 @@ MISTAKES = {
     "removal of what is not there": ["fashion", "--remove", "ft-01"],
     "bundled folder": [str(ASSETS / "zoos" / "fashion")],
     "folder without a zoo": ["{}", "--output", "/nowhere"],
+    "init with another source": ["--init", "test_deep", "--data", "cifar", "-o", "/nowhere"],
     "init without images": ["--init", "test_deep", "--output", "/nowhere"],
     "download of what is not torchvision's": [
         "--init",

@@ -14,32 +14,37 @@ from torch import Tensor
 
 from soup_core import added, architectures
 from soup_core.checkpoints import Checkpoint
-from soup_core.data import UNNORMALIZED, Data
+from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.evaluation import Evaluator
 from soup_core.finetune.augmentation import augmentations_for
 from soup_core.finetune.hyperparameters import Hyperparameters
 from soup_core.finetune.places import toml
 from soup_core.finetune.sweep import FinetuneStep, Run, tensors_digest, training_images
-from soup_core.preprocessing import Normalization
+from soup_core.preprocessing import Normalization, Preprocessing
 from soup_core.zoo import BASE, Ingredient, Zoo
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-WITH_PATHS = ("tensors", "imagefolder")
-UNNORMALIZED_COLOUR = Normalization(mean=(0.0,) * 3, std=(1.0,) * 3)
+SIDE = 224
+CROP_SHARE = 0.875  # of the shorter side, as torchvision's and timm's weights mostly expect
 BASE_EPOCHS = 8
 
 
-def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: bool) -> Zoo:
+def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: bool, side: int = SIDE) -> Zoo:
     """A zoo that has no file yet: its classes counted in the images' labels, its normalisation what the weights expect.
 
-    Pretrained weights for three channels expect ImageNet's; else mean and deviation are the training images' own.
+    Pretrained weights for three channels expect ImageNet's; else mean and deviation are the training images' own. Image
+    files become squares of `side` pixels. Raises DataError for a source that is none of those with a path.
     """
     kind, _, path = source.partition(":")
-    if kind in WITH_PATHS:
-        place, own = Path(path).resolve(), folder.resolve()
-        source = f"{kind}:{place.relative_to(own) if place.is_relative_to(own) else place}"
-    data = Data(source, folder, UNNORMALIZED if kind == "tensors" else UNNORMALIZED_COLOUR)
+    if kind not in ("tensors", "imagefolder") or not path:
+        raise DataError(f"The images of a new zoo come from tensors:FILE or imagefolder:PATH; found {source!r}.")
+    place, own = Path(path).resolve(), folder.resolve()
+    source = f"{kind}:{place.relative_to(own) if place.is_relative_to(own) else place}"
+    data = Data(source, folder, UNNORMALIZED)
+    if kind == "imagefolder":
+        preprocessing = Preprocessing(resize=round(side / CROP_SHARE), crop=side)
+        data = replace(data, normalization=UNNORMALIZED_COLOUR, preprocessing=preprocessing)
     splits = [data.split(name) for name in ("train", "held_out")]
     classes = max(len(data.classes), *(int(split.labels.max()) + 1 for split in splits))
     imagenet = pretrained and splits[0].images.shape[1] == 3
@@ -62,10 +67,14 @@ def header(zoo: Zoo) -> str:
     mean, std = (
         [round(value, 6) for value in part] for part in (zoo.data.normalization.mean, zoo.data.normalization.std)
     )
-    return (
-        f"format = 1\ntitle = {toml(zoo.title)}\narchitecture = {{ {options} }}\nbase = {toml(_base_file(zoo).name)}\n\n"
-        f"[data]\nsource = {toml(zoo.data.source)}\nnormalize = {{ mean = {mean}, std = {std} }}\n"
-    )
+    lines = [
+        "format = 1", f"title = {toml(zoo.title)}", f"architecture = {{ {options} }}",
+        f"base = {toml(_base_file(zoo).name)}", "", "[data]", f"source = {toml(zoo.data.source)}",
+        f"normalize = {{ mean = {mean}, std = {std} }}",
+    ]  # fmt: skip
+    if given := zoo.data.preprocessing:
+        lines.append(f"preprocessing = {{ resize = {given.resize}, crop = {given.crop} }}")
+    return "\n".join(lines) + "\n"
 
 
 def measured_normalization(images: Tensor) -> Normalization:
