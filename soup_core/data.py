@@ -205,6 +205,8 @@ class Data:
         return bool(shift) and not self._is_given(shift)
 
     def _ready(self, name: str) -> bool:
+        if ":" in name and not self._ready("test"):
+            return False  # the classes of a set of torchvision may not be known yet, and a shift's labels follow them
         try:
             decoding = self._holding(name).decoding
         except SoupError:

@@ -1,4 +1,4 @@
-"""Image files become uint8 tensors once, to the byte as torchvision decodes them, and are kept in blocks in the store's folder.
+"""Image files become uint8 tensors once, to the byte as torchvision decodes them, and are kept in blocks by the store.
 
 Threads decode, since Pillow lets go of the interpreter meanwhile; many images are decoded in a process of its own, so that
 a page stays quick, and a decoder that crashes takes nothing along. What was interrupted goes on after its last block.
@@ -329,7 +329,7 @@ def _checksum(images: Tensor) -> int:
 
 
 def _loaded(item: Item) -> "Loaded | str":
-    """An image and its label, or why its content cannot be decoded. Raises DataError where the file cannot be read at all."""
+    """An image and its label, or why its content cannot be decoded. Raises DataError for a file that cannot be read."""
     from PIL import Image, UnidentifiedImageError
 
     name, load = item

@@ -39,7 +39,7 @@ class Preprocessing:
     interpolation: Interpolation = "bilinear"
 
     def __call__(self, image: "Image") -> "Image":
-        """The pixels that torchvision's Resize, with antialiasing, and CenterCrop give; a crop beyond the image is black."""
+        """The pixels that torchvision's antialiased Resize and CenterCrop give; a crop beyond the image is black."""
         from PIL.Image import Resampling
 
         shorter = min(image.size)

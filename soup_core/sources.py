@@ -148,8 +148,8 @@ def allowed(path: Path, roots: Sequence[Path], *, strict: bool = True) -> Path:
         raise DataError(f"{shown(str(path))} is missing or cannot be reached; correct it in zoo.toml.") from error
     if not any(found.is_relative_to(root) for root in roots):
         raise DataError(
-            f"{shown(str(path))} lies outside the zoo's folder and those named in SOUP_ZOOS; move it there, or name its folder "
-            "in SOUP_ZOOS."
+            f"{shown(str(path))} lies outside the zoo's folder and those named in SOUP_ZOOS; move it there, or name its "
+            "folder in SOUP_ZOOS."
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Image folders and torchvision's data sets: made files, decoded, against torchvision itself; what is wrong with them told."""
+"""Image folders and torchvision's data sets: made files against torchvision itself, and what is wrong with them told."""
 
 import io
 import json
@@ -7,6 +7,7 @@ import struct
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -302,8 +303,8 @@ def test_the_order_in_which_files_are_listed_makes_no_difference(pets: Path, mon
     data_module._recent.clear()
     walk = os.walk
 
-    def backwards(*given: object, **how: object) -> object:
-        return [(place, inner[::-1], names[::-1]) for place, inner, names in walk(*given, **how)][::-1]  # type: ignore[call-overload]
+    def backwards(*given: Any, **how: Any) -> object:
+        return [(place, inner[::-1], names[::-1]) for place, inner, names in walk(*given, **how)][::-1]
 
     monkeypatch.setattr(sources.os, "walk", backwards)
     assert folder_data(pets).split("train").digest == key
@@ -438,7 +439,9 @@ def test_parts_with_other_classes_are_refused(pets: Path) -> None:
         folder_data(pets).split("test")
 
 
-@pytest.mark.parametrize(("made", "message"), [("nothing", "missing"), ("empty", "no folder of a class"), ("text", "holds no image")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("made", "message"), [("nothing", "missing"), ("empty", "no folder of a class"), ("text", "holds no image")]
+)
 def test_a_folder_without_images_is_refused(made: str, message: str, tmp_path: Path) -> None:
     if made != "nothing":
         (tmp_path / made).mkdir()
@@ -522,6 +525,17 @@ def test_a_set_of_torchvision_is_read_from_disk(digits: Path) -> None:
     assert data.notices() == ()
     coloured = Data("torchvision:MNIST", digits.parent, UNNORMALIZED_COLOUR, SMALL, root="root").split("test")
     assert coloured.images.shape == (8, 3, 10, 10)
+
+
+def test_a_shift_of_a_set_follows_the_order_of_its_classes(digits: Path) -> None:
+    names = datasets.MNIST.classes[::-1]
+    make_images(digits.parent / "drawn", dict.fromkeys(names[1:], 1))
+    data = Data("torchvision:MNIST", digits.parent, UNNORMALIZED, SMALL, root="root", shift_folders={"drawn": "drawn"})
+    assert data.notices() == ()
+    with pytest.raises(sc.DataError, match="lacks 9 - nine"):
+        data.split("test:drawn")
+    make_images(digits.parent / "drawn", {names[0]: 2})
+    assert data.split("test:drawn").labels.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9]
 
 
 def test_a_set_without_parts_is_divided(tmp_path: Path) -> None:
