@@ -37,6 +37,7 @@ PAGES = {
     "calibration": "Robustness?view=Calibration",
     "changed": "Robustness?view=What+changed",
     "cost": "Robustness?view=Cost",
+    "train": "Train",
 }
 LOOKS: dict[str, tuple[int, Literal["light", "dark"]]] = {
     "light": (1280, "light"),

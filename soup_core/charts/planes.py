@@ -86,7 +86,7 @@ def plane_contour(
         )  # fmt: skip
     figure.update_xaxes(title="Distance in weight space", showgrid=False, constrain="domain")
     figure.update_yaxes(showgrid=False, scaleanchor="x", constrain="domain", constraintoward="top")
-    figure.update_layout(height=600, margin={"t": 110}, legend={"y": ABOVE_THE_BAR})
+    figure.update_layout(height=600, margin={"t": 110}, legend={"y": ABOVE_THE_BAR}, meta={"aspect": _aspect(xs, ys)})
     return figure
 
 
@@ -154,7 +154,7 @@ def plane_surface(
         scene={
             "xaxis": {"title": "distance", "nticks": 6, **CALM}, "yaxis": {"title": "distance", "nticks": 5, **CALM},
             "annotations": names, "zaxis": {"title": _title(quantity), "nticks": 5, **CALM}, "aspectmode": "manual",
-            "aspectratio": {"x": 1, "y": (ys[-1] - ys[0]) / (xs[-1] - xs[0]), "z": 0.5},
+            "aspectratio": {"x": 1, "y": _aspect(xs, ys), "z": 0.5},
             "camera": {"eye": {"x": 0.3, "y": -1.5, "z": 1.15}, "center": {"x": 0, "y": 0, "z": -0.12}},
         },
     )  # fmt: skip
@@ -248,6 +248,10 @@ def _told(evaluation: Evaluation) -> str:
 
 def _title(quantity: str) -> str:
     return "accuracy (%)" if quantity == "accuracy" else "loss (nats)"
+
+
+def _aspect(xs: Sequence[float], ys: Sequence[float]) -> float:
+    return (ys[-1] - ys[0]) / (xs[-1] - xs[0])
 
 
 def _corner_places(plane: Plane) -> tuple[tuple[float, float], ...]:

@@ -4,6 +4,7 @@
 const CONFIG = { displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false };
 const SELECTING = { ...CONFIG, displayModeBar: true, modeBarButtons: [["select2d", "lasso2d", "zoom2d", "pan2d", "resetScale2d"]] };
 const TABLE_ROWS = 500;
+const BESIDE_DRAWING = 150; // pixels above and below a drawing of fixed proportions
 const GREY = "#808080";
 
 function loadedPlotly(address) {
@@ -145,8 +146,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   const [graph, details] = [holder.querySelector(".drawing"), holder.querySelector("details")];
   graph.setAttribute("aria-label", data.alt);
+  const { least_width: leastWidth = 0, aspect } = figure.layout.meta ?? {};
+  if (aspect) figure.layout.height = Math.min(figure.layout.height, BESIDE_DRAWING + aspect * holder.clientWidth);
   graph.style.minHeight = `${figure.layout.height ?? 360}px`;
-  const leastWidth = figure.layout.meta?.least_width ?? 0;
   graph.style.minWidth = `${leastWidth}px`;
   graph.parentElement.tabIndex = leastWidth ? 0 : -1; // what may scroll is to be reached by keys
   holder.send = data.listens ? event => setTriggerValue("event", event) : undefined;
