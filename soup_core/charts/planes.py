@@ -19,7 +19,8 @@ STRIDES = (4, 2, 1)
 SYMBOLS_3D = {"diamond": "diamond", "square": "square", "circle": "circle", "star": "cross", "pentagon": "circle"}
 ON_COLOURS = {"color": "white", "shadow": "0 0 3px black, 0 0 3px black", "size": 13}  # read on light and dark cells
 CALM = {"gridcolor": NEUTRAL, "zeroline": False, "showbackground": False}
-ABOVE_THE_BAR = 1.14  # where a legend stands clear of the colours' bar
+ABOVE_THE_BAR = {"yref": "container", "y": 1, "yanchor": "top"}  # of a legend, clear of the colours' bar
+LANDSCAPE = 0.7  # height by width of the picture of a landscape
 Corners = tuple[tuple[str, str], tuple[str, str], tuple[str, str]]
 Grid = list[list[Any]]
 
@@ -86,7 +87,7 @@ def plane_contour(
         )  # fmt: skip
     figure.update_xaxes(title="Distance in weight space", showgrid=False, constrain="domain")
     figure.update_yaxes(showgrid=False, scaleanchor="x", constrain="domain", constraintoward="top")
-    figure.update_layout(height=600, margin={"t": 110}, legend={"y": ABOVE_THE_BAR}, meta={"aspect": _aspect(xs, ys)})
+    figure.update_layout(height=600, margin={"t": 30}, legend=ABOVE_THE_BAR, meta={"aspect": _aspect(xs, ys)})
     return figure
 
 
@@ -150,12 +151,12 @@ def plane_surface(
         for trace in figure.data[-len(corners) :] if trace.z[0] is not None
     ]  # fmt: skip
     figure.update_layout(
-        height=600, margin={"t": 110, "l": 0, "r": 0, "b": 0}, legend={"y": ABOVE_THE_BAR},
+        height=600, margin={"t": 30, "l": 0, "r": 0, "b": 0}, legend=ABOVE_THE_BAR, meta={"aspect": LANDSCAPE},
         scene={
             "xaxis": {"title": "distance", "nticks": 6, **CALM}, "yaxis": {"title": "distance", "nticks": 5, **CALM},
             "annotations": names, "zaxis": {"title": _title(quantity), "nticks": 5, **CALM}, "aspectmode": "manual",
             "aspectratio": {"x": 1, "y": _aspect(xs, ys), "z": 0.5},
-            "camera": {"eye": {"x": 0.3, "y": -1.5, "z": 1.15}, "center": {"x": 0, "y": 0, "z": -0.12}},
+            "camera": {"eye": {"x": 0.25, "y": -1.25, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.1}},
         },
     )  # fmt: skip
     return figure

@@ -4,7 +4,7 @@
 const CONFIG = { displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false };
 const SELECTING = { ...CONFIG, displayModeBar: true, modeBarButtons: [["select2d", "lasso2d", "zoom2d", "pan2d", "resetScale2d"]] };
 const TABLE_ROWS = 500;
-const BESIDE_DRAWING = 150; // pixels above and below a drawing of fixed proportions
+const BESIDE_DRAWING = 170; // pixels above and below a drawing of fixed proportions
 const GREY = "#808080";
 
 function loadedPlotly(address) {
