@@ -263,7 +263,7 @@ class Evaluator:
             },
             "batch_norm": soup.batch_norm,
             "fine_tuning": self._train_digest if soup.batch_norm == "re-estimated" else None,
-            "architecture": dict(self.zoo.architecture),
+            "architecture": dict(self.zoo.network),
             "normalization": asdict(self.zoo.data.normalization),
             "split": self._data.digest,
             "precision": self.precision,

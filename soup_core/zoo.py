@@ -38,8 +38,21 @@ class _Entry(pydantic.BaseModel):
 
 class _Architecture(_Entry):
     model_config = pydantic.ConfigDict(extra="allow", strict=True)
-    name: str
+    name: str | None = None
+    factory: Annotated[str, pydantic.Field(pattern=r"^.+\.py:[^:/]+$")] | None = None
     num_classes: Annotated[int, pydantic.Field(ge=1, le=1_000_000)]
+
+    @pydantic.model_validator(mode="after")
+    def _one_of_two(self) -> "_Architecture":
+        if (self.name is None) == (self.factory is None):
+            raise ValueError('it must have either a name, or a factory of your own such as "my_model.py:build"')
+        return self
+
+    def named(self) -> dict[str, Any]:
+        """As a table whose `name` says all: that of a factory begins with "factory:"."""
+        table = self.model_dump(exclude_none=True)
+        factory = table.pop("factory", None)
+        return {"name": f"factory:{factory}", **table} if factory else table
 
 
 class _Normalize(_Entry):
@@ -158,12 +171,17 @@ class Excluded:
 
 @dataclass(frozen=True, eq=False)
 class Zoo:
-    """Checkpoints of one architecture and the images that judge them; `ingredients` keeps zoo.toml's order."""
+    """Checkpoints of one architecture and the images that judge them; `ingredients` keeps zoo.toml's order.
+
+    `architecture` is zoo.toml's, as a name, classes and options; `network` is the same with the digest of the file that it
+    rests on, if it rests on one.
+    """
 
     name: str
     title: str
     folder: Path
     architecture: Mapping[str, Any]
+    network: Mapping[str, Any]
     data: Data
     ingredients: tuple[Ingredient, ...]
     base: Ingredient | None
@@ -183,7 +201,7 @@ class Zoo:
     @cached_property
     def reference(self) -> nn.Module:
         """The architecture without memory for its weights: names, shapes, and which of them are buffers."""
-        return _meta_module(self.architecture)
+        return architectures.meta_module(**architectures.arguments(self.architecture, self.folder))
 
     @cached_property
     def has_batch_norm(self) -> bool:
@@ -207,7 +225,8 @@ class Zoo:
     @cached_property
     def buffers(self) -> frozenset[str]:
         """The names of the tensors that are not trained, BatchNorm's running statistics among them."""
-        return frozenset(name for name, _ in self.reference.named_buffers())
+        named = {name for name, _ in self.reference.named_buffers(remove_duplicate=False)}
+        return frozenset(named.intersection(self.tensors))  # those that no file holds are tables of the network
 
     @cached_property
     def floating(self) -> tuple[str, ...]:
@@ -237,7 +256,7 @@ class Zoo:
     def digest(self) -> str:
         """SHA-256 of all that numbers on this zoo rest on, but for the images: network, data's settings, files, order."""
         content = [
-            dict(self.architecture),
+            dict(self.network),
             asdict(self.data) | {"folder": None},
             [[i.name, i.digest] for i in self.by_name.values()],
         ]
@@ -250,7 +269,12 @@ class Zoo:
 
     def module(self) -> nn.Module:
         """A new module of the zoo's architecture, in evaluation mode, with random weights."""
-        return architectures.build(**_build_arguments(self.architecture)).eval()
+        module = architectures.build(**architectures.arguments(self.architecture, self.folder)).eval()
+        if self.network != architectures.network(self.architecture, self.folder):
+            raise ZooError(
+                f"The file that makes the network of {self.name} has changed since the zoo was opened; reload."
+            )
+        return module
 
     def members(self, soup: Soup) -> tuple[Ingredient, ...]:
         """The ingredients of a soup in the zoo's order. Raises CoefficientError for a name the zoo has not."""
@@ -304,8 +328,9 @@ def open_zoo(name: str | Path) -> Zoo:
             f"There is no zoo {str(name)!r}; expected one of {', '.join(folders)}, or a folder that holds zoo.toml."
         )
     content = _parse(file)
-    architecture = content.architecture.model_dump()
-    expected = _meta_module(architecture).state_dict()
+    architecture = content.architecture.named()
+    network = architectures.network(architecture, folder)
+    expected = architectures.meta_module(**architectures.arguments(architecture, folder)).state_dict()
     usable: dict[str, Ingredient] = {}
     excluded: list[Excluded] = []
     listed: list[tuple[str, _File, Mapping[str, Value]]] = [(i.name, i, i.hyperparameters) for i in content.ingredients]
@@ -316,6 +341,7 @@ def open_zoo(name: str | Path) -> Zoo:
         path = folder / entry.file
         try:
             checkpoint = fitting(open_checkpoint(path, entry.weights, roots=roots), expected)
+            checkpoint = _without_foreign(checkpoint, expected, architecture)
             _check_fit(checkpoint, expected)
         except CheckpointError as error:
             excluded.append(Excluded(entry_name, str(error)))
@@ -331,6 +357,7 @@ def open_zoo(name: str | Path) -> Zoo:
         title=content.title,
         folder=folder,
         architecture=architecture,
+        network=network,
         data=content.data.opened(folder),
         ingredients=tuple(usable.values()),
         base=base,
@@ -379,13 +406,20 @@ def _parse(file: Path) -> _ZooFile:
         raise ZooError(f"{where} cannot be read as TOML: {error}. Correct it there.") from error
 
 
-def _build_arguments(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    options = dict(architecture)
-    return {"name": options.pop("name"), "num_classes": options.pop("num_classes"), "options": options}
-
-
-def _meta_module(architecture: Mapping[str, Any]) -> nn.Module:
-    return architectures.meta_module(**_build_arguments(architecture))
+def _without_foreign(
+    checkpoint: Checkpoint, expected: Mapping[str, Any], architecture: Mapping[str, Any]
+) -> Checkpoint:
+    """The checkpoint without what its architecture's files are known to hold beside the network."""
+    foreign = [
+        name for name in checkpoint.tensors if name not in expected and architectures.ignored(architecture, name)
+    ]
+    if not foreign:
+        return checkpoint
+    more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+    return checkpoint.renamed(
+        {name: name for name in checkpoint.tensors if name not in foreign},
+        f"what is no part of the network was left out: {', '.join(map(shown, foreign[:5]))}{more}",
+    )
 
 
 def _check_fit(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:

@@ -161,16 +161,12 @@ def test_transformers_loads_the_exported_folder(wrapped: bool, tmp_path: Path, m
             logits: Tensor = self.model(images).logits
             return logits
 
-    class Bare(transformers.ViTForImageClassification):  # type: ignore[misc, name-defined]
-        def forward(self, images: Tensor) -> Tensor:
-            logits: Tensor = super().forward(images).logits
-            return logits
-
-    Bare.__name__ = "ViTForImageClassification"
-    monkeypatch.setattr(
-        architectures, "build", lambda name, num_classes, options=None: Logits() if wrapped else Bare(config)
-    )
-    zoo = made(tmp_path / "z", "transformers:vit", 3, 8, 8)
+    if wrapped:
+        monkeypatch.setattr(architectures, "build", lambda name, num_classes, options=None: Logits())
+    else:
+        config.save_pretrained(tmp_path / "z" / "vit")
+        monkeypatch.chdir(tmp_path / "z")
+    zoo = made(tmp_path / "z", "test_vit" if wrapped else "transformers:vit", 3, 8, 8)
     exported = out(zoo, format="transformers")
     written = sc.export_soup(exported, tmp_path / "soup")
     assert {path.relative_to(tmp_path).as_posix() for path in written} == {

@@ -49,11 +49,13 @@ def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: boo
     classes = max(len(data.classes), *(int(split.labels.max()) + 1 for split in splits))
     imagenet = pretrained and splits[0].images.shape[1] == 3
     normalization = IMAGENET if imagenet else measured_normalization(splits[0].images)
+    table = {"name": architecture, "num_classes": classes}
     return Zoo(
         name=folder.resolve().name,
         title=f"{architecture.rpartition(':')[2]}: fine-tunings of one base",
         folder=folder,
-        architecture={"name": architecture, "num_classes": classes},
+        architecture=table,
+        network=architectures.network(table, folder),
         data=replace(data, normalization=normalization),
         ingredients=(),
         base=None,
@@ -92,11 +94,13 @@ def measured_normalization(images: Tensor) -> Normalization:
 
 def head_names(zoo: Zoo) -> frozenset[str]:
     """The tensors whose shape follows the number of classes: the head. Raises ZooError where there are none."""
-    name, classes = zoo.architecture["name"], int(zoo.architecture["num_classes"])
-    more = architectures.meta_module(name, classes + 1).state_dict()
+    larger = {**zoo.architecture, "num_classes": int(zoo.architecture["num_classes"]) + 1}
+    more = architectures.meta_module(**architectures.arguments(larger, zoo.folder)).state_dict()
     found = frozenset(name for name, tensor in zoo.tensors.items() if more[name].shape != tensor.shape)
     if not found:
-        raise ZooError(f"No tensor of {name} follows the number of classes, so there is no head to make.")
+        raise ZooError(
+            f"No tensor of {zoo.architecture['name']} follows the number of classes, so there is no head to make."
+        )
     return found
 
 

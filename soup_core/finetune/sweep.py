@@ -137,7 +137,7 @@ class Run:
         self._images = images
         self._threads = 1 if sum(p.numel() for p in zoo.reference.parameters()) < SMALL_WEIGHTS else None
         self._content = [
-            "finetune", dict(zoo.architecture), asdict(zoo.data.normalization), start_digest, images.digest,
+            "finetune", dict(zoo.network), asdict(zoo.data.normalization), start_digest, images.digest,
             sorted(only) if only else None, self.precision, self.device.partition(":")[0],
             None if self.device != "cpu" else self._threads or torch.get_num_threads(),
             evaluate.data.digest, evaluate.precision,

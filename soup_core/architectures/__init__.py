@@ -1,0 +1,156 @@
+"""An architecture of zoo.toml becomes a module: the bundled network, a library's, or one that the user's own code builds.
+
+The module is the reference for every checkpoint: its state_dict says which tensors, of which shapes, a file must hold.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from soup_core.architectures import (
+    factories,
+    open_clip_models,
+    timm_models,
+    torchvision_models,
+    transformers_models,
+)
+from soup_core.architectures.extras import inside
+from soup_core.architectures.fashion_cnn import FashionCNN
+from soup_core.errors import ZooError
+from soup_core.preprocessing import Normalization, Preprocessing
+
+__all__ = ["FashionCNN", "arguments", "build", "ignored", "meta_module", "network", "proposed_preprocessing"]
+
+Proposed = tuple[Preprocessing, Normalization] | None
+
+
+@dataclass(frozen=True)
+class Family:
+    """Networks of one origin.
+
+    `build` takes what follows the colon in a name, the number of classes, and options; `preprocessing` the same without
+    the classes; `left_out` are patterns of names of tensors that files hold and the networks do not.
+    """
+
+    build: Callable[..., nn.Module]
+    preprocessing: Callable[[str, Mapping[str, Any]], Proposed] = lambda name, options: None
+    left_out: tuple[str, ...] = ()
+
+
+FAMILIES: Mapping[str, Family] = {
+    "fashion_cnn": Family(lambda name, num_classes, **options: FashionCNN(num_classes, **options)),
+    "torchvision": Family(torchvision_models.build, torchvision_models.preprocessing),
+    "timm": Family(timm_models.build, timm_models.preprocessing, timm_models.LEFT_OUT),
+    "transformers": Family(transformers_models.build, transformers_models.preprocessing, transformers_models.LEFT_OUT),
+    "open_clip": Family(open_clip_models.build, open_clip_models.preprocessing, open_clip_models.TEXT_TOWER),
+    "model_soups": Family(
+        open_clip_models.build_openai, open_clip_models.preprocessing_openai, open_clip_models.TEXT_TOWER
+    ),
+    "factory": Family(factories.build),
+}
+
+
+def arguments(architecture: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What `build` takes for an architecture of a zoo.toml in `folder`; a path in it becomes a whole one.
+
+    Raises ZooError for a path out of the folder.
+    """
+    options = dict(architecture)
+    name, num_classes = options.pop("name"), options.pop("num_classes")
+    family, _, rest = name.partition(":")
+    if family == "transformers":
+        name = f"{family}:{inside(folder, rest)}"
+    elif family == "factory":
+        file, _, function = rest.rpartition(":")
+        name = f"{family}:{inside(folder, file)}:{function}"
+    return {"name": name, "num_classes": num_classes, "options": options}
+
+
+def build(name: str, num_classes: int, options: Mapping[str, Any] | None = None) -> nn.Module:
+    """Make the module that a name stands for, with random weights: N×C×H×W normalised images to N×num_classes logits.
+
+    Names are "fashion_cnn", "torchvision:NAME", "timm:NAME", "transformers:FOLDER", "model_soups:NAME", "open_clip:NAME"
+    and "factory:FILE:FUNCTION". Raises ZooError for one that does not exist, options that it does not take, and where a
+    library is missing.
+    """
+    kind, _, rest = name.partition(":")
+    if kind not in FAMILIES or (kind == "fashion_cnn") == bool(rest):
+        raise ZooError(
+            f'The architecture {name!r} is unknown; expected "fashion_cnn", or one of '
+            f"{', '.join(f'{family}:NAME' for family in FAMILIES if family not in ('fashion_cnn', 'factory'))}, for "
+            'instance "torchvision:resnet18".'
+        )
+    try:
+        return FAMILIES[kind].build(rest, num_classes, **(options or {}))
+    except (TypeError, ValueError) as error:
+        raise _unbuildable(name, error) from error
+
+
+def meta_module(name: str, num_classes: int, options: Mapping[str, Any] | None = None) -> nn.Module:
+    """The same module without memory for its weights: names, shapes and dtypes alone."""
+    try:
+        # The user's own code may do anything with its tensors, and so gets real ones.
+        with nullcontext() if name.startswith("factory:") else _WithoutMemory():
+            module = build(name, num_classes, options)
+        return module.to("meta")
+    except ZooError:
+        raise
+    except Exception as error:  # whatever a library says of an option
+        raise _unbuildable(name, error) from error
+
+
+class _WithoutMemory(TorchFunctionMode):
+    """Within it, tensors that are made empty or of one value have no memory.
+
+    torch.device("meta") would take it from all, also from those that some networks compute their widths with.
+    """
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if func in (torch.empty, torch.zeros, torch.ones) and given.get("device") is None:
+            given = {**given, "device": "meta"}
+        return func(*args, **given)
+
+
+def _unbuildable(name: str, error: Exception) -> ZooError:
+    return ZooError(f"The architecture {name!r} cannot be built: {type(error).__name__}: {error}.")
+
+
+def ignored(architecture: Mapping[str, Any], name: str) -> bool:
+    """Whether a tensor that a checkpoint holds and the network does not is known to be no part of it."""
+    family = str(architecture.get("name")).partition(":")[0]
+    return family in FAMILIES and any(fnmatchcase(name, pattern) for pattern in FAMILIES[family].left_out)
+
+
+def network(architecture: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """All that says what an architecture computes: its name and options, and the SHA-256 of the file it rests on, if any.
+
+    Raises ZooError where the file is missing.
+    """
+    family, _, rest = arguments(architecture, folder)["name"].partition(":")
+    if family not in ("transformers", "factory"):
+        return dict(architecture)
+    file = Path(rest) / "config.json" if family == "transformers" else Path(rest.rpartition(":")[0])
+    if not file.is_file():
+        raise ZooError(f"There is no file {file.name}, which the architecture is made from; put it into {file.parent}.")
+    return {**architecture, "SHA-256 of its file": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+def proposed_preprocessing(architecture: Mapping[str, Any], folder: Path) -> Proposed:
+    """What an architecture's own metadata says of its images: size, crop, mean and standard deviation; None if nothing.
+
+    Raises ZooError where its library is missing or does not have the name.
+    """
+    given = arguments(architecture, folder)
+    kind, _, rest = given["name"].partition(":")
+    return FAMILIES[kind].preprocessing(rest, given["options"]) if kind in FAMILIES else None

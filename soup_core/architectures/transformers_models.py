@@ -1,0 +1,87 @@
+"""Image classifiers of transformers, from a folder of the zoo that holds config.json: "transformers:FOLDER".
+
+Only the configuration is read, never weights nor code from the folder.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from soup_core.architectures.extras import library
+from soup_core.errors import ZooError
+from soup_core.preprocessing import Interpolation, Normalization, Preprocessing
+
+# Tables that follow from the network's size: older releases kept them in checkpoints.
+LEFT_OUT = ("*.position_ids", "*.relative_position_index", "*.relative_coords_table")
+RESAMPLING: Mapping[int, Interpolation] = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
+CONVNEXT_WITHOUT_CROP = 384  # from this size on, its images are only resized
+
+
+def build(folder: str, num_classes: int, /) -> nn.Module:
+    """The network that config.json describes, with random weights; it gives logits instead of an object that holds them.
+
+    Raises ZooError where the folder holds no configuration of an image classifier.
+    """
+    file = Path(folder) / "config.json"
+    if not file.is_file():
+        raise ZooError(f"There is no {file.parent.name}/config.json; expected the folder of a transformers model.")
+    transformers = library("transformers", "transformers")
+    given: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, **given)
+        config.num_labels = num_classes
+        config._attn_implementation = None  # transformers' own, not a kernel that the file names
+        module: nn.Module = transformers.AutoModelForImageClassification.from_config(
+            config, dtype=torch.float32, trust_remote_code=False
+        )
+    except (OSError, ValueError, TypeError, KeyError, ImportError) as error:
+        first = next(iter(str(error).strip().splitlines()), "")
+        raise ZooError(
+            f"{file.parent.name}/config.json describes no image classifier that transformers can build: {first}"
+        ) from error
+    if module.main_input_name != "pixel_values":
+        raise ZooError(f"{file.parent.name}/config.json describes a network that takes no images.")
+    module.register_forward_hook(_logits)  # a hook leaves the names of the tensors as they are in the files
+    return module
+
+
+def _logits(module: nn.Module, inputs: Any, output: Any) -> Tensor:
+    logits: Tensor = output.logits
+    return logits
+
+
+def preprocessing(folder: str, options: Mapping[str, Any]) -> tuple[Preprocessing, Normalization] | None:
+    """What the folder's preprocessor_config.json says, or None where there is none, or none that can be said so."""
+    if not (Path(folder) / "preprocessor_config.json").is_file():
+        return None
+    transformers = library("transformers", "transformers")
+    try:
+        processor = transformers.AutoImageProcessor.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        said = processor.to_dict()
+        resize, crop = _sizes(said)
+        interpolation = RESAMPLING[said["resample"]]
+        scale = 255 * said["rescale_factor"] if said["do_rescale"] else 255.0
+        mean, std = (said["image_mean"], said["image_std"]) if said["do_normalize"] else ([0.0], [1.0])
+        values = [tuple(value / scale for value in each) for each in (mean, std)]
+    except (OSError, ValueError, TypeError, KeyError, ImportError):
+        return None
+    return Preprocessing(resize, crop, interpolation), Normalization(*values)
+
+
+def _sizes(said: Mapping[str, Any]) -> tuple[int, int]:
+    """The shorter side after resizing, and the crop. Raises KeyError or ValueError where these do not say it."""
+    if not said["do_resize"] or said.get("rescale_offset"):
+        raise ValueError("not of the kind that is resized, cropped and normalised")
+    size, cropped = said["size"], said.get("crop_size") if said.get("do_center_crop") else None
+    resize = int(size.get("shortest_edge") or size["height"])
+    crop = int(cropped["height"]) if cropped else resize
+    if {*size.values()} - {resize} or (cropped and cropped["width"] != crop):
+        raise ValueError("not square")
+    if (share := said.get("crop_pct")) and resize < CONVNEXT_WITHOUT_CROP:
+        resize = int(resize / share)
+    return resize, crop
