@@ -29,6 +29,7 @@ from soup_core.export import FORMATS, Export, export_soup, imported, read_recipe
 from soup_core.files import shown, write_atomically
 from soup_core.interpolation import ALPHAS, line
 from soup_core.preflight import overall, preflight_checks
+from soup_core.proposal import look, propose, with_architecture, with_base, with_source
 from soup_core.published import open_results, report, results_folders
 from soup_core.recipes.ensemble import ensemble as ensemble_evaluation
 from soup_core.recipes.ensemble import greedy_ensemble
@@ -60,6 +61,7 @@ SoupOption = Annotated[
     ),
 ]
 Row = dict[str, Any]
+COLUMNS = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
 
 
 def main() -> None:
@@ -85,6 +87,61 @@ def zoos(as_json: Json = False) -> None:
         except SoupError as error:
             rows.append({"zoo": name, "error": str(error)})
     _print(rows, as_json)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder of checkpoints, with sub-folders.")],
+    architecture: Annotated[str | None, typer.Option(help="The network, for instance torchvision:resnet18.")] = None,
+    num_classes: Annotated[int | None, typer.Option(min=1, help="How many classes it tells apart.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The images: imagefolder:PATH, torchvision:CLASS, tensors:FILE.")
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="The file that all were fine-tuned from, or none.")] = None,
+    title: Annotated[str | None, typer.Option(help="What pages call it.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a zoo.toml that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look at a folder of checkpoints and write the zoo.toml that makes a zoo of it, to be read and corrected."""
+    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
+        task = progress.add_task("looking", total=None)
+        looked = []
+        for each in look(folder):
+            looked.append(each)
+            progress.update(task, completed=len(looked), total=each.of, description=shown(each.file.name))
+    proposal = propose(folder, looked)
+    if architecture or (
+        proposal.architecture is None and (architecture := _asked("The network (torchvision:NAME, …)"))
+    ):
+        classes = num_classes or (proposal.architecture or {}).get("num_classes") or _asked("How many classes")
+        if not str(classes or "").isdigit():
+            raise SoupError("The number of classes is not known; give it with --num-classes.")
+        proposal = with_architecture(proposal, {"name": architecture, "num_classes": int(str(classes))})
+    elif num_classes and proposal.architecture:
+        proposal = with_architecture(proposal, {**proposal.architecture, "num_classes": num_classes})
+    if data or ("source" not in proposal.data and (data := _asked("The images (imagefolder:PATH, tensors:FILE, …)"))):
+        proposal = with_source(proposal, data)
+    if base is not None:
+        proposal = with_base(proposal, None if base == "none" else base)
+    if title is not None:
+        proposal = replace(proposal, title=title)
+    if proposal.questions:
+        raise SoupError(f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes or --data.")
+    file = proposal.write(replace_old=force)
+    zoo = open_zoo(folder)
+    for notice in (*proposal.notices, *(excluded.reason for excluded in zoo.excluded)):
+        print(notice, file=sys.stderr)
+    rows: list[Row] = [{
+        "file": shown(file), "architecture": dict(proposal.architecture or {}), "data": proposal.data["source"],
+        "base": bool(zoo.base), "ingredients": len(zoo.ingredients), "left_out": len(zoo.excluded),
+    }]  # fmt: skip
+    _print(rows, as_json)
+
+
+def _asked(question: str) -> str | None:
+    """The answer of whoever sits before the terminal, None where nobody does."""
+    answer: str = typer.prompt(question, default="", err=True) if sys.stdin.isatty() else ""
+    return answer.strip() or None
 
 
 @app.command()
@@ -529,8 +586,7 @@ def build_zoo(
     first = next(steps)
     if not all((FASHION_MNIST / f"{split}.safetensors.xz").is_file() for split in ("held_out", "test", "train")):
         bundled.bundle_images(data)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} runs"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+    with Progress(*COLUMNS, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=first.total, completed=first.done)
         for step in steps:
             progress.update(task, completed=step.done, total=step.total, description=f"{name}: {step.name} done")

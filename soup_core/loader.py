@@ -35,6 +35,14 @@ LEADING = ("module", "model", "net", "network")
 WITHIN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
+class SeveralWeights(CheckpointError):
+    """A file holds weights in several places, such as the plain ones and their running average: `places`."""
+
+    def __init__(self, message: str, places: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.places = places
+
+
 class Identity(NamedTuple):
     """What changes whenever a file's content does: the time of the inode's change too, since no user can set it back."""
 
@@ -68,6 +76,14 @@ def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[P
     return _examined(file, identity, name)
 
 
+def unwrapped(names: Collection[str]) -> dict[str, str]:
+    """Each name without what wrappers put within it and before all names; a count of torch's AveragedModel is left out."""
+    bare = _bare(names)
+    while prefix := _leading(bare):
+        bare = {name: new.removeprefix(prefix) for name, new in bare.items()}
+    return bare
+
+
 def fitting(checkpoint: Checkpoint, expected: Collection[str]) -> Checkpoint:
     """The checkpoint under the names that an architecture expects, where only wrappers' prefixes stand between them.
 
@@ -76,13 +92,11 @@ def fitting(checkpoint: Checkpoint, expected: Collection[str]) -> Checkpoint:
     """
     if set(checkpoint.tensors) == set(expected):
         return checkpoint
-    names = {name: ".".join(part for part in name.split(".") if part not in WITHIN) for name in checkpoint.tensors}
+    names = _bare(checkpoint.tensors)
     taken = [f"{part}." for part in WITHIN if any(part in name.split(".") for name in names)]
-    if "n_averaged" in names and all(name == "n_averaged" or new.startswith("module.") for name, new in names.items()):
-        del names["n_averaged"]  # torch's AveragedModel counts there what it has averaged
     while names and not any(new in expected for new in names.values()):
-        prefix = next((f"{it}." for it in LEADING if all(new.startswith(f"{it}.") for new in names.values())), None)
-        if prefix is None:
+        prefix = _leading(names)
+        if not prefix:
             break
         names = {name: new.removeprefix(prefix) for name, new in names.items()}
         taken.append(prefix)
@@ -96,6 +110,18 @@ def fitting(checkpoint: Checkpoint, expected: Collection[str]) -> Checkpoint:
                 f"{' and '.join(taken)}; save one of them."
             )
     return checkpoint.renamed(names, f"{' and '.join(taken)} was taken off the names of its tensors")
+
+
+def _bare(names: Collection[str]) -> dict[str, str]:
+    bare = {name: ".".join(part for part in name.split(".") if part not in WITHIN) for name in names}
+    if "n_averaged" in bare and all(name == "n_averaged" or new.startswith("module.") for name, new in bare.items()):
+        del bare["n_averaged"]  # torch's AveragedModel counts there what it has averaged
+    return bare
+
+
+def _leading(names: Mapping[str, str]) -> str:
+    """What a wrapper has put before every name, empty where there is no such thing."""
+    return next((f"{it}." for it in LEADING if names and all(new.startswith(f"{it}.") for new in names.values())), "")
 
 
 @contextmanager
@@ -163,6 +189,10 @@ def _remember(key: str, known: Mapping[str, Any]) -> None:
 class _Refused(Exception):
     """What the reading process says against a file, as the rest of a sentence that begins with its name."""
 
+    def __init__(self, sentence: str, places: Sequence[str] = ()) -> None:
+        super().__init__(sentence)
+        self.places = places
+
 
 def _converted(descriptor: int, identity: Identity, name: str, weights: str | None) -> Checkpoint:
     """The safetensors file made of a file of torch.save, made now where it is not there."""
@@ -172,13 +202,15 @@ def _converted(descriptor: int, identity: Identity, name: str, weights: str | No
         try:
             known = {"content": _convert(descriptor, identity, name, weights)}
         except _Refused as refused:
-            known = {"refused": shown(str(refused), MESSAGE_AT_MOST)}
+            known = {"refused": shown(str(refused), MESSAGE_AT_MOST), "places": list(refused.places)}
         except CheckpointError:
             raise
         except SoupError as error:
             raise CheckpointError(f"{name} cannot be opened: {error}") from error
         _remember(key, known)
     if "refused" in known:
+        if places := known.get("places"):
+            raise SeveralWeights(f"{name} {known['refused']}", tuple(places))
         raise CheckpointError(f"{name} {known['refused']}")
     place = _place(known["content"])
     checkpoint = _examined(place, _identity(os.lstat(place)), name)
@@ -227,7 +259,7 @@ def _ask(source: int, target: int, size: int, name: str, weights: str | None) ->
     if "failed" in answer:
         raise OSError(answer["failed"], os.strerror(answer["failed"]))
     if "refused" in answer:
-        raise _Refused(answer["refused"])
+        raise _Refused(answer["refused"], answer.get("places", ()))
     died = answer.get("died")
     if died == BROKE_OUT:
         raise _Refused("contains code, which tried to run and was stopped; use it no further.")

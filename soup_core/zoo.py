@@ -5,6 +5,7 @@ What does not fit is left out with the reason; the rest of the zoo stays usable.
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -315,6 +316,14 @@ def _places() -> list[Path]:
     return [ASSETS / "zoos", *operator_folders()]
 
 
+def _found(file: Path) -> Path:
+    """The file itself, or that whose name is no UTF-8, which zoo.toml can only say with replacement characters."""
+    if "\ufffd" not in file.name or file.exists() or not file.parent.is_dir():
+        return file
+    alike = [path for path in file.parent.iterdir() if os.fsencode(path.name).decode("utf-8", "replace") == file.name]
+    return alike[0] if len(alike) == 1 else file
+
+
 def open_zoo(name: str | Path) -> Zoo:
     """Open a zoo by its name, with what a user has added to it, or by the folder that holds its zoo.toml, without.
 
@@ -338,7 +347,7 @@ def open_zoo(name: str | Path) -> Zoo:
         listed.append((BASE, _File(file=content.base) if isinstance(content.base, str) else content.base, {}))
     roots = [folder, *_places()]
     for entry_name, entry, hyperparameters in listed:
-        path = folder / entry.file
+        path = _found(folder / entry.file)
         try:
             checkpoint = fitting(open_checkpoint(path, entry.weights, roots=roots), expected)
             checkpoint = _without_foreign(checkpoint, expected, architecture)

@@ -58,6 +58,7 @@ PAGES = {
     "pages/4_Learned.py": "Learned",
     "pages/5_Robustness.py": "Robustness",
     "pages/6_Train.py": "Train",
+    "pages/7_Add_a_zoo.py": "Add a zoo",
 }
 # Streamlit collects garbage in full when a run of a page ends, which takes a fifth of a second with all that torch brings
 # and keeps the next click waiting. What is imported by now stays for good and need not be looked through.

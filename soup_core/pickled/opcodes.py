@@ -44,7 +44,14 @@ PLAIN = "save the state_dict alone, torch.save(model.state_dict(), file), or as 
 
 
 class Refused(Exception):
-    """What is wrong with a file, as the rest of a sentence that begins with its name."""
+    """What is wrong with a file, as the rest of a sentence that begins with its name.
+
+    `places` are the parts to choose from, where several hold weights.
+    """
+
+    def __init__(self, sentence: str, places: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.places = places
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def _converted(source: int, target: int, weights: str | None) -> dict[str, Any]:
     try:
         return {"written": convert(source, target, weights)}
     except Refused as refusal:
-        return {"refused": str(refusal)}
+        return {"refused": str(refusal), "places": refusal.places}
     except MemoryError:
         return {"refused": "needs more memory to be read than its size allows for; save it again."}
     except OSError as error:

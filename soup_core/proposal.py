@@ -1,0 +1,333 @@
+"""A zoo.toml proposed from a folder: which checkpoints belong together, which network they are, what made them.
+
+What cannot be known is a question, not a guess; the proposal is a file that a person can read and correct.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from soup_core.architectures import proposed_preprocessing
+from soup_core.checkpoints import Checkpoint
+from soup_core.errors import CheckpointError, SoupError, ZooError
+from soup_core.files import home, shown, write_atomically
+from soup_core.hyperparameters import Settings, found_hyperparameters
+from soup_core.loader import SeveralWeights, open_checkpoint, unwrapped
+from soup_core.recognition import Guess, recognised
+from soup_core.sources import operator_folders
+
+ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
+FILES_AT_MOST = 2000
+DEPTH = 3  # of sub-folders
+BASES = ("base", "pretrained", "init", "initial", "zeroshot", "zero_shot", "lp_init", "pretrain")
+RESERVED = ("base", "tensors", "batch_norm")
+NOT_WEIGHTS = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "training_args.bin")
+OF_A_RUN = ("model_best", "best", "best_model", "checkpoint_best", "last", "final", "pytorch_model", "model")
+SPLIT_FOLDERS = ("train", "test", "val", "validation", "held_out")
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """A file of the folder, opened or refused with the reason; `of` is how many files there are to look at.
+
+    `weights` is the part that was taken where a file holds several.
+    """
+
+    file: Path
+    of: int
+    checkpoint: Checkpoint | None
+    reason: str = ""
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """A checkpoint that belongs to the zoo: its name there, its file, the part of it that is meant, what made it."""
+
+    name: str
+    file: Path
+    weights: str | None
+    hyperparameters: Settings
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What zoo.toml will say. `questions` are what a person must answer first, `notices` what was left out and why.
+
+    `members` lie below `folder`, the base among them; `data` is zoo.toml's table of that name.
+    """
+
+    folder: Path
+    title: str
+    architecture: Mapping[str, Any] | None
+    guesses: tuple[Guess, ...]
+    base: Path | None
+    members: tuple[Member, ...]
+    data: Mapping[str, Any]
+    notices: tuple[str, ...]
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """What is not known, empty where the file can be written."""
+        asked = []
+        if self.architecture is None:
+            asked.append("Which network is it? Its tensors fit none that is known.")
+        if "source" not in self.data:
+            asked.append(
+                "Which images judge it? No folder or file of labelled images was found beside the checkpoints."
+            )
+        return tuple(asked)
+
+    def toml(self) -> str:
+        """The content of zoo.toml. Raises ZooError while there are questions."""
+        if self.questions:
+            raise ZooError(f"{shown(self.folder)}: {' '.join(self.questions)}")
+        document = tomlkit.document()
+        document["format"] = 1
+        document["title"] = self.title
+        document["architecture"] = _inline(self.architecture or {})
+        for each in self.members:
+            if each.file == self.base:
+                file = _written(each.file, self.folder)
+                document["base"] = _inline({"file": file, "weights": each.weights}) if each.weights else file
+        data = tomlkit.table()
+        for key, value in self.data.items():
+            data[key] = _inline(value) if isinstance(value, Mapping) else value
+        document["data"] = data
+        listed = tomlkit.aot()
+        for each in self.members:
+            if each.file == self.base:
+                continue
+            entry = tomlkit.table()
+            entry["name"], entry["file"] = each.name, _written(each.file, self.folder)
+            if each.weights:
+                entry["weights"] = each.weights
+            if each.hyperparameters:
+                entry["hyperparameters"] = _inline(each.hyperparameters)
+            listed.append(entry)
+        document["ingredients"] = listed
+        return tomlkit.dumps(document)
+
+    def write(self, *, replace_old: bool = False) -> Path:
+        """Write zoo.toml into the folder. Raises ZooError where one is there already, and while there are questions."""
+        file = self.folder / "zoo.toml"
+        content = self.toml().encode()
+        if file.exists() and not replace_old:
+            raise ZooError(f"{shown(file)} is there already; edit it, or say that it is to be replaced (--force).")
+        write_atomically(file, content)
+        return file
+
+
+def sweep_folders() -> tuple[Path, ...]:
+    """The folders of SOUP_ZOOS, and those directly below, that hold checkpoints and neither are zoos nor hold any."""
+    found: list[Path] = []
+    for place in operator_folders():
+        below = [path for path in sorted(place.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]
+        zoos = [path for path in (place, *below) if (path / "zoo.toml").exists()]
+        found += [*([] if zoos else [place]), *(path for path in below if path not in zoos and place not in zoos)]
+    return tuple(folder for folder in dict.fromkeys(found) if next(_candidates(folder, DEPTH), None))
+
+
+def look(folder: Path) -> Iterator[Looked]:
+    """Open every file of the folder, and of its sub-folders, that may be a checkpoint.
+
+    Raises ZooError where the folder cannot be read or holds none, or too many.
+    """
+    files = list(_candidates(folder, DEPTH))
+    if not files:
+        raise ZooError(f"{shown(folder)} holds no checkpoint; expected files that end in {', '.join(ENDINGS)}.")
+    if len(files) > FILES_AT_MOST:
+        raise ZooError(f"{shown(folder)} holds {len(files):,} checkpoints; at most {FILES_AT_MOST:,} are looked at.")
+    for file in files:
+        try:
+            yield Looked(file, len(files), *_opened(file, folder))
+        except CheckpointError as error:
+            yield Looked(file, len(files), None, str(error))
+
+
+def _opened(file: Path, folder: Path) -> tuple[Checkpoint, str, str | None]:
+    """A checkpoint; where a file holds several, the averaged weights, which a sweep is judged by, then the plain ones."""
+    try:
+        return open_checkpoint(file, roots=[folder]), "", None
+    except SeveralWeights as several:
+        place = min(several.places, key=lambda place: ("ema" not in place.lower(), len(place), place))
+        said = f"{shown(file)} holds weights in several places; those of {shown(place)} are taken."
+        return open_checkpoint(file, place, roots=[folder]), said, place
+
+
+def propose(folder: Path, looked: Sequence[Looked]) -> Proposal:
+    """A proposal from what was looked at: the largest family of equal names and shapes, and all that is known of it.
+
+    Raises ZooError where no file could be opened.
+    """
+    families: dict[tuple[tuple[str, tuple[int, ...]], ...], list[Looked]] = {}
+    notices = [each.reason for each in looked if each.reason]
+    data, is_data = _data(folder, looked)
+    for each in looked:
+        if each.checkpoint is not None and each.file != is_data:
+            bare = unwrapped(each.checkpoint.tensors)  # a run may have been wrapped, and another not
+            family = tuple(sorted((new, each.checkpoint.tensors[name].shape) for name, new in bare.items()))
+            families.setdefault(family, []).append(each)
+    if not families:
+        raise ZooError(f"No file of {shown(folder)} can be used. {notices[0] if notices else ''}".strip())
+    family = max(families, key=lambda key: (len(families[key]), len(key)))
+    members = families.pop(family)
+    for other in families.values():
+        some = ", ".join(shown(str(each.file.relative_to(folder))) for each in other[:3])
+        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+        notices.append(f"{some}{more}: other tensors than the {len(members)} that are taken; left out.")
+    files, others = _one_a_run([each.file for each in members])
+    if others:
+        notices.append(f"{others} further checkpoints of the same runs are left out; add those that you want.")
+    metadata = {  # "soup_core" is our own note in a file made from one of torch.save, or a soup's recipe
+        each.file: {key: value for key, value in each.checkpoint.metadata.items() if key != "soup_core"}
+        for each in members if each.checkpoint and each.file in files
+    }  # fmt: skip
+    settings = found_hyperparameters(folder, files, metadata)
+    whole = next(
+        {name: info.shape for name, info in each.checkpoint.tensors.items()} for each in members if each.checkpoint
+    )
+    hints = _hints(settings)
+    guesses = recognised(whole, folder, hints=hints) or recognised(dict(family), folder, hints=hints)
+    names = _names(folder, files)
+    said = (file for file in files if _is_base(names[file]) or "initiali" in str(settings[file].get("info")))
+    base = next(said, None) if len(files) > 1 else None
+    weights = {each.file: each.weights for each in members}
+    listed = tuple(Member(names[file], file, weights[file], settings[file]) for file in files)
+    proposal = Proposal(folder, folder.resolve().name, None, guesses, base, listed, data, tuple(notices))
+    return with_architecture(proposal, guesses[0].architecture) if guesses else proposal
+
+
+def with_architecture(proposal: Proposal, architecture: Mapping[str, Any]) -> Proposal:
+    """The proposal with this network, and with what is known of the images it expects."""
+    data = {key: value for key, value in proposal.data.items() if key not in ("preprocessing", "normalize")}
+    try:
+        known = proposed_preprocessing(architecture, proposal.folder)
+    except SoupError:
+        known = None
+    if known is not None:
+        preprocessing, normalization = known
+        if str(data.get("source", "")).startswith(("imagefolder:", "torchvision:")):
+            data["preprocessing"] = {
+                "resize": preprocessing.resize, "crop": preprocessing.crop,
+                "interpolation": preprocessing.interpolation,
+            }  # fmt: skip
+        data["normalize"] = {"mean": list(normalization.mean), "std": list(normalization.std)}
+    return replace(proposal, architecture=dict(architecture), data=data)
+
+
+def with_source(proposal: Proposal, source: str) -> Proposal:
+    """The proposal with these images."""
+    changed = replace(proposal, data={**proposal.data, "source": source})
+    return with_architecture(changed, changed.architecture) if changed.architecture else changed
+
+
+def with_base(proposal: Proposal, base: str | None) -> Proposal:
+    """The proposal with another base, by its name or its file's, or with none. Raises ZooError for an unknown one."""
+    for each in proposal.members:
+        if base in (each.name, each.file.name, _written(each.file, proposal.folder)):
+            return replace(proposal, base=each.file)
+    if base is not None:
+        raise ZooError(f"No file of {shown(proposal.folder)} that fits is called {base!r}.")
+    return replace(proposal, base=None)
+
+
+def _candidates(folder: Path, depth: int) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: _natural(entry.name))
+    except OSError as error:
+        raise ZooError(f"{shown(folder)} cannot be read as a folder ({error.strerror}).") from error
+    for entry in entries:
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode) and depth and not entry.name.startswith("."):
+            yield from _candidates(folder / entry.name, depth - 1)
+        elif (
+            (stat.S_ISREG(mode) or entry.is_symlink())
+            and entry.name.lower().endswith(ENDINGS)
+            and (entry.name not in NOT_WEIGHTS)
+        ):
+            yield folder / entry.name
+
+
+def _one_a_run(files: list[Path]) -> tuple[list[Path], int]:
+    """Where several runs kept several checkpoints each, the best of each run, and how many others there are."""
+    runs: dict[Path, list[Path]] = {}
+    for file in files:
+        runs.setdefault(file.parent, []).append(file)
+    best = [
+        min(kept, key=lambda file: OF_A_RUN.index(_stem(file.name)))
+        for run in runs.values() if (kept := [file for file in run if _stem(file.name) in OF_A_RUN])
+    ]  # fmt: skip
+    several = sum(len(run) > 1 for run in runs.values())
+    return (best, len(files) - len(best)) if several > 1 and len(best) == len(runs) else (files, 0)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Numbers in names in their own order: run-2 before run-10."""
+    return [(int(part), "") if part.isdigit() and part.isascii() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _names(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
+    """A short name for each file: its stem, where these differ, else its folders' too, without what all have in common."""
+    inside = {file: file.relative_to(folder) for file in files}
+    for parts in range(1, DEPTH + 2):
+        names = {file: "/".join((*path.parent.parts, _stem(path.name))[-parts:]) for file, path in inside.items()}
+        if len(set(names.values())) == len(files):
+            break
+    else:
+        names = {file: str(path) for file, path in inside.items()}
+    last = {name.rpartition("/")[2] for name in names.values()}
+    if len(files) > 1 and len(last) == 1 and all("/" in name for name in names.values()):
+        names = {file: name.rpartition("/")[0] for file, name in names.items()}  # run-1/model_best, run-2/model_best, …
+    taken = (name if name not in RESERVED else f"{name}-1" for name in map(_readable, names.values()))
+    return dict(zip(names, taken, strict=True))
+
+
+def _stem(name: str) -> str:
+    return next((name[: -len(ending)] for ending in sorted(ENDINGS, key=len, reverse=True)
+                 if name.lower().endswith(ending)), name)  # fmt: skip
+
+
+def _readable(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "replace")  # what TOML can hold; the loader finds the file by it
+
+
+def _is_base(name: str) -> bool:
+    last = name.rpartition("/")[2].removesuffix("-1").lower()
+    return last in BASES or any(last.startswith((f"{word}_", f"{word}-", f"{word}.")) for word in BASES)
+
+
+def _hints(settings: Mapping[Path, Settings]) -> tuple[str, ...]:
+    """Names of networks that the runs' own settings tell."""
+    found = [run.get(key) for run in settings.values() for key in ("model", "arch", "architecture")]
+    return tuple(dict.fromkeys(name for name in found if isinstance(name, str)))
+
+
+def _data(folder: Path, looked: Sequence[Looked]) -> tuple[dict[str, Any], Path | None]:
+    """The images beside the checkpoints, as zoo.toml's table, and the file among those looked at that holds them."""
+    for each in looked:
+        if each.checkpoint is not None and {"held_out.images", "held_out.labels"} <= set(each.checkpoint.tensors):
+            return {"source": f"tensors:{_written(each.file, folder)}"}, each.file
+    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
+        within = {path.name for path in place.iterdir() if path.is_dir()}
+        if within & {"train"} and within & set(SPLIT_FOLDERS) - {"train"}:
+            return {"source": f"imagefolder:{_written(place, folder)}"}, None
+    return {}, None
+
+
+def _written(path: Path, folder: Path) -> str:
+    return _readable(path.relative_to(folder).as_posix())
+
+
+def _inline(table: Mapping[str, Any]) -> Any:
+    inline = tomlkit.inline_table()
+    inline.update(dict(table))
+    return inline

@@ -1,0 +1,58 @@
+"""The page "Add a zoo" on a sweep that Streamlit's own test driver is shown."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from torchvision.models import get_model
+
+import soup_core as sc
+from tests.conftest import made_data, random_linears, write_zoo
+from tests.test_pages import open_page, words
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """Two runs and a base beside a zoo that exists, and names that could be taken for markup."""
+    write_zoo(tmp_path / "made", random_linears(3))
+    folder = tmp_path / "my :red[sweep] **<b>**"
+    folder.mkdir()
+    for seed, name in enumerate(("base", "run-1", "run-:blue[2]")):
+        torch.manual_seed(seed)
+        torch.save(get_model("squeezenet1_1", weights=None, num_classes=3).state_dict(), folder / f"{name}.pt")
+    return folder
+
+
+def button(test: object, label: str) -> object:
+    return next(each for each in test.button if each.label == label)  # type: ignore[attr-defined]
+
+
+def test_a_sweep_is_proposed_corrected_and_written(sweep: Path) -> None:
+    test = open_page("pages/7_Add_a_zoo.py")
+    assert not test.exception
+    assert "3 checkpoints belong together" in words(test)
+    assert "Which images judge it?" in words(test)
+    assert button(test, "Write zoo.toml").disabled  # type: ignore[attr-defined]
+    assert not (sweep / "zoo.toml").exists()
+    assert test.selectbox(key=f"{sweep}:base").value == "base-1", "base is what a zoo calls its base"
+    made_data(sweep)
+    test.text_input(key=f"{sweep}:source").set_value("tensors:data.safetensors")
+    test.text_input(key=f"{sweep}:title").set_value("Mine").run()
+    assert not test.exception
+    button(test, "Write zoo.toml").click().run()  # type: ignore[attr-defined]
+    assert not test.exception
+    content = tomllib.loads((sweep / "zoo.toml").read_text())
+    assert content["title"] == "Mine"
+    assert content["architecture"] == {"name": "torchvision:squeezenet1_1", "num_classes": 3}
+    assert sc.open_zoo(sweep).names == ("run-1", "run-:blue[2]")
+    assert "is a zoo now: 2 ingredients, with a base" in "\n".join(each.value for each in test.success)
+
+
+def test_without_a_folder_it_says_how_to_name_one(tmp_path: Path) -> None:
+    write_zoo(tmp_path / "made", random_linears(3))
+    test = open_page("pages/7_Add_a_zoo.py")
+    assert "No folder is named" in words(test)
+    assert any("SOUP_ZOOS" in info.value for info in test.info)
