@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from tests.e2e.driver import ROOT, chromium, server, settled, worked
+from tests.e2e.driver import ROOT, chromium, server, worked
 
 PAGES = {
     "home": "",
@@ -38,6 +38,7 @@ PAGES = {
     "changed": "Robustness?view=What+changed",
     "cost": "Robustness?view=Cost",
     "train": "Train",
+    "add-a-zoo": "Add_a_zoo",
 }
 LOOKS: dict[str, tuple[int, Literal["light", "dark"]]] = {
     "light": (1280, "light"),
@@ -57,7 +58,6 @@ def main() -> None:
             page = context.new_page()
             for name, path in wanted.items():
                 page.goto(f"{address}/{path}")
-                settled(page)
                 worked(page)
                 page.wait_for_timeout(1500)
                 height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")

@@ -1,6 +1,6 @@
 """Long work outside the page: a job is a recipe, its arguments and its generator; a queue, and one worker a device.
 
-A job goes on when the page is closed. All that its generator computes is in the store, so a job that was cancelled, or
+Of the jobs that wait, the one that was looked at last goes on, and others give way to it between two steps. A job goes on when the page is closed. All that its generator computes is in the store, so a job that was cancelled, or
 whose process was killed, goes on from its last step when it is run again, and ends with the same result.
 """
 
@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from typing import Any, Literal
 
 from soup_core import ablations, comparison
@@ -177,6 +178,8 @@ class Job:
         self._known_before = self._elsewhere = known_before
         self._began: float | None = None
         self._cancel = threading.Event()
+        self._begun: Iterator[Any] | None = None
+        self.asked = 0  # when it was looked at, as a number that rises with each look at any job
 
     def progress(self) -> Progress:
         """A consistent view of the job now."""
@@ -186,6 +189,10 @@ class Job:
             rate = new / seconds if new > 0 and seconds > 0 else None
             done = max(len(self._steps), self._elsewhere)
             return Progress(self._state, self._message, tuple(self._steps), done, rate)
+
+    def drop(self) -> None:
+        """Let go of what the job has begun, which ends its generator; its steps are in the store."""
+        self._begun = None
 
     def wait(self, seconds: float) -> Progress:
         """Wait until the job has ended, at most so long."""
@@ -204,6 +211,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._queues: dict[str, deque[Job]] = {}
         self._workers: list[threading.Thread] = []
+        self._looks = count(1)
         self._closing = threading.Event()
         atexit.register(self.close)
         for key, task, state, *_ in store.jobs():
@@ -232,6 +240,7 @@ class Jobs:
                     worker.start()
                 self._queues[task.device].append(job)
                 self._lock.notify_all()
+            job.asked = next(self._looks)
             return job
 
     def _forget_the_oldest(self) -> None:
@@ -242,7 +251,10 @@ class Jobs:
     def find(self, task: Task, zoo: Zoo) -> Job | None:
         """The job of a task, where there is one."""
         with self._lock:
-            return self._jobs.get(task.key(zoo))
+            job = self._jobs.get(task.key(zoo))
+            if job is not None:
+                job.asked = next(self._looks)
+            return job
 
     def latest(self, recipe: str, zoo: Zoo) -> Job | None:
         """The job of a recipe on a zoo that was at work last, with whatever arguments; None where there is none here."""
@@ -250,7 +262,7 @@ class Jobs:
             with self._lock:
                 job = self._jobs.get(key)
             if job is not None and job.task.recipe == recipe and job.task.key(zoo) == key:
-                return job
+                return self.find(job.task, zoo)
         return None
 
     def cancel(self, job: Job) -> None:
@@ -259,6 +271,7 @@ class Jobs:
             waiting = self._queues[job.task.device]
             if job in waiting:
                 waiting.remove(job)
+                job.drop()
                 self._end(job, "cancelled", STOPPED)
                 return
         with job._lock:
@@ -274,6 +287,9 @@ class Jobs:
             self._lock.notify_all()
         for worker in self._workers:
             worker.join(timeout=10)
+        for queue in self._queues.values():
+            for job in queue:
+                job.drop()
 
     def _take_up(self, key: str, text: str, opened: Callable[[str], Zoo]) -> None:
         try:
@@ -294,7 +310,8 @@ class Jobs:
                 self._lock.wait_for(lambda: queue or self._closing.is_set())
                 if self._closing.is_set():
                     return
-                job = queue.popleft()
+                job = max(queue, key=lambda each: each.asked)
+                queue.remove(job)
             with self.store.claim(f"job-{job.key}", wait=False) as mine:
                 if mine:
                     self._run(job)
@@ -309,11 +326,12 @@ class Jobs:
         with job._lock:
             job._state = "running" if not job._cancel.is_set() else "cancelling"
             job._elsewhere = row[4] if row else 0
+            job.asked = 0  # others go first
         time.sleep(LOOK_SECONDS)
 
     def _run(self, job: Job) -> None:
         with job._lock:
-            job._began = time.monotonic()
+            job._began, job._known_before = time.monotonic(), max(job._known_before, len(job._steps))
             if job._state == "queued":
                 job._state = "running"
         looked = 0.0
@@ -333,13 +351,16 @@ class Jobs:
         try:
             with interruptible(check, background=True):
                 check()
-                for step in job.task.run(job.zoo, self.store):
+                steps = job._begun = job._begun or job.task.run(job.zoo, self.store)
+                for step in steps:
                     with job._lock:
                         job._steps.append(step)
                         if len(job._steps) <= job._known_before:
                             job._began = time.monotonic()  # known from an earlier run: no measure of the rate
                     self._record(job)
                     check()
+                    if self._gives_way(job):
+                        return
             self._end(job, "done", "")
         except Cancelled:
             self._end(job, "cancelled", STOPPED)
@@ -352,6 +373,19 @@ class Jobs:
         except Exception as error:  # a defect of ours must not end the worker
             logging.getLogger(__name__).exception("a job ended with an error")
             self._end(job, "failed", f"It ended with an unexpected error: {type(error).__name__}.")
+        finally:
+            if job.progress().state != "queued":
+                job.drop()
+
+    def _gives_way(self, job: Job) -> bool:
+        """Whether another job of its device waits that was looked at later; this one then waits in its turn."""
+        with self._lock, job._lock:
+            queue = self._queues[job.task.device]
+            if job._state != "running" or not any(other.asked > job.asked for other in queue):
+                return False
+            job._state = "queued"
+            queue.append(job)
+            return True
 
     def _end(self, job: Job, state: State, message: str) -> None:
         with job._lock:

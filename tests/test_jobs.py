@@ -59,15 +59,59 @@ def test_who_asks_for_the_same_shares_one_job(linear_zoo: Make, slow: threading.
     assert every.submit(Task("slow", zoo.name), zoo) is first
 
 
+def test_the_job_that_was_looked_at_last_goes_first(
+    linear_zoo: Make, slow: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def steps(zoo: sc.Zoo, evaluate: sc.Evaluator, *, number: int) -> Iterator[int]:
+        yield from jobs.RECIPES["slow"](zoo, evaluate, count=1)
+        for _ in range(3):
+            made.append(number)
+            yield number
+
+    monkeypatch.setitem(jobs.RECIPES, "numbered", steps)  # type: ignore[arg-type]
+    zoo = sc.open_zoo(linear_zoo(3))
+    every = Jobs(default_store())
+    tasks = [Task("numbered", zoo.name, arguments={"number": number}) for number in range(3)]
+    first, second, third = (every.submit(task, zoo) for task in tasks)
+    while first.progress().state != "running":
+        time.sleep(0.005)
+    assert every.find(tasks[1], zoo) is second
+    slow.set()
+    for job in (first, second, third):
+        assert job.wait(10).state == "done"
+    assert made == [1, 1, 1, 2, 2, 2, 0, 0, 0]
+    assert first.progress().steps == (0, 0, 0, 0)
+
+
+def test_a_job_that_has_given_way_can_be_cancelled_and_taken_up(linear_zoo: Make, slow: threading.Event) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    every = Jobs(default_store())
+    first = every.submit(Task("slow", zoo.name), zoo)
+    while first.progress().state != "running":
+        time.sleep(0.005)
+    other = every.submit(Task("slow", zoo.name, arguments={"count": 2}), zoo)
+    slow.set()
+    while first.progress().state == "running":
+        time.sleep(0.001)
+    slow.clear()
+    every.cancel(first)
+    assert first.wait(2).state == "cancelled"
+    slow.set()
+    assert other.wait(10).state == "done"
+    assert every.submit(first.task, zoo).wait(10).steps == (0, 1, 2, 3, 4)
+
+
 def test_row_43_a_cancel_stops_within_two_seconds_and_keeps_what_was_done(
     linear_zoo: Make, slow: threading.Event
 ) -> None:
     zoo = sc.open_zoo(linear_zoo(3))
     every = Jobs(default_store())
     running = every.submit(Task("slow", zoo.name), zoo)
-    waiting = every.submit(Task("slow", zoo.name, arguments={"count": 2}), zoo)
     while running.progress().state != "running":
         time.sleep(0.005)
+    waiting = every.submit(Task("slow", zoo.name, arguments={"count": 2}), zoo)
     every.cancel(waiting)
     assert waiting.progress().state == "cancelled"
     start = time.monotonic()

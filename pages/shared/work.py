@@ -67,7 +67,7 @@ def follow(job: Job | None, total: int, what: str, draw: Callable[[Progress], No
 
 def _words(progress: Progress, total: int, what: str) -> str:
     if progress.state == "queued":
-        return f"{what}: waits for the work before it"
+        return f"{what}: waits for other work"
     if progress.state == "cancelling":
         return f"{what}: stopping"
     words = f"{what}: {progress.steps_done} of {total}"

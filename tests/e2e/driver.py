@@ -69,10 +69,10 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def settled(page: Page) -> None:
+def settled(page: Page, wait: int = WAIT) -> None:
     """Wait until the page has closed with its sentence and no script runs."""
     page.wait_for_selector(
-        '[data-testid="stMain"] [data-testid="stMarkdownContainer"] p > strong:only-child', timeout=WAIT
+        '[data-testid="stMain"] [data-testid="stMarkdownContainer"] p > strong:only-child', timeout=wait
     )
     page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]', timeout=WAIT)
 
@@ -81,8 +81,8 @@ def worked(page: Page) -> None:
     """Wait until the work that the page follows has ended."""
     for _ in range(2):  # it is drawn anew at each look, and gone for a moment
         page.wait_for_timeout(1500)
-        page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=2 * WAIT)
-    settled(page)
+        page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=4 * WAIT)
+    settled(page, 4 * WAIT)
 
 
 def metric(page: Page, label: str) -> str:
