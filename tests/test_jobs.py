@@ -74,9 +74,10 @@ def test_the_job_that_was_looked_at_last_goes_first(
     zoo = sc.open_zoo(linear_zoo(3))
     every = Jobs(default_store())
     tasks = [Task("numbered", zoo.name, arguments={"number": number}) for number in range(3)]
-    first, second, third = (every.submit(task, zoo) for task in tasks)
+    first = every.submit(tasks[0], zoo)
     while first.progress().state != "running":
         time.sleep(0.005)
+    second, third = (every.submit(task, zoo) for task in tasks[1:])
     assert every.find(tasks[1], zoo) is second
     slow.set()
     for job in (first, second, third):
