@@ -1,5 +1,6 @@
 """The live chart in a real browser: what is done on it reaches Python, and what is seen of it stays."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.driver import ROOT, server
 
+CELLS = "document.querySelector('.st-key-cells .drawing')._fullLayout.xaxis.range"
 RANGE = "document.querySelector('.st-key-points .drawing')._fullLayout.xaxis.range"
 
 
@@ -61,6 +63,24 @@ def test_a_click_on_a_cell_of_a_heatmap_reaches_python(page: Page) -> None:
     assert re.search(r'"kind"\s*:\s*"click"', told), told
     assert re.search(r'"x"\s*:\s*"right"', told), told
     assert re.search(r'"z"\s*:\s*4', told), told
+
+
+def test_two_quick_clicks_on_two_cells_are_two_and_move_no_axis(page: Page) -> None:
+    before = page.evaluate(CELLS)
+    for across in (0.75, 0.25):
+        click_in(page, "cells", across, 0.25)
+    expect(page.get_by_text("events 2", exact=True)).to_be_visible()
+    assert re.search(r'"x"\s*:\s*"left"', page.get_by_test_id("stJson").inner_text())
+    assert page.evaluate(CELLS) == before
+
+
+def test_a_double_click_beside_the_cells_undoes_a_zoom(page: Page) -> None:
+    before = page.evaluate(CELLS)
+    page.evaluate("Plotly.relayout(document.querySelector('.st-key-cells .drawing'), {'xaxis.range': [-5, 5]})")
+    box = page.locator(".st-key-cells .nsewdrag").first.bounding_box()
+    assert box
+    page.mouse.dblclick(box["x"] + 5, box["y"] + 5)
+    page.wait_for_function(f"JSON.stringify({CELLS}) === '{json.dumps(before, separators=(',', ':'))}'")
 
 
 def test_a_click_in_a_fragment_draws_the_whole_page_anew(page: Page) -> None:

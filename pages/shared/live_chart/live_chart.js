@@ -1,7 +1,7 @@
 // Draws a Plotly figure into a node that stays, so that zoom, camera and legend outlive every rerun. A box or a lasso is
 // reported and then forgotten: what is selected is for the figure to show.
 
-const CONFIG = { displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false };
+const CONFIG = { displaylogo: false, displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false };
 const SELECTING = { ...CONFIG, displayModeBar: true, modeBarButtons: [["select2d", "lasso2d", "zoom2d", "pan2d", "resetScale2d"]] };
 const TABLE_ROWS = 500;
 const BESIDE_DRAWING = 170; // pixels above and below a drawing of fixed proportions
@@ -50,7 +50,21 @@ function brushed(graph) {
   return dimensions.map(({ name, label, constraintrange }) => ({ name, label, range: constraintrange ?? null }));
 }
 
+// Plotly takes two clicks within half a second for a double click, wherever they are, and loses the second: here each
+// click on a mark counts, and a double click beside the marks puts the axes back to what the figure gives.
+function resetAxes(graph, given) {
+  const axes = Object.keys(graph._fullLayout).filter(name => /^[xy]axis\d*$/.test(name));
+  window.Plotly.relayout(graph, Object.fromEntries(axes.map(name => {
+    const { range, autorange = true } = given[name] ?? {};
+    return range ? [`${name}.range`, range] : [`${name}.autorange`, autorange];
+  })));
+}
+
 function listen(graph, holder) {
+  let onMark = false;
+  graph.on("plotly_hover", () => { onMark = true; });
+  graph.on("plotly_unhover", () => { onMark = false; });
+  graph.on("plotly_doubleclick", () => { if (!onMark) resetAxes(graph, holder.given()); });
   const send = event => holder.drawing || holder.send?.(event); // plotly reports the end of a box that a drawing takes away
   graph.on("plotly_click", ({ points }) => send({ kind: "click", points: points.map(described) }));
   graph.on("plotly_selected", event => event && send({ kind: "select", points: event.points.map(described) }));
@@ -151,6 +165,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   graph.style.minHeight = `${figure.layout.height ?? 360}px`;
   graph.style.minWidth = `${leastWidth}px`;
   graph.parentElement.tabIndex = leastWidth ? 0 : -1; // what may scroll is to be reached by keys
+  holder.given = () => JSON.parse(data.figure).layout; // Plotly writes the ranges of a zoom into the one that it draws
   holder.send = data.listens ? event => setTriggerValue("event", event) : undefined;
   const fill = () => {
     if (details.open) fillTable(details.querySelector("table"), linesOf(graph, figure.layout));
