@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
+from playwright.sync_api import TimeoutError
+
 from tests.e2e.driver import ROOT, chromium, server, worked
 
 PAGES = {
@@ -58,7 +60,10 @@ def main() -> None:
             page = context.new_page()
             for name, path in wanted.items():
                 page.goto(f"{address}/{path}")
-                worked(page)
+                try:
+                    worked(page)
+                except TimeoutError:
+                    print(f"{name} is still at work in its picture", file=sys.stderr)
                 page.wait_for_timeout(1500)
                 height = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
                 page.set_viewport_size({"width": width, "height": min(height, 2600)})

@@ -6,7 +6,7 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import page
-from pages.views import ablations, mix, preflight
+from pages.views import ablations, mix, preflight, upload
 from pages.views import map as weights
 from pages.views.selection import Selection, choose, toggle
 from soup_core import charts
@@ -45,6 +45,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     best_k = st.number_input("Best k", 1, len(zoo.names), min(3, len(zoo.names)), key="best", width=120)
     st.button("Only the best k", on_click=choose, args=(zoo, order[: int(best_k)]))
     st.button("Undo", on_click=undo, disabled=not state["history"], icon=":material/undo:")
+    upload.draw(here)
+upload.tell()
 
 view = st.segmented_control("View", VIEWS, key="view", bind="query-params", required=True, default="Mix",
                             help="How to look at the selection above, which all views share.")  # fmt: skip

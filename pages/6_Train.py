@@ -9,7 +9,16 @@ import soup_core as sc
 from pages.shared import caching, page, work
 from pages.views import training
 from soup_core import added, charts
-from soup_core.finetune import Hyperparameters, augmentations_for, random_search, space_of, training_images, usual
+from soup_core.finetune import (
+    EPOCHS_AT_MOST,
+    RATE_AT_MOST,
+    Hyperparameters,
+    augmentations_for,
+    random_search,
+    space_of,
+    training_images,
+    usual,
+)
 from soup_core.jobs import Task
 
 KINDS = ("one run", "random search")
@@ -18,7 +27,9 @@ here = page.begin(
     "Train", "Fine-tune the base once more: the new ingredient joins the zoo, and if greedy takes it, the soup."
 )
 zoo = here.zoo
-itself = caching.open_zoo(str(zoo.folder), here.stamp)  # without what was added, so that adding to it changes no job
+itself = caching.open_zoo(  # without what was added, so that adding to it changes no job
+    caching.Which(str(zoo.folder), here.which.stamp)
+)
 with page.errors_shown():
     held_out = here.evaluator("held_out")
     singles = here.singles()
@@ -39,9 +50,11 @@ def settings() -> list[Hyperparameters]:
         )  # fmt: skip
         seed = st.number_input("Seed", 0, 10_000, 0, key="tuning_seed", bind="query-params", width=115)
         return list(random_search(int(runs), seed=int(seed), space=space))
-    rate = st.number_input("Learning rate", 0.0, 1.0, middle.learning_rate, step=middle.learning_rate / 4,
+    rate = st.number_input("Learning rate", 0.0, RATE_AT_MOST, middle.learning_rate, step=middle.learning_rate / 4,
                            format="%.3g", key="tuning_rate", bind="query-params", width=135)  # fmt: skip
-    epochs = st.number_input("Epochs", 1, 100, middle.epochs, key="tuning_epochs", bind="query-params", width=115)
+    epochs = st.number_input(
+        "Epochs", 1, EPOCHS_AT_MOST, middle.epochs, key="tuning_epochs", bind="query-params", width=115
+    )
     known = augmentations_for(side)
     usually = known.index(middle.augmentation) if middle.augmentation in known else 0
     augmentation = st.selectbox("Augmentation", known, usually, key="augmentation", bind="query-params", width=140,
@@ -50,7 +63,7 @@ def settings() -> list[Hyperparameters]:
                             help="Trains on blends of two images (arXiv 1710.09412); 0 for none.")  # fmt: skip
     smoothing = st.number_input("Smoothing", 0.0, 0.5, 0.0, step=0.05, key="smoothing", bind="query-params", width=125,
                                 help="Label smoothing: the share of each label spread over all classes.")  # fmt: skip
-    decay = st.number_input("Weight decay", 0.0, 1.0, middle.weight_decay, step=0.01, format="%.3g", key="decay",
+    decay = st.number_input("Weight decay", 0.0, RATE_AT_MOST, middle.weight_decay, step=0.01, format="%.3g", key="decay",
                             bind="query-params", width=130)  # fmt: skip
     seed = st.number_input("Seed", 0, 10_000, 0, key="tuning_seed", bind="query-params", width=115)
     return [Hyperparameters(rate, decay, int(epochs), smoothing, mixup, augmentation, int(seed))]

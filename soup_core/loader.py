@@ -76,6 +76,18 @@ def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[P
     return _examined(file, identity, name)
 
 
+def open_likeliest(path: Path, *, roots: Sequence[Path] = ()) -> tuple[Checkpoint, str | None]:
+    """As `open_checkpoint`; of weights in several places, the averaged ones that a run is judged by, then the plain ones.
+
+    Gives the place that was taken too, None where there was no choice.
+    """
+    try:
+        return open_checkpoint(path, roots=roots), None
+    except SeveralWeights as several:
+        place = min(several.places, key=lambda place: ("ema" not in place.lower(), len(place), place))
+        return open_checkpoint(path, place, roots=roots), place
+
+
 def unwrapped(names: Collection[str]) -> dict[str, str]:
     """Each name without what wrappers put within it and before all names; a count of torch's AveragedModel is left out."""
     bare = _bare(names)

@@ -18,7 +18,7 @@ from soup_core.checkpoints import Checkpoint
 from soup_core.errors import CheckpointError, SoupError, ZooError
 from soup_core.files import home, shown, write_atomically
 from soup_core.hyperparameters import Settings, found_hyperparameters
-from soup_core.loader import SeveralWeights, open_checkpoint, unwrapped
+from soup_core.loader import open_likeliest, unwrapped
 from soup_core.recognition import Guess, recognised
 from soup_core.sources import operator_folders
 
@@ -147,19 +147,12 @@ def look(folder: Path) -> Iterator[Looked]:
         raise ZooError(f"{shown(folder)} holds {len(files):,} checkpoints; at most {FILES_AT_MOST:,} are looked at.")
     for file in files:
         try:
-            yield Looked(file, len(files), *_opened(file, folder))
+            checkpoint, place = open_likeliest(file, roots=[folder])
         except CheckpointError as error:
             yield Looked(file, len(files), None, str(error))
-
-
-def _opened(file: Path, folder: Path) -> tuple[Checkpoint, str, str | None]:
-    """A checkpoint; where a file holds several, the averaged weights, which a sweep is judged by, then the plain ones."""
-    try:
-        return open_checkpoint(file, roots=[folder]), "", None
-    except SeveralWeights as several:
-        place = min(several.places, key=lambda place: ("ema" not in place.lower(), len(place), place))
-        said = f"{shown(file)} holds weights in several places; those of {shown(place)} are taken."
-        return open_checkpoint(file, place, roots=[folder]), said, place
+        else:
+            said = f"{shown(file)} holds weights in several places; those of {shown(place)} are taken." if place else ""
+            yield Looked(file, len(files), checkpoint, said, place)
 
 
 def propose(folder: Path, looked: Sequence[Looked]) -> Proposal:

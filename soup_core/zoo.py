@@ -8,7 +8,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from soup_core.checkpoints import Checkpoint
 from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, UNNORMALIZED_COLOUR, Data
 from soup_core.errors import CheckpointError, CoefficientError, ZooError
 from soup_core.files import shown
-from soup_core.loader import fitting, open_checkpoint
+from soup_core.loader import fitting, open_checkpoint, open_likeliest
 from soup_core.preprocessing import Interpolation, Normalization, Preprocessing
 from soup_core.soup import Soup
 from soup_core.sources import HeldOut, operator_folders
@@ -349,9 +349,7 @@ def open_zoo(name: str | Path) -> Zoo:
     for entry_name, entry, hyperparameters in listed:
         path = _found(folder / entry.file)
         try:
-            checkpoint = fitting(open_checkpoint(path, entry.weights, roots=roots), expected)
-            checkpoint = _without_foreign(checkpoint, expected, architecture)
-            _check_fit(checkpoint, expected)
+            checkpoint = _fitted(open_checkpoint(path, entry.weights, roots=roots), expected, architecture)
         except CheckpointError as error:
             excluded.append(Excluded(entry_name, str(error)))
         else:
@@ -400,6 +398,35 @@ def _add_users_own(
             excluded.append(Excluded(f"{path.stem} (added)", str(error)))
         else:
             usable[path.stem] = Ingredient(path.stem, path, origin.hyperparameters, checkpoint)
+
+
+def with_uploads(zoo: Zoo, uploads: Mapping[str, Path]) -> Zoo:
+    """The zoo with further checkpoints by name, checked as its own are; what does not fit is among the excluded."""
+    usable, excluded = {each.name: each for each in zoo.ingredients}, list(zoo.excluded)
+    for name, path in uploads.items():
+        try:
+            usable[name] = fitting_ingredient(zoo, name, path)
+        except CheckpointError as error:
+            excluded.append(Excluded(name, str(error)))
+    return replace(zoo, ingredients=tuple(usable.values()), excluded=tuple(excluded))
+
+
+def fitting_ingredient(zoo: Zoo, name: str, path: Path) -> Ingredient:
+    """A checkpoint from outside the zoo as an ingredient of it.
+
+    Raises CheckpointError for a name that the zoo has, and for whatever `open_zoo` would leave out.
+    """
+    if name in (*zoo.by_name, *RESERVED):
+        raise CheckpointError(f"{shown(name)} is a name that the zoo has itself; rename the file.")
+    checkpoint = _fitted(open_likeliest(path)[0], zoo.tensors, zoo.architecture)
+    return Ingredient(name, path, {}, checkpoint)
+
+
+def _fitted(checkpoint: Checkpoint, expected: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> Checkpoint:
+    """The checkpoint under the architecture's names, without what is no part of it. Raises CheckpointError otherwise."""
+    checkpoint = _without_foreign(fitting(checkpoint, expected), expected, architecture)
+    _check_fit(checkpoint, expected)
+    return checkpoint
 
 
 def _parse(file: Path) -> _ZooFile:

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 import soup_core as sc
 from soup_core import added, charts
 from soup_core.acceptance import acceptances
-from soup_core.finetune import Hyperparameters, finetune, random_search, space_of, sweep
+from soup_core.finetune import Hyperparameters, checked, finetune, random_search, space_of, sweep, usual
 from soup_core.store import default_store
 from tests.conftest import linears_around_zero, random_deeps, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
@@ -48,6 +48,19 @@ def test_before_any_run_it_says_what_there_is_to_beat(zoo: sc.Zoo) -> None:
     assert metric(test, "Best single model") == charts.percent(evaluate(steps[0].soup))
     assert metric(test, "Greedy soup") == charts.percent(evaluate(steps[-1].soup))
     assert not [each for each in test.expander if each.label.startswith("Added by you")]
+
+
+@pytest.mark.parametrize("value", [1.5e-9, 3.0, 1e300])
+def test_whatever_the_zoo_says_of_its_runs_there_is_a_usual_one(tmp_path: Path, value: float) -> None:
+    st.cache_resource.clear()
+    folder = write_zoo(tmp_path / "made", random_deeps(3), architecture="test_deep")
+    strange = f"{{ learning_rate = {value}, weight_decay = {value}, epochs = {value} }}"
+    text = (folder / "zoo.toml").read_text()
+    (folder / "zoo.toml").write_text(text.replace("{ learning_rate = 0.1 }", strange))
+    zoo = sc.open_zoo(folder)
+    assert checked(usual(zoo, 2))
+    assert not open_page(PAGE).exception
+    assert not open_page(PAGE, search="random search").exception
 
 
 def test_a_run_ends_with_the_cores_numbers_and_the_ingredient_in_the_zoo(zoo: sc.Zoo) -> None:

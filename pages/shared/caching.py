@@ -1,6 +1,7 @@
 """The seam between pages and core: opened zoos and evaluators, shared between sessions, keyed by names and settings."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import streamlit as st
 import torch
@@ -10,8 +11,17 @@ from soup_core import added
 from soup_core.jobs import Jobs
 from soup_core.published import Results, open_results
 from soup_core.store import default_store
+from soup_core.zoo import with_uploads
 
 Stamp = tuple[tuple[str, int, int], ...]
+
+
+class Which(NamedTuple):
+    """A zoo as one session sees it: its name, what its files were like, and what the session has uploaded to it."""
+
+    name: str
+    stamp: Stamp
+    uploads: tuple[tuple[str, Path], ...] = ()
 
 
 def zoo_folder(name: str) -> Path:
@@ -35,32 +45,32 @@ def zoo_stamp(folder: Path) -> Stamp:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def open_zoo(name: str, stamp: Stamp) -> sc.Zoo:
-    """The zoo of that name, opened once for as long as its files stay the same."""
-    return sc.open_zoo(name)
+def open_zoo(which: Which) -> sc.Zoo:
+    """The zoo, opened once for as long as its files stay the same."""
+    if which.uploads:
+        return with_uploads(open_zoo(which._replace(uploads=())), dict(which.uploads))
+    return sc.open_zoo(which.name)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def evaluator(
-    name: str, stamp: Stamp, split: str, device: str, precision: str, memory: float, images: int | None = None
+    which: Which, split: str, device: str, precision: str, memory: float, images: int | None = None
 ) -> sc.Evaluator:
     """One evaluator a zoo, split and way of computing; it locks itself while a model is evaluated."""
-    return sc.Evaluator(open_zoo(name, stamp), split, device, precision=precision, memory=memory, images=images)
+    return sc.Evaluator(open_zoo(which), split, device, precision=precision, memory=memory, images=images)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def cost(name: str, stamp: Stamp, device: str, precision: str, memory: float) -> sc.Cost:
+def cost(which: Which, device: str, precision: str, memory: float) -> sc.Cost:
     """What one model of a zoo costs at inference, measured once."""
-    zoo = open_zoo(name, stamp)
-    return sc.measured_cost(evaluator(name, stamp, "held_out", device, precision, memory), [sc.uniform_soup(zoo)])
+    zoo = open_zoo(which)
+    return sc.measured_cost(evaluator(which, "held_out", device, precision, memory), [sc.uniform_soup(zoo)])
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def probabilities(
-    name: str, stamp: Stamp, split: str, device: str, precision: str, memory: float, soup: str
-) -> torch.Tensor:
+def probabilities(which: Which, split: str, device: str, precision: str, memory: float, soup: str) -> torch.Tensor:
     """What a soup, given as JSON, says of every image of a split: float32, N×num_classes."""
-    return evaluator(name, stamp, split, device, precision, memory).logits(sc.Soup.from_json(soup)).softmax(1)
+    return evaluator(which, split, device, precision, memory).logits(sc.Soup.from_json(soup)).softmax(1)
 
 
 def jobs() -> Jobs:

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching
+from pages.shared import caching, uploads
 from pages.shared.live_chart import Event, live_chart
 from soup_core.data import Data
 from soup_core.published import results_folders
@@ -48,6 +48,7 @@ DEPENDENT_KEYS = (
     "augmentation",
     "decay",
     "gone",
+    "upload:gone",
 )
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
 PAGES = {
@@ -75,7 +76,7 @@ class Context:
     """
 
     zoo: sc.Zoo
-    stamp: caching.Stamp
+    which: caching.Which
     device: str
     precision: str
     memory: float
@@ -90,18 +91,16 @@ class Context:
     def evaluator(self, split: str) -> sc.Evaluator:
         """The evaluator of the open zoo on a split, whose images are decoded first where that has not been done."""
         _decode(self.zoo.data, split)
-        return caching.evaluator(self.zoo.name, self.stamp, split, self.device, self.precision, self.memory)
+        return caching.evaluator(self.which, split, self.device, self.precision, self.memory)
 
     def few(self, images: int) -> sc.Evaluator:
         """The evaluator on so many of the held-out images, drawn with a fixed seed."""
         _decode(self.zoo.data, "held_out")
-        return caching.evaluator(
-            self.zoo.name, self.stamp, "held_out", self.device, self.precision, self.memory, images
-        )
+        return caching.evaluator(self.which, "held_out", self.device, self.precision, self.memory, images)
 
     def cost(self) -> sc.Cost:
         """What one model costs at inference."""
-        return caching.cost(self.zoo.name, self.stamp, self.device, self.precision, self.memory)
+        return caching.cost(self.which, self.device, self.precision, self.memory)
 
     def singles(self, split: str = "held_out") -> dict[str, sc.Evaluation]:
         """Every ingredient's own evaluation, by name."""
@@ -211,8 +210,8 @@ def begin(title: str, lead: str) -> Context:
         name = chosen["zoo"]
         if folder := results_folders().get(name):
             _draw_results(folder)
-        stamp = caching.zoo_stamp(caching.zoo_folder(name))
-        zoo = caching.open_zoo(name, stamp)
+        which = caching.Which(name, caching.zoo_stamp(caching.zoo_folder(name)), uploads.of(name))
+        zoo = caching.open_zoo(which)
         _tell_computing(zoo, chosen)
         for excluded in zoo.excluded:
             st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
@@ -223,7 +222,7 @@ def begin(title: str, lead: str) -> Context:
             st.info(plain(notice))
         device = sc.resolve_device(chosen["device"])
     address = {key: str(value) for key, value in chosen.items() if value != _usual()[key]}
-    return Context(zoo, stamp, device, chosen["precision"], chosen["memory"], address, _taken(zoo))
+    return Context(zoo, which, device, chosen["precision"], chosen["memory"], address, _taken(zoo))
 
 
 def _draw_results(folder: Path) -> NoReturn:

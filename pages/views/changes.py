@@ -37,9 +37,7 @@ def draw(here: page.Context) -> None:
         evaluate, soups = here.evaluator("test"), [here.soup_of(each) for each in (a, b)]
         evaluations = [evaluate(soup) for soup in soups]
         ours, theirs = (
-            caching.probabilities(
-                zoo.name, here.stamp, "test", here.device, here.precision, here.memory, soup.to_json()
-            )
+            caching.probabilities(here.which, "test", here.device, here.precision, here.memory, soup.to_json())
             for soup in soups
         )
     labels, comparison = evaluate.data.labels, sc.compare(*evaluations)

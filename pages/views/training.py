@@ -15,7 +15,7 @@ from soup_core.jobs import Progress
 def draw(here: page.Context, singles: Mapping[str, sc.Evaluation], progress: Progress) -> None:
     """The runs so far: numbers, then accuracy and loss, then what greedy makes of the outcome."""
     zoo, steps = here.zoo, progress.steps
-    if caching.zoo_stamp(zoo.folder) != here.stamp:
+    if caching.zoo_stamp(zoo.folder) != here.which.stamp:
         st.rerun()  # a new ingredient is there, which this run of the page has not opened
     if not steps:
         st.info("Training begins; accuracy and loss will be drawn here, epoch by epoch.")

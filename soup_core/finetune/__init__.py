@@ -2,6 +2,8 @@
 
 from soup_core.finetune.augmentation import augment, augmentations_for
 from soup_core.finetune.hyperparameters import (
+    EPOCHS_AT_MOST,
+    RATE_AT_MOST,
     Hyperparameters,
     Space,
     checked,
@@ -16,6 +18,8 @@ from soup_core.finetune.sweep import FinetuneStep, Run, finetune, start_of, trai
 from soup_core.finetune.training import Epoch, Source, learning_rate_share, tensor_source, train, training_precision
 
 __all__ = [
+    "EPOCHS_AT_MOST",
+    "RATE_AT_MOST",
     "Beside",
     "Epoch",
     "FinetuneStep",

@@ -14,7 +14,7 @@ from soup_core.finetune.augmentation import PARTS, augmentations_for, is_augment
 from soup_core.zoo import Zoo
 
 SCHEDULES = ("cosine", "constant")
-EPOCHS_AT_MOST = 1000
+RATE_AT_MOST, EPOCHS_AT_MOST = 1000.0, 1000
 RECORDED = ("learning_rate", "weight_decay", "epochs", "label_smoothing", "mixup", "augmentation", "seed")
 
 
@@ -49,8 +49,8 @@ def checked(hyperparameters: Hyperparameters) -> Hyperparameters:
     """The same, once it is clear that one can train with them. Raises SoupError where one cannot."""
     values = asdict(hyperparameters)
     for name, low, high in (
-        ("learning_rate", 0.0, 1000.0), ("weight_decay", 0.0, 1000.0), ("epochs", 1, EPOCHS_AT_MOST),
-        ("label_smoothing", 0.0, 1.0), ("mixup", 0.0, 1000.0), ("seed", 0, 2**63),
+        ("learning_rate", 0.0, RATE_AT_MOST), ("weight_decay", 0.0, RATE_AT_MOST), ("epochs", 1, EPOCHS_AT_MOST),
+        ("label_smoothing", 0.0, 1.0), ("mixup", 0.0, RATE_AT_MOST), ("seed", 0, 2**63),
     ):  # fmt: skip
         value = values[name]
         whole = isinstance(low, int)
@@ -99,16 +99,16 @@ def space_of(zoo: Zoo, side: int) -> Space:
 
 
 def usual(zoo: Zoo, side: int) -> Hyperparameters:
-    """The middle of what a zoo's own runs used; `side` is that of the images, in pixels."""
+    """The middle of what a zoo's own runs used, as far as one can train with it; `side` is that of the images, in pixels."""
     space = space_of(zoo, side)
     rates = _numbers(zoo, "learning_rate") or list(space.learning_rates)
     decays = _numbers(zoo, "weight_decay") or [0.01]
     listed = [str(each.hyperparameters.get("augmentation")) for each in zoo.ingredients]
     common = Counter(each for each in listed if each in space.augmentations).most_common(1)
     return Hyperparameters(
-        learning_rate=float(f"{median(rates):.1e}"),
-        weight_decay=float(f"{median(decays):.1e}"),
-        epochs=round(median(_numbers(zoo, "epochs") or space.epochs)),
+        learning_rate=min(float(f"{median(rates):.1e}"), RATE_AT_MOST),
+        weight_decay=min(float(f"{median(decays):.1e}"), RATE_AT_MOST),
+        epochs=min(max(1, round(median(_numbers(zoo, "epochs") or space.epochs))), EPOCHS_AT_MOST),
         augmentation=common[0][0] if common else space.augmentations[0],
     )
 

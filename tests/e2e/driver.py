@@ -81,8 +81,8 @@ def worked(page: Page) -> None:
     """Wait until the work that the page follows has ended."""
     for _ in range(2):  # it is drawn anew at each look, and gone for a moment
         page.wait_for_timeout(1500)
-        page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=4 * WAIT)
-    settled(page, 4 * WAIT)
+        page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=2 * WAIT)
+    settled(page, 2 * WAIT)
 
 
 def metric(page: Page, label: str) -> str:

@@ -1,0 +1,54 @@
+"""Checkpoints that a session has uploaded: in a folder of its own, which goes when the session does."""
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path, PurePath
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from soup_core.errors import SoupError
+from soup_core.files import shown, write_together
+
+AT_MOST = 12
+MEGABYTES = 1000  # a file
+NAME_AT_MOST = 50  # characters, which are up to 4 bytes each
+
+
+class _Session:
+    """The folder, and by zoo what lies in it under which name; the folder is removed with this object."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="model-soups-"))
+        self.files: dict[str, dict[str, Path]] = {}
+        weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
+
+
+def of(zoo: str) -> tuple[tuple[str, Path], ...]:
+    """What this session has uploaded to a zoo: names and files, in the order in which they came."""
+    session = st.session_state.get("uploads")
+    return tuple(session.files.get(zoo, {}).items()) if session else ()
+
+
+def keep(zoo: str, name: str, uploaded: UploadedFile) -> Path:
+    """Keep a file for the session. Raises SoupError where it has enough of them, and where the disk is full."""
+    session: _Session = st.session_state.setdefault("uploads", _Session())
+    files = session.files.setdefault(zoo, {})
+    if len(files) >= AT_MOST:
+        raise SoupError(f"A session keeps at most {AT_MOST} uploads to a zoo; put the folder into a zoo of its own.")
+    last = shown(PurePath(uploaded.name).name, NAME_AT_MOST)  # what a browser says is no path
+    path = Path(tempfile.mkdtemp(dir=session.folder)) / (last if last.strip(".") else "upload")
+
+    def write(place: Path) -> None:
+        with place.open("wb") as file:
+            shutil.copyfileobj(uploaded, file)
+
+    write_together({path: write}, uploaded.size)
+    files[name] = path
+    return path
+
+
+def drop(zoo: str, name: str) -> None:
+    """Let an upload go."""
+    shutil.rmtree(st.session_state["uploads"].files[zoo].pop(name).parent, ignore_errors=True)

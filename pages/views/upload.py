@@ -1,0 +1,67 @@
+"""Upload checkpoints that fit the open zoo: they join it for the session, after the same checks as its own."""
+
+from dataclasses import replace
+from itertools import chain, count
+from pathlib import PurePath
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page, uploads
+from soup_core.files import shown
+from soup_core.zoo import RESERVED, fitting_ingredient
+
+
+def draw(here: page.Context) -> None:
+    """A button that opens the uploader and the list of what is there."""
+    state = st.session_state
+    key = f"upload-{state.setdefault('upload:count', 0)}"  # another one once its files have been taken
+    with st.popover("Upload", icon=":material/upload:"):
+        st.file_uploader(
+            "Checkpoints that fit this zoo", accept_multiple_files=True, key=key, max_upload_size=uploads.MEGABYTES,
+            on_change=take, args=(here, key),
+            help="Files of torch.save or safetensors. They join the zoo for this session alone and are checked as its own.",
+        )  # fmt: skip
+        names = [name for name, _ in uploads.of(here.zoo.name)]
+        if names:
+            gone = st.pills("Uploaded", names, selection_mode="multi", key="upload:gone", format_func=page.plain)
+            st.button("Take away", on_click=take_away, args=(here.zoo.name, gone), disabled=not gone)
+
+
+def tell() -> None:
+    """Say what is to be said of the files that came last: refusals and warnings."""
+    for told in st.session_state.pop("upload:told", []):
+        st.warning(page.plain(told))
+
+
+def take(here: page.Context, key: str) -> None:
+    """Put the files that came into the zoo, and keep what is to be said of them."""
+    state, told, zoo = st.session_state, list[str](), here.zoo
+    for file in state[key]:
+        taken = {*zoo.by_name, *RESERVED, *(each.name for each in zoo.excluded)}
+        stem = shown(PurePath(file.name).stem) or "upload"
+        name = next(name for name in chain([stem], (f"{stem}-{number}" for number in count(2))) if name not in taken)
+        try:
+            path = uploads.keep(zoo.name, name, file)
+        except sc.SoupError as error:
+            told.append(str(error))
+            break
+        try:
+            new = fitting_ingredient(zoo, name, path)
+        except sc.SoupError as error:
+            uploads.drop(zoo.name, name)
+            told.append(f"{name} is left out. {error}")
+            continue
+        told += [f"{name}: {note}." for note in new.checkpoint.notes]
+        told += [
+            f"{name} is the same file as {each.name}." for each in zoo.by_name.values() if each.digest == new.digest
+        ]
+        zoo = replace(zoo, ingredients=(*zoo.ingredients, new))
+    state["upload:told"] = told
+    state["upload:count"] += 1
+
+
+def take_away(zoo: str, names: list[str]) -> None:
+    """Let uploads go."""
+    for name in names:
+        uploads.drop(zoo, name)
