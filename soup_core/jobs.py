@@ -1,7 +1,8 @@
 """Long work outside the page: a job is a recipe, its arguments and its generator; a queue, and one worker a device.
 
-Of the jobs that wait, the one that was looked at last goes on, and others give way to it between two steps. A job goes on when the page is closed. All that its generator computes is in the store, so a job that was cancelled, or
-whose process was killed, goes on from its last step when it is run again, and ends with the same result.
+Of the jobs that wait, the one that was looked at last goes on, and others give way to it between two steps. A job goes on
+when the page is closed. All that its generator computes is in the store, so a job that was cancelled, or whose process was
+killed, goes on from its last step when it is run again, and ends with the same result.
 """
 
 import atexit

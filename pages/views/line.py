@@ -55,17 +55,16 @@ def draw(here: page.Context, a: str, b: str) -> None:
     middle, mixed = by_alpha[0.5], next(point.evaluation for point in ensemble if point.alpha == 0.5)
     better_end = max((by_alpha[0.0], by_alpha[1.0]), key=lambda evaluation: evaluation.correct)
     comparison = sc.compare(middle, better_end)
-    with number.container():
-        first, second, third, fourth = st.columns(4)
-        first.metric("The middle, alpha ½", charts.percent(middle), help=charts.counts(middle))
-        second.metric("Against the better end", f"{100 * comparison.difference:+.2f} points",
-                      help=f"95 % interval: {page.points(comparison)}")  # fmt: skip
-        third.metric("Error barrier", f"{100 * barrier.height:.2f} points",
-                     help="How far the error rises above a straight line between the two ends' errors "
-                     "(Frankle et al. 2020).")  # fmt: skip
-        fourth.metric("Ensemble of the two", charts.percent(mixed),
-                      help=f"{charts.counts(mixed)}; both models run, their probabilities averaged. The middle "
-                      f"differs from it by {page.points(sc.compare(middle, mixed))}.")  # fmt: skip
+    with number.container(horizontal=True, gap="large"):
+        st.metric("The middle, alpha ½", charts.percent(middle), help=charts.counts(middle), width="content")
+        st.metric("Against the better end", f"{100 * comparison.difference:+.2f} points", width="content",
+                  help=f"95 % interval: {page.points(comparison)}")  # fmt: skip
+        st.metric("Error barrier", f"{100 * barrier.height:.2f} points", width="content",
+                  help="How far the error rises above a straight line between the two ends' errors "
+                  "(Frankle et al. 2020).")  # fmt: skip
+        st.metric("Ensemble of the two", charts.percent(mixed), width="content",
+                  help=f"{charts.counts(mixed)}; both models run, their probabilities averaged. The middle "
+                  f"differs from it by {page.points(sc.compare(middle, mixed))}.")  # fmt: skip
     if broken := [point.alpha for point in found if point.evaluation.not_finite]:
         warned.warning(
             f"At alpha {', '.join(f'{alpha:g}' for alpha in sorted(broken))} some outputs are not finite; beyond the "
