@@ -55,7 +55,7 @@ def draw(here: page.Context, a: str, b: str) -> None:
     middle, mixed = by_alpha[0.5], next(point.evaluation for point in ensemble if point.alpha == 0.5)
     better_end = max((by_alpha[0.0], by_alpha[1.0]), key=lambda evaluation: evaluation.correct)
     comparison = sc.compare(middle, better_end)
-    with number.container(horizontal=True, gap="large"):
+    with number.container(horizontal=True, gap="medium"):
         st.metric("The middle, alpha ½", charts.percent(middle), help=charts.counts(middle), width="content")
         st.metric("Against the better end", f"{100 * comparison.difference:+.2f} points", width="content",
                   help=f"95 % interval: {page.points(comparison)}")  # fmt: skip
