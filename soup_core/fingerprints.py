@@ -32,10 +32,14 @@ Network = Mapping[str, Any]  # an architecture without the number of classes
 Alike = Sequence[Network]  # networks that compute the same
 
 
-def shapes_of(network: Network, folder: Path) -> Shapes:
-    """The shapes of a network of 1009 classes by the tensors' names. Raises ZooError where it cannot be built."""
-    given = architectures.arguments({**network, "num_classes": CLASSES}, folder)
-    return {name: tuple(tensor.shape) for name, tensor in architectures.meta_module(**given).state_dict().items()}
+def shapes_of(network: Network, folder: Path, *, stored: bool = False) -> Shapes:
+    """The shapes of a network of 1009 classes by the tensors' names, or by those in its family's files.
+
+    Raises ZooError where it cannot be built.
+    """
+    module = architectures.meta_module(**architectures.arguments({**network, "num_classes": CLASSES}, folder))
+    kept = {new: old for old, new in architectures.stored_names(network, module).items()} if stored else {}
+    return {kept.get(name, name): tuple(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
 def heads_of(shapes: Shapes) -> Heads:

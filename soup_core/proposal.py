@@ -277,9 +277,11 @@ def _names(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
             break
     else:
         names = {file: str(path) for file, path in inside.items()}
-    last = {name.rpartition("/")[2] for name in names.values()}
-    if len(files) > 1 and len(last) == 1 and all("/" in name for name in names.values()):
-        names = {file: name.rpartition("/")[0] for file, name in names.items()}  # run-1/model_best, run-2/model_best, …
+    runs = {file: name for file, name in names.items() if not _is_base(name)}
+    short = {file: name.rpartition("/")[0] for file, name in runs.items()}  # run-1/model_best, run-2/model_best, …
+    last = {name.rpartition("/")[2] for name in runs.values()}
+    if len(runs) > 1 and len(last) == 1 and all(short.values()) and not {*short.values()} & {*names.values()}:
+        names |= short
     taken = (name if name not in RESERVED else f"{name}-1" for name in map(_readable, names.values()))
     return dict(zip(names, taken, strict=True))
 

@@ -120,9 +120,12 @@ def _configured(folder: Path) -> tuple[list[str], list[str]]:
 
 def _fitting_heads(network: Network, given: Shapes, folder: Path) -> Heads:
     """The head of a network that takes these tensors; empty where it does not. Raises ZooError if it cannot be built."""
-    shapes = shapes_of(network, folder)
-    heads = heads_of(shapes)
-    return heads if heads and fingerprint(given, heads) == fingerprint(shapes, heads) else ()
+    for stored in (False, True):
+        shapes = shapes_of(network, folder, stored=stored)
+        heads = heads_of(shapes)
+        if heads and fingerprint(given, heads) == fingerprint(shapes, heads):
+            return heads
+    return ()
 
 
 def _why(

@@ -339,7 +339,7 @@ def open_zoo(name: str | Path) -> Zoo:
     content = _parse(file)
     architecture = content.architecture.named()
     network = architectures.network(architecture, folder)
-    expected = architectures.meta_module(**architectures.arguments(architecture, folder)).state_dict()
+    module = architectures.meta_module(**architectures.arguments(architecture, folder))
     usable: dict[str, Ingredient] = {}
     excluded: list[Excluded] = []
     listed: list[tuple[str, _File, Mapping[str, Value]]] = [(i.name, i, i.hyperparameters) for i in content.ingredients]
@@ -349,7 +349,7 @@ def open_zoo(name: str | Path) -> Zoo:
     for entry_name, entry, hyperparameters in listed:
         path = _found(folder / entry.file)
         try:
-            checkpoint = _fitted(open_checkpoint(path, entry.weights, roots=roots), expected, architecture)
+            checkpoint = _fitted(open_checkpoint(path, entry.weights, roots=roots), architecture, module)
         except CheckpointError as error:
             excluded.append(Excluded(entry_name, str(error)))
         else:
@@ -358,7 +358,7 @@ def open_zoo(name: str | Path) -> Zoo:
     if not usable:
         raise ZooError(f"The zoo {folder.name} has no usable ingredient. {excluded[0].reason}")
     if str(name) in folders:
-        _add_users_own(str(name), expected, usable, base, excluded)
+        _add_users_own(str(name), module.state_dict(), usable, base, excluded)
     return Zoo(
         name=str(name) if str(name) in folders else folder.resolve().name,
         title=content.title,
@@ -418,13 +418,17 @@ def fitting_ingredient(zoo: Zoo, name: str, path: Path) -> Ingredient:
     """
     if name in (*zoo.by_name, *RESERVED):
         raise CheckpointError(f"{shown(name)} is a name that the zoo has itself; rename the file.")
-    checkpoint = _fitted(open_likeliest(path)[0], zoo.tensors, zoo.architecture)
+    checkpoint = _fitted(open_likeliest(path)[0], zoo.architecture, zoo.reference)
     return Ingredient(name, path, {}, checkpoint)
 
 
-def _fitted(checkpoint: Checkpoint, expected: Mapping[str, Tensor], architecture: Mapping[str, Any]) -> Checkpoint:
+def _fitted(checkpoint: Checkpoint, architecture: Mapping[str, Any], module: nn.Module) -> Checkpoint:
     """The checkpoint under the architecture's names, without what is no part of it. Raises CheckpointError otherwise."""
-    checkpoint = _without_foreign(fitting(checkpoint, expected), expected, architecture)
+    expected = module.state_dict()
+    checkpoint = fitting(checkpoint, expected)
+    if set(checkpoint.tensors) != set(expected):
+        checkpoint = _under_module_names(checkpoint, architectures.stored_names(architecture, module))
+        checkpoint = _without_foreign(checkpoint, expected, architecture)
     _check_fit(checkpoint, expected)
     return checkpoint
 
@@ -440,6 +444,12 @@ def _parse(file: Path) -> _ZooFile:
         raise ZooError(f"{where}, key {key}: {first['msg']}{found}. Correct it there.") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ZooError(f"{where} cannot be read as TOML: {error}. Correct it there.") from error
+
+
+def _under_module_names(checkpoint: Checkpoint, stored: Mapping[str, str]) -> Checkpoint:
+    """The checkpoint with the names that its library gives to the tensors of its files."""
+    names = {name: stored.get(name, name) for name in checkpoint.tensors}
+    return checkpoint.renamed(names) if len(set(names.values())) == len(names) else checkpoint
 
 
 def _without_foreign(

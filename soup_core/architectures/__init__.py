@@ -27,7 +27,16 @@ from soup_core.architectures.fashion_cnn import FashionCNN
 from soup_core.errors import ZooError
 from soup_core.preprocessing import Normalization, Preprocessing
 
-__all__ = ["FashionCNN", "arguments", "build", "ignored", "meta_module", "network", "proposed_preprocessing"]
+__all__ = [
+    "FashionCNN",
+    "arguments",
+    "build",
+    "ignored",
+    "meta_module",
+    "network",
+    "proposed_preprocessing",
+    "stored_names",
+]
 
 Proposed = tuple[Preprocessing, Normalization] | None
 
@@ -37,19 +46,26 @@ class Family:
     """Networks of one origin.
 
     `build` takes what follows the colon in a name, the number of classes, and options; `preprocessing` the same without
-    the classes; `left_out` are patterns of names of tensors that files hold and the networks do not.
+    the classes; `left_out` are patterns of names of tensors that files hold and the networks do not; `stored_names` gives
+    a network's names by those in files, where these differ.
     """
 
     build: Callable[..., nn.Module]
     preprocessing: Callable[[str, Mapping[str, Any]], Proposed] = lambda name, options: None
     left_out: tuple[str, ...] = ()
+    stored_names: Callable[[nn.Module], Mapping[str, str]] = lambda module: {}
 
 
 FAMILIES: Mapping[str, Family] = {
     "fashion_cnn": Family(lambda name, num_classes, **options: FashionCNN(num_classes, **options)),
     "torchvision": Family(torchvision_models.build, torchvision_models.preprocessing),
     "timm": Family(timm_models.build, timm_models.preprocessing, timm_models.LEFT_OUT),
-    "transformers": Family(transformers_models.build, transformers_models.preprocessing, transformers_models.LEFT_OUT),
+    "transformers": Family(
+        transformers_models.build,
+        transformers_models.preprocessing,
+        transformers_models.LEFT_OUT,
+        transformers_models.stored_names,
+    ),
     "open_clip": Family(open_clip_models.build, open_clip_models.preprocessing, open_clip_models.TEXT_TOWER),
     "model_soups": Family(
         open_clip_models.build_openai, open_clip_models.preprocessing_openai, open_clip_models.TEXT_TOWER
@@ -130,6 +146,11 @@ def ignored(architecture: Mapping[str, Any], name: str) -> bool:
     """Whether a tensor that a checkpoint holds and the network does not is known to be no part of it."""
     family = str(architecture.get("name")).partition(":")[0]
     return family in FAMILIES and any(fnmatchcase(name, pattern) for pattern in FAMILIES[family].left_out)
+
+
+def stored_names(architecture: Mapping[str, Any], module: nn.Module) -> Mapping[str, str]:
+    """The names of a module's tensors by those under which its family's files hold them, where these differ."""
+    return FAMILIES[str(architecture["name"]).partition(":")[0]].stored_names(module)
 
 
 def network(architecture: Mapping[str, Any], folder: Path) -> dict[str, Any]:

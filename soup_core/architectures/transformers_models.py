@@ -53,6 +53,22 @@ def _logits(module: nn.Module, inputs: Any, output: Any) -> Tensor:
     return logits
 
 
+def stored_names(module: nn.Module) -> dict[str, str]:
+    """The module's names of tensors by those in its library's files, where these differ: newer releases renamed some.
+
+    Tensors that the library would cut or join on the way are not among them.
+    """
+    try:
+        from transformers.core_model_loading import revert_weight_conversion
+    except ImportError:  # releases that kept one name for both
+        return {}
+    tensors = module.state_dict()
+    names = {id(tensor): name for name, tensor in tensors.items()}
+    model: Any = module  # one that the library made
+    stored = revert_weight_conversion(model, tensors)
+    return {new: names[id(tensor)] for new, tensor in stored.items() if names.get(id(tensor), new) != new}
+
+
 def preprocessing(folder: str, options: Mapping[str, Any]) -> tuple[Preprocessing, Normalization] | None:
     """What the folder's preprocessor_config.json says, or None where there is none, or none that can be said so."""
     if not (Path(folder) / "preprocessor_config.json").is_file():
