@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from soup_core import __version__, checkpoints
+from soup_core import __version__, architectures, checkpoints
 from soup_core.averaging import state_dict
 from soup_core.comparison import Entry
 from soup_core.errors import CoefficientError, SoupError
@@ -573,7 +573,13 @@ def _loading(export: Export, file: str) -> str:
     elif library == "timm":
         lines = ["import timm", f"model = timm.create_model({plain_name!a}, num_classes={classes}{options})"]
     else:
-        lines = ["from soup_core.architectures import build", f"model = build({name!a}, {classes}, {architecture!a})"]
+        where = (
+            "  # run in the zoo's folder" if architectures.file_of(export.zoo.architecture, export.zoo.folder) else ""
+        )
+        lines = [
+            "from soup_core.architectures import build",
+            f"model = build({name!a}, {classes}, {architecture!a}){where}",
+        ]
     importing, load = "import torch", f"torch.load({file!a})"
     if export.format == "safetensors":
         importing, load = "import safetensors.torch", f"safetensors.torch.load_file({file!a})"

@@ -316,6 +316,15 @@ def _places() -> list[Path]:
     return [ASSETS / "zoos", *operator_folders()]
 
 
+def files_of(folder: Path) -> list[Path]:
+    """The files that a folder's zoo.toml names: checkpoints, and what the network is made from. Raises ZooError."""
+    content = _parse(folder / "zoo.toml")
+    base = content.base.file if isinstance(content.base, _File) else content.base
+    made_from = architectures.file_of(content.architecture.named(), folder)
+    named = [*([base] if base else []), *(each.file for each in content.ingredients)]
+    return [*(_found(folder / name) for name in named), *([made_from] if made_from else [])]
+
+
 def _found(file: Path) -> Path:
     """The file itself, or that whose name is no UTF-8, which zoo.toml can only say with replacement characters."""
     if "\ufffd" not in file.name or file.exists() or not file.parent.is_dir():

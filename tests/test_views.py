@@ -228,6 +228,27 @@ def test_a_soup_that_fails_is_explained_and_its_outlier_taken_out(tmp_path: Path
     assert charts.percent(sc.Evaluator(zoo)(left)) in meaning(test)
 
 
+def test_what_was_noticed_while_a_file_was_read_is_told_and_of_which(tmp_path: Path) -> None:
+    st.cache_resource.clear()
+    files = random_linears(3)
+    files["m1"] = {f"module.{name}": tensor for name, tensor in files["m1"].items()}
+    write_zoo(tmp_path / "made", files)
+    said = words(closes(open_page(INGREDIENTS, view="Will it soup?")))
+    assert page.plain("m1: module. was taken off the names of its tensors") in said
+
+
+def test_a_file_replaced_in_a_folder_of_the_zoo_is_another_zoo(tmp_path: Path) -> None:
+    folder = write_zoo(tmp_path / "made", random_linears(3))
+    (folder / "run").mkdir()
+    deeper = (folder / "m1.safetensors").rename(folder / "run" / "m1.safetensors")
+    text = (folder / "zoo.toml").read_text()
+    (folder / "zoo.toml").write_text(text.replace('"m1.safetensors"', '"run/m1.safetensors"'))
+    before = caching.zoo_stamp(folder)
+    assert caching.zoo_stamp(folder) == before
+    deeper.write_bytes(deeper.read_bytes() + b" ")
+    assert caching.zoo_stamp(folder) != before
+
+
 class Clicked:
     """A session as callbacks see it."""
 

@@ -11,7 +11,7 @@ from soup_core import added
 from soup_core.jobs import Jobs
 from soup_core.published import Results, open_results
 from soup_core.store import default_store
-from soup_core.zoo import with_uploads
+from soup_core.zoo import files_of, with_uploads
 
 Stamp = tuple[tuple[str, int, int], ...]
 
@@ -34,13 +34,17 @@ def zoo_folder(name: str) -> Path:
 
 def zoo_stamp(folder: Path) -> Stamp:
     """What changes when a zoo's files do, or those that a user has added to it: their names, sizes and times."""
+    try:
+        deeper = [path for path in files_of(folder) if path.parent != folder]
+    except sc.ZooError:  # no zoo, or one that says so when it is opened
+        deeper = []
     entries = []
-    for path in (*sorted(folder.iterdir()), *added.files_of(folder.name)):
+    for path in (*sorted(folder.iterdir()), *deeper, *added.files_of(folder.name)):
         try:
             status = path.stat()
         except OSError:
             continue
-        entries.append((path.name, status.st_size, status.st_mtime_ns))
+        entries.append((str(path), status.st_size, status.st_mtime_ns))
     return tuple(entries)
 
 

@@ -11,6 +11,7 @@ from soup_core import charts
 from soup_core.preflight import Finding, diagnose, overall, preflight_checks
 
 ICONS = {"good": ":material/check_circle:", "notice": ":material/info:", "warning": ":material/warning:"}
+NAMED = 8  # names that a note stands beside
 FEW = 0.5  # more than this part of the selection is no outlier that taking out would mend
 
 
@@ -49,7 +50,21 @@ def draw(here: page.Context, chosen: Selection) -> None:
         with good.expander(f"{len(fine)} good {'check' if len(fine) == 1 else 'checks'}"):
             for finding in fine:
                 draw_row(here.zoo, chosen, finding, "good")
+    draw_notes(here.zoo, chosen)
     sentence.markdown(f"**{meaning(chosen, chosen.evaluation, comparison)}**")
+
+
+def draw_notes(zoo: sc.Zoo, chosen: Selection) -> None:
+    """What was noticed while the files were read, such as a checksum that is missing, and of which files."""
+    notes: dict[str, list[str]] = {}
+    for name in chosen.names:
+        for note in zoo.by_name[name].checkpoint.notes:
+            notes.setdefault(note, []).append(name)
+    if notes:
+        with st.expander("How the files were read"):
+            for note, names in notes.items():
+                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+                st.markdown(page.plain(f"{', '.join(names[:NAMED])}{more}: {note}."))
 
 
 def draw_row(zoo: sc.Zoo, chosen: Selection, finding: Finding, where: str) -> None:

@@ -153,15 +153,25 @@ def stored_names(architecture: Mapping[str, Any], module: nn.Module) -> Mapping[
     return FAMILIES[str(architecture["name"]).partition(":")[0]].stored_names(module)
 
 
+def file_of(architecture: Mapping[str, Any], folder: Path) -> Path | None:
+    """The file of a zoo in `folder` that an architecture is made from; None where a library alone makes it.
+
+    Raises ZooError for a path out of the folder.
+    """
+    family, _, rest = arguments(architecture, folder)["name"].partition(":")
+    if family == "transformers":
+        return Path(rest) / "config.json"
+    return Path(rest.rpartition(":")[0]) if family == "factory" else None
+
+
 def network(architecture: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """All that says what an architecture computes: its name and options, and the SHA-256 of the file it rests on, if any.
 
     Raises ZooError where the file is missing.
     """
-    family, _, rest = arguments(architecture, folder)["name"].partition(":")
-    if family not in ("transformers", "factory"):
+    file = file_of(architecture, folder)
+    if file is None:
         return dict(architecture)
-    file = Path(rest) / "config.json" if family == "transformers" else Path(rest.rpartition(":")[0])
     if not file.is_file():
         raise ZooError(f"There is no file {file.name}, which the architecture is made from; put it into {file.parent}.")
     return {**architecture, "SHA-256 of its file": hashlib.sha256(file.read_bytes()).hexdigest()}
