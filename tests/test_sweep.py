@@ -41,6 +41,7 @@ from soup_core.finetune import (
 )
 from soup_core.finetune.new_zoo import IMAGENET, head_names, measured_normalization
 from soup_core.jobs import Jobs, Task
+from soup_core.preprocessing import Normalization, Preprocessing
 from soup_core.store import Store, default_store
 from tests.conftest import CLASSES, SIDE, Linear, random_deeps, random_linears, write_zoo
 
@@ -592,6 +593,8 @@ def test_a_new_zoo_measures_what_it_needs(images: Path) -> None:
     assert within.data.source == "tensors:inside.safetensors"
     assert within.data.normalization == IMAGENET
     assert within.architecture["num_classes"] == 5
+    half = planned_zoo(images, "timm:vit_base_patch16_224", f"tensors:{images}/inside.safetensors", pretrained=True)
+    assert half.data.normalization == Normalization((0.5,) * 3, (0.5,) * 3)
 
 
 def test_a_new_zoo_of_image_files_is_cut_to_squares_and_opens_so_again(tmp_path: Path) -> None:
@@ -603,9 +606,10 @@ def test_a_new_zoo_of_image_files_is_cut_to_squares_and_opens_so_again(tmp_path:
             place.mkdir(parents=True)
             for index in range(4):
                 Image.new("RGB", (40 + 3 * index, 36), (90 * number + index, 20, 30)).save(place / f"{index}.png")
-    zoo = planned_zoo(
-        tmp_path / "made", "torchvision:shufflenet_v2_x0_5", f"imagefolder:{tmp_path}/photos", pretrained=False, side=32
-    )  # fmt: skip
+    source = f"imagefolder:{tmp_path}/photos"
+    vit = planned_zoo(tmp_path / "vit", "timm:vit_base_patch16_224", source, pretrained=True, side=112)
+    assert vit.data.preprocessing == Preprocessing(124, 112, "bicubic")  # 248 and 224, says timm
+    zoo = planned_zoo(tmp_path / "made", "torchvision:shufflenet_v2_x0_5", source, pretrained=False, side=32)
     assert zoo.data.split("train").images.shape == (8, 3, 32, 32)
     assert zoo.architecture["num_classes"] == 2
     evaluate = sc.Evaluator(zoo)

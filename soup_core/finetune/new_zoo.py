@@ -33,8 +33,9 @@ BASE_EPOCHS = 8
 def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: bool, side: int = SIDE) -> Zoo:
     """A zoo that has no file yet: its classes counted in the images' labels, its normalisation what the weights expect.
 
-    Pretrained weights for three channels expect ImageNet's; else mean and deviation are the training images' own. Image
-    files become squares of `side` pixels. Raises DataError for a source that is none of those with a path.
+    What pretrained weights for three channels expect is read off their metadata, ImageNet's where there is none; else
+    mean and deviation are the training images' own. Image files become squares of `side` pixels. Raises DataError for a
+    source that is none of those with a path.
     """
     kind, _, path = source.partition(":")
     if kind not in ("tensors", "imagefolder") or not path:
@@ -42,13 +43,17 @@ def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: boo
     place, own = Path(path).resolve(), folder.resolve()
     source = f"{kind}:{place.relative_to(own) if place.is_relative_to(own) else place}"
     data = Data(source, folder, UNNORMALIZED)
+    expected = architectures.proposed_preprocessing({"name": architecture, "num_classes": 1000}, folder)
+    cut, normalization = (
+        expected if pretrained and expected else (Preprocessing(round(SIDE / CROP_SHARE), SIDE), IMAGENET)
+    )
     if kind == "imagefolder":
-        preprocessing = Preprocessing(resize=round(side / CROP_SHARE), crop=side)
+        preprocessing = replace(cut, resize=round(side * cut.resize / cut.crop), crop=side)
         data = replace(data, normalization=UNNORMALIZED_COLOUR, preprocessing=preprocessing)
     splits = [data.split(name) for name in ("train", "held_out")]
     classes = max(len(data.classes), *(int(split.labels.max()) + 1 for split in splits))
-    imagenet = pretrained and splits[0].images.shape[1] == 3
-    normalization = IMAGENET if imagenet else measured_normalization(splits[0].images)
+    if not pretrained or splits[0].images.shape[1] != 3:
+        normalization = measured_normalization(splits[0].images)
     table = {"name": architecture, "num_classes": classes}
     return Zoo(
         name=folder.resolve().name,
@@ -75,7 +80,8 @@ def header(zoo: Zoo) -> str:
         f"normalize = {{ mean = {mean}, std = {std} }}",
     ]  # fmt: skip
     if given := zoo.data.preprocessing:
-        lines.append(f"preprocessing = {{ resize = {given.resize}, crop = {given.crop} }}")
+        kind = toml(given.interpolation)
+        lines.append(f"preprocessing = {{ resize = {given.resize}, crop = {given.crop}, interpolation = {kind} }}")
     return "\n".join(lines) + "\n"
 
 
