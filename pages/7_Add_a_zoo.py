@@ -90,7 +90,10 @@ def preprocessed(proposal: Proposal, key: str) -> Proposal:
                                        help="Pixels of the square that is cut from the middle.")  # fmt: skip
         kinds = get_args(Interpolation)
         kind = columns[2].selectbox("Interpolation", kinds, kinds.index(given["interpolation"]), key=f"{key}:kind")
+        stretch = columns[2].toggle("Stretch", given.get("stretch", False), key=f"{key}:stretch",
+                                    help="Resize both sides, whatever the image's shape, as transformers does for some.")  # fmt: skip
         data["preprocessing"] = {"resize": int(resize), "crop": int(crop), "interpolation": kind}
+        data["preprocessing"] |= {"stretch": True} if stretch else {}
     if "normalize" in data:
         read = {}
         for column, what in zip(columns[3:], ("mean", "std"), strict=True):

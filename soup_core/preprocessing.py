@@ -32,18 +32,21 @@ class Normalization:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The shorter side is resized to `resize` pixels, and the middle `crop`×`crop` cut out of it, as uint8."""
+    """The shorter side is resized to `resize` pixels, or both with `stretch`, and the middle `crop`×`crop` cut out, as uint8."""
 
     resize: int
     crop: int
     interpolation: Interpolation = "bilinear"
+    stretch: bool = False
 
     def __call__(self, image: "Image") -> "Image":
         """The pixels that torchvision's antialiased Resize and CenterCrop give; a crop beyond the image is black."""
         from PIL.Image import Resampling
 
         shorter = min(image.size)
-        width, height = (self.resize if side == shorter else int(self.resize * side / shorter) for side in image.size)
+        width, height = (
+            self.resize if side == shorter or self.stretch else int(self.resize * side / shorter) for side in image.size
+        )
         resized = image.resize((width, height), Resampling[self.interpolation.upper()])
         left, top = self._begin(width), self._begin(height)
         return resized.crop((left, top, left + self.crop, top + self.crop))

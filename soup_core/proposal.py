@@ -210,7 +210,7 @@ def with_architecture(proposal: Proposal, architecture: Mapping[str, Any]) -> Pr
         if str(data.get("source", "")).startswith(("imagefolder:", "torchvision:")):
             data["preprocessing"] = {
                 "resize": preprocessing.resize, "crop": preprocessing.crop,
-                "interpolation": preprocessing.interpolation,
+                "interpolation": preprocessing.interpolation, **({"stretch": True} if preprocessing.stretch else {}),
             }  # fmt: skip
         data["normalize"] = {"mean": list(normalization.mean), "std": list(normalization.std)}
     return replace(proposal, architecture=dict(architecture), data=data)

@@ -161,7 +161,8 @@ def _images(architecture: Mapping[str, Any], first: Mapping[str, Any], folder: P
 
 
 def _said(preprocessing: Preprocessing, normalization: Normalization, normalized: bool) -> str:
-    sizes = f"resized to {preprocessing.resize} and cropped to {preprocessing.crop} ({preprocessing.interpolation})"
+    how = "stretched" if preprocessing.stretch else "resized"
+    sizes = f"{how} to {preprocessing.resize} and cropped to {preprocessing.crop} ({preprocessing.interpolation})"
     mean, std = (", ".join(f"{value:g}" for value in each) for each in (normalization.mean, normalization.std))
     return f"{sizes}, normalised by mean {mean} and deviation {std}" if normalized else sizes
 

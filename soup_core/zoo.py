@@ -71,6 +71,7 @@ class _Preprocessing(_Entry):
     resize: Annotated[int, pydantic.Field(ge=1, le=10_000)]
     crop: Annotated[int, pydantic.Field(ge=1, le=10_000)]
     interpolation: Interpolation = "bilinear"
+    stretch: bool = False
 
 
 class _HeldOut(_Entry):

@@ -42,7 +42,7 @@ def run(*arguments: object, **environment: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def image_folder(folder: Path, sides: tuple[int, int] = (230, 290), *, square: bool = False, each: int = 10) -> None:
+def image_folder(folder: Path, sides: tuple[int, int] = (230, 290), *, each: int = 10) -> None:
     """Photographs of three kinds, of several sizes, that a network can learn to tell apart in seconds."""
     rng = np.random.default_rng(0)
     for split in ("train", "val", "test"):
@@ -50,7 +50,7 @@ def image_folder(folder: Path, sides: tuple[int, int] = (230, 290), *, square: b
             (folder / split / name).mkdir(parents=True)
             for index in range(each):
                 height, width = rng.integers(*sides, 2)
-                pixels = rng.integers(0, 100, (height, height if square else width, 3)) + 70 * number
+                pixels = rng.integers(0, 100, (height, width, 3)) + 70 * number
                 if name == "striped":
                     pixels[::8] = 250
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / split / name / f"{index}.png")
@@ -143,7 +143,7 @@ def test_a_sweep_of_timm_becomes_a_soup_that_timm_loads(tmp_path: Path) -> None:
 def test_folders_of_transformers_become_one_that_transformers_loads(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     folder, images = tmp_path / "sweep", tmp_path / "sweep/photos"
-    image_folder(images, (40, 60), square=True)
+    image_folder(images, (40, 60))
     side = {"height": 32, "width": 32}
     processor = transformers.ViTImageProcessor(size=side)
     transform = lambda image: processor(image, return_tensors="pt")["pixel_values"][0]  # noqa: E731

@@ -594,6 +594,9 @@ def test_preprocessing_is_torchvisions(size: tuple[int, int], resize: int, crop:
     steps = [transforms.Resize(resize, interpolation=transforms.InterpolationMode.BICUBIC), transforms.CenterCrop(crop)]
     expected = transforms.Compose(steps)(drawn(3, size))
     assert np.array_equal(np.asarray(Preprocessing(resize, crop, "bicubic")(drawn(3, size))), np.asarray(expected))
+    steps[0] = transforms.Resize((resize, resize), interpolation=transforms.InterpolationMode.BICUBIC)
+    stretched = Preprocessing(resize, crop, "bicubic", stretch=True)(drawn(3, size))
+    assert np.array_equal(np.asarray(stretched), np.asarray(transforms.Compose(steps)(drawn(3, size))))
 
 
 @pytest.fixture

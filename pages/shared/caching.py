@@ -56,7 +56,7 @@ def open_zoo(which: Which) -> sc.Zoo:
     return sc.open_zoo(which.name)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False)  # each holds the images of its split
 def evaluator(
     which: Which, split: str, device: str, precision: str, memory: float, images: int | None = None
 ) -> sc.Evaluator:

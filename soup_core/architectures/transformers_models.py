@@ -17,7 +17,7 @@ from soup_core.preprocessing import Interpolation, Normalization, Preprocessing
 # Tables that follow from the network's size: older releases kept them in checkpoints.
 LEFT_OUT = ("*.position_ids", "*.relative_position_index", "*.relative_coords_table")
 RESAMPLING: Mapping[int, Interpolation] = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
-CONVNEXT_WITHOUT_CROP = 384  # from this size on, its images are only resized
+CONVNEXT_WITHOUT_CROP = 384  # from this size on, its images are stretched and not cut
 
 
 def build(folder: str, num_classes: int, /) -> nn.Module:
@@ -79,18 +79,21 @@ def preprocessing(folder: str, options: Mapping[str, Any]) -> tuple[Preprocessin
             folder, local_files_only=True, trust_remote_code=False
         )
         said = processor.to_dict()
-        resize, crop = _sizes(said)
+        resize, crop, stretch = _sizes(said)
         interpolation = RESAMPLING[said["resample"]]
         scale = 255 * said["rescale_factor"] if said["do_rescale"] else 255.0
         mean, std = (said["image_mean"], said["image_std"]) if said["do_normalize"] else ([0.0], [1.0])
         values = [tuple(value / scale for value in each) for each in (mean, std)]
     except (OSError, ValueError, TypeError, KeyError, ImportError):
         return None
-    return Preprocessing(resize, crop, interpolation), Normalization(*values)
+    return Preprocessing(resize, crop, interpolation, stretch), Normalization(*values)
 
 
-def _sizes(said: Mapping[str, Any]) -> tuple[int, int]:
-    """The shorter side after resizing, and the crop. Raises KeyError or ValueError where these do not say it."""
+def _sizes(said: Mapping[str, Any]) -> tuple[int, int, bool]:
+    """The side after resizing, the crop, and whether both sides are resized to it.
+
+    Raises KeyError or ValueError where these do not say it.
+    """
     if not said["do_resize"] or said.get("rescale_offset"):
         raise ValueError("not of the kind that is resized, cropped and normalised")
     size, cropped = said["size"], said.get("crop_size") if said.get("do_center_crop") else None
@@ -98,6 +101,7 @@ def _sizes(said: Mapping[str, Any]) -> tuple[int, int]:
     crop = int(cropped["height"]) if cropped else resize
     if {*size.values()} - {resize} or (cropped and cropped["width"] != crop):
         raise ValueError("not square")
-    if (share := said.get("crop_pct")) and resize < CONVNEXT_WITHOUT_CROP:
-        resize = int(resize / share)
-    return resize, crop
+    if share := said.get("crop_pct"):
+        cut = resize < CONVNEXT_WITHOUT_CROP
+        return int(resize / share) if cut else resize, crop, not cut
+    return resize, crop, "shortest_edge" not in size

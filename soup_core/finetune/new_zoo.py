@@ -6,7 +6,7 @@ With weights the base gets a new head by a linear probe, so that fine-tuning doe
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -80,8 +80,8 @@ def header(zoo: Zoo) -> str:
         f"normalize = {{ mean = {mean}, std = {std} }}",
     ]  # fmt: skip
     if given := zoo.data.preprocessing:
-        kind = toml(given.interpolation)
-        lines.append(f"preprocessing = {{ resize = {given.resize}, crop = {given.crop}, interpolation = {kind} }}")
+        given_as = ", ".join(f"{key} = {toml(value)}" for key, value in asdict(given).items())
+        lines.append(f"preprocessing = {{ {given_as} }}")
     return "\n".join(lines) + "\n"
 
 
