@@ -28,7 +28,8 @@ def bring(test: AppTest, content: str | bytes | Mapping[str, object], name: str 
     if not isinstance(content, (str, bytes)):
         content = json.dumps(content)
     raw = content.encode() if isinstance(content, str) else content
-    test.file_uploader[0].set_value((name, raw, "application/octet-stream"))
+    uploader = next(each for each in test.file_uploader if each.label.startswith("Bring one back"))
+    uploader.set_value((name, raw, "application/octet-stream"))
     return test.run()
 
 

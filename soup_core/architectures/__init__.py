@@ -150,7 +150,8 @@ def ignored(architecture: Mapping[str, Any], name: str) -> bool:
 
 def stored_names(architecture: Mapping[str, Any], module: nn.Module) -> Mapping[str, str]:
     """The names of a module's tensors by those under which its family's files hold them, where these differ."""
-    return FAMILIES[str(architecture["name"]).partition(":")[0]].stored_names(module)
+    family = str(architecture["name"]).partition(":")[0]
+    return FAMILIES[family].stored_names(module) if family in FAMILIES else {}
 
 
 def file_of(architecture: Mapping[str, Any], folder: Path) -> Path | None:
