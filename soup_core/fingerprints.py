@@ -32,14 +32,17 @@ Network = Mapping[str, Any]  # an architecture without the number of classes
 Alike = Sequence[Network]  # networks that compute the same
 
 
-def shapes_of(network: Network, folder: Path, *, stored: bool = False) -> Shapes:
-    """The shapes of a network of 1009 classes by the tensors' names, or by those in its family's files.
+def shapes_of(network: Network, folder: Path) -> Shapes:
+    """The shapes of a network of 1009 classes by the tensors' names. Raises ZooError where it cannot be built."""
+    return readings_of(network, folder)[0]
 
-    Raises ZooError where it cannot be built.
-    """
+
+def readings_of(network: Network, folder: Path) -> list[Shapes]:
+    """The same, and after it those by the names in the family's files, where these differ."""
     module = architectures.meta_module(**architectures.arguments({**network, "num_classes": CLASSES}, folder))
-    kept = {new: old for old, new in architectures.stored_names(network, module).items()} if stored else {}
-    return {kept.get(name, name): tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    stored = {new: old for old, new in architectures.stored_names(network, module).items()}
+    return [shapes, *([{stored.get(name, name): shape for name, shape in shapes.items()}] if stored else [])]
 
 
 def heads_of(shapes: Shapes) -> Heads:

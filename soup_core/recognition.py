@@ -13,7 +13,7 @@ from typing import Any
 from soup_core import architectures
 from soup_core.architectures.extras import NotInstalled
 from soup_core.errors import ZooError
-from soup_core.fingerprints import Alike, Heads, Network, Shapes, fingerprint, heads_of, looked_up, shapes_of
+from soup_core.fingerprints import Alike, Heads, Network, Shapes, fingerprint, heads_of, looked_up, readings_of
 from soup_core.loader import LEADING, WITHIN
 from soup_core.preprocessing import Normalization, Preprocessing
 
@@ -120,8 +120,7 @@ def _configured(folder: Path) -> tuple[list[str], list[str]]:
 
 def _fitting_heads(network: Network, given: Shapes, folder: Path) -> Heads:
     """The head of a network that takes these tensors; empty where it does not. Raises ZooError if it cannot be built."""
-    for stored in (False, True):
-        shapes = shapes_of(network, folder, stored=stored)
+    for shapes in readings_of(network, folder):
         heads = heads_of(shapes)
         if heads and fingerprint(given, heads) == fingerprint(shapes, heads):
             return heads

@@ -146,7 +146,11 @@ def test_folders_of_transformers_become_one_that_transformers_loads(tmp_path: Pa
     image_folder(images, (40, 60))
     side = {"height": 32, "width": 32}
     processor = transformers.ViTImageProcessor(size=side)
-    transform = lambda image: processor(image, return_tensors="pt")["pixel_values"][0]  # noqa: E731
+
+    def transform(image: Image.Image) -> Tensor:
+        pixels: Tensor = processor(image, return_tensors="pt")["pixel_values"][0]
+        return pixels
+
     torch.manual_seed(0)
     base = transformers.ViTForImageClassification(transformers.ViTConfig(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, image_size=32, patch_size=8,
