@@ -393,6 +393,33 @@ def entry_rows(entries: Iterable[Entry], best: Evaluation) -> list[dict[str, obj
     ]
 
 
+def python(export: Export) -> str:
+    """The soup as Python, to be pasted into a script or a notebook: its weights, and its accuracy on held-out images."""
+    soup = export.soup
+    if not soup.tensors:
+        parts = ", ".join(f"{name!a}: {value!r}" for name, value in soup.coefficients.items())
+        statistics = f", batch_norm={soup.batch_norm!a}" * (soup.batch_norm != "averaged")
+        made = f"sc.Soup({{{parts}}}{statistics})"
+    else:  # a coefficient a tensor
+        made = f"sc.Soup.from_json({soup.to_json()!a})"
+    return "\n".join((
+        "import soup_core as sc", "", f"zoo = sc.open_zoo({_place(export.zoo)!a})", f"soup = {made}",
+        "theta = sc.state_dict(zoo, soup)", 'evaluation = sc.Evaluator(zoo, split="held_out")(soup)',
+    ))  # fmt: skip
+
+
+def markdown_table(rows: Iterable[Mapping[str, object]]) -> str:
+    """Rows as a table in Markdown, with the union of their keys as the heads; its cells are literal text."""
+    rows = list(rows)
+    heads = list(dict.fromkeys(key for row in rows for key in row))
+    return _table(map(plain, heads), ([_value(row.get(head)) for head in heads] for row in rows))
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(heads)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows))
+
+
 def csv_text(rows: Iterable[Mapping[str, object]]) -> str:
     """Rows as comma-separated values, with the union of their keys as the heads.
 
@@ -539,16 +566,17 @@ def _ingredient_table(export: Export) -> str:
          *(_value(member.hyperparameters.get(key, "")) for key in keys), plain(member.file.name)]
         for member in members
     ]  # fmt: skip
-    lines = [heads, ["---"] * len(heads), *rows]
     notes = [
         f"\n\nBatchNorm's running statistics are {STATISTICS[export.soup.batch_norm]}."
     ] * export.zoo.has_batch_norm
     notes += ["\n\nTensors differ in their coefficients; all are in the recipe below."] * bool(export.soup.tensors)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "".join(notes)
+    return _table(heads, rows) + "".join(notes)
 
 
 def _value(value: object) -> str:
-    return plain(value) if isinstance(value, str) else str(value)
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return plain(value) if isinstance(value, str) else "" if value is None else str(value)
 
 
 def _coefficient(export: Export, name: str) -> str:

@@ -620,3 +620,27 @@ def test_nothing_is_evaluated_before_it_is_needed(linear_zoo: Make, evaluated: l
     assert not evaluated
     assert exported.recipe
     assert evaluated
+
+
+def test_the_python_of_a_soup_makes_its_weights(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo())
+    for soup in (
+        sc.uniform_soup(zoo),
+        sc.Soup({"m0": 0.3, "m4": 0.7}),
+        sc.Soup({"m0": 1.0}, {"head.bias": {"m1": 1.0}}),
+    ):
+        names: dict[str, Any] = {}
+        exec(export.python(sc.Export(soup, sc.Evaluator(zoo))), names)
+        expected = sc.state_dict(zoo, soup)
+        assert all(torch.equal(expected[key], names["theta"][key]) for key in expected)
+        assert names["evaluation"] == sc.Evaluator(zoo)(soup)
+
+
+def test_a_table_in_markdown_holds_names_as_text() -> None:
+    rows = [{"name": "a|b <i>", "names": ["x", "_y_"], "share": 0.5}, {"name": "c", "further": None}]
+    assert export.markdown_table(rows) == "\n".join((
+        "| name | names | share | further |",
+        "| --- | --- | --- | --- |",
+        "| a\\|b \\<i\\> | x\\, \\_y\\_ | 0.5 |  |",
+        "| c |  |  |  |",
+    ))  # fmt: skip
