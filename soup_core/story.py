@@ -1,0 +1,93 @@
+"""The ready-made story of a zoo in five scenes: what averaging gained, what it was made of, how, why, and the bill."""
+
+from soup_core.evaluation import Evaluation, Evaluator
+from soup_core.interpolation import error_barrier, line
+from soup_core.recipes.ensemble import ensemble
+from soup_core.recipes.greedy import greedy_soup
+from soup_core.scenes import Scene
+from soup_core.soup import Soup
+from soup_core.statistics import Comparison, compare
+from soup_core.words import counts, percent, points
+from soup_core.zoo import Zoo
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
+
+def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
+    """Five scenes whose titles and notes are made of the zoo's numbers: chosen on held-out images, reported on test images.
+
+    Where greedy keeps one model alone, they say that averaging did not help. Names stand in them as they are.
+    """
+    test = held_out.on("test")
+    steps = list(greedy_soup(zoo, held_out))
+    soup, first = steps[-1].soup, steps[0].candidate
+    best, made = test(Soup({first: 1.0})), test(soup)
+    gain = compare(made, best)
+    all_runs, kept = len(zoo.names), len(soup.names)
+    singles = {name: held_out(Soup({name: 1.0})) for name in zoo.names}
+    worst = min(singles.values(), key=lambda found: found.correct)
+    together = ensemble(test, zoo.names)
+    second = next((name for name in soup.names if name != first), next((n for n in zoo.names if n != first), first))
+    state = {"zoo": (zoo.name,)}
+    return (
+        Scene(page="Home", state=state, title=_headline(all_runs, kept, gain), note=_gained(first, kept, best, made, gain)),
+        Scene(
+            page="Ingredients", state=state | {"in": soup.names}, title=f"{_count(all_runs)} runs, already paid for",
+            note=f"Each mark is one fine-tuned model. On held-out images they reach {percent(worst)} to "
+            f"{percent(singles[first])}; usually all but the best are thrown away.", pinned=("in",),
+        ),
+        Scene(
+            page="Greedy", state=state | {"step": (str(all_runs),)},
+            title=f"Keep a model only if it helps: {kept} of {all_runs} {'stays' if kept == 1 else 'stay'}",
+            note="The best model first; each next one stays only if the average gets more held-out images right. The test "
+            "images have no say.", pinned=("step",),
+        ),
+        _why(zoo, held_out, first, second),
+        Scene(
+            page="Robustness", state=state | {"view": ("Cost",)},
+            title=f"The bill: one model, where an ensemble runs {all_runs}",
+            note=f"An ensemble of all {all_runs} reaches {percent(together)} of the test images, "
+            f"{points(compare(together, best))} against the best single model, and costs {all_runs} forward passes an "
+            f"image. The soup reaches {percent(made)} with one.",
+        ),
+    )  # fmt: skip
+
+
+def _count(number: int) -> str:
+    return NUMBERS[number].capitalize() if number < len(NUMBERS) else str(number)
+
+
+def _headline(runs: int, kept: int, gain: Comparison) -> str:
+    many = f"{_count(runs)} run{'' if runs == 1 else 's'}"
+    if kept == 1:
+        return f"{many}, and no average that beats the best"
+    return f"{many}, one model, {100 * gain.difference:+.1f} points, the same cost"
+
+
+def _gained(first: str, kept: int, best: Evaluation, made: Evaluation, gain: Comparison) -> str:
+    if kept == 1:
+        return (f"On the held-out images no average beats {first}, so it is kept alone: {percent(best)} of the test images, "
+                f"{counts(best)}.")  # fmt: skip
+    sure = "more than chance explains" if gain.low > 0 else "within what chance explains"
+    return (f"The best single model gets {percent(best)} of the test images right, the average of {kept} {percent(made)}: "
+            f"{points(gain)}, {sure}. It runs as one model.")  # fmt: skip
+
+
+def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str) -> Scene:
+    if first == second:
+        return Scene(
+            page="Interpolation", state={"zoo": (zoo.name,)}, title="One run alone", note="A line needs two models."
+        )
+    found = list(line(held_out, Soup({first: 1.0}), Soup({second: 1.0})))
+    barrier = error_barrier(found)
+    middle = next(point.evaluation for point in found if point.alpha == 0.5)
+    ends = max((point.evaluation for point in found if point.alpha in (0.0, 1.0)), key=lambda each: each.correct)
+    better = compare(middle, ends)
+    wall = 100 * barrier.height
+    return Scene(
+        page="Interpolation",
+        state={"zoo": (zoo.name,), "a": (first,), "b": (second,)},
+        title="Why it works: no wall between them" if wall < 1 else "Why not: a wall between them",
+        note=f"Halfway between {first} and {second} accuracy differs from the better of the two by {points(better)}; on the "
+        f"way the error rises at most {wall:.2f} points above a straight line.",
+    )
