@@ -1,5 +1,6 @@
 """Results become Plotly figures: pure functions, one set of marks, one template; a file an area of the app."""
 
+from soup_core.charts.lessons import accuracy_points, middle_by_rate, sketched_line, two_walks
 from soup_core.charts.robustness import (
     class_gain_bars,
     confusion_heatmap,
@@ -29,6 +30,7 @@ __all__ = [
     "RECIPE_MARKS",
     "TEMPLATE",
     "Mark",
+    "accuracy_points",
     "change_bars",
     "class_gain_bars",
     "coefficient_heatmap",
@@ -41,11 +43,14 @@ __all__ = [
     "line_chart",
     "literal",
     "loss_lines",
+    "middle_by_rate",
     "percent",
     "relative_drops",
     "reliability_diagram",
     "robustness_figure",
     "severity_curves",
+    "sketched_line",
     "training_accuracy",
     "training_losses",
+    "two_walks",
 ]

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from soup_core.charts.style import (
     GREY_LINE,
     LINE_COLOURS,
+    LINE_DASHES,
     MARKS,
     NEUTRAL,
     RECIPE_MARKS,
@@ -84,12 +85,18 @@ def change_bars(changes: Mapping[str, float], selected: Sequence[str], order: Se
 
 
 def greedy_curve(
-    steps: Sequence[GreedyStep], *, candidates: int, current: int | None = None, band: Sequence[BandStep] = ()
+    steps: Sequence[GreedyStep],
+    *,
+    candidates: int,
+    current: int | None = None,
+    band: Sequence[BandStep] = (),
+    label: str = "greedy soup so far",
 ) -> go.Figure:
     """The greedy search: each candidate's held-out accuracy, accepted or rejected, and the best so far.
 
     A candidate that was rejected early is drawn at its bound, "at most"; the axes are fixed by `candidates`, so that
-    nothing jumps while the curve grows. `band` draws, behind it, between which values searches in shuffled orders lie.
+    nothing jumps while the curve grows. `band` draws, behind it, between which values searches in shuffled orders lie;
+    `label` names the soup.
     """
     figure = empty_figure("Held-out accuracy (%)")
     if band:
@@ -102,7 +109,7 @@ def greedy_curve(
     green, red = MARKS["ingredient"].colour, MARKS["greedy"].colour
     figure.add_trace(
         go.Scatter(
-            x=[step.index + 1 for step in steps], y=best, mode="lines", name="greedy soup so far",
+            x=[step.index + 1 for step in steps], y=best, mode="lines", name=label,
             line={"shape": "hv", "color": red, "width": 2.5}, hoverinfo="skip",
         )
     )  # fmt: skip
@@ -111,7 +118,7 @@ def greedy_curve(
         ("rejected", "diamond-open", green, [s for s in steps if not s.accepted and s.evaluation]),
         ("rejected early: at most", "triangle-down-open", NEUTRAL, [s for s in steps if s.evaluation is None]),
     )
-    for label, symbol, colour, group in groups:
+    for kind, symbol, colour, group in groups:
         totals = {step.index: _total(step, steps) for step in group}
         figure.add_trace(
             go.Scatter(
@@ -119,7 +126,7 @@ def greedy_curve(
                 y=[100 * step.correct_at_most / totals[step.index] for step in group],
                 customdata=[[literal(step.candidate), _verdict(step, totals[step.index])] for step in group],
                 mode="markers",
-                name=label,
+                name=kind,
                 marker={
                     "color": colour,
                     "symbol": symbol,
@@ -320,13 +327,14 @@ def coefficient_lines(steps: Sequence[LearnedStep]) -> go.Figure:
     means = [step.coefficients.mean(0) for step in steps]
     names = steps[-1].names
     largest = sorted(range(len(names)), key=lambda k: -means[-1][k])[:5]
-    colours = dict(zip(largest, LINE_COLOURS, strict=False))
-    for k in [*(k for k in range(len(names)) if k not in colours), *reversed(largest)]:
+    looks = dict(zip(largest, zip(LINE_COLOURS, LINE_DASHES, strict=True), strict=False))
+    for k in [*(k for k in range(len(names)) if k not in looks), *reversed(largest)]:
+        colour, dash = looks.get(k, (GREY_LINE, "solid"))
         figure.add_trace(
             go.Scatter(
                 x=[step.index for step in steps], y=[mean[k] for mean in means], mode="lines",
-                name=literal(short(names[k])), showlegend=k in colours, customdata=[[literal(names[k])]] * len(steps),
-                line={"color": colours.get(k, GREY_LINE), "width": 2.5 if k in colours else 1},
+                name=literal(short(names[k])), showlegend=k in looks, customdata=[[literal(names[k])]] * len(steps),
+                line={"color": colour, "dash": dash, "width": 2.5 if k in looks else 1},
                 hovertemplate="%{customdata[0]}: %{y:.3f}<extra></extra>",
             )
         )  # fmt: skip

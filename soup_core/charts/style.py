@@ -42,11 +42,12 @@ RECIPE_MARKS: Mapping[str, Mark] = {
     "wise-ft": Mark("#808080", "hexagon-open", 13),
     "ema": Mark("#56B4E9", "triangle-left", 12),
     "lawa": Mark("#56B4E9", "triangle-right", 12),
-    "greedy ensemble": Mark("#E69F00", "square-open", 12),
+    "greedy ensemble": Mark("#E69F00", "square-cross", 12),
     "taken": Mark("#56B4E9", "pentagon", 13),
 }
 SCALE = ((0.0, "#0072B2"), (0.5, "#009E73"), (1.0, "#E69F00"))  # for lines and marks: seen on light and on dark
 LINE_COLOURS = ("#CC79A7", "#0072B2", "#D55E00", "#009E73", "#E69F00")
+LINE_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 GREY_LINE = "rgba(128, 128, 128, 0.35)"
 
 AXIS = {
@@ -67,7 +68,8 @@ TEMPLATE = go.layout.Template(
         yaxis=AXIS,
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "xanchor": "left", "x": 0.0, "font": {"size": 12}},
         hoverlabel={"align": "left"},
-    )
+    ),
+    data={"scatter": [go.Scatter(marker={"line": {"width": 1, "color": NEUTRAL}})]},  # orange is faint on white
 )
 
 
