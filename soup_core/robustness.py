@@ -154,7 +154,7 @@ def _on_every_split(evaluate: Evaluator, members: Sequence[Member], images: int 
         report = evaluate.on(split, images)
         for its, evaluation in zip(found, evaluated(report, members), strict=True):
             its[split] = evaluation
-        ready = map(_entry, members, found) if split == splits[-1] else ()
+        ready = map(entry_of, members, found) if split == splits[-1] else ()
         yield RobustnessStep(split, report.total, tuple(ready))
 
 
@@ -190,7 +190,8 @@ def latest(steps: Iterable[RobustnessStep]) -> tuple[Entry, ...]:
     return tuple(known[max(known)].values()) if known else ()
 
 
-def _entry(member: Member, found: Mapping[str, Evaluation]) -> Entry:
+def entry_of(member: Member, found: Mapping[str, Evaluation]) -> Entry:
+    """The entry of a member from its evaluations on "test" and on "test:SHIFT" of each shift."""
     shifts = {split.removeprefix("test:"): its for split, its in found.items() if split != "test"}
     by_split = _resampled({CLEAN: found["test"], **shifts})
     by_shift = {

@@ -1,0 +1,72 @@
+"""Panels as one self-contained HTML page: live charts, no request to anywhere, and a layout that prints."""
+
+import json
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+import plotly
+
+from soup_core.scenes import Drawing, Number, Panel, Table
+from soup_core.words import visible
+
+PAGE = Template((Path(__file__).resolve().parent / "report.html").read_text(encoding="utf-8"))
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+ROWS_AT_MOST = 500  # of a table; a figure's own data are whole in it
+
+
+def html_report(title: str, lead: str, panels: Sequence[Panel]) -> str:
+    """The panels as an HTML page, each a section; texts stand in it as they are, whatever they hold."""
+    script = PLOTLY.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    sections = "\n".join(_section(number, panel) for number, panel in enumerate(panels, 1))
+    return PAGE.substitute(title=_text(title), lead=_text(lead), sections=sections, plotly=script)
+
+
+def _section(number: int, panel: Panel) -> str:
+    parts = (
+        f"<h2>{number}. {_text(panel.title)}</h2>",
+        f'<p class="note">{_text(panel.note)}</p>' if panel.note else "",
+        f'<dl class="numbers">{"".join(map(_number, panel.numbers))}</dl>' if panel.numbers else "",
+        *map(_drawing, panel.drawings),
+        *(f'<div class="wide" tabindex="0">{_table(each)}</div>' for each in panel.tables),
+        *(f"<p><strong>{_text(each)}</strong></p>" for each in panel.sentences),
+    )
+    return "\n".join(("<section>", *filter(None, parts), "</section>"))
+
+
+def _number(number: Number) -> str:
+    beneath = f"<dd>{_text(number.beneath)}</dd>" if number.beneath else ""
+    return f'<div><dt>{_text(number.label)}</dt><dd class="value">{_text(number.value)}</dd>{beneath}</div>'
+
+
+def _drawing(drawing: Drawing) -> str:
+    figure = drawing.figure.to_json().replace("<", "\\u003c")  # or else a name could end the script that holds it
+    return (
+        f'<figure><div class="chart" role="group" aria-label="{_text(drawing.alt)}"></div>'
+        f'<script type="application/json">{figure}</script>'
+        f'<details><summary>Data</summary><div class="wide" tabindex="0">{_table(drawing.table)}</div></details></figure>'
+    )
+
+
+def _table(table: Table) -> str:
+    left = len(table.rows) - ROWS_AT_MOST
+    return (
+        f"<table><thead>{_row('th', table.heads)}</thead>"
+        f"<tbody>{''.join(_row('td', row) for row in table.rows[:ROWS_AT_MOST])}</tbody></table>"
+        f"{f'<p>{left:,} more rows are left out.</p>' if left > 0 else ''}"
+    )
+
+
+def _row(tag: str, cells: Iterable[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{_text(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))
+
+
+def figures_in(report: str) -> list[dict[str, object]]:
+    """The figures that a report holds, as Plotly's JSON; for those who read one back."""
+    begins, ends = '<script type="application/json">', "</script>"
+    return [json.loads(part.partition(ends)[0]) for part in report.split(begins)[1:]]
