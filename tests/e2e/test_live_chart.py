@@ -179,3 +179,27 @@ def test_a_chart_has_words_and_a_table_of_its_data(page: Page) -> None:
     page.locator(".st-key-points summary").click()
     rows = page.locator(".st-key-points table tr").all_inner_texts()
     assert [row.split() for row in rows] == [["x", "y"], ["0", "0"], ["1", "1"], ["2", "1"]]
+
+
+def test_keys_go_from_mark_to_mark_tell_each_and_choose(page: Page) -> None:
+    points, cells = page.locator(".st-key-points .drawing"), page.locator(".st-key-cells .drawing")
+    told = page.locator(".st-key-points .told")
+    points.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(told).to_have_text("(1, 1)")
+    page.keyboard.press("ArrowLeft")
+    expect(told).to_have_text("(0, 0)")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("events 1", exact=True)).to_be_visible()
+    expect(page.get_by_test_id("stJson")).to_contain_text('"customdata":"a"')
+    expect(points).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(told).to_be_empty()
+    cells.focus()
+    for key, cell in (("ArrowRight", "1"), ("ArrowDown", "3"), ("ArrowRight", "4")):
+        page.keyboard.press(key)
+        expect(page.locator(".st-key-cells .told")).to_contain_text(f"z: {cell}")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("events 2", exact=True)).to_be_visible()
+    expect(page.get_by_test_id("stJson")).to_contain_text('"z":4')

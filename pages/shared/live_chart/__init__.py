@@ -22,6 +22,7 @@ CSS = """
 .live-chart { color: var(--st-text-color); transition: color 1ms; font-family: var(--st-font); }
 .live-chart .wide { overflow-x: auto; }
 .live-chart .parcoords .axis path, .live-chart .parcoords .axis line { stroke: var(--st-text-color) !important; }
+.live-chart .told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .live-chart .beneath { display: flex; align-items: flex-start; font-size: 0.8rem; opacity: 0.75; }
 .live-chart details { flex: 1; min-width: 0; }
 .live-chart .save button { background: none; border: 0; padding: 0 0.4rem; color: inherit; font: inherit; cursor: pointer; }
@@ -37,7 +38,7 @@ _component = st.components.v2.component(
 
 
 def live_chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event], None] | None = None) -> None:
-    """Draw a figure; `alt` says it in words. In the layout's meta, `least_width` is how many pixels it takes at least;
+    """Draw a figure; `alt` says it in words; keys go along its marks. In the layout's meta, `least_width` is how many pixels it takes at least;
     `aspect` is the height of its drawing as a share of the width, for which a narrow page makes it lower.
 
     `on_event` is called, before the whole page runs again, with `{"kind": "click" | "select" | "brush",

@@ -75,6 +75,46 @@ function listen(graph, holder) {
   });
 }
 
+// The marks that keys can go to, from left to right, then the cells, row by row.
+function marksOf(graph) {
+  const seen = graph._fullData.filter(({ visible, hoverinfo, type }) => visible === true && hoverinfo !== "skip" && ["scatter", "bar", "heatmap"].includes(type));
+  return seen.flatMap(({ type, index, x, y, z, xaxis = "x", yaxis = "y" }) => {
+    const mark = (at, event, across = 1) => ({ at, across, event, subplot: xaxis + yaxis });
+    const place = (axis, values, i) => graph._fullLayout[axis.replace(/^./, "$&axis")].d2p(values?.[i] ?? i);
+    if (type !== "heatmap") return Array.from(y).flatMap((value, i) => value == null ? [] : mark([x?.[i] ?? i, value], [{ curveNumber: index, pointNumber: i }]));
+    const cell = (row, j, i) => mark([Infinity, j], { xpx: place(xaxis, x, i), ypx: place(yaxis, y, j) }, row.length); // plotly does not find cells by number
+    return Array.from(z).flatMap((row, j) => Array.from(row, (_, i) => cell(row, j, i)));
+  }).sort((a, b) => a.subplot.localeCompare(b.subplot) || (a.at[0] === b.at[0] ? a.at[1] - b.at[1] : a.at[0] - b.at[0]));
+}
+
+// By keys: arrows go from mark to mark and tell what the pointer would be told, Enter is a click, Escape lets go.
+function listenToKeys(graph, holder) {
+  const told = holder.querySelector(".told");
+  let at = -1;
+  const away = () => { window.Plotly.Fx.unhover(graph); told.textContent = ""; };
+  graph.addEventListener("blur", away);
+  const tell = () => {
+    const lines = [...graph.querySelectorAll(".hoverlayer tspan.line, .hoverlayer text:not(:has(tspan.line))")];
+    if (document.activeElement === graph) told.textContent = lines.map(each => each.textContent).join(" ").trim();
+  };
+  graph.addEventListener("keydown", event => {
+    const { key, target } = event;
+    if (target !== graph || !graph.matches(":focus-visible")) return; // after a click, keys turn the scenes of a presentation
+    const marks = marksOf(graph), across = marks[at]?.across ?? 1;
+    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across }[key];
+    if (by && marks.length) {
+      at = Math.max(0, Math.min(marks.length - 1, at + by));
+      window.Plotly.Fx.hover(graph, marks[at].event, marks[at].subplot);
+      setTimeout(tell, 100); // plotly draws labels at most each 50 ms
+    } else if (key === "Enter" && marks[at]) {
+      graph.emit("plotly_click", { points: graph._hoverdata ?? [] });
+    } else if (key === "Escape" && told.textContent) away();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+}
+
 function rowsOf(trace) {
   const list = value => Array.isArray(value) || ArrayBuffer.isView(value) ? Array.from(value) : [];
   if (list(list(trace.z)[0]).length) {
@@ -152,7 +192,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!holder) {
     holder = document.createElement("div");
     holder.className = "live-chart";
-    holder.innerHTML = '<div class="wide"><div class="drawing" role="group"></div></div><div class="beneath"><details><summary>Data</summary><div class="cells" tabindex="0"><table></table></div></details><div class="save" role="group" aria-label="Save this chart"><button>PNG</button><button>SVG</button><button>CSV</button></div></div>';
+    holder.innerHTML = '<div class="wide"><div class="drawing" role="group"></div></div><div class="told" role="status"></div><div class="beneath"><details><summary>Data</summary><div class="cells" tabindex="0"><table></table></div></details><div class="save" role="group" aria-label="Save this chart"><button>PNG</button><button>SVG</button><button>CSV</button></div></div>';
     parentElement.append(holder);
     holder.addEventListener("transitionend", ({ target, propertyName }) => {
       if (target === holder && propertyName === "color") holder.draw();
@@ -186,7 +226,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const traces = figure.data.map(trace => arranged(trace, graph, holder));
     holder.drawing = true;
     await Plotly.react(graph, { data: traces, layout, config, frames: figure.frames }).finally(() => { holder.drawing = false; });
-    if (first) listen(graph, holder);
+    if (first) { listen(graph, holder); listenToKeys(graph, holder); }
+    graph.tabIndex = marksOf(graph).length ? 0 : -1;
+    graph.ariaDescription = graph.tabIndex ? "" : `Arrow keys go from mark to mark${data.listens ? ", Enter chooses one" : ""}.`;
     holder.dataset.drawn = String(Number(holder.dataset.drawn ?? 0) + 1);
     fill();
   };
