@@ -14,7 +14,8 @@ from soup_core.soup import BatchNorm
 
 VIEWS = ("Mix", "Map", "Ablations", "Will it soup?")
 
-here = page.begin("Ingredients", "Click an ingredient to put it in the soup or take it out; the accuracy follows.")
+here = page.begin("Ingredients", "Click an ingredient to put it in or take it out; the accuracy follows.")
+EMPTY = "empty"  # in the address where code has emptied the selection, of which Streamlit then says nothing
 zoo, state = here.zoo, st.session_state
 with page.errors_shown():
     held_out = here.evaluator("held_out")
@@ -23,26 +24,28 @@ order = sorted(zoo.names, key=lambda name: (-singles[name].correct, name))
 
 
 def undo() -> None:
-    state["in"] = state["shown"] = state["history"].pop()
+    state["in"] = state["history:now"] = state["history"].pop()
 
 
 page.named_in_address("in", zoo.names, {excluded.name: f"is left out: {excluded.reason}" for excluded in zoo.excluded})
 number = st.container()
 selected = st.pills(
-    "In the soup", list(zoo.names), selection_mode="multi", default=list(zoo.names), key="in", bind="query-params",
-    format_func=page.plain,
+    "In the soup", list(zoo.names), selection_mode="multi", default=[] if EMPTY in st.query_params else list(zoo.names), key="in", bind="query-params",
+    format_func=page.labels(zoo.names),
 )  # fmt: skip
+page.tell_address(EMPTY, None if selected else "true")
 if state.get("history_of") != zoo.name:
-    state["history_of"], state["history"], state["shown"] = zoo.name, [], selected
-if selected != state["shown"]:
-    state["history"].append(state["shown"])
-    state["shown"] = selected
+    state["history_of"], state["history"], state["history:now"] = zoo.name, [], selected
+if selected != state["history:now"]:
+    state["history"].append(state["history:now"])
+    state["history:now"] = selected
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
     st.button("All", on_click=choose, args=(zoo, zoo.names))
     st.button("None", on_click=choose, args=(zoo, []))
     st.button("Invert", on_click=toggle, args=(zoo, zoo.names))
-    best_k = st.number_input("Best k", 1, len(zoo.names), min(3, len(zoo.names)), key="best", width=120)
+    best_k = st.number_input("Best k", 1, len(zoo.names), min(3, len(zoo.names)), key="best", bind="query-params",
+                             width=120)  # fmt: skip
     st.button("Only the best k", on_click=choose, args=(zoo, order[: int(best_k)]))
     st.button("Undo", on_click=undo, disabled=not state["history"], icon=":material/undo:")
     upload.draw(here)

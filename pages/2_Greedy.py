@@ -11,6 +11,7 @@ from soup_core import charts
 from soup_core.export import step_row
 from soup_core.jobs import Progress
 from soup_core.recipes import greedy
+from soup_core.words import visible
 
 ORDERS = 20
 SPEEDS = {"fast": 0.3, "normal": 0.8, "slow": 2.0}
@@ -20,7 +21,8 @@ here = page.begin(
     "Start from the best ingredient; keep each next one only if the average gets better on the held-out images.",
 )
 zoo, state = here.zoo, st.session_state
-from_address = "step" in st.query_params
+PAUSED = "paused"  # in the address of a search held at step 1, since the first step is left out of it
+from_address = "step" in st.query_params or PAUSED in st.query_params
 
 
 def restart() -> None:
@@ -42,9 +44,11 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
                                  bind="query-params")  # fmt: skip
 wanted: str | list[str] = "accuracy" if order == "accuracy" else f"random:{seed}"
 if order == "given":
-    page.named_in_address("list", zoo.names, {each.name: f"is left out: {each.reason}" for each in zoo.excluded})
+    page.named_in_address(
+        "list", zoo.names, {each.name: f"is left out: {each.reason}" for each in zoo.excluded}, visible
+    )
     wanted = st.multiselect("Candidates, in the order to try them", list(zoo.names), list(zoo.names[:3]), key="list",
-                            bind="query-params", on_change=restart, format_func=page.plain)  # fmt: skip
+                            bind="query-params", on_change=restart, format_func=page.labels(zoo.names, visible))  # fmt: skip
     if not wanted:
         st.info("Name at least one candidate; the search starts from the first.")
         st.stop()
@@ -55,7 +59,8 @@ if state.get("walk_of") != signature:
     with page.errors_shown():
         walk = sc.greedy_soup(zoo, here.evaluator("held_out"), order=wanted, ties=ties != "better")
     state["walk_of"], state["walk"], state["steps"] = signature, walk, []
-    state["playing"] = not from_address
+    if "step" not in state or "playing" not in state:
+        state["playing"] = not from_address
 if "step" not in state and not from_address:
     state["step"] = 1
 
@@ -82,6 +87,7 @@ def player() -> None:
         st.button("To the end", on_click=go_to, args=(count,), icon=":material/last_page:")
     if pressed:
         st.rerun()
+    page.tell_address(PAUSED, "true" if at == 1 < count and not state["playing"] else None)
     steps: list[sc.GreedyStep] = state["steps"]
     walk: Iterator[sc.GreedyStep] = state["walk"]
     with page.errors_shown():
@@ -99,7 +105,7 @@ def player() -> None:
         with page.errors_shown():
             st.markdown(selection_gap(steps[0].soup, current.soup))
     if not state["playing"]:
-        export.csv_button(lambda: map(step_row, steps[:at]), "steps")
+        export.table_buttons(lambda: map(step_row, steps[:at]), "steps")
         export.draw(here, current.soup, "Greedy soup")
 
 

@@ -29,6 +29,7 @@ def swap() -> None:
 view = st.segmented_control("View", ("Line", "Plane", "Many pairs"), default="Line", required=True, key="view",
                             bind="query-params")  # fmt: skip
 if view == "Many pairs":
+    page.tell_address(take.AT, None)
     pairs.draw(here)
     st.stop()
 with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -20,6 +20,7 @@ from soup_core.finetune import (
     usual,
 )
 from soup_core.jobs import Task
+from soup_core.words import visible
 
 KINDS = ("one run", "random search")
 
@@ -75,7 +76,7 @@ def asked() -> Task:
     if zoo.base is None:
         best = min(itself.names, key=lambda name: (-singles[name].correct, name))
         start = st.selectbox("Start from", itself.names, itself.names.index(best), key="start", bind="query-params",
-                             format_func=page.plain, width=200,
+                             format_func=page.labels(itself.names, visible), width=200,
                              help="This zoo has no base. A random start would give a stranger, which does not soup; the "
                              "new one will soup with the ingredient that it starts from.")  # fmt: skip
     arguments = {"hyperparameters": [asdict(each) for each in wanted], "start": start, "beside": zoo.name}

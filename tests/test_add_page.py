@@ -31,7 +31,7 @@ def button(test: object, label: str) -> object:
 
 
 def test_a_sweep_is_proposed_corrected_and_written(sweep: Path) -> None:
-    test = open_page("pages/7_Add_a_zoo.py")
+    test = open_page("pages/9_Add_a_zoo.py")
     assert not test.exception
     assert "3 checkpoints belong together" in words(test)
     assert "Which images judge it?" in words(test)
@@ -53,6 +53,6 @@ def test_a_sweep_is_proposed_corrected_and_written(sweep: Path) -> None:
 
 def test_without_a_folder_it_says_how_to_name_one(tmp_path: Path) -> None:
     write_zoo(tmp_path / "made", random_linears(3))
-    test = open_page("pages/7_Add_a_zoo.py")
+    test = open_page("pages/9_Add_a_zoo.py")
     assert "No folder is named" in words(test)
     assert any("SOUP_ZOOS" in info.value for info in test.info)

@@ -130,8 +130,8 @@ def widget_keys() -> set[str]:
 def test_choices_that_depend_on_the_zoo_are_forgotten_with_it() -> None:
     """A new widget's key belongs to one list or the other."""
     kept = {*page.KEPT_KEYS, "view", "batch_norm", "test", "map", "ablation", "speed", "band", "against", "shown", "form",
-            "all", "granularity", "parameterization", "*_rate", "epochs", "published-quantity", "mixup", "smoothing",
-            "tuning_seed", "search", "runs", "export:test", "folder"}  # fmt: skip
+            "scene:*:*:title", "scene:*:*:pinned", "all", "granularity", "parameterization", "*_rate", "epochs", "published-quantity", "mixup", "smoothing",
+            "tuning_seed", "search", "runs", "export:test", "folder", "lesson", "guess:*", "guess:*:*"}  # fmt: skip
     assert not kept & set(page.DEPENDENT_KEYS)
     of_a_folder = {key for key in widget_keys() if key.startswith("*:")}  # a proposal's fields, each folder its own
     assert widget_keys() - kept - of_a_folder == set(page.DEPENDENT_KEYS) - {"brushes", "at"}, (

@@ -2,26 +2,30 @@
 
 import gc
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlencode
 
 import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, uploads
+from pages.shared import caching, presenting, uploads
 from pages.shared.live_chart import Event, live_chart
 from soup_core.data import Data
 from soup_core.published import results_folders
 from soup_core.store import default_store
 from soup_core.words import plain as plain
 from soup_core.words import points as points
+from soup_core.words import visible
 
 KEPT_KEYS = ("zoo", "device", "precision", "memory")
+OWN_KEYS = ("view", "test", "seed")  # the same words ask for something else on another page
 DEPENDENT_KEYS = (
     "in",
     "a",
@@ -50,6 +54,7 @@ DEPENDENT_KEYS = (
     "gone",
     "upload:gone",
 )
+STYLE = (Path(__file__).resolve().parent / "page.css").read_text()
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
 PAGES = {
     "app.py": "Home",
@@ -59,7 +64,8 @@ PAGES = {
     "pages/4_Learned.py": "Learned",
     "pages/5_Robustness.py": "Robustness",
     "pages/6_Train.py": "Train",
-    "pages/7_Add_a_zoo.py": "Add a zoo",
+    "pages/8_Present.py": "Present",
+    "pages/9_Add_a_zoo.py": "Add a zoo",
 }
 # Streamlit collects garbage in full when a run of a page ends, which takes a fifth of a second with all that torch brings
 # and keeps the next click waiting. What is imported by now stays for good and need not be looked through.
@@ -117,6 +123,17 @@ class Context:
             return sc.uniform_soup(self.zoo)
         *_, last = sc.greedy_soup(self.zoo, self.evaluator("held_out"))
         return last.soup
+
+    def on(self, name: str, uploads: tuple[tuple[str, Path], ...] = ()) -> "Context":
+        """The same way of computing on another zoo as it was made: without what the user has added to it.
+
+        `uploads` are names and files of further ingredients. Raises ZooError for a name that no zoo has.
+        """
+        folder = caching.zoo_folder(name)
+        which = caching.Which(str(folder), caching.zoo_stamp(folder), uploads)
+        # Streamlit drops what the page before had bound from a link within a tab, so the zoo goes under a second name.
+        address = {**self.address, "zoo": name, "open": name}
+        return replace(self, zoo=caching.open_zoo(which), which=which, address=address, taken=None)
 
     def take(self, shares: Mapping[str, float]) -> None:
         """Keep a mix of options for the session and in the address; it is an option from the next run on."""
@@ -200,13 +217,23 @@ def waiting(words: str) -> Iterator[None]:
     said.empty()
 
 
-def begin(title: str, lead: str) -> Context:
-    """Draw the title and the sidebar, and open what they choose."""
+def paths() -> dict[str, str]:
+    """The pages' files by their titles; Home's is another than its name."""
+    return {label: path for path, label in PAGES.items()}
+
+
+def begin(title: str, lead: str, heading: str | None = None) -> Context:
+    """Draw the heading, which is the title where it is not given, and the sidebar, and open what they choose."""
     st.set_page_config(page_title=f"{title} · Model Soups Explorer", page_icon=str(ICON), layout="wide")
-    st.title(title)
-    st.markdown(lead)
+    st.html(f"<style>{STYLE}</style>")
+    presenting.relay(paths(), title)
+    scene = presenting.current()
+    st.title(plain(scene.title) if scene else heading or title, anchor=False)
+    st.markdown(plain(scene.note) if scene else lead)
     with errors_shown():
         chosen = _sidebar(title)
+        if presenting.is_on():
+            presenting.draw(paths())
         name = chosen["zoo"]
         if folder := results_folders().get(name):
             _draw_results(folder)
@@ -247,6 +274,14 @@ def _sidebar(title: str) -> dict[str, Any]:
         for key in KEPT_KEYS:  # a change of page clears the address; these choices go along
             if key not in st.query_params:
                 state[key] = state[f"kept:{key}"]
+        if (linked := st.query_params.pop("open", None)) is not None:
+            state["kept:late"] = True
+        if linked in folders and linked != state["kept:zoo"]:  # whose choices are the address's alone
+            state["zoo"] = linked
+            for key in (*DEPENDENT_KEYS, "kept:taken"):
+                state.pop(key, None)
+        for key in OWN_KEYS:
+            state.pop(key, None)
     state["kept:page"] = title
     with st.sidebar:
         links = st.container()
@@ -267,6 +302,7 @@ def _sidebar(title: str) -> dict[str, Any]:
         chosen = {"zoo": zoo, "device": device, "precision": precision, "memory": memory}
         for path, label in PAGES.items():
             links.page_link(path, label=label)
+        _share(title, zoo)
     for key, value in chosen.items():
         state[f"kept:{key}"] = value
     if moved and any(key not in st.query_params for key, value in chosen.items() if value != _usual()[key]):
@@ -274,6 +310,17 @@ def _sidebar(title: str) -> dict[str, Any]:
     if state.get("kept:late"):
         _put_into_address()
     return chosen
+
+
+def _share(title: str, zoo: str) -> None:
+    """The address of this view to copy, and adding it to the presentation."""
+    with st.popover("Share this view", icon=":material/share:", width="stretch"):
+        st.caption("Its address; whoever can reach this app sees the same.")
+        address = urlencode({key: st.query_params.get_all(key) for key in st.query_params}, doseq=True)
+        st.code(f"{st.context.url}?{address}".rstrip("?"), language=None, wrap_lines=True)
+        if st.button("Add this view to the presentation", icon=":material/add_to_queue:", key="kept:add-view",
+                     on_click=presenting.add, args=(title, zoo)):  # fmt: skip
+            st.caption(f"Scene {len(presenting.scenes())} is added; Present has them all.")
 
 
 def _usual() -> dict[str, Any]:
@@ -302,6 +349,8 @@ def _put_into_address() -> None:
 def forget_choices() -> None:
     """Another zoo has other ingredients: choices made among the last one's go back to their defaults."""
     drop_taken()
+    for key in ("at", "brushes"):  # no widget is bound to these
+        tell_address(key, None)
     for key in DEPENDENT_KEYS:
         _forget(key)
 
@@ -312,19 +361,48 @@ def _forget(key: str) -> None:
         st.session_state[f"stale:{key}"] = st.query_params.get_all(key)
 
 
-def named_in_address(key: str, known: tuple[str, ...], reasons: Mapping[str, str]) -> None:
-    """Name what the address asks for and the zoo has not; call it before the widget that is bound to the key."""
+def tell_address(key: str, value: str | list[str] | None) -> None:
+    """Say in the address what no bound widget says there; None takes it out."""
+    if value is None:
+        st.query_params.pop(key, None)
+    elif st.query_params.get_all(key) != ([value] if isinstance(value, str) else value):
+        st.query_params[key] = value
+
+
+def labels(options: Iterable[str], say: Callable[[str], str] = plain) -> Callable[[str], str]:
+    """How a chooser, and so the address, names its options: those that would read the same are numbered."""
+    told: dict[str, str] = {}
+    for option in options:
+        label = say(option)
+        numbered = chain([label], (f"{label} ({number})" for number in count(2)))
+        told[option] = next(each for each in numbered if each not in told.values())
+    return lambda option: told.get(option, say(option))
+
+
+def spaced(key: str) -> str:
+    """The key of a hyperparameter in words."""
+    return visible(key.replace("_", " "))
+
+
+def named_in_address(
+    key: str, known: tuple[str, ...], reasons: Mapping[str, str], say: Callable[[str], str] = plain
+) -> None:
+    """Name what the address asks for and the zoo has not; call it before the widget that is bound to the key.
+
+    `say` is how that widget says a name, where it does not give it as it is.
+    """
+    label = labels(known, say)
     stale = st.session_state.pop(f"stale:{key}", [])
     for name in st.query_params.get_all(key):
         if name == TAKEN and "taken" in st.query_params:
             continue  # what is wrong with it has been said
-        if name and name not in known and name not in map(plain, known) and name not in stale:
+        if name and name not in known and name not in map(label, known) and name not in stale:
             st.warning(f"The address names {plain(name)}, which {plain(reasons.get(name, 'is not in this zoo.'))}")
 
 
 def chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event], None] | None = None) -> None:
     """Draw a figure; what is done on it goes to `on_event` (see live_chart)."""
-    live_chart(figure, key, alt, on_event)
+    live_chart(presenting.enlarged(figure) if presenting.is_on() else figure, key, alt, on_event)
 
 
 def about(recipe: sc.About) -> None:

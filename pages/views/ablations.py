@@ -28,7 +28,7 @@ def draw(here: page.Context, chosen: Selection) -> None:
     text, view = VIEWS[asked]
     st.caption(text)
     if chosen.batch_norm != "averaged":
-        st.caption("Soups here are made with averaged BatchNorm statistics.")
+        st.caption("Here with averaged BatchNorm statistics.")
     view(here, chosen)
 
 
@@ -131,17 +131,15 @@ def told(mean: Mean) -> str:
 
 VIEWS: dict[str, tuple[str, Callable[[page.Context, Selection], None]]] = {
     "How many": (
-        "Models averaged one after another, the best first, and in shuffled orders. Click the soup of the first k to "
-        "choose these, or a model alone to toggle it; filled ones are in the soup.", how_many.draw,
+        "Averages of the first k models. Click one to choose these, or a model alone to toggle it; filled ones are in.",
+        how_many.draw,
     ),
     "Leave one out": ("The selection without each of its ingredients in turn; a click takes one out.", without_each),
     "Shapley": (
-        "What an ingredient adds, averaged over the orders in which all could be put in. Filled bars are in the soup; a "
-        "click toggles one.", what_each_adds,
+        "What each adds, averaged over all orders. Filled bars are in the soup; a click toggles one.", what_each_adds,
     ),
     "Held-out size": ("How much the images that chose a greedy soup flatter it: the selection gap.", held_out_size),
     "Hyperparameters": (
-        "A line an ingredient, grey where it is out of the soup. Drag along an axis to put in what passes there; click the "
-        "brush to take it away.", hyperparameters.draw,
+        "A line an ingredient, grey outside the soup. Drag along an axis to choose; click a brush to take it away.", hyperparameters.draw,
     ),
 }  # fmt: skip

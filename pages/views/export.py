@@ -71,6 +71,7 @@ def offer(here: page.Context, soup: sc.Soup, kind: str) -> None:
         button("Script", f"{FILE}.py", lambda: export.script(out))
         button("Recipe", "soup.json", lambda: out.recipe)
     st.code(export.command(out, FILE, "soup.json"), language="bash", wrap_lines=True)
+    st.code(export.python(out), language="python", wrap_lines=True)
 
 
 def brought(zoo: sc.Zoo, key: str) -> sc.Soup | sc.SoupError | None:
@@ -111,7 +112,12 @@ def chosen_alone(zoo: sc.Zoo, soup: sc.Soup) -> bool:
     return set(soup.names) <= set(zoo.names) and soup == uniform(soup.names, batch_norm=soup.batch_norm)
 
 
-def csv_button(rows: Callable[[], Iterable[Mapping[str, object]]], name: str) -> None:
-    """A table's rows as a file of that name, made when the button is pressed."""
-    st.download_button(f"All {name} as CSV", lambda: export.csv_text(rows()), f"{name}.csv", "text/csv", on_click="ignore",
-                       key=f"csv:{name}", icon=":material/download:", type="tertiary")  # fmt: skip
+def table_buttons(rows: Callable[[], Iterable[Mapping[str, object]]], name: str) -> None:
+    """A table's rows as a file of that name, made when the button is pressed, and to be copied as Markdown."""
+    with st.container(horizontal=True):
+        st.download_button(f"All {name} as CSV", lambda: export.csv_text(rows()), f"{name}.csv", "text/csv",
+                           on_click="ignore", key=f"csv:{name}", icon=":material/download:", type="tertiary")  # fmt: skip
+        copy = st.popover("Copy as Markdown", type="tertiary", key=f"markdown:{name}", on_change="rerun",
+                          icon=":material/content_copy:")  # fmt: skip
+        if copy.open:
+            copy.code(export.markdown_table(rows()), language="markdown", height=240)

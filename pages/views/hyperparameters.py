@@ -1,13 +1,15 @@
 """Hyperparameters: a line an ingredient across all of them to its accuracy; brushes on the axes make the selection."""
 
+import json
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 import soup_core as sc
 from pages.shared import page
 from pages.shared.live_chart import Event
-from pages.views.selection import Selection, brush, brushes
+from pages.views.selection import BRUSHES, Brushes, Selection, brush, brushes
 from soup_core import charts
 from soup_core.ablations import HyperparameterTable, hyperparameter_table
 from soup_core.charts.ablations import brushed, parallel_coordinates
@@ -20,7 +22,9 @@ def draw(here: page.Context, chosen: Selection) -> None:
     if len(table.axes) == 1:  # held-out accuracy alone
         st.markdown("**There is no hyperparameter in which these ingredients differ, so none to lay side by side.**")
         return
+    take_address(here.zoo, table)
     drawn = brushes()
+    page.tell_address(BRUSHES, json.dumps(drawn.ranges) if drawn else None)
     page.chart(
         parallel_coordinates(table, selected=chosen.names, ranges=drawn.ranges if drawn else {}), "hyperparameters",
         f"{len(table.names)} ingredients across {len(table.axes) - 1} hyperparameters to held-out accuracy; "
@@ -28,6 +32,22 @@ def draw(here: page.Context, chosen: Selection) -> None:
         partial(take_brushed, here.zoo, table),
     )  # fmt: skip
     st.markdown(f"**{meaning(chosen, bool(drawn))}**")
+
+
+def take_address(zoo: sc.Zoo, table: HyperparameterTable) -> None:
+    """The brushes that an address holds; what was chosen before them it does not say, so that is all."""
+    if BRUSHES in st.session_state or BRUSHES not in st.query_params:
+        return
+    axes, ranges = {axis.name for axis in table.axes}, {}
+    try:
+        for name, given in json.loads(st.query_params[BRUSHES]).items():
+            pairs = np.reshape(np.array(given, float), (-1, 2))
+            if name in axes and len(pairs) and np.isfinite(pairs).all():
+                ranges[name] = pairs.tolist() if len(pairs) > 1 else pairs[0].tolist()
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return
+    if ranges:
+        st.session_state[BRUSHES] = Brushes(ranges, brushed(table, ranges), list(zoo.names))
 
 
 def take_brushed(zoo: sc.Zoo, table: HyperparameterTable, event: Event) -> None:

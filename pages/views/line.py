@@ -47,7 +47,7 @@ def draw(here: page.Context, a: str, b: str) -> None:
                     partial(_click, a, b, by_alpha),
                 )  # fmt: skip
     with clicked:
-        if at := take.clicked((a, b)):
+        if at := take.clicked((a, b), [(alpha,) for alpha in by_alpha]):
             (alpha,) = at
             take.offer(here, {a: 1 - alpha, b: alpha}, sc.interpolate(soup_a, soup_b, alpha), evaluate, judged)
         else:

@@ -40,7 +40,7 @@ def draw(here: page.Context, chosen: Selection) -> None:
         keys = dict.fromkeys(key for each in zoo.ingredients for key in each.hyperparameters)
         colour = st.selectbox(
             "Colour", [ACCURACY, *keys], key="colour", bind="query-params", width=240,
-            format_func=lambda key: key.replace("_", " "), help="What the ingredients' colours show.",
+            format_func=page.labels([ACCURACY, *keys], page.spaced), help="What the ingredients' colours show.",
         )  # fmt: skip
     waiting = st.empty()
     with page.errors_shown(), sc.interruptible(partial(waiting.caption, "Searching the greedy soup for its path")):

@@ -37,7 +37,7 @@ def draw(here: page.Context, chosen: Selection, rival: DeltaGenerator) -> None:
         run_ensemble(here, selected, rival, sentence)
     with st.expander("All ingredients with their hyperparameters", expanded=True):
         draw_table(here.zoo, chosen, f"table-{toggles}")
-        export.csv_button(lambda: ingredient_rows(here.zoo, chosen.singles), "ingredients")
+        export.table_buttons(lambda: ingredient_rows(here.zoo, chosen.singles), "ingredients")
     export.draw(here, chosen.soup, choosing=True)
     if chosen.soup is None or chosen.evaluation is None:
         sentence.markdown("**Nothing is in the soup; click a point or tick a row to put an ingredient in.**")

@@ -26,6 +26,7 @@ def draw(here: page.Context) -> None:
     if not possible:
         st.markdown("**A pair needs two ingredients, and this zoo has one.**")
         return
+    keys = [ALL, *telling(here.zoo)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         budget = st.number_input("Pairs", 1, possible, min(USUAL_BUDGET, possible), key="pairs", bind="query-params",
                                  width=140, help=f"Drawn at random of {possible}; each is one evaluation.")  # fmt: skip
@@ -34,8 +35,8 @@ def draw(here: page.Context) -> None:
             help="The mean of the two ends, as in the paper, or the better of them, which one would else use.",
         )  # fmt: skip
         colour = st.selectbox(
-            "Colour", [ALL, *telling(here.zoo)], key="by", bind="query-params", width=220,
-            format_func=lambda key: key.replace("_", " "), help="The hyperparameter in which two models differ, or how "
+            "Colour", keys, key="by", bind="query-params", width=220,
+            format_func=page.labels(keys, page.spaced), help="The hyperparameter in which two models differ, or how "
             "many there are; or whether they differ in one of those that some of the models share.",
         )  # fmt: skip
     with page.waiting("Reading the weights once"):

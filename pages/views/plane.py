@@ -1,6 +1,7 @@
 """The plane through three models: a picture of the landscape that they lie in, coarse first, each cell a mix to take."""
 
 from functools import partial
+from itertools import product
 
 import streamlit as st
 
@@ -106,7 +107,8 @@ def _click(names: Names, event: Event) -> None:
 
 
 def _read(here: page.Context, plane: Plane, evaluate: Evaluator, names: Names) -> None:
-    at = take.clicked(names)
+    xs, ys = plane.grid(RESOLUTION)
+    at = take.clicked(names, list(product(xs, ys)))
     if at is None:
         st.caption(
             "Click a cell to read the mix that it stands for, and to take it along. Hollow marks lie off the plane: hover "

@@ -7,6 +7,7 @@ from pages.shared import page
 from soup_core import published
 from soup_core.charts.published import LABELS, drop_points, hyperparameter_points, robustness_scatter
 from soup_core.published import QUANTITIES, TEST, Estimate, Results, estimate
+from soup_core.words import visible
 
 UNPAIRED = (
     "Unpaired: published results do not say which images a model has right, so the two count as independent; the 95 % "
@@ -97,9 +98,9 @@ def _correlations(results: Results) -> None:
 def _hyperparameters(results: Results) -> None:
     with st.container(horizontal=True):
         chosen = st.selectbox("Hyperparameter", results.hyperparameters, key="published-hyperparameter",
-                              format_func=page.plain)  # fmt: skip
+                              bind="query-params", format_func=page.labels(results.hyperparameters, visible))  # fmt: skip
         quantity = st.segmented_control("Accuracy", list(QUANTITIES), default="held-out", required=True,
-                                        key="published-quantity")  # fmt: skip
+                                        key="published-quantity", bind="query-params")  # fmt: skip
     page.chart(
         hyperparameter_points(results, chosen, quantity), f"published-hyperparameter-{chosen}-{quantity}",
         f"{chosen} against {quantity} accuracy of {len(results.models)} models.",

@@ -10,6 +10,8 @@ import soup_core as sc
 from pages.shared.live_chart import Event
 from soup_core.soup import BatchNorm
 
+BRUSHES = "brushes"
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -63,7 +65,7 @@ class Brushes:
 
 def brushes() -> Brushes | None:
     """The brushes that make the present selection; None where there are none, or it was changed by other means."""
-    drawn: Brushes | None = st.session_state.get("brushes")
+    drawn: Brushes | None = st.session_state.get(BRUSHES)
     return drawn if drawn and set(drawn.names) == set(st.session_state["in"]) else None
 
 
@@ -72,4 +74,4 @@ def brush(zoo: sc.Zoo, ranges: Mapping[str, Any], inside: list[str]) -> None:
     drawn = brushes()
     before = drawn.before if drawn else st.session_state["in"]
     choose(zoo, inside if ranges else before)
-    st.session_state["brushes"] = Brushes(ranges, inside, before) if ranges else None
+    st.session_state[BRUSHES] = Brushes(ranges, inside, before) if ranges else None

@@ -1,6 +1,6 @@
 """A mix that was clicked, on a line or a plane: what is in it, what it scores, and taking it along."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import streamlit as st
 
@@ -16,10 +16,22 @@ def click(through: tuple[str, ...], *place: float) -> None:
     st.session_state[AT] = through, place
 
 
-def clicked(through: tuple[str, ...]) -> tuple[float, ...] | None:
-    """Where the line or the plane through these options was clicked last, if that was the one."""
-    at, place = st.session_state.get(AT, ((), ()))
-    return place if at == through else None
+def clicked(through: tuple[str, ...], places: Collection[tuple[float, ...]] = ()) -> tuple[float, ...] | None:
+    """Where the line or the plane through these options was clicked last, if that was the one; the address says so too.
+
+    Of what an address says, only one of the `places` that can be clicked is taken.
+    """
+    state, told = st.session_state, st.query_params.get_all(AT)
+    if told and AT not in state and (place := next((each for each in places if _written(each) == told), None)):
+        state[AT] = through, place
+    at, place = state.get(AT, ((), ()))
+    found: tuple[float, ...] | None = place if at == through else None
+    page.tell_address(AT, _written(found) if found else None)
+    return found
+
+
+def _written(place: tuple[float, ...]) -> list[str]:
+    return [repr(each) for each in place]
 
 
 def offer(here: page.Context, shares: Mapping[str, float], soup: sc.Soup, evaluate: sc.Evaluator, judged: str) -> None:

@@ -20,6 +20,14 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WAIT = 60_000
+VIEWS = [
+    "", "Ingredients", "Ingredients?view=Map", "Ingredients?view=Map&pairs=Disagreement", "Ingredients?view=Ablations",
+    "Ingredients?view=Ablations&ablation=Leave+one+out", "Ingredients?view=Ablations&ablation=Shapley",
+    "Ingredients?view=Ablations&ablation=Held-out+size", "Ingredients?view=Ablations&ablation=Hyperparameters",
+    "Ingredients?view=Will+it+soup%3F", "Greedy?order=given", "Interpolation", "Interpolation?view=Plane",
+    "Interpolation?view=Many+pairs", "Learned", "Robustness", "Robustness?view=Shifts", "Robustness?view=Calibration",
+    "Robustness?view=What+changed", "Robustness?view=Cost", "Train", "Add_a_zoo",
+]  # fmt: skip
 
 
 def free_port() -> int:

@@ -7,19 +7,10 @@ import pytest
 import torch
 from playwright.sync_api import Page, expect
 
-from tests.e2e.driver import WAIT, server, worked
+from tests.e2e.driver import VIEWS, WAIT, server, worked
 from tests.e2e.made import HOSTILE, made, toml
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-VIEWS = [
-    "", "Ingredients", "Ingredients?view=Map", "Ingredients?view=Map&pairs=Disagreement", "Ingredients?view=Ablations",
-    "Ingredients?view=Ablations&ablation=Leave+one+out", "Ingredients?view=Ablations&ablation=Shapley",
-    "Ingredients?view=Ablations&ablation=Held-out+size", "Ingredients?view=Ablations&ablation=Hyperparameters",
-    "Ingredients?view=Will+it+soup%3F", "Greedy?order=given", "Interpolation", "Interpolation?view=Plane",
-    "Interpolation?view=Many+pairs", "Learned", "Robustness", "Robustness?view=Shifts", "Robustness?view=Calibration",
-    "Robustness?view=What+changed", "Robustness?view=Cost", "Train", "Add_a_zoo",
-]  # fmt: skip
-
 MARKS = ("![x]", "%{y}", "n" * 15)  # how the names begin, which no shortening takes away
 WITHOUT_NAMES = ("Robustness?view=Cost", "Robustness?view=Calibration", "Robustness?view=Shifts")
 

@@ -152,7 +152,8 @@ if not folders:
     st.markdown("**No folder is named in SOUP\\_ZOOS that is not a zoo yet.**")
     st.stop()
 folder = folders[st.selectbox(
-    "Folder", list(folders), key="folder", format_func=lambda key: shown(folders[key].name),
+    "Folder", list(folders), key="folder", bind="query-params",
+    format_func=page.labels(folders, lambda key: shown(folders[key].name)),
     help="Folders that the operator named in SOUP_ZOOS and that hold no zoo.toml yet.",
 )]  # fmt: skip
 with page.errors_shown():

@@ -1,0 +1,77 @@
+"""Present: scenes in their order, each a page's state with a title and a note; shown, saved, shared, and taken along."""
+
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page, presenting
+from pages.views import scene, taken_along
+from soup_core.scenes import from_json, to_json
+from soup_core.story import story
+
+here = page.begin("Present", "Views of other pages to show one after another, each with title and note.")
+state = st.session_state
+scenes = presenting.scenes()
+
+
+def tell_story() -> None:
+    presenting.keep(state["present:story"])
+    scene.redraw()
+
+
+def load() -> None:
+    """Take the scenes of an uploaded file in place of those there are."""
+    file = state.get("present:file")
+    if file is None:
+        return
+    try:
+        presenting.keep(from_json(file.getvalue(), file.name))
+    except sc.SoupError as error:
+        state["present:refused"] = str(error)
+    scene.redraw()
+
+
+def clear() -> None:
+    presenting.keep(())
+    scene.redraw()
+
+
+if scenes and st.query_params.get("scenes") != state["kept:scenes-link"]:
+    st.query_params["scenes"] = state["kept:scenes-link"]
+if refused := state.pop("present:refused", None):
+    st.error(page.plain(refused))
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    if st.button("Present from the first", type="primary" if scenes else "secondary", icon=":material/play_arrow:", disabled=not scenes,
+                 shortcut="F5" if scenes else None):  # fmt: skip
+        presenting.show(page.paths(), 1)
+    wanted = st.button("Tell this zoo's story", type="secondary" if scenes else "primary", icon=":material/auto_stories:",
+                       help="Five ready-made scenes of the open zoo, whose sentences are made of its numbers.")  # fmt: skip
+    st.download_button("Save", lambda: to_json(scenes), "scenes.json", "application/json", on_click="ignore",
+                       icon=":material/download:", disabled=not scenes)  # fmt: skip
+    with st.popover("Load", icon=":material/upload:"):
+        st.file_uploader("A file of scenes", type="json", key="present:file", on_change=load, max_upload_size=1)
+    st.button("Clear", on_click=clear, disabled=not scenes, icon=":material/delete:")
+if wanted:
+    with page.waiting("Making the story out of the zoo's numbers"):
+        made = story(here.zoo, here.evaluator("held_out"))
+    if scenes:
+        state["present:story"] = made
+        st.warning(f"The story takes the place of the {len(scenes)} scenes below.")
+        st.button("Take the story", on_click=tell_story, type="primary")
+    else:
+        presenting.keep(made)
+        scene.redraw()
+        st.rerun()
+if not scenes:
+    st.markdown("**No scenes yet.**")
+    st.markdown(
+        "Open any page, set it up, choose “Share this view”, then “Add this view to the presentation”; or begin with the open "
+        "zoo's story."
+    )
+else:
+    for number in range(1, len(scenes) + 1):
+        scene.draw(page.paths(), number)
+    taken_along.draw(here, scenes)
+    st.markdown(
+        f"**{len(scenes)} scene{'' if len(scenes) == 1 else 's'}; the address of this page holds them all, so its link "
+        "shares them.**"
+    )

@@ -1,0 +1,167 @@
+"""Scenes as a file to take along: `python -m pages.shared.along ZOO [--scenes FILE] -o FILE.html|pptx|zip`.
+
+Each scene's page is run as it is, without a browser, until its work has ended; so the file says what the page says.
+"""
+
+import io
+import json
+import logging
+import re
+import sys
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import plotly.io
+import typer
+from streamlit.testing.v1 import AppTest
+
+import soup_core as sc
+from pages.shared import page
+from pages.shared.presenting import address_of
+from soup_core import printing, report, slides
+from soup_core.files import write_atomically
+from soup_core.scenes import Drawing, Number, Panel, Scene, Table, from_json
+from soup_core.story import story
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN_SECONDS = 600  # one run of a page
+WORK_SECONDS = 1800  # all of a page's work
+LOOK_SECONDS = 0.5
+
+
+def panel_of(scene: Scene) -> Panel:
+    """What a scene's page shows. Raises SoupError where the page has an error, or its work does not end."""
+    paths = page.paths()
+    if scene.page not in paths:
+        raise sc.SoupError(f"There is no page {scene.page!r}; expected one of {', '.join(paths)}.")
+    test = AppTest(str(ROOT / "app.py"), default_timeout=RUN_SECONDS)
+    if scene.page != "Home":
+        test.switch_page(paths[scene.page])
+    for key, values in address_of(scene).items():
+        test.query_params[key] = values
+    end = time.monotonic() + WORK_SECONDS
+    test.run()
+    while (sentences := _sentences(test)) == () or test.get("progress"):
+        if test.error or test.exception:
+            break
+        if time.monotonic() > end:
+            raise sc.SoupError(f"The page {scene.page} did not end its work within {WORK_SECONDS} seconds.")
+        time.sleep(LOOK_SECONDS)
+        test.run()
+    if test.error or test.exception:
+        told = [without_markup(str(each.value)) for each in test.error] or ["it failed; look at it in the browser"]
+        raise sc.SoupError(f"The page {scene.page} cannot be shown: {told[0]}")
+    return Panel(
+        scene.title, scene.note, tuple(_numbers(test)), tuple(_drawings(test)), tuple(_tables(test)), sentences
+    )
+
+
+def _sentences(test: AppTest) -> tuple[str, ...]:
+    """A page's sentences of meaning: paragraphs in bold."""
+    said = [str(each.value) for each in test.main.markdown]
+    return tuple(without_markup(each) for each in said if each.startswith("**") and each.endswith("**"))
+
+
+def _numbers(test: AppTest) -> Iterator[Number]:
+    for each in test.main.metric:
+        yield Number(*(without_markup(str(part or "")) for part in (each.label, each.value, each.delta)))
+
+
+def _drawings(test: AppTest) -> Iterator[Drawing]:
+    for each in test.main.get("bidi_component"):
+        said: Any = json.loads(each.proto.json)
+        if "figure" in said:
+            yield Drawing(plotly.io.from_json(said["figure"]), said["alt"])
+
+
+def _tables(test: AppTest) -> Iterator[Table]:
+    for each in test.main.dataframe:
+        frame = each.value
+        yield Table(tuple(map(str, frame.columns)),
+                    tuple(tuple(_cell(cell) for cell in row) for row in frame.itertuples(index=False)))  # fmt: skip
+
+
+def _cell(value: Any) -> str:
+    return (
+        f"{value:.6g}" if isinstance(value, float) else "yes" if value is True else "" if value is False else str(value)
+    )
+
+
+def without_markup(text: str) -> str:
+    """Markdown as the text that it shows: without bold, with the words of its links, escapes undone."""
+    text = re.sub(r"(?<!\\)\[((?:[^\]\\]|\\.)*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"(?<!\\)\*\*|(?<!\\):material/\w+:", "", text)
+    return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", text).replace("\u2060", "").strip()
+
+
+def main(
+    zoo: Annotated[str, typer.Argument(help="A zoo's name.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A file that ends in .html, .pptx or .zip (figures).")],
+    scenes: Annotated[Path | None, typer.Option(help="A file of scenes; else the zoo's story in five.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Tell the progress as JSON, a line a step.")] = False,
+) -> None:
+    """Write a zoo's scenes as one HTML page, as slides, or their figures as SVG and PNG."""
+
+    def tell(done: int, total: int, what: str) -> None:
+        if as_json:
+            print(json.dumps({"done": done, "total": total, "what": what}), flush=True)
+        else:
+            print(f"{done} of {total}: {what}", file=sys.stderr)
+
+    logging.disable(logging.WARNING)  # Streamlit tells that it runs without a browser
+    try:
+        write(zoo, output, scenes, tell)
+    except (sc.SoupError, OSError) as error:
+        if as_json:
+            print(json.dumps({"error": str(error)}), flush=True)
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def write(zoo_name: str, output: Path, file: Path | None, tell: Any) -> None:
+    """Write the file that `output` is named as; `tell` is called with how far it is."""
+    kind = output.suffix.removeprefix(".")
+    if kind not in ("html", "pptx", "zip"):
+        raise sc.SoupError(f"{output.name}: expected a name that ends in .html, .pptx or .zip.")
+    zoo = sc.open_zoo(zoo_name)
+    if file is None:
+        tell(0, 1, "the story")
+        scenes: Sequence[Scene] = story(zoo, sc.Evaluator(zoo))
+    else:
+        scenes = from_json(file.read_bytes(), file.name)
+    total = len(scenes) + 1
+    panels = []
+    for done, scene in enumerate(scenes):
+        tell(done, total, scene.title or scene.page)
+        panels.append(panel_of(scene))
+    tell(total - 1, total, "writing")
+    title, lead = zoo.title, "A model soup is one model whose weights are the average of several fine-tuned ones."
+    if kind == "html":
+        made = report.html_report(title, lead, panels).encode()
+    elif kind == "pptx":
+        made = slides.slides(title, lead, panels)
+    else:
+        made = figures(panels)
+    write_atomically(output, made)
+    tell(total, total, "done")
+
+
+def figures(panels: Sequence[Panel]) -> bytes:
+    """Every figure of the panels as SVG and PNG, in a zip."""
+    drawn = [
+        (number, place, each) for number, panel in enumerate(panels, 1) for place, each in enumerate(panel.drawings, 1)
+    ]
+    pictures = printing.pictures([each.figure for _, _, each in drawn])
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
+        for (number, place, _), each in zip(drawn, pictures, strict=True):
+            file.writestr(f"{number}-{place}.svg", each.svg)
+            file.writestr(f"{number}-{place}.png", each.png)
+    return made.getvalue()
+
+
+if __name__ == "__main__":
+    typer.run(main)

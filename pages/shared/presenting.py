@@ -1,0 +1,185 @@
+"""Scenes of a session: adding the view that is open, and any page before an audience, with `?present=1`.
+
+While presenting, the address says so: `present`, `scenes` (all of them, see soup_core.scenes.to_link), `scene` (from 1) and
+`pin` (keys of controls that stay), beside the page's own parameters.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from soup_core.errors import SoupError
+from soup_core.scenes import Scene, from_link, to_link
+from soup_core.words import plain
+
+OWN = ("present", "scene", "scenes", "pin")
+STYLE = (Path(__file__).resolve().parent / "present.css").read_text()
+LARGER = 1.4
+CONTROLS = ("stButton", "stDownloadButton", "stSelectbox", "stMultiSelect", "stNumberInput", "stSlider", "stCheckbox",
+            "stButtonGroup", "stTextInput", "stTextArea", "stFileUploader", "stExpander", "stPageLink", "stPopover",
+            "stRadio")  # fmt: skip
+PINNABLE: Mapping[str, Mapping[str, str]] = {
+    "Ingredients": {"in": "Ingredients", "view": "View", "batch_norm": "BatchNorm statistics", "test": "Test accuracy",
+                    "map": "Map", "pairs": "Pairs", "ablation": "Ablation"},
+    "Greedy": {"step": "Step", "order": "Order", "ties": "Accept", "band": "Band over orders"},
+    "Interpolation": {"a": "From", "b": "To", "c": "And", "view": "View", "judged": "Judged on", "form": "Drawn as"},
+    "Learned": {"granularity": "One coefficient for", "test": "Test accuracies"},
+    "Robustness": {"view": "View"},
+    "Learn": {"lesson": "Lesson"},
+}  # fmt: skip
+
+
+def is_on() -> bool:
+    """Whether the open page is before an audience."""
+    return st.query_params.get("present") == "1"
+
+
+def scenes() -> tuple[Scene, ...]:
+    """The session's scenes: those of the address, which a link brings, or else those kept.
+
+    A link that cannot be read is told, once, and leaves what was kept. Where one change follows another at once, the browser
+    still sends the link from before them, so a link that this session has read or written is not read again.
+    """
+    state = st.session_state
+    link = st.query_params.get("scenes")
+    if link is not None and link not in (known := state.setdefault("kept:scenes-known", set())):
+        known.add(link)
+        state["kept:scenes-link"] = link
+        try:
+            state["kept:scenes"] = from_link(link)
+        except SoupError as error:
+            st.warning(plain(str(error)))
+    found: tuple[Scene, ...] = state.get("kept:scenes", ())
+    return found
+
+
+def keep(changed: Sequence[Scene]) -> None:
+    """Take these as the session's scenes, and put them into an address that holds some."""
+    link = to_link(changed)
+    st.session_state["kept:scenes"], st.session_state["kept:scenes-link"] = tuple(changed), link
+    st.session_state.setdefault("kept:scenes-known", set()).add(link)
+    if "scenes" in st.query_params:
+        st.query_params["scenes"] = link
+
+
+def here(title: str, zoo: str) -> Scene:
+    """The view that is open as a scene, with its zoo told in any case."""
+    state = {key: tuple(st.query_params.get_all(key)) for key in st.query_params if key not in OWN}
+    view = state.get("lesson") or state.get("view") or ()
+    return Scene(page=title, state={"zoo": (zoo,), **state}, title=": ".join((title, *view[:1])))
+
+
+def add(title: str, zoo: str) -> None:
+    """Add the view that is open to the scenes."""
+    keep((*scenes(), here(title, zoo)))
+
+
+def address_of(scene: Scene, number: int | None = None) -> dict[str, list[str]]:
+    """The parameters of a scene's page; with its number, before an audience."""
+    address = {key: list(values) for key, values in scene.state.items()}
+    if number is None:
+        return address
+    return {**address, "present": ["1"], "scene": [str(number)], "scenes": [to_link(scenes())]}
+
+
+def show(paths: Mapping[str, str], number: int) -> NoReturn:
+    """Show a scene, counted from 1; `paths` are those of the pages by title.
+
+    What a page's controls are bound to can be set only from another page, so it goes by a third one, which `relay`s. What
+    controls said is forgotten, or else it would outlive their page.
+    """
+    state = st.session_state
+    between = next(page for page in paths if page not in (state["kept:page"], scenes()[number - 1].page))
+    for key in list(state):
+        if not str(key).startswith("kept:") and key != "uploads":
+            del state[key]
+    st.switch_page(paths[between], query_params={"present": "1", "scene": str(number), "scenes": to_link(scenes())})
+
+
+def relay(paths: Mapping[str, str], title: str) -> None:
+    """Where the address asks for a scene of another page, go there; to be called before any control is drawn."""
+    scene, number = current(), number_now()
+    if scene and scene.page != title and scene.page in paths:
+        st.switch_page(paths[scene.page], query_params=address_of(scene, number))
+
+
+def number_now() -> int | None:
+    """Which scene is shown, from 1, where one is."""
+    asked = st.query_params.get("scene", "")
+    return int(asked) if is_on() and asked.isdecimal() and 1 <= int(asked) <= len(scenes()) else None
+
+
+def current() -> Scene | None:
+    """The scene that is shown, where one is."""
+    number = number_now()
+    return scenes()[number - 1] if number else None
+
+
+def leave() -> None:
+    """Back to the page with its controls."""
+    for key in OWN:
+        st.query_params.pop(key, None)
+
+
+def draw(paths: Mapping[str, str]) -> None:
+    """Hide the controls that are not pinned, and draw those of a presentation: back, next, leave, and their keys."""
+    scene, number, count = current(), number_now(), len(scenes())
+    pinned = [*st.query_params.get_all("pin"), *(scene.pinned if scene else ())]
+    kept = "".join(f":not(.st-key-{_class(key)})" for key in pinned)
+    controls = ", ".join(f"[data-testid={name}]" for name in CONTROLS)
+    st.html(
+        f'<style>{STYLE}[data-testid="stMain"] [data-testid="stElementContainer"]:has({controls}){kept}'
+        ":not(.st-key-presenting *) { display: none; }</style>"
+    )
+    to = None
+    with st.container(horizontal=True, vertical_alignment="center", key="presenting"):
+        if number:
+            back = st.button("Back", shortcut="Left", key="present:back", disabled=number == 1)
+            st.caption(f"{number} of {count}", width="content")
+            forward = st.button("Next", shortcut="Right", key="present:next", disabled=number == count)
+            to = number - 1 if back else number + 1 if forward else None
+        st.button("Leave", shortcut="Esc", key="present:leave", on_click=leave)
+    if number:
+        with st.container(key="remote"):  # the keys of a presenter's remote control
+            if st.button("Next", shortcut="PageDown", key="remote:next", disabled=number == count):
+                to = number + 1
+            if st.button("Back", shortcut="PageUp", key="remote:back", disabled=number == 1):
+                to = number - 1
+    if to:
+        show(paths, to)
+
+
+def _class(key: str) -> str:
+    """What Streamlit makes of a widget's key as the name of a class."""
+    return re.sub(r"[^a-zA-Z0-9_-]", "-", key.strip())
+
+
+def enlarged(figure: go.Figure, by: float = LARGER) -> go.Figure:
+    """The figure with its type and marks so many times as large."""
+
+    def grown(value: Any, parent: str) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: _times(each, by)
+                if key == "size" and (parent.endswith("font") or parent == "marker")
+                else grown(each, key)
+                for key, each in value.items()
+            }
+        if isinstance(value, (list, tuple)) and parent in ("data", "annotations", "sliders", "scatter"):
+            return [grown(each, parent) for each in value]
+        return value
+
+    spoken = figure.to_dict()
+    layout = spoken["layout"]
+    layout["height"] = int(1.25 * (layout.get("height") or 360))
+    margin = {"l": 64, "r": 16, "t": 36, "b": 52, **layout.get("margin", {})}
+    layout["margin"] = {side: int(by * pixels) for side, pixels in margin.items()}
+    return go.Figure({**spoken, "data": grown(spoken["data"], "data"), "layout": grown(layout, "layout")})
+
+
+def _times(size: Any, by: float) -> Any:
+    return [each * by for each in size] if isinstance(size, (list, tuple)) else size * by if size is not None else None

@@ -1,0 +1,84 @@
+"""A presentation in a real browser: by its keys, with large type, without controls but the pinned ones, as one link."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from soup_core.scenes import Scene, to_link
+from tests.e2e.driver import server, settled
+
+SCENES = [
+    Scene(page="Ingredients", state={"zoo": ("fashion-scratch",), "in": ("start-1", "start-3")}, title="First"),
+    Scene(page="Ingredients", state={"zoo": ("fashion-scratch",), "in": ("start-2",)}, title="Second", pinned=("in",)),
+    Scene(page="Greedy", state={"zoo": ("fashion-batchnorm",), "step": ("3",)}, title="Third", note="A note."),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with server(tmp_path_factory.mktemp("presenting") / "home") as served:
+        yield served
+
+
+def shows(page: Page, title: str, number: int) -> None:
+    expect(page.get_by_role("heading", level=1)).to_have_text(title)
+    expect(page.get_by_text(f"{number} of 3", exact=True)).to_be_visible()
+    settled(page)
+
+
+def chosen(page: Page) -> list[str]:
+    return page.locator(
+        '.st-key-in button[aria-checked="true"], .st-key-in button[aria-pressed="true"]'
+    ).all_inner_texts()
+
+
+def test_scenes_are_walked_by_keys_and_each_shows_its_own_state(page: Page, address: str) -> None:
+    page.goto(f"{address}/Present?present=1&scene=1&scenes={to_link(SCENES)}")
+    shows(page, "First", 1)
+    expect(page.locator('[data-testid="stSidebar"]')).to_be_hidden()
+    expect(page.locator(".st-key-in")).to_be_hidden()
+    expect(page.get_by_role("button", name="Invert")).to_be_hidden()
+    assert chosen(page) == ["start-1", "start-3"]
+    small = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
+    assert small >= 20, "large type"
+    page.keyboard.press("ArrowRight")
+    shows(page, "Second", 2)
+    expect(page.locator(".st-key-in")).to_be_visible()
+    assert chosen(page) == ["start-2"]
+    page.get_by_role("button", name="start-5").click()
+    expect(page.locator('[data-testid="stMetric"]').filter(has_text="Your soup").first).to_be_visible()
+    page.keyboard.press("PageDown")
+    shows(page, "Third", 3)
+    expect(page.locator(".st-key-step")).to_be_hidden()
+    assert "3 tried" in page.locator('[data-testid="stMetric"]').filter(has_text="Ingredients in it").inner_text()
+    page.reload()
+    shows(page, "Third", 3)
+    page.get_by_role("button", name="Back").first.click()
+    shows(page, "Second", 2)
+    assert chosen(page) == ["start-2"]
+    page.keyboard.press("Escape")
+    expect(page.locator('[data-testid="stSidebar"]')).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Ingredients")
+    assert "present" not in page.url
+    assert chosen(page) == ["start-2"]
+
+
+def test_a_view_is_added_and_the_address_of_present_shares_it(page: Page, address: str) -> None:
+    page.goto(f"{address}/Greedy?zoo=fashion-batchnorm&step=2")
+    settled(page)
+    page.get_by_role("button", name="Share this view").click()
+    link = page.locator('[data-testid="stPopoverBody"] code')
+    expect(link).to_have_text(page.url)
+    page.get_by_role("button", name="Add this view to the presentation").click()
+    expect(page.get_by_text("Scene 1 is added")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Present").click()
+    settled(page)
+    page.get_by_label("Scene 1, Greedy: title").fill("The second step")
+    page.get_by_role("textbox", name="Note").fill("It stays.")
+    page.get_by_role("textbox", name="Note").press("Tab")
+    scene = Scene(page="Greedy", state={"zoo": ("fashion-batchnorm",), "step": ("2",)}, title="The second step",
+                  note="It stays.")  # fmt: skip
+    expect(page).to_have_url(re.compile(f"scenes={to_link([scene])}(&|$)"))
