@@ -64,6 +64,7 @@ PAGES = {
     "pages/4_Learned.py": "Learned",
     "pages/5_Robustness.py": "Robustness",
     "pages/6_Train.py": "Train",
+    "pages/7_Learn.py": "Learn",
     "pages/8_Present.py": "Present",
     "pages/9_Add_a_zoo.py": "Add a zoo",
 }

@@ -1,0 +1,71 @@
+"""BatchNorm statistics: three ways to make those of a soup."""
+
+from dataclasses import replace
+
+import soup_core as sc
+from pages.lessons.lesson import Choice, Lesson, Link, Outcome, Said, sure
+from pages.shared import page
+from soup_core import charts
+from soup_core.soup import BatchNorm
+
+WAYS: dict[str, BatchNorm] = {
+    "averaged like the weights": "averaged",
+    "re-estimated with the soup": "re-estimated",
+    "the first model's": "first",
+}
+KINDS: dict[BatchNorm, str] = {"averaged": "uniform", "re-estimated": "learned", "first": "ingredient"}
+
+
+def ask(here: page.Context) -> Choice:
+    return Choice("The uniform soup is best with its statistics", tuple(WAYS))
+
+
+def run(here: page.Context, said: Said) -> Outcome:
+    evaluate, soup = here.evaluator("held_out"), sc.uniform_soup(here.zoo)
+    found = {way: evaluate(replace(soup, batch_norm=kind)) for way, kind in WAYS.items()}
+    best = max(found, key=lambda way: found[way].correct)
+    single = max(here.singles().values(), key=lambda each: each.correct)
+    return Outcome(
+        score(str(said[0]), {way: each.correct for way, each in found.items()}),
+        WAYS[str(said[0])],
+        WAYS[best],
+        charts.accuracy_points(
+            [*((WAYS[way], KINDS[WAYS[way]], each) for way, each in found.items()), ("best single", "best", single)],
+            images="held-out",
+        ),
+        ", ".join(f"{way}: {charts.percent(each)}" for way, each in found.items()),
+        meaning(found, best),
+        "BatchNorm subtracts a running mean and divides by a running deviation, which each model took from its own "
+        "activations. The soup's activations are those of no model. Running training images through the soup once gives "
+        "statistics that fit it, as in stochastic weight averaging "
+        "([Izmailov et al. 2018](https://arxiv.org/abs/1803.05407)). Against the best single model the soup here has "
+        f"{page.points(sc.compare(found[best], single))}.",
+    )
+
+
+def score(said: str, correct: dict[str, int]) -> int:
+    """100 for the best way, 0 for any other."""
+    return 100 if correct[said] == max(correct.values()) else 0
+
+
+def meaning(found: dict[str, sc.Evaluation], best: str) -> str:
+    """What the run says, whichever way it went."""
+    worst = min(found, key=lambda way: found[way].correct)
+    if found[best].correct == found[worst].correct:
+        return "All three ways get equally many images right here."
+    second = max((way for way in found if way != best), key=lambda way: found[way].correct)
+    last, near = sc.compare(found[best], found[worst]), sc.compare(found[best], found[second])
+    return (
+        f"Best are statistics {best}: {page.points(near)} over {second}, {sure(near)}, and {page.points(last)} over "
+        f"{worst}, {sure(last)}."
+    )
+
+
+LESSON = Lesson(
+    "batchnorm", "BatchNorm", "fashion-batchnorm",
+    "Which BatchNorm statistics does a soup need?",
+    "These networks have BatchNorm, whose running statistics are no weights: they were measured. A soup can average them, "
+    "measure anew, or take one model's.",
+    ask, run, lambda here: Link("pages/1_Ingredients.py", "Change the statistics of any soup",
+                                {"batch_norm": "re-estimated"}),
+)  # fmt: skip

@@ -1,0 +1,61 @@
+"""The selection gap: a gain reported on the images that chose the soup."""
+
+from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near
+from pages.shared import page
+from soup_core.ablations import GapStep, Mean, selection_gap
+from soup_core.charts.ablations import selection_gap_curve
+
+IMAGES = 400  # of the held-out images, from which the small sets are drawn
+SIZES = (100, 200)
+DRAWS = 16
+REACH = 1.0  # points
+
+
+def ask(here: page.Context) -> Number:
+    return Number(f"Gain on the {SIZES[-1]} images that chose, less the gain on test", -2.0, 2.0, 0.05)
+
+
+def run(here: page.Context, said: Said) -> Outcome:
+    steps = list(selection_gap(here.zoo, here.few(IMAGES), here.evaluator("test"), sizes=SIZES, draws=DRAWS))
+    gap = steps[-1].gap
+    low, high = (100 * (gap.value + side * gap.reach) for side in (-1, 1))
+    return Outcome(
+        near(float(said[0]), low, high, REACH),
+        f"{said[0]:+.2f} points",
+        told(gap),
+        selection_gap_curve(steps),
+        f"Gain where the soup was chosen and on test, for sets of {', '.join(str(step.size) for step in steps)} images.",
+        meaning(steps),
+        "Among many candidates some look better by chance, and a choice takes those. "
+        f"The {DRAWS} draws are from the same {IMAGES} images, and the intervals are over draws. Choosing on the test images does the same to a paper's numbers, and hides it, since no images are left to "
+        "tell ([Cawley & Talbot 2010](https://jmlr.org/papers/v11/cawley10a.html)). So here held-out images choose and "
+        f"test images only report, as in {PAPER}.",
+    )
+
+
+def told(mean: Mean) -> str:
+    """A mean in points with its interval over draws."""
+    value, reach = 100 * mean.value, 100 * mean.reach
+    return f"{value:+.2f} points ({value - reach:.2f} to {value + reach:.2f})"
+
+
+def meaning(steps: list[GapStep]) -> str:
+    """What the run says, whichever way it went."""
+    last = steps[-1]
+    sentence = (
+        f"Chosen on {last.size} images, greedy gains {told(last.held_out_gain)} there and {told(last.report_gain)} on test, "
+        f"a gap of {told(last.gap)}"
+    )
+    if last.gap.value - last.gap.reach > 0:
+        return f"{sentence}: the report on the images that chose flatters."
+    return f"{sentence}: in {last.gap.samples} draws the gap is within what chance explains."
+
+
+LESSON = Lesson(
+    "gap", "The selection gap", "fashion",
+    "You choose on the images that you also report on. How much does that flatter?",
+    "Greedy soup is chosen on a few images and its gain over the best single model reported on the same ones, several times "
+    "on different draws. The test images tell the truth.",
+    ask, run, lambda here: Link("pages/1_Ingredients.py", "Grow the held-out set",
+                                {"view": "Ablations", "ablation": "Held-out size"}),
+)  # fmt: skip

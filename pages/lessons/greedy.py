@@ -1,0 +1,103 @@
+"""Greedy by hand: the reader accepts or rejects one candidate after the other; the algorithm does the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+import soup_core as sc
+from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, agreed, keep, sure
+from pages.shared import page
+from soup_core import charts
+from soup_core.recipes.greedy import candidate_order
+
+MODELS = 8
+DECISIONS = ("accept", "reject")
+
+
+def walked(evaluate: sc.Evaluator, names: Sequence[str], decisions: Said) -> list[sc.GreedyStep]:
+    """The search as somebody decides it: a step a candidate, each evaluated with the soup that it meets."""
+    soup = sc.Soup({names[0]: 1.0})
+    first = evaluate(soup)
+    steps = [sc.GreedyStep(0, names[0], True, first, first.correct, 0, soup)]
+    for index, (name, decision) in enumerate(zip(names[1:], decisions, strict=False), 1):
+        changed = soup.add(name)
+        found, accepted = evaluate(changed), decision == "accept"
+        soup = changed if accepted else soup
+        steps.append(sc.GreedyStep(index, name, accepted, found, found.correct, 0, soup))
+    return steps
+
+
+@dataclass(frozen=True)
+class Play:
+    """A decision a candidate; what each of them did is shown once it is decided."""
+
+    here: page.Context
+    names: tuple[str, ...]
+
+    def draw(self, key: str, so_far: Said) -> Said:
+        """The curve so far, the next candidate, and two buttons."""
+        if not self._are_decisions(so_far):
+            so_far = ()
+        evaluate = self.here.evaluator("held_out")
+        steps = walked(evaluate, self.names, so_far)
+        name, soup = self.names[len(steps)], evaluate(steps[-1].soup)
+        alone = evaluate(sc.Soup({name: 1.0}))
+        page.chart(charts.greedy_curve(steps, candidates=len(self.names), label="your soup so far"), "by-hand",
+                   f"Your search so far: {len(steps)} of {len(self.names)} candidates.")  # fmt: skip
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.metric("Your soup", charts.percent(soup), help=charts.counts(soup), width="content")
+            st.metric(
+                f"Next: {page.plain(name)}, alone", charts.percent(alone), help=charts.counts(alone), width="content"
+            )
+        with st.container(horizontal=True):
+            for decision in DECISIONS:
+                st.button(
+                    decision.capitalize(), on_click=keep, args=(key, (*so_far, decision)), key=f"decide:{decision}"
+                )
+        settings = self.here.zoo.by_name[name].hyperparameters
+        st.caption(page.plain(", ".join(f"{setting.replace('_', ' ')} {value}" for setting, value in settings.items())))
+        return so_far
+
+    def fits(self, said: Said) -> bool:
+        """A decision for every candidate but the first, with which one starts."""
+        return len(said) == len(self.names) - 1 and all(each in DECISIONS for each in said)
+
+    def _are_decisions(self, said: Said) -> bool:
+        return len(said) < len(self.names) - 1 and all(each in DECISIONS for each in said)
+
+
+def ask(here: page.Context) -> Play:
+    return Play(here, tuple(candidate_order(here.singles(), "accuracy")[:MODELS]))
+
+
+def run(here: page.Context, said: Said) -> Outcome:
+    evaluate, names = here.evaluator("held_out"), ask(here).names
+    yours = walked(evaluate, names, said)
+    greedy = list(sc.greedy_soup(here.zoo, evaluate, order=names, full=True))
+    right = [DECISIONS[not step.accepted] for step in greedy[1:]]
+    ours, theirs = evaluate(yours[-1].soup), evaluate(greedy[-1].soup)
+    same, found = sum(a == b for a, b in zip(said, right, strict=True)), sc.compare(ours, theirs)
+    if yours[-1].soup == greedy[-1].soup:
+        told = f"and your soup is greedy's, with {charts.percent(ours)}"
+    else:
+        told = f"your soup has {charts.percent(ours)}, greedy's {charts.percent(theirs)}: {page.points(found)}, {sure(found)}"
+    return Outcome(
+        agreed(said, right),
+        f"{len(yours[-1].soup.names)} models, {charts.percent(ours)}",
+        f"{len(greedy[-1].soup.names)} models, {charts.percent(theirs)}",
+        charts.two_walks(yours, greedy),
+        f"Held-out accuracy of your soup and of greedy's over {len(names)} candidates.",
+        f"You decided as greedy did {same} times out of {len(right)}; {told}.",
+        "Greedy knows nothing of hyperparameters: it tries the average, and keeps it only if more held-out images are "
+        f"right. It cannot take a model back, so a single early decision changes all later ones ({PAPER}, recipe 1).",
+    )
+
+
+LESSON = Lesson(
+    "greedy", "Greedy by hand", "fashion",
+    "Would you let this model into the average?",
+    "The best model is in. Candidates come best first. Accept one if you think that the average with it gets more held-out "
+    "images right; you see the result after you decided.",
+    ask, run, lambda here: Link("pages/2_Greedy.py", "Watch greedy on all of them", {"step": str(MODELS)}),
+)  # fmt: skip

@@ -1,0 +1,67 @@
+"""Learned coefficients: a share a model, by gradient descent on the held-out loss."""
+
+from collections.abc import Mapping
+
+import soup_core as sc
+from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said, sure
+from pages.shared import page
+from soup_core import charts
+from soup_core.recipes.greedy import candidate_order
+
+MODELS = 6
+EPOCHS = 1
+
+
+def names_of(here: page.Context) -> list[str]:
+    return candidate_order(here.singles(), "accuracy")[:MODELS]
+
+
+def ask(here: page.Context) -> Choice:
+    return Choice("Largest share, models from best to worst", tuple(names_of(here)))
+
+
+def run(here: page.Context, said: Said) -> Outcome:
+    evaluate, names = here.evaluator("held_out"), names_of(here)
+    steps = list(sc.learned_soup(here.zoo, evaluate, granularity="model", names=names, epochs=EPOCHS))
+    final = steps[-1]
+    taken = steps[final.best_index].coefficients[0]
+    shares = {name: float(share) for name, share in zip(final.names, taken, strict=True)}
+    largest = max(names, key=lambda name: shares[name])
+    gain = sc.compare(evaluate(final.soup), evaluate(sc.uniform_soup(here.zoo, names)))
+    return Outcome(
+        score(str(said[0]), shares),
+        f"{page.plain(str(said[0]))}: {100 * shares[str(said[0])]:.0f} %",
+        f"{page.plain(largest)}: {100 * shares[largest]:.0f} %",
+        charts.coefficient_lines(steps),
+        f"Coefficients of {len(names)} models over {final.index} rounds.",
+        meaning(names, largest, shares, final.best_index, gain),
+        "Descent lowers the loss of the mix, not of its parts: a model counts for what it adds to the others. A lower loss "
+        "need not mean more images right, and few coefficients on few images are quickly learned by heart, which the images "
+        f"kept back are there to notice ({PAPER}, learned soup). Here it ran for {EPOCHS} epoch only.",
+    )
+
+
+def score(said: str, shares: Mapping[str, float]) -> int:
+    """The chosen model's share in percent of the largest one."""
+    return round(100 * max(0.0, shares[said]) / max(shares.values()))
+
+
+def meaning(names: list[str], largest: str, shares: Mapping[str, float], round_: int, gain: sc.Comparison) -> str:
+    """What the run says, whichever way it went."""
+    if round_ == 0:
+        return "No round lowered the loss on the images kept back, so the equal shares of the start are kept."
+    place = names.index(largest) + 1
+    of = "the best model alone" if place == 1 else f"number {place} of {len(names)} when alone"
+    return (
+        f"{page.plain(largest)}, {of}, takes {100 * shares[largest]:.0f} %; from equal shares the learned soup differs "
+        f"by {page.points(gain)} on the held-out images, {sure(gain)}."
+    )
+
+
+LESSON = Lesson(
+    "learned", "Learned coefficients", "fashion",
+    "Which model gets the largest share, if gradient descent decides?",
+    "The best models are mixed, each with one coefficient. All start equal; descent on the held-out loss moves them, and "
+    "together they stay 1.",
+    ask, run, lambda here: Link("pages/4_Learned.py", "Learn all coefficients", {"granularity": "a model"}),
+)  # fmt: skip

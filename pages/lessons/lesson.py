@@ -1,0 +1,195 @@
+"""What lessons share: the value `Lesson`, how a reader predicts, how that is scored, and the progress in the address."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import plotly.graph_objects as go
+import streamlit as st
+
+import soup_core as sc
+from pages.shared import page
+
+Said = tuple[float | str, ...]
+PAPER = "[Wortsman et al. 2022](https://arxiv.org/abs/2203.05482)"
+
+
+class Prediction(Protocol):
+    """A way to predict."""
+
+    def draw(self, key: str, so_far: Said) -> Said:
+        """Draw the widgets of the lesson of a key, and give what they say now; `so_far` is what was kept of it."""
+
+    def fits(self, said: Said) -> bool:
+        """Whether it is a whole answer, which the address may not hold."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number set on a slider; its unit is shown with it."""
+
+    label: str
+    low: float
+    high: float
+    step: float
+    start: float = 0.0
+    shown: str = "%+.2f points"
+
+    def draw(self, key: str, so_far: Said) -> Said:
+        """One slider."""
+        said = st.slider(self.label, self.low, self.high, self.start, self.step, format=self.shown, key=f"guess:{key}",
+                         bind="query-params")  # fmt: skip
+        return (round(said, 6),)
+
+    def fits(self, said: Said) -> bool:
+        """One number within the slider's ends."""
+        return len(said) == 1 and is_number(said[0], self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several options; nothing is chosen at first."""
+
+    label: str
+    options: tuple[str, ...]
+
+    def draw(self, key: str, so_far: Said) -> Said:
+        """One row of buttons, none of which is pressed at first."""
+        said = st.radio(self.label, self.options, None, horizontal=True, key=f"guess:{key}", bind="query-params")
+        return () if said is None else (said,)
+
+    def fits(self, said: Said) -> bool:
+        """One of the options."""
+        return len(said) == 1 and said[0] in self.options
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found beside what was said, as words, with the figure, one sentence, and the reason for it."""
+
+    score: int
+    said: str
+    found: str
+    figure: go.Figure
+    alt: str
+    sentence: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """A page and its state, beside the zoo and how it is computed on."""
+
+    path: str
+    label: str
+    state: Mapping[str, str | list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A question about a bundled zoo.
+
+    `ask` gives the way to predict, `run` the outcome for what was said, `onward` where one can go on alone.
+    """
+
+    key: str
+    title: str
+    zoo: str
+    question: str
+    setting: str
+    ask: Callable[[page.Context], Prediction]
+    run: Callable[[page.Context, Said], Outcome]
+    onward: Callable[[page.Context], Link]
+
+
+def is_number(value: Any, low: float, high: float) -> bool:
+    """Whether it is a number from `low` to `high`."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+
+
+def near(said: float, low: float, high: float, reach: float) -> int:
+    """100 for a number within the interval, falling to 0 at `reach` outside it."""
+    off = max(low - said, said - high, 0.0)
+    return max(0, round(100 * (1 - off / reach)))
+
+
+def near_difference(said: float, found: sc.Comparison, reach: float = 1.0) -> int:
+    """`near` for a difference said in points, within its 95 % interval."""
+    return near(said, 100 * found.low, 100 * found.high, reach)
+
+
+def agreed(said: Sequence[object], right: Sequence[object]) -> int:
+    """The share of decisions, in percent, that are the right ones."""
+    return round(100 * sum(a == b for a, b in zip(said, right, strict=True)) / len(right))
+
+
+def sure(found: sc.Comparison | sc.Estimate) -> str:
+    """Whether a difference is more than chance, by its interval."""
+    return "within what chance explains" if found.low <= 0 <= found.high else "more than chance explains"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said in a lesson, and its score, None until the run has given it."""
+
+    said: Said
+    score: int | None = None
+
+
+def answers() -> dict[str, Answer]:
+    """By lesson, what the address holds, or the session: a change of page clears the address."""
+    text = st.query_params.get("answered") or st.session_state.get("kept:answered")
+    if text is None:
+        return {}
+    try:
+        found = read(text)
+    except ValueError as error:
+        begin_again()
+        st.warning(f"The answers in the address cannot be read: {page.plain(str(error))}")
+        return {}
+    st.session_state["kept:answered"] = text
+    if "answered" not in st.query_params:
+        st.query_params["answered"] = text
+    return found
+
+
+def read(text: str) -> dict[str, Answer]:
+    """Read {lesson: [score or null, what was said, …]}. Raises ValueError for anything else."""
+    try:
+        content = json.loads(text)
+        kept = {key: (score, tuple(said)) for key, (score, *said) in content.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"expected JSON of lessons and lists, found {text[:60]!r}.") from error
+    for key, (score, said) in kept.items():
+        if not (score is None or (isinstance(score, int) and is_number(score, 0, 100))):
+            raise ValueError(f"a score is a whole number from 0 to 100, found {score!r} in {key!r}.")
+        if not all(isinstance(each, str) or is_number(each, -math.inf, math.inf) for each in said):
+            raise ValueError(f"an answer is of numbers and words, found another thing in {key!r}.")
+    return {key: Answer(said, score) for key, (score, said) in kept.items()}
+
+
+def keep(key: str, said: Said, score: int | None = None) -> None:
+    """Keep an answer for the session and in the address."""
+    _write({**answers(), key: Answer(said, score)})
+
+
+def drop(key: str) -> None:
+    """Let an answer go."""
+    _write({other: answer for other, answer in answers().items() if other != key})
+
+
+def begin_again() -> None:
+    """Let all answers go."""
+    _write({})
+
+
+def _write(found: Mapping[str, Answer]) -> None:
+    if not found:
+        st.session_state.pop("kept:answered", None)
+        st.query_params.pop("answered", None)
+        return
+    content = {key: [answer.score, *answer.said] for key, answer in found.items()}
+    text = json.dumps(content, separators=(",", ":"))
+    st.session_state["kept:answered"] = st.query_params["answered"] = text

@@ -1,0 +1,117 @@
+"""The line between two fine-tunings of one base, sketched before it is walked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+import soup_core as sc
+from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, is_number, near, sure
+from pages.shared import page
+from soup_core import charts
+from soup_core.recipes.greedy import candidate_order
+
+SKETCHED = {0.25: "¼", 0.5: "½", 0.75: "¾"}
+ALPHAS = (*(step / 10 for step in range(11)), *SKETCHED)
+NO_BARRIER = 0.02  # Frankle et al. 2020 call two networks connected below it
+REACH = 10.0  # points
+FRANKLE = "[Frankle et al. 2020](https://arxiv.org/abs/1912.05671)"
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Accuracy at three alphas, each a slider, between two ends that are known."""
+
+    ends: tuple[sc.Evaluation, sc.Evaluation]
+
+    def draw(self, key: str, so_far: Said) -> Said:
+        """The curve as it is sketched, and the sliders beneath."""
+        above = st.container()
+        columns = st.columns(len(SKETCHED))
+        said = {}
+        for column, (alpha, name) in zip(columns, SKETCHED.items(), strict=True):
+            with column:
+                said[alpha] = st.slider(f"Accuracy at alpha {name}", 0.0, 100.0, 50.0, 0.5, format="%.1f %%",
+                                        key=f"guess:{key}:{name}", bind="query-params")  # fmt: skip
+        with above:
+            page.chart(charts.sketched_line(said, self.ends), f"sketch-{key}", "Your sketch of the line.")
+        return tuple(said.values())
+
+    def fits(self, said: Said) -> bool:
+        """A percentage an alpha."""
+        return len(said) == len(SKETCHED) and all(is_number(each, 0, 100) for each in said)
+
+
+def ends_of(here: page.Context) -> tuple[str, str]:
+    """The two best models on the held-out images."""
+    first, second = candidate_order(here.singles(), "accuracy")[:2]
+    return first, second
+
+
+def ask(here: page.Context) -> Sketch:
+    first, second = (here.evaluator("held_out")(sc.Soup({name: 1.0})) for name in ends_of(here))
+    return Sketch((first, second))
+
+
+def score(said: Sequence[float], points: Sequence[sc.LinePoint]) -> int:
+    """The mean of the three places' scores: 100 within the accuracy's interval, 0 ten points outside it."""
+    found = {point.alpha: point.evaluation for point in points}
+    scores = []
+    for alpha, each in zip(SKETCHED, said, strict=True):
+        low, high = sc.accuracy_interval(found[alpha])
+        scores.append(near(each, 100 * low, 100 * high, REACH))
+    return round(sum(scores) / len(scores))
+
+
+def run(here: page.Context, said: Said) -> Outcome:
+    evaluate, (a, b) = here.evaluator("held_out"), ends_of(here)
+    points = list(sc.line(evaluate, sc.Soup({a: 1.0}), sc.Soup({b: 1.0}), ALPHAS))
+    found = {point.alpha: point.evaluation for point in points}
+    sketch = dict(zip(SKETCHED, map(float, said), strict=True))
+    barrier = sc.error_barrier(points)
+    better = max(found[0.0], found[1.0], key=lambda end: end.correct)
+    return Outcome(
+        score(list(sketch.values()), points),
+        ", ".join(f"{each:.1f}" for each in sketch.values()) + " %",
+        ", ".join(charts.percent(found[alpha]).removesuffix(" %") for alpha in SKETCHED) + " %",
+        charts.sketched_line(sketch, (found[0.0], found[1.0]), points),
+        f"Your sketch and the real line from {a} to {b} at {len(points)} values of alpha.",
+        meaning(barrier, sc.compare(found[0.5], better), found[0.5]),
+        why(barrier),
+    )
+
+
+def meaning(barrier: sc.Barrier, middle: sc.Comparison, evaluation: sc.Evaluation) -> str:
+    """What the run says, whichever way it went."""
+    told = (
+        f"The middle has {charts.percent(evaluation)}, {page.points(middle)} against the better end, {sure(middle)}; the "
+        f"error barrier is {100 * barrier.height:.2f} points"
+    )
+    return f"{told}: {'no wall between them' if barrier.height < NO_BARRIER else 'a wall lies between them'}."
+
+
+def why(barrier: sc.Barrier) -> str:
+    """Why there is a wall, or why there is none."""
+    told = f"The barrier is how far the error rises above a straight line between the ends' ({FRANKLE}, who see none below "
+    told += f"{100 * NO_BARRIER:g} points). "
+    if barrier.height < NO_BARRIER:
+        return told + f"Models that share a start usually share a valley; that is why their average works ({PAPER})."
+    return told + (
+        "Two networks can compute much the same with their neurons in another order, so that the average of their weights "
+        "mixes what does not belong together; put into the same order, the wall shrinks "
+        "([Ainsworth et al. 2023](https://arxiv.org/abs/2209.04836)). A shared start keeps the order."
+    )
+
+
+def onward(here: page.Context) -> Link:
+    a, b = ends_of(here)
+    return Link("pages/3_Interpolation.py", "Walk this line, and beyond its ends", {"a": a, "b": b})
+
+
+LESSON = Lesson(
+    "line", "The line", "fashion",
+    "What lies between two fine-tunings of one base?",
+    "Walk in a straight line from one model's weights to another's: alpha 0 is the first, 1 the second, ½ their average. "
+    "Sketch the accuracy.",
+    ask, run, onward,
+)  # fmt: skip

@@ -1,0 +1,45 @@
+"""Along one run: the average of its latest checkpoints against the last one."""
+
+import soup_core as sc
+from pages.lessons.lesson import Lesson, Link, Number, Outcome, Said, near_difference, sure
+from pages.shared import page
+from soup_core import charts
+
+LAST = 5
+
+
+def ask(here: page.Context) -> Number:
+    return Number(f"Average of the latest {LAST} less the last checkpoint, on the test images", -2.0, 2.0, 0.05)
+
+
+def run(here: page.Context, said: Said) -> Outcome:
+    zoo, test = here.zoo, here.evaluator("test")
+    last, lawa, ema = (
+        test(soup) for soup in (sc.Soup({zoo.names[-1]: 1.0}), sc.lawa_soup(zoo, last=LAST), sc.ema_soup(zoo))
+    )
+    gain = sc.compare(lawa, last)
+    return Outcome(
+        near_difference(float(said[0]), gain),
+        f"{said[0]:+.2f} points",
+        page.points(gain),
+        charts.accuracy_points(
+            [("last checkpoint", "ingredient", last), (f"latest {LAST}", "lawa", lawa), ("moving average", "ema", ema)],
+            images="test", predicted=100 * last.accuracy + float(said[0]),
+        ),
+        f"Test accuracy: last checkpoint {charts.percent(last)}, average of the latest {LAST} {charts.percent(lawa)}.",
+        f"The average of the latest {LAST} checkpoints differs from the last by {page.points(gain)}, {sure(gain)}.",
+        "While the learning rate is high the weights wander about a minimum, and their average lies nearer to it than any of "
+        "them: averaging does what a falling learning rate would do "
+        "([Kaddour 2022](https://arxiv.org/abs/2209.14981)). A moving average of all of them differs from the last by "
+        f"{page.points(sc.compare(ema, last))}.",
+    )  # fmt: skip
+
+
+LESSON = Lesson(
+    "run", "Along one run", "fashion-trajectory",
+    "Can one training run be its own soup?",
+    "One run, a checkpoint after each epoch, at a learning rate that does not fall. Average the latest checkpoints instead "
+    "of taking the last.",
+    ask, run, lambda here: Link("pages/1_Ingredients.py", "Choose the checkpoints yourself",
+                                {"in": list(here.zoo.names[-LAST:])}),
+)  # fmt: skip

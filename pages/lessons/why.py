@@ -1,0 +1,50 @@
+"""Why average weights at all: greedy soup against the best single model, on the test images."""
+
+import soup_core as sc
+from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference, sure
+from pages.shared import page
+from soup_core import charts
+
+
+def ask(here: page.Context) -> Number:
+    return Number("Greedy soup less the best single model, on the test images", -2.0, 2.0, 0.05)
+
+
+def run(here: page.Context, said: Said) -> Outcome:
+    test = here.evaluator("test")
+    steps = list(sc.greedy_soup(here.zoo, here.evaluator("held_out")))
+    best, uniform, greedy = (test(soup) for soup in (steps[0].soup, sc.uniform_soup(here.zoo), steps[-1].soup))
+    gain, models = sc.compare(greedy, best), len(steps[-1].soup.names)
+    return Outcome(
+        near_difference(float(said[0]), gain),
+        f"{said[0]:+.2f} points",
+        page.points(gain),
+        charts.accuracy_points(
+            [("best single", "best", best), ("uniform soup", "uniform", uniform), ("greedy soup", "greedy", greedy)],
+            images="test", predicted=100 * best.accuracy + float(said[0]),
+        ),
+        f"Test accuracy: best single model {charts.percent(best)}, uniform soup {charts.percent(uniform)}, greedy soup "
+        f"{charts.percent(greedy)}.",
+        meaning(gain, models, len(here.zoo.names)),
+        "All models started from one base. The paper finds that such models lie in one valley of the loss: their average "
+        f"stays in it, and what each learned by chance is averaged away. It still costs one model at inference ({PAPER}).",
+    )  # fmt: skip
+
+
+def meaning(gain: sc.Comparison, models: int, of: int) -> str:
+    """What the run says, whichever way it went."""
+    if models == 1:
+        return f"Here no average beats the best of {of} models on the held-out images, so greedy keeps that one alone."
+    told = f"The average of {models} of {of} models differs from the best of them by {page.points(gain)}, {sure(gain)}"
+    if gain.low > 0:
+        return f"{told}: one model, and better than the one that would have been kept."
+    return f"{told}: on these images averaging {'costs' if gain.high < 0 else 'is not shown to gain'} accuracy."
+
+
+LESSON = Lesson(
+    "why", "Why average", "fashion",
+    "Is the average of fine-tuned models better than the best of them?",
+    "A sweep leaves many fine-tunings of one base. Usually the best on held-out images is kept. Greedy soup instead "
+    "averages the weights of those that help.",
+    ask, run, lambda here: Link("app.py", "Compare all recipes"),
+)  # fmt: skip
