@@ -11,15 +11,20 @@ from soup_core.export import entry_rows
 from soup_core.jobs import Progress
 
 here = page.begin(
-    "Model Soups Explorer",
-    "A **model soup** is one model whose weights are the average of several fine-tuned ones: often more accurate than "
-    "the best of them, at the cost of one "
+    "Home",
+    "A **model soup** averages the weights of several fine-tuned models "
     "([Wortsman et al. 2022](https://arxiv.org/abs/2203.05482)).",
+    "Model Soups Explorer",
 )
 zoo = here.zoo
 st.subheader(page.plain(zoo.title), anchor=False)
-headline, note = st.container(), st.empty()
-against_cost, search = st.container(), st.container()
+headline, note, onward, against_cost, search = (
+    st.container(),
+    st.empty(),
+    st.container(),
+    st.container(),
+    st.container(),
+)
 
 with page.errors_shown():
     held_out, test = here.evaluator("held_out"), here.evaluator("test")
@@ -33,8 +38,8 @@ with page.errors_shown():
     names = steps[-1].soup.names
     cards = (
         ("Best single model", best, f"{page.plain(best_name)}, chosen on held-out images"),
-        ("Uniform soup", uniform, f"average of all {len(zoo.names)}"),
-        ("Greedy soup", greedy, f"average of {len(names)}" if len(names) > 1 else "keeps the best one alone"),
+        ("Uniform soup", uniform, f"Average of all {len(zoo.names)}"),
+        ("Greedy soup", greedy, f"Average of {len(names)}" if len(names) > 1 else "Keeps the best one alone"),
     )
     size = sum(tensor.numel() for tensor in zoo.reference.parameters())
     for column, (label, evaluation, what) in zip(columns, cards, strict=True):
@@ -47,20 +52,15 @@ with page.errors_shown():
                 border=True,
                 delta_arrow="off" if evaluation is best else "auto",
                 delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                help=f"{charts.counts(evaluation)}; the interval is 95 %, paired with the best single model "
-                f"(McNemar p = {comparison.p_value:.2g}).",
+                help=f"{what}. Inference: 1 model, {size:,} weights, 1 forward pass. {charts.counts(evaluation)}; the interval "
+                f"is 95 %, paired with the best single model (McNemar p = {comparison.p_value:.2g}).",
             )
-            st.caption(f"{what}. Inference: 1 model, {size:,} weights, 1 forward pass.")
     gain = sc.compare(greedy, best)
     selection = sc.compare(held_out(steps[-1].soup), held_out(steps[0].soup)).difference
     if len(names) == 1:
         sentence = "Here no average beats the best model on the held-out images, so greedy keeps that model alone."
     else:
-        sure = "more than chance explains" if gain.low > 0 else "within what chance explains"
-        sentence = (
-            f"Averaging {len(names)} of {len(zoo.names)} models changes test accuracy by {page.points(gain)}, {sure}; "
-            f"on the held-out images that chose them it was {100 * selection:+.2f} points."
-        )
+        sentence = f"Averaging {len(names)} of {len(zoo.names)} models: {page.points(gain)} on test images, at the cost of one."
     note.markdown(f"**{sentence}**")
     with search:
         st.markdown("##### The greedy search", help="Each candidate stays only if the average gets better.")
@@ -68,6 +68,23 @@ with page.errors_shown():
             charts.greedy_curve(steps, candidates=len(zoo.names)), "curve",
             f"Greedy search over {len(zoo.names)} candidates; {len(names)} were accepted.",
         )  # fmt: skip
+        if len(names) > 1:
+            sure = "more than chance explains" if gain.low > 0 else "within what chance explains"
+            st.caption(f"Its gain on the test images is {sure}; on the held-out images, which chose its models, it was "
+                       f"{100 * selection:+.2f} points.")  # fmt: skip
+
+with onward:
+    for column, (path, label) in zip(
+        st.columns(4),
+        (
+            ("pages/1_Ingredients.py", "Toggle ingredients"),
+            ("pages/2_Greedy.py", "Watch greedy choose"),
+            ("pages/3_Interpolation.py", "Walk between two"),
+            ("pages/7_Learn.py", "Take a lesson"),
+        ),
+        strict=True,
+    ):
+        column.page_link(path, label=label, icon=":material/arrow_forward:", width="stretch")
 
 
 def draw(progress: Progress) -> None:
@@ -83,7 +100,7 @@ def draw(progress: Progress) -> None:
                 [row(entry) for entry in entries], hide_index=True,
                 alt="Every recipe with its test accuracy, its gain over the best single model, and its cost.",
             )  # fmt: skip
-            export.csv_button(lambda: entry_rows(entries, best), "recipes")
+            export.table_buttons(lambda: entry_rows(entries, best), "recipes")
             for entry in entries:
                 st.markdown(f"**{entry.about.name}.** {entry.about.text} ([{entry.about.paper}]({entry.about.link}))")
 
@@ -103,23 +120,8 @@ def row(entry: sc.Entry) -> dict[str, object]:
 
 
 with against_cost, page.errors_shown():
-    st.markdown("##### Accuracy against the cost of inference",
-                help="A soup costs one model, an ensemble all of its models.")  # fmt: skip
     job = work.job_of(here, work.task(here, "face-off"), "Compare all recipes")
     if job is None:
-        st.caption("Learned, pruned, Model Stock, WiSE-FT and the ensembles take a while on a zoo of this size.")
+        st.caption("On a zoo of this size it takes a while.")
     else:
         work.follow(job, recipes_of(zoo), "Comparing recipes", draw)
-
-st.markdown("Next:")
-for column, (path, label) in zip(
-    st.columns(4),
-    (
-        ("pages/1_Ingredients.py", "Toggle ingredients"),
-        ("pages/2_Greedy.py", "Watch greedy choose"),
-        ("pages/3_Interpolation.py", "Walk between two"),
-        ("pages/4_Learned.py", "Learn coefficients"),
-    ),
-    strict=True,
-):
-    column.page_link(path, label=label, icon=":material/arrow_forward:")

@@ -16,7 +16,8 @@ from tests.conftest import random_linears, write_zoo
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["app.py", "pages/1_Ingredients.py", "pages/2_Greedy.py", "pages/3_Interpolation.py", "pages/4_Learned.py",
-         "pages/5_Robustness.py", "pages/6_Train.py", "pages/7_Add_a_zoo.py"]  # fmt: skip
+         "pages/5_Robustness.py", "pages/6_Train.py", "pages/7_Learn.py", "pages/8_Present.py",
+         "pages/9_Add_a_zoo.py"]  # fmt: skip
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 
 

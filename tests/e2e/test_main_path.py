@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 import soup_core as sc
 from soup_core import charts
+from soup_core.words import points
 from tests.e2e.driver import WAIT, metric, server, settled
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -30,6 +31,33 @@ def test_home_gives_the_headline(page: Page, address: str) -> None:
     zoo = sc.open_zoo("fashion")
     assert metric(page, "Uniform soup") == charts.percent(sc.Evaluator(zoo, "test", "cpu")(sc.uniform_soup(zoo)))
     expect(page.locator(".js-plotly-plot")).to_have_count(2)
+
+
+def test_homes_first_screen_says_what_this_is_what_it_gains_what_it_costs_and_where_to_click(
+    page: Page, address: str
+) -> None:
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.goto(address)
+    settled(page)
+    zoo = sc.open_zoo("fashion")
+    test, (first, *_, last) = (
+        sc.Evaluator(zoo, "test", "cpu"),
+        list(sc.greedy_soup(zoo, sc.Evaluator(zoo, device="cpu"))),
+    )
+    gain = sc.compare(test(last.soup), test(sc.Soup({first.candidate: 1.0})))
+    main = page.locator('[data-testid="stMain"]')
+    for shown in (
+        main.get_by_text("A model soup averages the weights of several fine-tuned models"),
+        main.locator('[data-testid="stMetric"]').last,
+        main.get_by_text(
+            f"Averaging {len(last.soup.names)} of 24 models: {points(gain)} on test images, at the cost of one."
+        ),
+        *(main.get_by_role("link", name=name) for name in ("Toggle ingredients", "Take a lesson")),
+    ):
+        expect(shown).to_be_visible()
+        box = shown.bounding_box()
+        assert box is not None
+        assert 0 <= box["y"] < box["y"] + box["height"] <= 800
 
 
 def test_a_click_on_an_ingredient_moves_the_number(page: Page, address: str) -> None:
