@@ -1,9 +1,8 @@
-"""Pictures of every page and view from the running app; Home's is the README's.
+"""Pictures of every page and view from the running app, to be looked at.
 
 python -m benchmarks.screenshots FOLDER [NAME ...]
 """
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Literal
 
 from playwright.sync_api import TimeoutError
 
-from tests.e2e.driver import ROOT, chromium, server, worked
+from tests.e2e.driver import chromium, server, worked
 
 PAGES = {
     "home": "",
@@ -40,6 +39,9 @@ PAGES = {
     "changed": "Robustness?view=What+changed",
     "cost": "Robustness?view=Cost",
     "train": "Train",
+    "learn": "Learn?lesson=Strangers&answered=%7B%22strangers%22%3A%5Bnull%2C90%2C90%2C90%5D%7D",
+    "present": "Present",
+    "presented": "Greedy?step=24&present=1",
     "add-a-zoo": "Add_a_zoo",
 }
 LOOKS: dict[str, tuple[int, Literal["light", "dark"]]] = {
@@ -70,8 +72,6 @@ def main() -> None:
                 page.wait_for_timeout(700)
                 page.screenshot(path=folder / f"{name}-{look}.png")
                 page.set_viewport_size({"width": width, "height": 800})
-    if "home" in wanted:
-        shutil.copy(folder / "home-light.png", ROOT / "assets" / "images" / "home.png")
 
 
 if __name__ == "__main__":
