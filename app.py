@@ -9,6 +9,7 @@ from soup_core import charts
 from soup_core.comparison import recipes_of
 from soup_core.export import entry_rows
 from soup_core.jobs import Progress
+from soup_core.words import sure
 
 here = page.begin(
     "Home",
@@ -69,8 +70,7 @@ with page.errors_shown():
             f"Greedy search over {len(zoo.names)} candidates; {len(names)} were accepted.",
         )  # fmt: skip
         if len(names) > 1:
-            sure = "more than chance explains" if gain.low > 0 else "within what chance explains"
-            st.caption(f"Its gain on the test images is {sure}; on the held-out images, which chose its models, it was "
+            st.caption(f"Its gain on the test images is {sure(gain)}; on the held-out images, which chose its models, it was "
                        f"{100 * selection:+.2f} points.")  # fmt: skip
 
 with onward:

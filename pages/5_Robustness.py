@@ -14,6 +14,7 @@ from soup_core.comparison import recipes_of
 from soup_core.jobs import Progress
 from soup_core.robustness import Entry, latest, models_of, steps_of
 from soup_core.statistics import Estimate
+from soup_core.words import sure
 
 SHOWN = {
     "best": "Best single", "uniform": "Uniform soup", "greedy": "Greedy soup", "learned": "Learned soup",
@@ -78,12 +79,9 @@ def figure(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
     page.chart(charts.robustness_figure(entries), "figure",
                f"Mean accuracy over {len(best.names)} shifts against test accuracy, {len(entries)} models.")  # fmt: skip
     lead = greedy.lead(best)
-    if greedy.member.soup == best.member.soup:
-        sure = "since it is that model alone"
-    else:
-        sure = "within what chance explains" if lead.low <= 0 <= lead.high else "more than chance explains"
+    because = "since it is that model alone" if greedy.member.soup == best.member.soup else sure(lead)
     st.markdown(
-        f"**Under shift greedy soup differs from the best single model by {told(lead, ' points', '+')}, {sure}; without "
+        f"**Under shift greedy soup differs from the best single model by {told(lead, ' points', '+')}, {because}; without "
         f"shift by {page.points(sc.compare(greedy.test, best.test))}.**"
     )
 

@@ -2,7 +2,8 @@
 
 Beside the line, the ensemble of its two ends, which mixes their outputs in the same shares.
 
-Error barrier: Frankle et al. 2020, arXiv 1912.05671. Plane: Garipov et al. 2018, arXiv 1802.10026.
+Error barrier: Entezari et al. 2022, arXiv 2110.06296; from what height on there is one: Frankle et al. 2020, arXiv
+1912.05671. Plane: Garipov et al. 2018, arXiv 1802.10026.
 """
 
 import math
@@ -17,6 +18,7 @@ from soup_core.geometry import Gram, Place, check_placed
 from soup_core.soup import Soup, interpolate, mix
 
 ALPHAS = tuple(step / 10 for step in range(-5, 16))
+CONNECTED_BELOW = 0.02  # Frankle et al. 2020: below such a barrier two networks are linearly connected
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class Barrier:
 
     alpha: float
     height: float
+
+    @property
+    def connected(self) -> bool:
+        """Whether it is so low that the ends count as linearly mode connected."""
+        return self.height < CONNECTED_BELOW
 
 
 def line(evaluate: Evaluator, soup_a: Soup, soup_b: Soup, alphas: Iterable[float] = ALPHAS) -> Iterator[LinePoint]:

@@ -3,11 +3,11 @@
 from soup_core.evaluation import Evaluation, Evaluator
 from soup_core.interpolation import error_barrier, line
 from soup_core.recipes.ensemble import ensemble
-from soup_core.recipes.greedy import greedy_soup
+from soup_core.recipes.greedy import candidate_order, greedy_soup
 from soup_core.scenes import Scene
 from soup_core.soup import Soup
 from soup_core.statistics import Comparison, compare
-from soup_core.words import counts, percent, points
+from soup_core.words import counts, labels, percent, points, sure
 from soup_core.zoo import Zoo
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
@@ -27,12 +27,14 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
     singles = {name: held_out(Soup({name: 1.0})) for name in zoo.names}
     worst = min(singles.values(), key=lambda found: found.correct)
     together = ensemble(test, zoo.names)
-    second = next((name for name in soup.names if name != first), next((n for n in zoo.names if n != first), first))
+    runners_up = [name for name in candidate_order(singles, "accuracy") if name != first]
+    second = next((name for name in runners_up if name in soup.names), runners_up[0] if runners_up else first)
     state = {"zoo": (zoo.name,)}
     return (
         Scene(page="Home", state=state, title=_headline(all_runs, kept, gain), note=_gained(first, kept, best, made, gain)),
         Scene(
-            page="Ingredients", state=state | {"in": soup.names}, title=f"{_count(all_runs)} runs, already paid for",
+            page="Ingredients", state=state | {"in": tuple(map(labels(zoo.names), soup.names))},
+            title=f"{_count(all_runs)} runs, already paid for",
             note=f"Each mark is one fine-tuned model. On held-out images they reach {percent(worst)} to "
             f"{percent(singles[first])}; usually all but the best are thrown away.", pinned=("in",),
         ),
@@ -42,13 +44,13 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
             note="The best model first; each next one stays only if the average gets more held-out images right. The test "
             "images have no say.", pinned=("step",),
         ),
-        _why(zoo, held_out, first, second),
+        _why(zoo, held_out, first, second, kept),
         Scene(
             page="Robustness", state=state | {"view": ("Cost",)},
             title=f"The bill: one model, where an ensemble runs {all_runs}",
             note=f"An ensemble of all {all_runs} reaches {percent(together)} of the test images, "
             f"{points(compare(together, best))} against the best single model, and costs {all_runs} forward passes an "
-            f"image. The soup reaches {percent(made)} with one.",
+            f"image. {'The soup' if kept > 1 else 'The model that was kept'} reaches {percent(made)} with one.",
         ),
     )  # fmt: skip
 
@@ -68,12 +70,11 @@ def _gained(first: str, kept: int, best: Evaluation, made: Evaluation, gain: Com
     if kept == 1:
         return (f"On the held-out images no average beats {first}, so it is kept alone: {percent(best)} of the test images, "
                 f"{counts(best)}.")  # fmt: skip
-    sure = "more than chance explains" if gain.low > 0 else "within what chance explains"
     return (f"The best single model gets {percent(best)} of the test images right, the average of {kept} {percent(made)}: "
-            f"{points(gain)}, {sure}. It runs as one model.")  # fmt: skip
+            f"{points(gain)}, {sure(gain)}. It runs as one model.")  # fmt: skip
 
 
-def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str) -> Scene:
+def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str, kept: int) -> Scene:
     if first == second:
         return Scene(
             page="Interpolation", state={"zoo": (zoo.name,)}, title="One run alone", note="A line needs two models."
@@ -83,11 +84,16 @@ def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str) -> Scene:
     middle = next(point.evaluation for point in found if point.alpha == 0.5)
     ends = max((point.evaluation for point in found if point.alpha in (0.0, 1.0)), key=lambda each: each.correct)
     better = compare(middle, ends)
-    wall = 100 * barrier.height
     return Scene(
         page="Interpolation",
         state={"zoo": (zoo.name,), "a": (first,), "b": (second,)},
-        title="Why it works: no wall between them" if wall < 1 else "Why not: a wall between them",
+        title=_between(barrier.connected, kept),
         note=f"Halfway between {first} and {second} accuracy differs from the better of the two by {points(better)}; on the "
-        f"way the error rises at most {wall:.2f} points above a straight line.",
+        f"way the error rises at most {100 * barrier.height:.2f} points above a straight line.",
     )
+
+
+def _between(connected: bool, kept: int) -> str:
+    if kept == 1:
+        return "No wall between the two best, and yet no gain" if connected else "Why not: a wall between the two best"
+    return "Why it works: no wall between them" if connected else "A wall between these two, and yet a gain"

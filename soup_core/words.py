@@ -2,9 +2,11 @@
 
 import re
 import unicodedata
+from collections.abc import Callable, Iterable
+from itertools import chain, count
 
 from soup_core.evaluation import Evaluation
-from soup_core.statistics import Comparison
+from soup_core.statistics import Comparison, Estimate
 
 
 def visible(text: str) -> str:
@@ -24,6 +26,16 @@ def plain(text: str) -> str:
     return re.sub(r"^(\s*\d*)([-+.])", r"\1\\\2", escaped)
 
 
+def labels(options: Iterable[str], say: Callable[[str], str] = plain) -> Callable[[str], str]:
+    """How a chooser, and so the address, names its options: those that would read the same are numbered."""
+    told: dict[str, str] = {}
+    for option in options:
+        label = say(option)
+        numbered = chain([label], (f"{label} ({number})" for number in count(2)))
+        told[option] = next(each for each in numbered if each not in told.values())
+    return lambda option: told.get(option, say(option))
+
+
 def percent(evaluation: Evaluation) -> str:
     """An accuracy in percent: two decimals from 1,000 images on, else one."""
     return f"{100 * evaluation.accuracy:.{2 if evaluation.total >= 1000 else 1}f} %"
@@ -38,3 +50,8 @@ def points(comparison: Comparison) -> str:
     """A difference in points with sign and interval: "+0.56 points (0.25 to 0.88)"."""
     difference, low, high = (100 * value for value in (comparison.difference, comparison.low, comparison.high))
     return f"{difference:+.2f} points ({low:.2f} to {high:.2f})"
+
+
+def sure(found: Comparison | Estimate) -> str:
+    """Whether a difference is more than chance, by its interval."""
+    return "within what chance explains" if found.low <= 0 <= found.high else "more than chance explains"

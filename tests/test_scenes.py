@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import soup_core as sc
 from soup_core.scenes import SCENES_AT_MOST, Scene, from_json, from_link, to_json, to_link
 from soup_core.story import story
+from soup_core.words import sure
 from tests.conftest import random_linears, write_zoo
 
 texts = st.text(max_size=40)
@@ -71,7 +73,7 @@ def test_the_story_tells_the_zoos_own_numbers(tmp_path: Path) -> None:
     assert told[0].title == f"Twelve runs, one model, {gain:+.1f} points, the same cost"
     for evaluation in (test(best), test(soup)):
         assert f"{100 * evaluation.correct / evaluation.total:.1f} %" in told[0].note
-    assert told[1].state["in"] == soup.names
+    assert told[1].state["in"] == soup.names, "plain names are labels as they are"
     assert f"{len(soup.names)} of 12 stay" in told[2].title
     middle = held_out(sc.interpolate(best, sc.Soup({told[3].state["b"][0]: 1.0}), 0.5))
     ends = max(held_out(best).correct, held_out(sc.Soup({told[3].state["b"][0]: 1.0})).correct)
@@ -88,3 +90,48 @@ def test_the_story_of_models_that_do_not_average_says_so(tmp_path: Path) -> None
     alone = story(one := sc.open_zoo(write_zoo(tmp_path / "one", random_linears(1))), sc.Evaluator(one))
     assert alone[0].title.startswith("One run,")
     assert alone[3].title == "One run alone"
+    assert alone[4].title == "The bill: one model, where an ensemble runs 1"
+
+
+ODD = ("lr=1e-3 [a]", "lr=1e-3 *b*", "c")
+
+
+def test_odd_names_of_the_story_are_the_labels_that_its_pages_choose_by(tmp_path: Path) -> None:
+    folder = write_zoo(tmp_path / "odd", random_linears(3, spread=1.0))
+    content = (folder / "zoo.toml").read_text()
+    for index, name in enumerate(ODD):
+        content = content.replace(f'name = "m{index}"', f'name = "{name}"')
+    (folder / "zoo.toml").write_text(content)
+    zoo = sc.open_zoo(folder)
+    *_, last = sc.greedy_soup(zoo, sc.Evaluator(zoo))
+    assert set(last.soup.names) & set(ODD[:2]), "or nothing is tried"
+    by_name = dict(zip(ODD, (r"lr\=1e-3 \[a\]", r"lr\=1e-3 \*b\*", "c"), strict=True))
+    assert story(zoo, sc.Evaluator(zoo))[1].state["in"] == tuple(by_name[name] for name in last.soup.names)
+
+
+@pytest.mark.parametrize(
+    ("spread", "kept", "title"),
+    [(0.0, 1, "No wall between the two best, and yet no gain"), (1.0, 2, "Why it works: no wall between them")],
+)
+def test_the_story_says_what_lies_between_by_what_was_found(
+    tmp_path: Path, spread: float, kept: int, title: str
+) -> None:
+    zoo = sc.open_zoo(write_zoo(tmp_path / "made", random_linears(12 if spread else 2, spread=spread)))
+    held_out = sc.Evaluator(zoo)
+    *_, last = sc.greedy_soup(zoo, held_out)
+    assert (len(last.soup.names) > 1) == (kept > 1)
+    told = story(zoo, held_out)[3]
+    a, b = (held_out(sc.Soup({told.state[key][0]: 1.0})) for key in "ab")
+    points = [
+        held_out(sc.interpolate(*(sc.Soup({told.state[key][0]: 1.0}) for key in "ab"), step / 10)) for step in range(11)
+    ]
+    rise = max((1 - each.accuracy) - ((1 - step / 10) * (1 - a.accuracy) + step / 10 * (1 - b.accuracy))
+               for step, each in enumerate(points))  # fmt: skip
+    assert rise < 0.02
+    assert told.title == title
+
+
+def test_a_sure_loss_is_not_called_chance() -> None:
+    sure_loss = sc.Comparison(-0.008, -0.012, -0.004, 0.001, 1, 9)
+    assert sure(sure_loss) == "more than chance explains"
+    assert sure(replace(sure_loss, high=0.001)) == "within what chance explains"

@@ -11,8 +11,7 @@ from pages.shared.live_chart import Event
 from pages.views import take
 from soup_core import charts
 from soup_core.interpolation import ALPHAS, ensemble_line
-
-COLLAPSE = 0.05  # from such a barrier on, one speaks of a wall
+from soup_core.words import sure
 
 
 def draw(here: page.Context, a: str, b: str) -> None:
@@ -61,7 +60,7 @@ def draw(here: page.Context, a: str, b: str) -> None:
                   help=f"95 % interval: {page.points(comparison)}")  # fmt: skip
         st.metric("Error barrier", f"{100 * barrier.height:.2f} points", width="content",
                   help="How far the error rises above a straight line between the two ends' errors "
-                  "(Frankle et al. 2020).")  # fmt: skip
+                  "(Entezari et al. 2022).")  # fmt: skip
         st.metric("Ensemble of the two", charts.percent(mixed), width="content",
                   help=f"{charts.counts(mixed)}; both models run, their probabilities averaged. The middle "
                   f"differs from it by {page.points(sc.compare(middle, mixed))}.")  # fmt: skip
@@ -89,11 +88,11 @@ def _click(a: str, b: str, alphas: Collection[float], event: Event) -> None:
 
 def _meaning(a: str, b: str, barrier: sc.Barrier, comparison: sc.Comparison, judged: str) -> str:
     names, images = f"{page.plain(a)} and {page.plain(b)}", f"{page.plain(judged)} images"
-    if barrier.height > COLLAPSE:
-        return f"Between {names} accuracy collapses by {100 * barrier.height:.1f} points: they do not share a valley."
+    if not barrier.connected:
+        return f"Between {names} accuracy falls by {100 * barrier.height:.1f} points: a wall lies between them."
     if comparison.low > 0:
         return f"The average of {names} beats both on the {images}, by {page.points(comparison)} over the better."
     return (
         f"Between {names} there is no wall; the middle differs from the better end by {page.points(comparison)}, "
-        f"{'within what chance explains' if comparison.high >= 0 else 'more than chance explains'}."
+        f"{sure(comparison)}."
     )

@@ -25,6 +25,7 @@ from soup_core.charts.style import (
 )
 from soup_core.evaluation import Evaluation
 from soup_core.geometry import Map, Matrix, Place
+from soup_core.interpolation import CONNECTED_BELOW
 from soup_core.pairs import PairAdvantage
 from soup_core.soup import Soup
 from soup_core.zoo import BASE, Value
@@ -51,8 +52,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "angle": Quantity("angle (°)", 1, ".1f", "°"),
     "distance": Quantity("distance", 1, ".2f", ""),
     "disagreement": Quantity("images (%)", 100, ".2f", " % of images"),
-    # Below two points Frankle et al. 2020 (arXiv 1912.05671) speak of no barrier.
-    "barrier": Quantity("barrier (points)", 100, ".2f", " points", at_least=2),
+    "barrier": Quantity("barrier (points)", 100, ".2f", " points", at_least=100 * CONNECTED_BELOW),
 }
 
 

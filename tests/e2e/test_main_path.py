@@ -166,7 +166,7 @@ def test_another_zoo_brings_its_own_ingredients(page: Page, address: str) -> Non
     page.get_by_role("button", name="Strangers, for contrast").click()
     page.wait_for_url("**zoo=fashion-scratch**")
     settled(page)
-    expect(page.get_by_text("they do not share a valley")).to_be_visible()
+    expect(page.get_by_text("a wall lies between them")).to_be_visible()
     assert page.get_by_text("The address names").count() == 0
 
 
