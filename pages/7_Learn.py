@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from pages.lessons import LESSONS, lesson
+from pages.lessons import LESSONS, progress
 from pages.shared import page
 
-TITLES = [each.title for each in LESSONS]
+TITLES, KEYS = [each.title for each in LESSONS], {each.key for each in LESSONS}
 
-opened = page.begin("Learn", "Predict first, then see.")
-known = lesson.answers()
+opened = page.head("Learn", "Predict first, then see.")
+known = progress.answers()
 
 
 def go_to(title: str) -> None:
@@ -19,14 +19,14 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     title = st.selectbox("Lesson", TITLES, key="lesson", bind="query-params", width=240)
     place = TITLES.index(title)
     st.button("Next", on_click=go_to, args=(TITLES[(place + 1) % len(TITLES)],), icon=":material/arrow_forward:")
-    st.button("Begin again", on_click=lesson.begin_again, disabled=not known, icon=":material/restart_alt:",
+    st.button("Begin again", on_click=progress.begin_again, disabled=not known, icon=":material/restart_alt:",
               help="Forget all predictions and scores.")  # fmt: skip
 chosen = LESSONS[place]
 
 with page.errors_shown():
     here = opened.on(chosen.zoo)
     asked = chosen.ask(here)
-answer = known.get(chosen.key, lesson.Answer(()))
+answer = known.get(chosen.key, progress.Answer(()))
 answered = asked.fits(answer.said)
 st.subheader(f"{place + 1}. {chosen.question}", anchor=False, help=chosen.setting if answered else None)
 if not answered:
@@ -36,12 +36,12 @@ if not answered:
     whole = asked.fits(said)
     st.markdown(f"**{'Ready? Then see the run.' if whole else 'Say what you expect; the run follows.'}**")
     if whole:
-        st.button("See the run", type="primary", on_click=lesson.keep, args=(chosen.key, said))
+        st.button("See the run", type="primary", on_click=progress.keep, args=(chosen.key, said))
 else:
     with page.waiting("Running the models of this lesson, which takes seconds"):
         outcome = chosen.run(here, answer.said)
     if outcome.score != answer.score:
-        lesson.keep(chosen.key, answer.said, outcome.score)
+        progress.keep(chosen.key, answer.said, outcome.score)
     with st.container(horizontal=True, gap="medium"):
         st.metric("You said", outcome.said, width="content")
         st.metric("The run", outcome.found, width="content")
@@ -53,8 +53,9 @@ else:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.page_link(onward.path, label=onward.label, icon=":material/arrow_forward:",
                      query_params={**here.address, **onward.state})  # fmt: skip
-        st.button("Predict again", on_click=lesson.drop, args=(chosen.key,))
-scores = [answer.score for answer in lesson.answers().values() if answer.score is not None]
+        st.button("Predict again", on_click=progress.drop, args=(chosen.key,))
+given = [answer for key, answer in progress.answers().items() if key in KEYS]
+scores = [answer.score for answer in given if answer.score is not None]
 st.caption(
     f"Score: {sum(scores)} of {100 * len(LESSONS):,}, with {len(scores)} of {len(LESSONS)} lessons answered. This one runs on "
     f"the zoo {chosen.zoo}, whichever is open."

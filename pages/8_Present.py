@@ -5,12 +5,14 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import page, presenting
 from pages.views import scene, taken_along
+from soup_core.published import results_folders
 from soup_core.scenes import from_json, to_json
 from soup_core.story import story
 
-here = page.begin("Present", "Views of other pages to show one after another, each with title and note.")
+computing = page.head("Present", "Views of other pages to show one after another, each with title and note.")
 state = st.session_state
 scenes = presenting.scenes()
+has_weights = computing.chosen not in results_folders()
 
 
 def tell_story() -> None:
@@ -44,6 +46,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
                  shortcut="F5" if scenes else None):  # fmt: skip
         presenting.show(page.paths(), 1)
     wanted = st.button("Tell this zoo's story", type="secondary" if scenes else "primary", icon=":material/auto_stories:",
+                       disabled=not has_weights,
                        help="Five ready-made scenes of the open zoo, whose sentences are made of its numbers.")  # fmt: skip
     st.download_button("Save", lambda: to_json(scenes), "scenes.json", "application/json", on_click="ignore",
                        icon=":material/download:", disabled=not scenes)  # fmt: skip
@@ -52,6 +55,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.button("Clear", on_click=clear, disabled=not scenes, icon=":material/delete:")
 if wanted:
     with page.waiting("Making the story out of the zoo's numbers"):
+        here = computing.open()
         made = story(here.zoo, here.evaluator("held_out"))
     if scenes:
         state["present:story"] = made
@@ -70,8 +74,10 @@ if not scenes:
 else:
     for number in range(1, len(scenes) + 1):
         scene.draw(page.paths(), number)
-    taken_along.draw(here, scenes)
     st.markdown(
         f"**{len(scenes)} scene{'' if len(scenes) == 1 else 's'}; the address of this page holds them all, so its link "
         "shares them.**"
     )
+    if has_weights:
+        with page.errors_shown():
+            taken_along.draw(computing.open().zoo, scenes)

@@ -204,9 +204,12 @@ class Job:
 
 
 class Jobs:
-    """The jobs of one process and one store. Those that a killed process left unfinished are taken up again at once."""
+    """The jobs of one process and one store.
 
-    def __init__(self, store: Store, opened: Callable[[str], Zoo] = open_zoo) -> None:
+    Those that a killed process left unfinished are taken up again at once, unless `take_up` is False.
+    """
+
+    def __init__(self, store: Store, opened: Callable[[str], Zoo] = open_zoo, *, take_up: bool = True) -> None:
         self.store = store
         self._lock = threading.Condition()
         self._jobs: dict[str, Job] = {}
@@ -215,7 +218,7 @@ class Jobs:
         self._looks = count(1)
         self._closing = threading.Event()
         atexit.register(self.close)
-        for key, task, state, *_ in store.jobs():
+        for key, task, state, *_ in store.jobs() if take_up else ():
             if state in UNFINISHED:
                 self._take_up(key, task, opened)
 

@@ -277,3 +277,17 @@ def test_a_job_whose_zoo_has_changed_or_gone_is_not_taken_up(linear_zoo: Make) -
     assert [rows[key][2] for key in "klm"] == ["failed"] * 3
     assert "nowhere" in rows["k"][3]
     assert "changed" in rows["l"][3]
+
+
+def test_a_process_that_takes_up_nothing_leaves_another_ones_job_alone(linear_zoo: Make, slow: threading.Event) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    server = Jobs(default_store())
+    job = server.submit(Task("slow", zoo.name), zoo)
+    beside = Jobs(default_store(), take_up=False)
+    assert beside.find(Task("slow", zoo.name), zoo) is None
+    server.cancel(job)
+    assert job.wait(10).state == "cancelled"
+    time.sleep(3 * jobs.LOOK_SECONDS)  # time enough for another process to go on with it
+    row = default_store().job(job.key)
+    assert row is not None
+    assert row[2] == "cancelled"

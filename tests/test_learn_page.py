@@ -15,10 +15,11 @@ from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from pages.lessons import LESSONS, batchnorm, ensemble, gap, hot, learned, lesson, line, shift, uniform, why
-from pages.lessons.lesson import Answer, agreed, near, near_difference, read
+from pages.lessons.lesson import agreed, near, near_difference
+from pages.lessons.progress import Answer, read
 from pages.shared import page
-from soup_core import added, charts
-from soup_core.ablations import greedy_on
+from soup_core import added, charts, checkpoints
+from soup_core.ablations import Averaged, GapStep, NumberStep, greedy_on
 from soup_core.recipes.greedy import candidate_order
 from tests.conftest import random_linears, write_zoo
 from tests.test_pages import metric, open_page, words
@@ -43,7 +44,7 @@ def quick(own_home: None, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gap, "SIZES", (50, 100))
     monkeypatch.setattr(gap, "IMAGES", 200)
     monkeypatch.setattr(gap, "DRAWS", 2)
-    monkeypatch.setattr(hot, "RATES", (0.064,))
+    monkeypatch.setattr(hot, "RATES", (0.001, 0.064))
     monkeypatch.setattr(ensemble, "MODELS", 3)
     monkeypatch.setattr(learned, "MODELS", 3)
 
@@ -116,10 +117,13 @@ def of_line(zoo_name: str) -> list[str]:
 def of_hot() -> list[str]:
     """By hand: the files' mean as weights, run on all held-out images."""
     zoo, held_out, _ = soups(FASHION)
-    files = sorted(added.files_of(hot.PLACE))
-    assert len(files) == 2
+    by_rate: dict[float, list[Path]] = {}
+    for file in added.files_of(hot.PLACE):
+        settings = added.origin_of(checkpoints.Checkpoint(file)).hyperparameters
+        by_rate.setdefault(float(settings["learning_rate"]), []).append(file)
+    assert {rate: len(files) for rate, files in by_rate.items()} == {0.001: 2, 0.064: 2}
     told = []
-    for both in (files,):
+    for rate, both in by_rate.items():
         states = [safetensors.torch.load_file(file) for file in both]
         mean = {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
         right = []
@@ -129,7 +133,7 @@ def of_hot() -> list[str]:
             with torch.inference_mode():
                 outputs = module(held_out.inputs(torch.arange(held_out.total)))
             right.append(int((outputs.argmax(1) == held_out.data.labels).sum()))
-        told.append(f"{100 * (right[2] - min(right[:2])) / held_out.total:+.2f} points")
+        told.append(f"at {rate:g} by {100 * (right[2] - min(right[:2])) / held_out.total:+.2f} points")
     return told
 
 
@@ -257,6 +261,11 @@ def test_progress_comes_from_the_address_and_goes_when_one_begins_again() -> Non
     assert "answered" not in test.query_params
 
 
+def test_answers_to_lessons_that_do_not_exist_are_not_counted() -> None:
+    test = opened("uniform", answered='{"why":[80,0.4],"nothing":[100,1],"more":[null,1]}')
+    assert "Score: 80 of 1,200, with 1 of 12 lessons answered" in words(test)
+
+
 def test_progress_outlives_a_visit_to_another_page(tmp_path: Path) -> None:
     write_zoo(tmp_path / "made", random_linears(3))
     test = open_page(PAGE, answered='{"why":[80,0.4]}', lesson="Strangers")
@@ -372,6 +381,87 @@ def test_sentences_say_so_where_the_usual_claim_does_not_hold(monkeypatch: pytes
     assert hot.first_failing({0.001: cold}) == "0.064", "there the runs diverged"
     assert "none of these rates was too hot" in hot.meaning({0.001: cold}, hot.NEVER)
     assert "usable weights" in hot.meaning({}, "0.001")
+
+
+@pytest.mark.parametrize(
+    ("gains", "right", "told", "wall"),
+    [
+        ({0.001: (-0.001, 0.01), 0.064: (-0.01, 0.001)}, "at none of them", "nothing is seen to part them", False),
+        ({0.001: (-0.001, 0.01), 0.064: (-0.5, -0.3)}, "0.064", "At 0.064 the two runs left the base", True),
+        ({0.001: (-0.5, -0.3), 0.064: (-0.5, -0.3)}, "0.001", "At 0.001 the two runs left the base", True),
+        ({0.001: (-0.001, 0.01)}, "0.064", "At 0.064 a run broke down", False),
+        ({}, "0.001", "At 0.001 a run broke down", False),
+    ],
+)
+def test_too_hot_speaks_of_a_wall_only_where_an_average_failed(
+    monkeypatch: pytest.MonkeyPatch, gains: dict[float, tuple[float, float]], right: str, told: str, wall: bool
+) -> None:
+    found = {rate: comparison(*bounds) for rate, bounds in gains.items()}
+    monkeypatch.setattr(hot, "made", lambda here: {})
+    monkeypatch.setattr(hot, "compared", lambda here, names: found)
+    outcome = hot.run(None, ("0.001",))
+    assert outcome.found == right
+    assert told in outcome.why
+    assert ("wall" in outcome.sentence + outcome.why) == wall
+    assert ("since a run there left no usable weights" in outcome.sentence) == (0 < len(found) < 2)
+
+
+@pytest.mark.parametrize(
+    ("shared", "height", "told", "untold"),
+    [
+        (True, 0.0199, "started from one base. Such models often lie in one valley", ("no warrant", "another order")),
+        (True, 0.02, "started from one base, which is no warrant", ("often lie in one", "another order")),
+        (False, 0.0199, "share no start. Between such networks there usually is a wall", ("one base", "another order")),
+        (False, 0.02, "their neurons in another order", ("one base", "none was found")),
+    ],
+)
+def test_a_line_is_explained_by_its_ends_and_its_wall(
+    shared: bool, height: float, told: str, untold: tuple[str, ...]
+) -> None:
+    found = line.why(sc.Barrier(0.5, height), shared=shared)
+    assert told in found
+    assert not [each for each in untold if each in found]
+    assert "a straight line between the ends' errors ([Entezari" in found
+    assert "below 2 points two networks count as linearly connected ([Frankle" in found
+
+
+@pytest.mark.parametrize(("key", "told"), [("line", "started from one base"), ("strangers", "share no start")])
+def test_the_two_lines_know_whether_their_ends_share_a_start(key: str, told: str) -> None:
+    test = answered(key, 80.0, 80.0, 80.0)
+    assert told in words(test)
+
+
+def test_a_gap_is_judged_on_both_sides() -> None:
+    def told(*gains: float) -> str:
+        return gap.meaning([GapStep(100, gains, (0.0,) * len(gains))])
+
+    assert "flatters" in told(0.02, 0.021, 0.019)
+    assert "understate" in told(-0.02, -0.021, -0.019)
+    assert "within what chance explains" in told(0.02, -0.02, 0.01)
+    assert "chance" not in told(-0.02, -0.021, -0.019)
+
+
+def test_the_best_of_the_averages_is_named() -> None:
+    def steps(*correct: int) -> list[NumberStep]:
+        return [
+            NumberStep(
+                count, "a", sc.Soup({"a": 1.0}), Averaged(evaluation(50), evaluation(right), evaluation(50)), None
+            )
+            for count, right in enumerate(correct, 1)
+        ]
+
+    assert "No average of fewer does as well" in uniform.peak(steps(50, 60, 70))
+    assert "better than the best model alone: +20.00 points" in uniform.peak(steps(70, 60, 50))
+    assert "the average of the first 2: +0.00 points" in uniform.peak(steps(50, 70, 70))
+
+
+def test_three_uniform_soups_bear_one_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(page, "chart", lambda figure, *rest: drawn.append(figure))
+    answered("batchnorm", "averaged like the weights")
+    marks = [(trace.marker.symbol, trace.marker.color) for trace in drawn[-1].data]
+    assert marks[:3] == [("circle", "#0072B2")] * 3
+    assert marks[3] != marks[0]
 
 
 def test_the_sketch_and_the_real_line_stand_in_one_chart() -> None:

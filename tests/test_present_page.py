@@ -9,9 +9,11 @@ from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from pages.shared import page, presenting
-from soup_core.scenes import Scene, from_link, to_link
+from soup_core import charts
+from soup_core.scenes import SCENES_AT_MOST, Scene, from_link, to_link
 from tests.conftest import random_linears, write_zoo
 from tests.test_pages import closes, open_page, words
+from tests.test_published import write_results
 from tests.test_views import widget_keys
 
 PRESENT = "pages/8_Present.py"
@@ -110,7 +112,7 @@ def test_a_scene_is_shown_with_its_words_and_without_the_others() -> None:
     assert test.get("button_group")[0].value == ["m1", "m3"]
 
 
-@pytest.mark.parametrize("asked", ["0", "3", "one", "-1", "²"])
+@pytest.mark.parametrize("asked", ["0", "3", "one", "-1", "²", "1" * 5000])
 def test_a_scene_that_is_not_there_shows_the_page_itself(asked: str) -> None:
     test = open_page("pages/2_Greedy.py", present="1", scene=asked, scenes=to_link(SCENES))
     assert not test.exception
@@ -129,8 +131,57 @@ def test_a_figure_before_an_audience_is_larger_and_says_the_same() -> None:
         go.Scatter(x=[1, 2], y=[3, 4], marker={"size": [5, 10]}, customdata=[["a"], ["b"]]),
         {"font": {"size": 10}, "xaxis": {"title": {"text": "x", "font": {"size": 20}}}, "height": 400},
     )
-    large = presenting.enlarged(figure, 1.5)
+    large = charts.enlarged(figure, 1.5)
     assert large.data[0].marker.size == (7.5, 15)
     assert (large.layout.font.size, large.layout.xaxis.title.font.size, large.layout.height) == (15, 30, 500)
     assert [list(large.data[0].x), list(large.data[0].y)] == [[1, 2], [3, 4]]
     assert figure.layout.font.size == 10
+
+
+def test_a_view_that_no_scene_can_hold_is_told(zoo: sc.Zoo) -> None:
+    test = press(open_page("pages/2_Greedy.py", further="x" * 3000), "Add this view to the presentation")
+    assert "longer than a scene can hold" in words(test)
+    full = to_link([SCENES[0]] * SCENES_AT_MOST)
+    test = press(open_page("pages/2_Greedy.py", scenes=full), "Add this view to the presentation")
+    assert "at most 100 scenes" in words(test)
+    assert len(kept(test)) == SCENES_AT_MOST
+
+
+def test_a_scene_of_a_page_that_is_not_there_is_told_and_can_be_left() -> None:
+    scenes = [SCENES[0], Scene(page="Nowhere", state={"zoo": ("made",)}, title="Lost")]
+    test = open_page("app.py", present="1", scene="2", scenes=to_link(scenes))
+    assert "This app has no page 'Nowhere'" in words(test).replace("\\", "")
+    assert not next(button for button in test.button if button.label == "Back").disabled
+
+
+def test_a_scene_does_not_take_what_the_presenter_chose_before(zoo: sc.Zoo) -> None:
+    """A mix of another zoo, or a way of computing, which the scene's address leaves out where it is the usual one."""
+    taken = sc.Soup({"m0": 0.5, "m2": 0.5}).to_json()
+    link = to_link([SCENES[1], Scene(page="Interpolation", state={"zoo": ("made",)}, title="Line")])
+    test = open_page("pages/2_Greedy.py", taken=taken, memory="0.5", present="1", scene="1", scenes=link)
+    assert "kept:taken" in test.session_state
+    assert test.session_state["memory"] == 0.5
+    for key in ("taken", "memory"):  # which a browser takes out on a change of page
+        del test.query_params[key]
+    press(test, "Next")
+    assert "kept:taken" not in test.session_state
+    assert test.session_state["memory"] == sc.memory_budget()
+
+
+def test_a_scene_may_hold_what_streamlit_lets_nobody_set() -> None:
+    scene = Scene(page="Greedy", state={"embed": ("true",), "step": ("2",)})
+    assert presenting.address_of(scene) == {"step": ["2"]}
+
+
+@pytest.mark.parametrize("path", ["pages/8_Present.py", "pages/7_Learn.py"])
+def test_published_results_hide_neither_scenes_nor_lessons(path: str, tmp_path: Path) -> None:
+    write_results(tmp_path / "paper")
+    test = open_page(path, zoo="paper", scenes=to_link(SCENES))
+    assert not test.exception
+    assert not test.error
+    if path == "pages/8_Present.py":
+        assert [field.value for field in test.text_input] == ["Two *stars*", "Search"]
+        assert next(button for button in test.button if button.label == "Tell this zoo's story").disabled
+        assert not [button for button in test.button if button.label.startswith("Make the")]
+    else:
+        assert "Score: 0 of" in words(test)

@@ -127,6 +127,24 @@ def widget_keys() -> set[str]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("path", "button", "key"), [(INGREDIENTS, "None", "empty"), ("pages/2_Greedy.py", "Pause", "paused")]
+)
+def test_what_the_address_says_of_one_zoo_is_not_said_of_another(
+    path: str, button: str, key: str, tmp_path: Path
+) -> None:
+    st.cache_resource.clear()
+    for name in ("made", "other"):
+        write_zoo(tmp_path / name, random_linears(3))
+    test = open_page(path, zoo="made")
+    next(each for each in test.button if each.label == button).click().run()
+    assert key in test.query_params
+    next(each for each in test.selectbox if each.key == "zoo").set_value("other").run()
+    assert key not in test.query_params
+    closes(test)
+    assert "Nothing is in the soup" not in words(test)
+
+
 def test_choices_that_depend_on_the_zoo_are_forgotten_with_it() -> None:
     """A new widget's key belongs to one list or the other."""
     kept = {*page.KEPT_KEYS, "view", "batch_norm", "test", "map", "ablation", "speed", "band", "against", "shown", "form",

@@ -3,17 +3,17 @@
 from dataclasses import replace
 
 import soup_core as sc
-from pages.lessons.lesson import Choice, Lesson, Link, Outcome, Said, sure
+from pages.lessons.lesson import Choice, Lesson, Link, Outcome, Said
 from pages.shared import page
 from soup_core import charts
 from soup_core.soup import BatchNorm
+from soup_core.words import sure
 
 WAYS: dict[str, BatchNorm] = {
     "averaged like the weights": "averaged",
     "re-estimated with the soup": "re-estimated",
     "the first model's": "first",
 }
-KINDS: dict[BatchNorm, str] = {"averaged": "uniform", "re-estimated": "learned", "first": "ingredient"}
 
 
 def ask(here: page.Context) -> Choice:
@@ -25,12 +25,13 @@ def run(here: page.Context, said: Said) -> Outcome:
     found = {way: evaluate(replace(soup, batch_norm=kind)) for way, kind in WAYS.items()}
     best = max(found, key=lambda way: found[way].correct)
     single = max(here.singles().values(), key=lambda each: each.correct)
+    gain = sc.compare(found[best], single)
     return Outcome(
         score(str(said[0]), {way: each.correct for way, each in found.items()}),
         WAYS[str(said[0])],
         WAYS[best],
         charts.accuracy_points(
-            [*((WAYS[way], KINDS[WAYS[way]], each) for way, each in found.items()), ("best single", "best", single)],
+            [*((WAYS[way], "uniform", each) for way, each in found.items()), ("best single", "best", single)],
             images="held-out",
         ),
         ", ".join(f"{way}: {charts.percent(each)}" for way, each in found.items()),
@@ -38,8 +39,8 @@ def run(here: page.Context, said: Said) -> Outcome:
         "BatchNorm subtracts a running mean and divides by a running deviation, which each model took from its own "
         "activations. The soup's activations are those of no model. Running training images through the soup once gives "
         "statistics that fit it, as in stochastic weight averaging "
-        "([Izmailov et al. 2018](https://arxiv.org/abs/1803.05407)). Against the best single model the soup here has "
-        f"{page.points(sc.compare(found[best], single))}.",
+        "([Izmailov et al. 2018](https://arxiv.org/abs/1803.05407)). The soup at its best here differs from the best single "
+        f"model by {page.points(gain)}, {sure(gain)}.",
     )
 
 
@@ -56,8 +57,8 @@ def meaning(found: dict[str, sc.Evaluation], best: str) -> str:
     second = max((way for way in found if way != best), key=lambda way: found[way].correct)
     last, near = sc.compare(found[best], found[worst]), sc.compare(found[best], found[second])
     return (
-        f"Best are statistics {best}: {page.points(near)} over {second}, {sure(near)}, and {page.points(last)} over "
-        f"{worst}, {sure(last)}."
+        f"No statistics do better than those {best}: {page.points(near)} against {second}, {sure(near)}, and "
+        f"{page.points(last)} against {worst}, {sure(last)}."
     )
 
 

@@ -1,12 +1,13 @@
 """Soup against ensemble: the same models averaged in weights or in outputs, and the bill."""
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference, sure
+from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference
 from pages.shared import page
 from soup_core import charts
 from soup_core.recipes import ensemble as ensembles
 from soup_core.recipes import uniform
 from soup_core.recipes.greedy import candidate_order
+from soup_core.words import sure
 
 MODELS = 8
 
@@ -45,7 +46,7 @@ def run(here: page.Context, said: Said) -> Outcome:
 
 LESSON = Lesson(
     "ensemble", "Soup or ensemble", "fashion",
-    "What does an ensemble gain over the soup of the same models?",
+    "Is an ensemble better than the soup of the same models?",
     "The soup averages the weights of the best models and runs once. The ensemble runs each of them and averages what they "
     "say, so it pays for every one.",
     ask, run, lambda here: Link("pages/5_Robustness.py", "See what every recipe costs", {"view": "Cost"}),

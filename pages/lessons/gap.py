@@ -2,7 +2,8 @@
 
 from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near
 from pages.shared import page
-from soup_core.ablations import GapStep, Mean, selection_gap
+from pages.views.ablations import told
+from soup_core.ablations import GapStep, selection_gap
 from soup_core.charts.ablations import selection_gap_curve
 
 IMAGES = 400  # of the held-out images, from which the small sets are drawn
@@ -26,17 +27,11 @@ def run(here: page.Context, said: Said) -> Outcome:
         selection_gap_curve(steps),
         f"Gain where the soup was chosen and on test, for sets of {', '.join(str(step.size) for step in steps)} images.",
         meaning(steps),
-        "Among many candidates some look better by chance, and a choice takes those. "
-        f"The {DRAWS} draws are from the same {IMAGES} images, and the intervals are over draws. Choosing on the test images does the same to a paper's numbers, and hides it, since no images are left to "
-        "tell ([Cawley & Talbot 2010](https://jmlr.org/papers/v11/cawley10a.html)). So here held-out images choose and "
-        f"test images only report, as in {PAPER}.",
+        "Among many candidates some look better by chance, and a choice can take those "
+        "([Cawley & Talbot 2010](https://jmlr.org/papers/v11/cawley10a.html)). Who chooses on the test images has no images "
+        "left to tell. So here held-out images choose and test images only report, as in "
+        f"{PAPER}. The {DRAWS} draws are from the same {IMAGES} images, and the intervals are over draws.",
     )
-
-
-def told(mean: Mean) -> str:
-    """A mean in points with its interval over draws."""
-    value, reach = 100 * mean.value, 100 * mean.reach
-    return f"{value:+.2f} points ({value - reach:.2f} to {value + reach:.2f})"
 
 
 def meaning(steps: list[GapStep]) -> str:
@@ -48,14 +43,16 @@ def meaning(steps: list[GapStep]) -> str:
     )
     if last.gap.value - last.gap.reach > 0:
         return f"{sentence}: the report on the images that chose flatters."
+    if last.gap.value + last.gap.reach < 0:
+        return f"{sentence}: here the images that chose understate the gain on test."
     return f"{sentence}: in {last.gap.samples} draws the gap is within what chance explains."
 
 
 LESSON = Lesson(
     "gap", "The selection gap", "fashion",
-    "You choose on the images that you also report on. How much does that flatter?",
+    "You choose on the images that you also report on. Does that flatter, and by how much?",
     "Greedy soup is chosen on a few images and its gain over the best single model reported on the same ones, several times "
-    "on different draws. The test images tell the truth.",
+    "on different draws. The test images took no part.",
     ask, run, lambda here: Link("pages/1_Ingredients.py", "Grow the held-out set",
                                 {"view": "Ablations", "ablation": "Held-out size"}),
 )  # fmt: skip

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import streamlit as st
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, agreed, keep, sure
+from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, agreed
+from pages.lessons.progress import keep
 from pages.shared import page
 from soup_core import charts
 from soup_core.recipes.greedy import candidate_order
+from soup_core.words import sure
 
 MODELS = 8
 DECISIONS = ("accept", "reject")
@@ -90,7 +92,8 @@ def run(here: page.Context, said: Said) -> Outcome:
         f"Held-out accuracy of your soup and of greedy's over {len(names)} candidates.",
         f"You decided as greedy did {same} times out of {len(right)}; {told}.",
         "Greedy knows nothing of hyperparameters: it tries the average, and keeps it only if more held-out images are "
-        f"right. It cannot take a model back, so a single early decision changes all later ones ({PAPER}, recipe 1).",
+        f"right; the paper's also where as many are ({PAPER}, recipe 1). It takes no model back, so one early decision can "
+        "change all later ones.",
     )
 
 

@@ -29,7 +29,7 @@ def made(here: page.Context) -> dict[float, list[str]]:
     bar, ends = st.empty(), {}
     for step in runs:
         ends[step.run] = step
-        bar.progress(step.run / step.runs, f"Fine-tuning: {step.run} of {step.runs}")
+        bar.progress((step.run - 1 + step.epoch / EPOCHS) / step.runs, f"Fine-tuning: {step.run} of {step.runs}")
     bar.empty()
     names: dict[float, list[str]] = {rate: [] for rate in RATES}
     for step in ends.values():
@@ -71,30 +71,46 @@ def run(here: page.Context, said: Said) -> Outcome:
         charts.middle_by_rate(found),
         f"The average of two fine-tunings less the worse of them, at {len(found)} learning rates.",
         meaning(found, right),
-        "A small learning rate stays near the base, where both runs end in one valley. A large one leaves it, each run to a "
-        f"place of its own, and their average lies on the wall between. The paper sees this too, and greedy leaves such "
-        f"models out ({PAPER}). These were short runs, of "
-        f"{EPOCHS} epoch{'s' if EPOCHS > 1 else ''}; longer ones go further.",
-    )  # fmt: skip
+        why(found, right),
+    )
 
 
 def meaning(found: dict[float, sc.Comparison], right: str) -> str:
     """What the run says, whichever way it went."""
     if not found:
-        return "At none of these rates did the runs end in usable weights."
-    coolest, hottest = min(found), max(found)
-    told = f"At {coolest:g} the average differs from the worse of the two by {page.points(found[coolest])}"
-    if hottest > coolest:
-        told += f", at {hottest:g} by {page.points(found[hottest])}"
+        return "At none of these rates did both runs end in usable weights."
+    told = ", ".join(f"at {rate:g} by {page.points(gain)}" for rate, gain in found.items())
+    told = f"The average differs from the worse of the two {told}"
     if right == NEVER:
         return f"{told}: none of these rates was too hot."
-    return f"{told}: {right} is the first that is too hot."
+    broken = "" if averaged(found, right) else ", since a run there left no usable weights"
+    return f"{told}: {right} is the first that is too hot{broken}."
+
+
+def why(found: dict[float, sc.Comparison], right: str) -> str:
+    """Why the average fails at the first rate that is too hot, or what was seen where none is."""
+    if right == NEVER:
+        told = "At no rate is the average worse than both runs by more than chance explains, so here nothing is seen to part them."
+    elif averaged(found, right):
+        told = f"At {right} the two runs left the base for places of their own, and their average lies on the wall between."
+    else:
+        told = f"At {right} a run broke down: its numbers were no longer finite, so there were no two to average."
+    return (
+        f"{told} In the paper fine-tunings at a high learning rate may lie in different valleys, and greedy soup is there to "
+        f"leave them out ({PAPER}). These were short runs, of {EPOCHS} epoch{'s' if EPOCHS > 1 else ''}; longer ones may go "
+        "further from the base."
+    )
+
+
+def averaged(found: dict[float, sc.Comparison], right: str) -> bool:
+    """Whether both runs at a rate ended in weights that could be averaged."""
+    return right in map("{:g}".format, found)
 
 
 LESSON = Lesson(
     "hot", "Too hot", "fashion",
-    "From which learning rate on do two fine-tunings no longer soup?",
-    "At each rate the base is fine-tuned twice, now, in some seconds; only the order of the images differs. Then the two are "
-    "averaged, and compared with the worse of them.",
+    "From which learning rate on, if any, does the average of two fine-tunings fail?",
+    "At each rate the base is fine-tuned twice, now, in some seconds; only the seed differs, which orders and augments the "
+    "images. Then the two are averaged, and compared with the worse of them.",
     ask, run, lambda here: Link("pages/6_Train.py", "Fine-tune at a rate of your own"),
 )  # fmt: skip

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said, sure
+from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said
 from pages.shared import page
 from soup_core import charts
 from soup_core.recipes.greedy import candidate_order
+from soup_core.words import sure
 
 MODELS = 6
 EPOCHS = 1
@@ -35,9 +36,10 @@ def run(here: page.Context, said: Said) -> Outcome:
         charts.coefficient_lines(steps),
         f"Coefficients of {len(names)} models over {final.index} rounds.",
         meaning(names, largest, shares, final.best_index, gain),
-        "Descent lowers the loss of the mix, not of its parts: a model counts for what it adds to the others. A lower loss "
-        "need not mean more images right, and few coefficients on few images are quickly learned by heart, which the images "
-        f"kept back are there to notice ({PAPER}, learned soup). Here it ran for {EPOCHS} epoch only.",
+        f"Descent lowers the loss of the mix, not of its parts ({PAPER}, learned soup): a model counts for what it adds to "
+        "the others. A lower loss need not mean more images right. Coefficients can also fit the images of the descent too "
+        "closely, so some are kept back, and the round with the lowest loss on these is taken. Here it ran for "
+        f"{EPOCHS} epoch{'s' if EPOCHS > 1 else ''}.",
     )
 
 

@@ -1,7 +1,5 @@
-"""What lessons share: the value `Lesson`, how a reader predicts, how that is scored, and the progress in the address."""
+"""What lessons share: the value `Lesson`, how a reader predicts, and how that is scored."""
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -123,73 +121,3 @@ def near_difference(said: float, found: sc.Comparison, reach: float = 1.0) -> in
 def agreed(said: Sequence[object], right: Sequence[object]) -> int:
     """The share of decisions, in percent, that are the right ones."""
     return round(100 * sum(a == b for a, b in zip(said, right, strict=True)) / len(right))
-
-
-def sure(found: sc.Comparison | sc.Estimate) -> str:
-    """Whether a difference is more than chance, by its interval."""
-    return "within what chance explains" if found.low <= 0 <= found.high else "more than chance explains"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What was said in a lesson, and its score, None until the run has given it."""
-
-    said: Said
-    score: int | None = None
-
-
-def answers() -> dict[str, Answer]:
-    """By lesson, what the address holds, or the session: a change of page clears the address."""
-    text = st.query_params.get("answered") or st.session_state.get("kept:answered")
-    if text is None:
-        return {}
-    try:
-        found = read(text)
-    except ValueError as error:
-        begin_again()
-        st.warning(f"The answers in the address cannot be read: {page.plain(str(error))}")
-        return {}
-    st.session_state["kept:answered"] = text
-    if "answered" not in st.query_params:
-        st.query_params["answered"] = text
-    return found
-
-
-def read(text: str) -> dict[str, Answer]:
-    """Read {lesson: [score or null, what was said, …]}. Raises ValueError for anything else."""
-    try:
-        content = json.loads(text)
-        kept = {key: (score, tuple(said)) for key, (score, *said) in content.items()}
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"expected JSON of lessons and lists, found {text[:60]!r}.") from error
-    for key, (score, said) in kept.items():
-        if not (score is None or (isinstance(score, int) and is_number(score, 0, 100))):
-            raise ValueError(f"a score is a whole number from 0 to 100, found {score!r} in {key!r}.")
-        if not all(isinstance(each, str) or is_number(each, -math.inf, math.inf) for each in said):
-            raise ValueError(f"an answer is of numbers and words, found another thing in {key!r}.")
-    return {key: Answer(said, score) for key, (score, said) in kept.items()}
-
-
-def keep(key: str, said: Said, score: int | None = None) -> None:
-    """Keep an answer for the session and in the address."""
-    _write({**answers(), key: Answer(said, score)})
-
-
-def drop(key: str) -> None:
-    """Let an answer go."""
-    _write({other: answer for other, answer in answers().items() if other != key})
-
-
-def begin_again() -> None:
-    """Let all answers go."""
-    _write({})
-
-
-def _write(found: Mapping[str, Answer]) -> None:
-    if not found:
-        st.session_state.pop("kept:answered", None)
-        st.query_params.pop("answered", None)
-        return
-    content = {key: [answer.score, *answer.said] for key, answer in found.items()}
-    text = json.dumps(content, separators=(",", ":"))
-    st.session_state["kept:answered"] = st.query_params["answered"] = text

@@ -1,4 +1,4 @@
-"""The line between two fine-tunings of one base, sketched before it is walked."""
+"""The line between two models, sketched before it is walked; here two fine-tunings of one base."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,19 @@ from dataclasses import dataclass
 import streamlit as st
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, is_number, near, sure
+from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, is_number, near
 from pages.shared import page
 from soup_core import charts
+from soup_core.interpolation import CONNECTED_BELOW
 from soup_core.recipes.greedy import candidate_order
+from soup_core.words import sure
 
 SKETCHED = {0.25: "¼", 0.5: "½", 0.75: "¾"}
 ALPHAS = (*(step / 10 for step in range(11)), *SKETCHED)
-NO_BARRIER = 0.02  # Frankle et al. 2020 call two networks connected below it
 REACH = 10.0  # points
+ENTEZARI = "[Entezari et al. 2022](https://arxiv.org/abs/2110.06296)"
 FRANKLE = "[Frankle et al. 2020](https://arxiv.org/abs/1912.05671)"
+AINSWORTH = "[Ainsworth et al. 2023](https://arxiv.org/abs/2209.04836)"
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def run(here: page.Context, said: Said) -> Outcome:
         charts.sketched_line(sketch, (found[0.0], found[1.0]), points),
         f"Your sketch and the real line from {a} to {b} at {len(points)} values of alpha.",
         meaning(barrier, sc.compare(found[0.5], better), found[0.5]),
-        why(barrier),
+        why(barrier, shared=here.zoo.base is not None),
     )
 
 
@@ -87,19 +90,34 @@ def meaning(barrier: sc.Barrier, middle: sc.Comparison, evaluation: sc.Evaluatio
         f"The middle has {charts.percent(evaluation)}, {page.points(middle)} against the better end, {sure(middle)}; the "
         f"error barrier is {100 * barrier.height:.2f} points"
     )
-    return f"{told}: {'no wall between them' if barrier.height < NO_BARRIER else 'a wall lies between them'}."
+    return f"{told}: {'no wall between them' if barrier.connected else 'a wall lies between them'}."
 
 
-def why(barrier: sc.Barrier) -> str:
-    """Why there is a wall, or why there is none."""
-    told = f"The barrier is how far the error rises above a straight line between the ends' ({FRANKLE}, who see none below "
-    told += f"{100 * NO_BARRIER:g} points). "
-    if barrier.height < NO_BARRIER:
-        return told + f"Models that share a start usually share a valley; that is why their average works ({PAPER})."
+def why(barrier: sc.Barrier, *, shared: bool) -> str:
+    """Why there is a wall, or why there is none, between two models that share a start or not."""
+    told = (
+        f"The barrier is how far the error rises above a straight line between the ends' errors ({ENTEZARI}); below "
+        f"{100 * CONNECTED_BELOW:g} points two networks count as linearly connected ({FRANKLE}). "
+    )
+    if shared and barrier.connected:
+        return told + (
+            "These two started from one base. Such models often lie in one valley of the loss, where their average can be "
+            f"as good as they are, or better ({PAPER})."
+        )
+    if shared:
+        return told + (
+            "These two started from one base, which is no warrant: runs that part too early in training can end in "
+            f"different valleys ({FRANKLE}), and so can runs at a high learning rate ({PAPER})."
+        )
+    if barrier.connected:
+        return told + (
+            f"These two share no start. Between such networks there usually is a wall ({ENTEZARI}); between these two none "
+            "was found."
+        )
     return told + (
-        "Two networks can compute much the same with their neurons in another order, so that the average of their weights "
-        "mixes what does not belong together; put into the same order, the wall shrinks "
-        "([Ainsworth et al. 2023](https://arxiv.org/abs/2209.04836)). A shared start keeps the order."
+        "These two share no start. Networks can compute much the same with their neurons in another order, so that the "
+        "average of their weights mixes what does not belong together. Where neurons were first put into the same order, "
+        f"the wall became lower, in some networks it was gone ({AINSWORTH})."
     )
 
 

@@ -1,9 +1,10 @@
 """Along one run: the average of its latest checkpoints against the last one."""
 
 import soup_core as sc
-from pages.lessons.lesson import Lesson, Link, Number, Outcome, Said, near_difference, sure
+from pages.lessons.lesson import Lesson, Link, Number, Outcome, Said, near_difference
 from pages.shared import page
 from soup_core import charts
+from soup_core.words import sure
 
 LAST = 5
 
@@ -17,7 +18,7 @@ def run(here: page.Context, said: Said) -> Outcome:
     last, lawa, ema = (
         test(soup) for soup in (sc.Soup({zoo.names[-1]: 1.0}), sc.lawa_soup(zoo, last=LAST), sc.ema_soup(zoo))
     )
-    gain = sc.compare(lawa, last)
+    gain, moving = sc.compare(lawa, last), sc.compare(ema, last)
     return Outcome(
         near_difference(float(said[0]), gain),
         f"{said[0]:+.2f} points",
@@ -28,10 +29,9 @@ def run(here: page.Context, said: Said) -> Outcome:
         ),
         f"Test accuracy: last checkpoint {charts.percent(last)}, average of the latest {LAST} {charts.percent(lawa)}.",
         f"The average of the latest {LAST} checkpoints differs from the last by {page.points(gain)}, {sure(gain)}.",
-        "While the learning rate is high the weights wander about a minimum, and their average lies nearer to it than any of "
-        "them: averaging does what a falling learning rate would do "
-        "([Kaddour 2022](https://arxiv.org/abs/2209.14981)). A moving average of all of them differs from the last by "
-        f"{page.points(sc.compare(ema, last))}.",
+        "While the learning rate is high the weights wander about a minimum, and their average can lie nearer to it than each "
+        "of them, as the weights of a falling learning rate do ([Kaddour 2022](https://arxiv.org/abs/2209.14981)). A moving "
+        f"average of all of them differs from the last by {page.points(moving)}, {sure(moving)}.",
     )  # fmt: skip
 
 

@@ -1,10 +1,11 @@
 """Robustness under shift: greedy soup and the best single model on a handful of corrupted test images."""
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near, sure
+from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near
 from pages.shared import page
 from soup_core import charts
 from soup_core.robustness import Member, entry_of
+from soup_core.words import sure
 
 SHIFTS = ("noise-3", "blur-3", "contrast-3", "rotation-3", "occlusion-3")
 
@@ -37,15 +38,15 @@ def run(here: page.Context, said: Said) -> Outcome:
         f"Greedy soup is ahead on {ahead} of {len(SHIFTS)} shifts, on their mean by {mean}, {sure(lead)}; without shift by "
         f"{page.points(clean)}.",
         f"By shift: {told}; {len(certain)} of these are more than chance explains. A mean can hide that a soup wins on one "
-        f"shift and loses on another. In {PAPER} soups gain under most natural shifts of ImageNet; these are made "
-        "corruptions at severity 3. Mixing the base back in is another way to keep its robustness, WiSE-FT "
+        f"shift and loses on another. In {PAPER} greedy soup gains on the mean over five natural shifts of ImageNet; these "
+        "here are made corruptions at severity 3. Mixing the base back in is another way to keep its robustness, WiSE-FT "
         "([Wortsman et al. 2021](https://arxiv.org/abs/2109.01903)).",
     )
 
 
 LESSON = Lesson(
     "shift", "Under shift", "fashion",
-    "Does the soup stay ahead when the images change?",
+    "Is the soup ahead of the best model when the images change?",
     "The same test images, once each with noise, blur, less contrast, turned, and with a part covered. Neither model was "
     "chosen on such images.",
     ask, run, lambda here: Link("pages/5_Robustness.py", "All shifts, at every severity", {"view": "Shifts"}),

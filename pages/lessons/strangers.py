@@ -6,7 +6,7 @@ from pages.lessons.line import ask, onward, run
 LESSON = Lesson(
     "strangers", "Strangers", "fashion-scratch",
     "And what lies between two networks from different random starts?",
-    "Same network, images and settings: only the random start differs. Both ends are about equally good. Sketch the "
-    "accuracy between.",
+    "Same network, images and settings. Only the seed differs: it draws the random start, and orders and augments the "
+    "images. The ends are the two best of six. Sketch the accuracy between.",
     ask, run, onward,
 )  # fmt: skip

@@ -1,10 +1,11 @@
 """Uniform can lose: averaging one model after another, the best first, until all are in."""
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference, sure
+from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference
 from pages.shared import page
-from soup_core.ablations import number_averaged
+from soup_core.ablations import NumberStep, number_averaged
 from soup_core.charts.ablations import number_averaged_curve
+from soup_core.words import sure
 
 
 def ask(here: page.Context) -> Number:
@@ -14,8 +15,7 @@ def ask(here: page.Context) -> Number:
 def run(here: page.Context, said: Said) -> Outcome:
     steps = list(number_averaged(here.zoo, here.evaluator("held_out")))
     first, last, test = steps[0], steps[-1], here.evaluator("test")
-    gain = sc.compare(last.held_out.soup, first.held_out.soup)
-    peak = max(steps, key=lambda step: (step.held_out.soup.correct, -step.count))
+    gain, tested = sc.compare(last.held_out.soup, first.held_out.soup), sc.compare(test(last.soup), test(first.soup))
     return Outcome(
         near_difference(float(said[0]), gain),
         f"{said[0]:+.2f} points",
@@ -23,11 +23,9 @@ def run(here: page.Context, said: Said) -> Outcome:
         number_averaged_curve(steps, models=len(steps)),
         f"Held-out accuracy of the average of the first models, up to all {len(steps)}.",
         meaning(gain, len(steps)),
-        f"Of these averages that of the first {peak.count} is best, by "
-        f"{page.points(sc.compare(peak.held_out.soup, last.held_out.soup))} over that of all. A weak model moves the "
-        "average as far as a good one, which is why greedy asks each before it lets it in. But the held-out images also "
-        "chose the best single model, which flatters it: on the test images the average of all differs from it by "
-        f"{page.points(sc.compare(test(last.soup), test(first.soup)))} ({PAPER}).",
+        f"{peak(steps)} A weak model has the same share in the average as a good one, which is why greedy tries each before "
+        f"it lets it in ({PAPER}). The held-out images also chose the best single model, which can flatter it: on the test "
+        f"images the average of all differs from it by {page.points(tested)}, {sure(tested)}.",
     )
 
 
@@ -39,6 +37,16 @@ def meaning(gain: sc.Comparison, models: int) -> str:
     return (
         f"{told}: {'it is behind, but these images cannot tell' if gain.difference < 0 else 'it does not lose here'}."
     )
+
+
+def peak(steps: list[NumberStep]) -> str:
+    """Which of the averages does best; of equal ones that of the fewest models."""
+    best = max(steps, key=lambda step: (step.held_out.soup.correct, -step.count))
+    if best is steps[-1]:
+        return "No average of fewer does as well."
+    gain = page.points(sc.compare(best.held_out.soup, steps[-1].held_out.soup))
+    which = "the best model alone" if best.count == 1 else f"the average of the first {best.count}"
+    return f"Nothing here does better than {which}: {gain} against the average of all."
 
 
 LESSON = Lesson(

@@ -1,9 +1,10 @@
 """Why average weights at all: greedy soup against the best single model, on the test images."""
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference, sure
+from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference
 from pages.shared import page
 from soup_core import charts
+from soup_core.words import sure
 
 
 def ask(here: page.Context) -> Number:
@@ -26,15 +27,16 @@ def run(here: page.Context, said: Said) -> Outcome:
         f"Test accuracy: best single model {charts.percent(best)}, uniform soup {charts.percent(uniform)}, greedy soup "
         f"{charts.percent(greedy)}.",
         meaning(gain, models, len(here.zoo.names)),
-        "All models started from one base. The paper finds that such models lie in one valley of the loss: their average "
-        f"stays in it, and what each learned by chance is averaged away. It still costs one model at inference ({PAPER}).",
+        "All models started from one base. The paper finds that such models often lie in one valley of the loss, so that "
+        f"their average can be better than each of them ({PAPER}). However many are in it, a soup costs one model at "
+        "inference.",
     )  # fmt: skip
 
 
 def meaning(gain: sc.Comparison, models: int, of: int) -> str:
     """What the run says, whichever way it went."""
     if models == 1:
-        return f"Here no average beats the best of {of} models on the held-out images, so greedy keeps that one alone."
+        return f"On the held-out images no other model helps the best of {of}, so greedy keeps that one alone."
     told = f"The average of {models} of {of} models differs from the best of them by {page.points(gain)}, {sure(gain)}"
     if gain.low > 0:
         return f"{told}: one model, and better than the one that would have been kept."
@@ -45,6 +47,6 @@ LESSON = Lesson(
     "why", "Why average", "fashion",
     "Is the average of fine-tuned models better than the best of them?",
     "A sweep leaves many fine-tunings of one base. Usually the best on held-out images is kept. Greedy soup instead "
-    "averages the weights of those that help.",
+    "averages the weights of those that help there.",
     ask, run, lambda here: Link("app.py", "Compare all recipes"),
 )  # fmt: skip

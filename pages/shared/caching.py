@@ -13,6 +13,7 @@ from soup_core.published import Results, open_results
 from soup_core.store import default_store
 from soup_core.zoo import files_of, with_uploads
 
+takes_up_jobs = True  # whether this process goes on with the jobs that an earlier one left unfinished
 Stamp = tuple[tuple[str, int, int], ...]
 
 
@@ -84,7 +85,7 @@ def jobs() -> Jobs:
 
 @st.cache_resource(show_spinner=False)
 def _jobs(store: Path) -> Jobs:
-    return Jobs(default_store())
+    return Jobs(default_store(), take_up=takes_up_jobs)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -2,11 +2,10 @@
 
 import gc
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, count
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlencode
@@ -17,9 +16,11 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import caching, presenting, uploads
 from pages.shared.live_chart import Event, live_chart
+from soup_core import charts
 from soup_core.data import Data
 from soup_core.published import results_folders
 from soup_core.store import default_store
+from soup_core.words import labels as labels
 from soup_core.words import plain as plain
 from soup_core.words import points as points
 from soup_core.words import visible
@@ -76,18 +77,42 @@ UNIFORM, GREEDY, TAKEN = "uniform soup", "greedy soup", "taken mix"
 
 
 @dataclass(frozen=True)
-class Context:
-    """The open zoo and how to compute on it; `address` is what a link to another page must carry of them.
+class Computing:
+    """The name of the zoo that is chosen, and how to compute; `address` is what a link to another page must carry of them."""
+
+    chosen: str
+    device: str
+    precision: str
+    memory: float
+    address: Mapping[str, str]
+
+    def on(self, name: str, uploads: tuple[tuple[str, Path], ...] = ()) -> "Context":
+        """This way of computing on a zoo as it was made: without what the user has added to it.
+
+        `uploads` are names and files of further ingredients. Raises ZooError for a name that no zoo has.
+        """
+        folder = caching.zoo_folder(name)
+        which = caching.Which(str(folder), caching.zoo_stamp(folder), uploads)
+        # Streamlit drops what the page before had bound from a link within a tab, so the zoo goes under a second name.
+        address = {**self.address, "zoo": name, "open": name}
+        return Context(name, self.device, self.precision, self.memory, address, caching.open_zoo(which), which)
+
+    def open(self) -> "Context":
+        """The chosen zoo, with what the user has added to it. Raises SoupError where it cannot be opened."""
+        name = self.chosen
+        which = caching.Which(name, caching.zoo_stamp(caching.zoo_folder(name)), uploads.of(name))
+        return Context(name, self.device, self.precision, self.memory, self.address, caching.open_zoo(which), which)
+
+
+@dataclass(frozen=True)
+class Context(Computing):
+    """An open zoo and how to compute on it.
 
     `taken` is the mix that the user has taken along: how much of each option, since in these it stays short.
     """
 
     zoo: sc.Zoo
     which: caching.Which
-    device: str
-    precision: str
-    memory: float
-    address: Mapping[str, str]
     taken: sc.Soup | None = None
 
     @property
@@ -124,17 +149,6 @@ class Context:
             return sc.uniform_soup(self.zoo)
         *_, last = sc.greedy_soup(self.zoo, self.evaluator("held_out"))
         return last.soup
-
-    def on(self, name: str, uploads: tuple[tuple[str, Path], ...] = ()) -> "Context":
-        """The same way of computing on another zoo as it was made: without what the user has added to it.
-
-        `uploads` are names and files of further ingredients. Raises ZooError for a name that no zoo has.
-        """
-        folder = caching.zoo_folder(name)
-        which = caching.Which(str(folder), caching.zoo_stamp(folder), uploads)
-        # Streamlit drops what the page before had bound from a link within a tab, so the zoo goes under a second name.
-        address = {**self.address, "zoo": name, "open": name}
-        return replace(self, zoo=caching.open_zoo(which), which=which, address=address, taken=None)
 
     def take(self, shares: Mapping[str, float]) -> None:
         """Keep a mix of options for the session and in the address; it is an option from the next run on."""
@@ -223,8 +237,8 @@ def paths() -> dict[str, str]:
     return {label: path for path, label in PAGES.items()}
 
 
-def begin(title: str, lead: str, heading: str | None = None) -> Context:
-    """Draw the heading, which is the title where it is not given, and the sidebar, and open what they choose."""
+def head(title: str, lead: str, heading: str | None = None) -> Computing:
+    """Draw the heading, which is the title where it is not given, and the sidebar, which says how to compute on what."""
     st.set_page_config(page_title=f"{title} · Model Soups Explorer", page_icon=str(ICON), layout="wide")
     st.html(f"<style>{STYLE}</style>")
     presenting.relay(paths(), title)
@@ -235,22 +249,29 @@ def begin(title: str, lead: str, heading: str | None = None) -> Context:
         chosen = _sidebar(title)
         if presenting.is_on():
             presenting.draw(paths())
-        name = chosen["zoo"]
-        if folder := results_folders().get(name):
-            _draw_results(folder)
-        which = caching.Which(name, caching.zoo_stamp(caching.zoo_folder(name)), uploads.of(name))
-        zoo = caching.open_zoo(which)
-        _tell_computing(zoo, chosen)
-        for excluded in zoo.excluded:
-            st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
-        for told in zoo.data.notices():
-            st.warning(plain(told))
+        if scene and scene.page not in paths():
+            raise sc.SoupError(f"This app has no page {scene.page!r}, so this scene cannot be shown.")
         caching.jobs()  # takes up what an earlier server left unfinished
         if notice := default_store().notice:
             st.info(plain(notice))
         device = sc.resolve_device(chosen["device"])
     address = {key: str(value) for key, value in chosen.items() if value != _usual()[key]}
-    return Context(zoo, which, device, chosen["precision"], chosen["memory"], address, _taken(zoo))
+    return Computing(chosen["zoo"], device, chosen["precision"], chosen["memory"], address)
+
+
+def begin(title: str, lead: str, heading: str | None = None) -> Context:
+    """Draw the `head`, open the chosen zoo, and tell what is wrong with it; published results are drawn, and end the page."""
+    computing = head(title, lead, heading)
+    with errors_shown():
+        if folder := results_folders().get(computing.chosen):
+            _draw_results(folder)
+        here = computing.open()
+        _tell_computing(here)
+        for excluded in here.zoo.excluded:
+            st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
+        for told in here.zoo.data.notices():
+            st.warning(plain(told))
+    return replace(here, taken=_taken(here.zoo))
 
 
 def _draw_results(folder: Path) -> NoReturn:
@@ -273,11 +294,11 @@ def _sidebar(title: str) -> dict[str, Any]:
     moved = state.get("kept:page", title) != title
     if moved:
         for key in KEPT_KEYS:  # a change of page clears the address; these choices go along
-            if key not in st.query_params:
+            if key not in st.query_params and f"kept:{key}" in state:
                 state[key] = state[f"kept:{key}"]
         if (linked := st.query_params.pop("open", None)) is not None:
             state["kept:late"] = True
-        if linked in folders and linked != state["kept:zoo"]:  # whose choices are the address's alone
+        if linked in folders and linked != state.get("kept:zoo"):  # whose choices are the address's alone
             state["zoo"] = linked
             for key in (*DEPENDENT_KEYS, "kept:taken"):
                 state.pop(key, None)
@@ -319,9 +340,10 @@ def _share(title: str, zoo: str) -> None:
         st.caption("Its address; whoever can reach this app sees the same.")
         address = urlencode({key: st.query_params.get_all(key) for key in st.query_params}, doseq=True)
         st.code(f"{st.context.url}?{address}".rstrip("?"), language=None, wrap_lines=True)
-        if st.button("Add this view to the presentation", icon=":material/add_to_queue:", key="kept:add-view",
-                     on_click=presenting.add, args=(title, zoo)):  # fmt: skip
-            st.caption(f"Scene {len(presenting.scenes())} is added; Present has them all.")
+        st.button("Add this view to the presentation", icon=":material/add_to_queue:", key="kept:add-view",
+                  on_click=presenting.add, args=(title, zoo))  # fmt: skip
+        if told := st.session_state.pop("kept:added", None):
+            st.caption(told)
 
 
 def _usual() -> dict[str, Any]:
@@ -329,11 +351,11 @@ def _usual() -> dict[str, Any]:
     return {"zoo": next(iter(sc.zoo_folders())), "device": "auto", "precision": "float32", "memory": sc.memory_budget()}
 
 
-def _tell_computing(zoo: sc.Zoo, chosen: Mapping[str, Any]) -> None:
-    size = sc.bank_size(zoo)
-    where = "kept in memory" if size <= chosen["memory"] else "read from their files"
+def _tell_computing(here: Context) -> None:
+    size = sc.bank_size(here.zoo)
+    where = "kept in memory" if size <= here.memory else "read from their files"
     st.sidebar.caption(
-        f"Computing on {sc.resolve_device(chosen['device'])} in {chosen['precision']}; the {len(zoo.by_name)} "
+        f"Computing on {here.device} in {here.precision}; the {len(here.zoo.by_name)} "
         f"checkpoints, {size:.2g} GB, are {where}."
     )
 
@@ -350,7 +372,7 @@ def _put_into_address() -> None:
 def forget_choices() -> None:
     """Another zoo has other ingredients: choices made among the last one's go back to their defaults."""
     drop_taken()
-    for key in ("at", "brushes"):  # no widget is bound to these
+    for key in ("at", "brushes", "empty", "paused"):  # no widget is bound to these
         tell_address(key, None)
     for key in DEPENDENT_KEYS:
         _forget(key)
@@ -368,16 +390,6 @@ def tell_address(key: str, value: str | list[str] | None) -> None:
         st.query_params.pop(key, None)
     elif st.query_params.get_all(key) != ([value] if isinstance(value, str) else value):
         st.query_params[key] = value
-
-
-def labels(options: Iterable[str], say: Callable[[str], str] = plain) -> Callable[[str], str]:
-    """How a chooser, and so the address, names its options: those that would read the same are numbered."""
-    told: dict[str, str] = {}
-    for option in options:
-        label = say(option)
-        numbered = chain([label], (f"{label} ({number})" for number in count(2)))
-        told[option] = next(each for each in numbered if each not in told.values())
-    return lambda option: told.get(option, say(option))
 
 
 def spaced(key: str) -> str:
@@ -403,7 +415,7 @@ def named_in_address(
 
 def chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event], None] | None = None) -> None:
     """Draw a figure; what is done on it goes to `on_event` (see live_chart)."""
-    live_chart(presenting.enlarged(figure) if presenting.is_on() else figure, key, alt, on_event)
+    live_chart(charts.enlarged(figure) if presenting.is_on() else figure, key, alt, on_event)
 
 
 def about(recipe: sc.About) -> None:

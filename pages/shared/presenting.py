@@ -5,20 +5,22 @@ While presenting, the address says so: `present`, `scenes` (all of them, see sou
 """
 
 import re
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import plotly.graph_objects as go
 import streamlit as st
+from pydantic import ValidationError
 
 from soup_core.errors import SoupError
 from soup_core.scenes import Scene, from_link, to_link
 from soup_core.words import plain
 
 OWN = ("present", "scene", "scenes", "pin")
+LINKS_KNOWN = 50
+UNSAID = ("kept:taken", "kept:device", "kept:precision", "kept:memory")
 STYLE = (Path(__file__).resolve().parent / "present.css").read_text()
-LARGER = 1.4
 CONTROLS = ("stButton", "stDownloadButton", "stSelectbox", "stMultiSelect", "stNumberInput", "stSlider", "stCheckbox",
             "stButtonGroup", "stTextInput", "stTextArea", "stFileUploader", "stExpander", "stPageLink", "stPopover",
             "stRadio")  # fmt: skip
@@ -46,8 +48,8 @@ def scenes() -> tuple[Scene, ...]:
     """
     state = st.session_state
     link = st.query_params.get("scenes")
-    if link is not None and link not in (known := state.setdefault("kept:scenes-known", set())):
-        known.add(link)
+    if link is not None and link not in _known():
+        _known().append(link)
         state["kept:scenes-link"] = link
         try:
             state["kept:scenes"] = from_link(link)
@@ -57,30 +59,49 @@ def scenes() -> tuple[Scene, ...]:
     return found
 
 
+def _known() -> deque[str]:
+    links: deque[str] = st.session_state.setdefault("kept:scenes-known", deque(maxlen=LINKS_KNOWN))
+    return links
+
+
 def keep(changed: Sequence[Scene]) -> None:
-    """Take these as the session's scenes, and put them into an address that holds some."""
+    """Take these as the session's scenes, and put them into an address that holds some.
+
+    Raises SoupError where a link could not hold them.
+    """
     link = to_link(changed)
+    from_link(link)
     st.session_state["kept:scenes"], st.session_state["kept:scenes-link"] = tuple(changed), link
-    st.session_state.setdefault("kept:scenes-known", set()).add(link)
+    _known().append(link)
     if "scenes" in st.query_params:
         st.query_params["scenes"] = link
 
 
 def here(title: str, zoo: str) -> Scene:
-    """The view that is open as a scene, with its zoo told in any case."""
+    """The view that is open as a scene, with its zoo told in any case. Raises SoupError where its address is too long."""
     state = {key: tuple(st.query_params.get_all(key)) for key in st.query_params if key not in OWN}
     view = state.get("lesson") or state.get("view") or ()
-    return Scene(page=title, state={"zoo": (zoo,), **state}, title=": ".join((title, *view[:1])))
+    try:
+        return Scene(page=title, state={"zoo": (zoo,), **state}, title=": ".join((title, *view[:1])))
+    except ValidationError:
+        raise SoupError(
+            "This view cannot be a scene: something in its address is longer than a scene can hold."
+        ) from None
 
 
 def add(title: str, zoo: str) -> None:
-    """Add the view that is open to the scenes."""
-    keep((*scenes(), here(title, zoo)))
+    """Add the view that is open to the scenes; `told` says what came of it."""
+    try:
+        keep((*scenes(), here(title, zoo)))
+        told = f"Scene {len(scenes())} is added; Present has them all."
+    except SoupError as error:
+        told = plain(str(error))
+    st.session_state["kept:added"] = told
 
 
 def address_of(scene: Scene, number: int | None = None) -> dict[str, list[str]]:
-    """The parameters of a scene's page; with its number, before an audience."""
-    address = {key: list(values) for key, values in scene.state.items()}
+    """The parameters of a scene's page; with its number, before an audience. Streamlit lets no page set those of `embed`."""
+    address = {key: list(values) for key, values in scene.state.items() if not key.startswith("embed")}
     if number is None:
         return address
     return {**address, "present": ["1"], "scene": [str(number)], "scenes": [to_link(scenes())]}
@@ -90,12 +111,12 @@ def show(paths: Mapping[str, str], number: int) -> NoReturn:
     """Show a scene, counted from 1; `paths` are those of the pages by title.
 
     What a page's controls are bound to can be set only from another page, so it goes by a third one, which `relay`s. What
-    controls said is forgotten, or else it would outlive their page.
+    controls said is forgotten, or else it would outlive their page; so is what a scene leaves out where it is usual.
     """
     state = st.session_state
     between = next(page for page in paths if page not in (state["kept:page"], scenes()[number - 1].page))
     for key in list(state):
-        if not str(key).startswith("kept:") and key != "uploads":
+        if (not str(key).startswith("kept:") and key != "uploads") or key in UNSAID:
             del state[key]
     st.switch_page(paths[between], query_params={"present": "1", "scene": str(number), "scenes": to_link(scenes())})
 
@@ -110,7 +131,7 @@ def relay(paths: Mapping[str, str], title: str) -> None:
 def number_now() -> int | None:
     """Which scene is shown, from 1, where one is."""
     asked = st.query_params.get("scene", "")
-    return int(asked) if is_on() and asked.isdecimal() and 1 <= int(asked) <= len(scenes()) else None
+    return int(asked) if is_on() and re.fullmatch("[0-9]{1,3}", asked) and 1 <= int(asked) <= len(scenes()) else None
 
 
 def current() -> Scene | None:
@@ -156,30 +177,3 @@ def draw(paths: Mapping[str, str]) -> None:
 def _class(key: str) -> str:
     """What Streamlit makes of a widget's key as the name of a class."""
     return re.sub(r"[^a-zA-Z0-9_-]", "-", key.strip())
-
-
-def enlarged(figure: go.Figure, by: float = LARGER) -> go.Figure:
-    """The figure with its type and marks so many times as large."""
-
-    def grown(value: Any, parent: str) -> Any:
-        if isinstance(value, dict):
-            return {
-                key: _times(each, by)
-                if key == "size" and (parent.endswith("font") or parent == "marker")
-                else grown(each, key)
-                for key, each in value.items()
-            }
-        if isinstance(value, (list, tuple)) and parent in ("data", "annotations", "sliders", "scatter"):
-            return [grown(each, parent) for each in value]
-        return value
-
-    spoken = figure.to_dict()
-    layout = spoken["layout"]
-    layout["height"] = int(1.25 * (layout.get("height") or 360))
-    margin = {"l": 64, "r": 16, "t": 36, "b": 52, **layout.get("margin", {})}
-    layout["margin"] = {side: int(by * pixels) for side, pixels in margin.items()}
-    return go.Figure({**spoken, "data": grown(spoken["data"], "data"), "layout": grown(layout, "layout")})
-
-
-def _times(size: Any, by: float) -> Any:
-    return [each * by for each in size] if isinstance(size, (list, tuple)) else size * by if size is not None else None

@@ -45,15 +45,18 @@ def follow(job: Job | None, total: int, what: str, draw: Callable[[Progress], No
     @st.fragment(run_every=None if over else POLL_SECONDS)
     def panel() -> None:
         progress = job.progress()
-        draw(progress)
+        # Each in a container, or else the button would be another one whenever more or less is drawn above it.
+        shown, controls = st.container(), st.container()
+        with shown:
+            draw(progress)
         if progress.ended and progress.state != "done":
-            told, button = st.columns([4, 1], vertical_alignment="center")
+            told, button = controls.columns([4, 1], vertical_alignment="center")
             told.warning(page.plain(progress.message), icon=":material/pause:")
             if button.button("Go on", key=f"go-{job.key}", width="stretch"):
                 caching.jobs().submit(job.task, job.zoo)
                 st.rerun()
         elif not progress.ended:
-            told, button = st.columns([4, 1], vertical_alignment="center")
+            told, button = controls.columns([4, 1], vertical_alignment="center")
             told.progress(min(1.0, progress.steps_done / total), text=_words(progress, total, what))
             button.button(
                 "Stop", key=f"stop-{job.key}", on_click=caching.jobs().cancel, args=(job,),

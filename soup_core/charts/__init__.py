@@ -1,5 +1,6 @@
 """Results become Plotly figures: pure functions, one set of marks, one template; a file an area of the app."""
 
+from soup_core.charts.audience import enlarged
 from soup_core.charts.lessons import accuracy_points, middle_by_rate, sketched_line, two_walks
 from soup_core.charts.robustness import (
     class_gain_bars,
@@ -38,6 +39,7 @@ __all__ = [
     "confusion_heatmap",
     "cost_chart",
     "counts",
+    "enlarged",
     "greedy_curve",
     "ingredient_points",
     "line_chart",

@@ -1,0 +1,76 @@
+"""A reader's progress: the answers to lessons, with their scores, kept in the address and for the session."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import streamlit as st
+
+from pages.lessons.lesson import Said, is_number
+from pages.shared import page
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said in a lesson, and its score, None until the run has given it."""
+
+    said: Said
+    score: int | None = None
+
+
+def answers() -> dict[str, Answer]:
+    """By lesson, what the address holds, or the session: a change of page clears the address."""
+    text = st.query_params.get("answered") or st.session_state.get("kept:answered")
+    if text is None:
+        return {}
+    try:
+        found = read(text)
+    except ValueError as error:
+        begin_again()
+        st.warning(f"The answers in the address cannot be read: {page.plain(str(error))}")
+        return {}
+    st.session_state["kept:answered"] = text
+    if "answered" not in st.query_params:
+        st.query_params["answered"] = text
+    return found
+
+
+def read(text: str) -> dict[str, Answer]:
+    """Read {lesson: [score or null, what was said, …]}. Raises ValueError for anything else."""
+    try:
+        content = json.loads(text)
+        kept = {key: (score, tuple(said)) for key, (score, *said) in content.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"expected JSON of lessons and lists, found {text[:60]!r}.") from error
+    for key, (score, said) in kept.items():
+        if not (score is None or (isinstance(score, int) and is_number(score, 0, 100))):
+            raise ValueError(f"a score is a whole number from 0 to 100, found {score!r} in {key!r}.")
+        if not all(isinstance(each, str) or is_number(each, -math.inf, math.inf) for each in said):
+            raise ValueError(f"an answer is of numbers and words, found another thing in {key!r}.")
+    return {key: Answer(said, score) for key, (score, said) in kept.items()}
+
+
+def keep(key: str, said: Said, score: int | None = None) -> None:
+    """Keep an answer for the session and in the address."""
+    _write({**answers(), key: Answer(said, score)})
+
+
+def drop(key: str) -> None:
+    """Let an answer go."""
+    _write({other: answer for other, answer in answers().items() if other != key})
+
+
+def begin_again() -> None:
+    """Let all answers go."""
+    _write({})
+
+
+def _write(found: Mapping[str, Answer]) -> None:
+    if not found:
+        st.session_state.pop("kept:answered", None)
+        st.query_params.pop("answered", None)
+        return
+    content = {key: [answer.score, *answer.said] for key, answer in found.items()}
+    text = json.dumps(content, separators=(",", ":"))
+    st.session_state["kept:answered"] = st.query_params["answered"] = text
