@@ -1,6 +1,5 @@
 """Panels as one self-contained HTML page: live charts, no request to anywhere, and a layout that prints."""
 
-import json
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
@@ -14,6 +13,7 @@ from soup_core.words import visible
 PAGE = Template((Path(__file__).resolve().parent / "report.html").read_text(encoding="utf-8"))
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 ROWS_AT_MOST = 500  # of a table; a figure's own data are whole in it
+LETTERS_AT_MOST = 110  # across a page of paper, without breaking words
 
 
 def html_report(title: str, lead: str, panels: Sequence[Panel]) -> str:
@@ -24,15 +24,21 @@ def html_report(title: str, lead: str, panels: Sequence[Panel]) -> str:
 
 
 def _section(number: int, panel: Panel) -> str:
-    parts = (
+    head = (
         f"<h2>{number}. {_text(panel.title)}</h2>",
         f'<p class="note">{_text(panel.note)}</p>' if panel.note else "",
         f'<dl class="numbers">{"".join(map(_number, panel.numbers))}</dl>' if panel.numbers else "",
-        *map(_drawing, panel.drawings),
+        *map(_drawing, panel.drawings[:1]),
+    )
+    if panel.drawings:
+        head = ("<header>", *head, "</header>")  # on one page of paper
+    rest = (
+        *map(_drawing, panel.drawings[1:]),
         *(f'<div class="wide" tabindex="0">{_table(each)}</div>' for each in panel.tables),
         *(f"<p><strong>{_text(each)}</strong></p>" for each in panel.sentences),
+        *(f'<p class="note">{_text(each)}</p>' for each in panel.told),
     )
-    return "\n".join(("<section>", *filter(None, parts), "</section>"))
+    return "\n".join(("<section>", *filter(None, (*head, *rest)), "</section>"))
 
 
 def _number(number: Number) -> str:
@@ -50,10 +56,14 @@ def _drawing(drawing: Drawing) -> str:
 
 
 def _table(table: Table) -> str:
-    left = len(table.rows) - ROWS_AT_MOST
+    rows = table.rows[:ROWS_AT_MOST]
+    left = len(table.rows) - len(rows)
+    words = [max(len(word) for cell in column for word in cell.split() or [""])
+             for column in zip(table.heads, *rows, strict=True)]  # fmt: skip
+    crowded = ' class="crowded"' if sum(words) + 2 * len(words) > LETTERS_AT_MOST else ""
     return (
-        f"<table><thead>{_row('th', table.heads)}</thead>"
-        f"<tbody>{''.join(_row('td', row) for row in table.rows[:ROWS_AT_MOST])}</tbody></table>"
+        f"<table{crowded}><thead>{_row('th', table.heads)}</thead>"
+        f"<tbody>{''.join(_row('td', row) for row in rows)}</tbody></table>"
         f"{f'<p>{left:,} more rows are left out.</p>' if left > 0 else ''}"
     )
 
@@ -64,9 +74,3 @@ def _row(tag: str, cells: Iterable[str]) -> str:
 
 def _text(text: str) -> str:
     return escape(visible(text))
-
-
-def figures_in(report: str) -> list[dict[str, object]]:
-    """The figures that a report holds, as Plotly's JSON; for those who read one back."""
-    begins, ends = '<script type="application/json">', "</script>"
-    return [json.loads(part.partition(ends)[0]) for part in report.split(begins)[1:]]

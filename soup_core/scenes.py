@@ -6,7 +6,6 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from html import unescape
 from itertools import zip_longest
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from soup_core.charts.style import unescaped
 from soup_core.errors import SoupError
 
 FORMAT = 1
@@ -61,11 +61,14 @@ class Drawing:
 
     @property
     def table(self) -> "Table":
-        """The figure's data, a row a point: of a grid a row a cell, of parallel coordinates a row a line."""
+        """The figure's data, a row a point: of a grid a row a cell, of parallel coordinates a row a line.
+
+        A point's last cell is its height in space, or how far its error bar reaches up.
+        """
         traces = [each for each in self.figure.data if each.visible in (None, True)]
         if axes := next((each.dimensions for each in traces if each.type == "parcoords"), None):
             columns = [values_of(axis.values) for axis in axes]
-            return _table([axis.label for axis in axes], zip(*columns, strict=True))
+            return _table([axis.label or "" for axis in axes], zip(*columns, strict=True))
         heads = ["series", *(axis.title.text or letter for axis, letter in
                              ((self.figure.layout.xaxis, "x"), (self.figure.layout.yaxis, "y"))), "value"]  # fmt: skip
         return _table(heads, (row for trace in traces for row in _rows(trace)))
@@ -89,7 +92,7 @@ def values_of(array: Any) -> tuple[Any, ...]:
 
 def _rows(trace: Any) -> Iterator[tuple[Any, ...]]:
     xs, ys = values_of(getattr(trace, "x", None)), values_of(getattr(trace, "y", None))
-    zs = values_of(getattr(trace, "z", None))
+    zs = values_of(getattr(trace, "z", None)) or values_of(getattr(getattr(trace, "error_y", None), "array", None))
     name = trace.name or ""
     if zs and isinstance(zs[0], (list, tuple)):
         for j, line in enumerate(zs):
@@ -100,16 +103,19 @@ def _rows(trace: Any) -> Iterator[tuple[Any, ...]]:
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """The cells as text, without columns that hold nothing; names were escaped for Plotly, and are not here."""
-    cells = [["" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else unescape(str(cell)) for cell in row]
+    cells = [["" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else unescaped(str(cell)) for cell in row]
              for row in rows]  # fmt: skip
     used = [place for place in range(len(heads)) if any(row[place] for row in cells)]
-    return Table(tuple(unescape(heads[place]) for place in used),
+    return Table(tuple(unescaped(heads[place]) for place in used),
                  tuple(tuple(row[place] for place in used) for row in cells))  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What a scene shows: its title and note, then numbers, figures, tables and sentences; all text without markup."""
+    """What a scene shows: its title and note, then numbers, figures, tables and sentences; all text without markup.
+
+    `told` is what the page says beside its findings: warnings and notices.
+    """
 
     title: str
     note: str = ""
@@ -117,6 +123,7 @@ class Panel:
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Table, ...] = ()
     sentences: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 def to_json(scenes: Sequence[Scene]) -> str:

@@ -1,12 +1,16 @@
 """Panels as a PowerPoint file: charts that can be edited where slides know their kind, pictures elsewhere.
 
-A figure of lines, points or bars becomes a chart of the presentation, with its numbers; bands, error bars, maps of colour
-and solids become pictures with their description.
+A figure of lines, points or bars becomes a chart of the presentation, with its numbers; bands, error bars, maps of colour,
+sizes that vary and solids become pictures with their description. Text that is too long for its place becomes smaller, then
+is cut, and is whole in the slide's notes.
 """
 
 import io
+import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -17,31 +21,41 @@ from pptx.chart.data import CategoryChartData, XyChartData
 from pptx.dml.color import RGBColor
 from pptx.enum.chart import XL_AXIS_CROSSES, XL_CHART_TYPE, XL_LEGEND_POSITION, XL_MARKER_STYLE, XL_TICK_LABEL_POSITION
 from pptx.enum.dml import MSO_LINE
-from pptx.enum.text import PP_ALIGN
+from pptx.enum.text import MSO_ANCHOR, MSO_AUTO_SIZE, PP_ALIGN
+from pptx.oxml import parse_xml
+from pptx.oxml.ns import nsdecls
 from pptx.util import Emu, Inches, Pt
 
+from soup_core.charts.style import unescaped
 from soup_core.errors import SoupError
 from soup_core.printing import Picture, pictures
 from soup_core.scenes import Drawing, Number, Panel, Table, values_of
 from soup_core.words import visible
 
 WIDTH, HEIGHT = Inches(13.333), Inches(7.5)
-EDGE, TITLE_TOP = Inches(0.6), Inches(0.4)
+EDGE, GAP, TITLE_TOP, TITLE_HIGH = Inches(0.6), Inches(0.12), Inches(0.4), Inches(0.95)
 INNER = WIDTH - 2 * EDGE
 INK, QUIET, ACCENT = RGBColor(0x1B, 0x24, 0x30), RGBColor(0x5A, 0x64, 0x72), RGBColor(0x00, 0x72, 0xB2)
 HOLLOW = 0.7  # how much lighter hollow marks are; not all programs draw a mark's edge
-NUMBERS_WIDE = Inches(3.1)
-NUMBERS_AT_MOST, ROWS_AT_MOST, COLUMNS_AT_MOST = 4, 11, 7
+FONT = "Arial"  # or one of its widths, which every system has; so what fits here fits there
+NARROW, WIDE = " .,:;'|!()[]{}/\\-`\"ijltfrI", "mwMW%@…—"
+LINE_HIGH = 1.2  # of the letters' size
+TITLE_SIZES, LEAD_SIZES, CLOSING_SIZES = (30, 27, 24, 21, 18), (16, 14, 13, 12), (15, 14, 13, 12)
+LEAD_HIGH, CLOSING_HIGH = Inches(1.1), Inches(1.0)
+NUMBERS_WIDE, TWO_NUMBERS_WIDE = Inches(2.9), Inches(4.5)
+NUMBERS_AT_MOST, NUMBERS_IN_A_COLUMN, NUMBERS_IN_A_ROW = 8, 5, 4
+NUMBER_HIGH = Inches(1.15)
+ROW_HIGH, COUNT_HIGH, CELL_EDGE, COLUMN_AT_LEAST = Inches(0.33), Inches(0.25), Pt(5), Pt(80)
 MARKERS = {"circle": XL_MARKER_STYLE.CIRCLE, "diamond": XL_MARKER_STYLE.DIAMOND, "square": XL_MARKER_STYLE.SQUARE,
            "star": XL_MARKER_STYLE.STAR, "triangle": XL_MARKER_STYLE.TRIANGLE, "hexagon": XL_MARKER_STYLE.CIRCLE,
            "pentagon": XL_MARKER_STYLE.CIRCLE, "x": XL_MARKER_STYLE.X}  # fmt: skip
-Place = tuple[int, int, int]  # how far down, how wide and how high, in EMU
+Place = tuple[int, int, int, int]  # from the left, from the top, how wide and how high, in EMU
 Draw = Callable[[Sequence[go.Figure]], Sequence[Picture]]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line of points of a chart; `fill` is False for hollow marks, `colour` like "#0072B2"."""
+    """One line of points of a chart; `fill` is False for hollow marks, `colour` like "#0072B2", `listed` in the legend."""
 
     name: str
     xs: tuple[float, ...]
@@ -50,6 +64,8 @@ class Series:
     symbol: str | None
     fill: bool
     line: str | None
+    size: float = 12  # of the marks, in pixels of the screen
+    listed: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,19 +77,38 @@ class Chart:
     bars: bool
     x_title: str
     y_title: str
+    x_range: tuple[float, float]
     y_range: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A slide that is being filled, and the texts that were cut on it."""
+
+    slide: Any
+    cut: list[str]
+
+    def note(self, *texts: str) -> None:
+        """Write the texts, and what was cut besides, into the slide's notes."""
+        told = [_text(each) for each in texts if each]
+        told += [each for each in dict.fromkeys(self.cut) if each not in told]
+        if told:
+            self.slide.notes_slide.notes_text_frame.text = "\n".join(told)
 
 
 def slides(title: str, lead: str, panels: Sequence[Panel], draw: Draw = pictures) -> bytes:
     """The panels as a .pptx file: a slide with the title, then one a panel, and more for what does not fit on it.
 
-    The note of a panel is under its title and, with its sentences, in the notes of the slide. `draw` makes pictures of
-    figures; where it cannot, its reason stands in their place.
+    The note of a panel is under its title and, with its sentences and what its page told besides, in the notes of the
+    slide. `draw` makes pictures of figures; where it cannot, its reason stands in their place.
     """
     made = Presentation()
     made.slide_width, made.slide_height = WIDTH, HEIGHT
-    first = _slide(made, title, lead, Inches(2.6))
-    _write(first, "Made with Model Soups Explorer", EDGE, HEIGHT - Inches(0.9), INNER, Inches(0.4), 14, QUIET)
+    first = _page(made)
+    _title(first, title, Inches(2.6))
+    _write(first, lead, (EDGE, Inches(3.55) + GAP, INNER, Inches(1.5)), LEAD_SIZES, QUIET)
+    _write(first, "Made with Model Soups Explorer", (EDGE, HEIGHT - Inches(0.9), INNER, Inches(0.4)), (14,), QUIET)
+    first.note()
     others = [each for panel in panels for each in panel.drawings if native(each.figure) is None]
     shown: dict[int, Picture | str] = {}
     try:
@@ -90,117 +125,182 @@ def slides(title: str, lead: str, panels: Sequence[Panel], draw: Draw = pictures
 
 def _panel(made: Any, panel: Panel, shown: dict[int, Picture | str]) -> None:
     things: list[Drawing | Table] = [*panel.drawings, *(each for each in panel.tables if each.rows)]
-    pages = [things[at : at + 1] for at in range(len(things))] or [[]]
-    for number, page in enumerate(pages):
-        slide = _slide(made, panel.title, panel.note if number == 0 else "")
-        top = Inches(1.35) if number or not panel.note else Inches(2.15)
-        beside = panel.numbers[:NUMBERS_AT_MOST] if number == 0 else ()
-        width = INNER - (NUMBERS_WIDE if beside else 0)
-        end = HEIGHT - EDGE - (Inches(0.75) if panel.sentences and number == 0 else 0)
-        _numbers(slide, beside, top, end - top)
-        for thing in page:
-            _thing(slide, thing, shown, (top, width, end - top))
-        if panel.sentences and number == 0:
-            _write(slide, panel.sentences[-1], EDGE, end + Inches(0.1), INNER, Inches(0.65), 15, INK, bold=True)
-        slide.notes_slide.notes_text_frame.text = _text("\n".join((panel.note, *panel.sentences)))
+    told = [panel.note, *panel.sentences, *panel.told]
+    page, end = _page(made), int(HEIGHT - EDGE)
+    top = int(TITLE_TOP + TITLE_HIGH + GAP)
+    _title(page, panel.title, TITLE_TOP)
+    if panel.note:
+        top += _write(page, panel.note, (EDGE, top, INNER, LEAD_HIGH), LEAD_SIZES, QUIET) + GAP
+    if panel.sentences:
+        end -= _closing(page, panel.sentences) + GAP
+    numbers, rest = panel.numbers[:NUMBERS_AT_MOST], panel.numbers[NUMBERS_AT_MOST:]
+    columns = NUMBERS_IN_A_ROW if not things else 1 if len(numbers) <= NUMBERS_IN_A_COLUMN else 2
+    wide = int(INNER if not things else NUMBERS_WIDE if columns == 1 else TWO_NUMBERS_WIDE)
+    _numbers(page, numbers, (EDGE + INNER - wide, top, wide, end - top), columns)
+    if things:
+        _thing(page, things[0], shown, (EDGE, top, INNER - wide - 2 * GAP if numbers else INNER, end - top))
+    page.note(*told, *(f"{each.label}: {each.value} {each.beneath}".strip() for each in rest))
+    for thing in things[1:]:
+        page, top = _page(made), int(TITLE_TOP + TITLE_HIGH + GAP)
+        _title(page, panel.title, TITLE_TOP)
+        _thing(page, thing, shown, (EDGE, top, INNER, HEIGHT - EDGE - top))
+        page.note(*told)
 
 
-def _thing(slide: Any, thing: Drawing | Table, shown: dict[int, Picture | str], place: Place) -> None:
-    top, width, height = place
+def _page(made: Any) -> Page:
+    return Page(made.slides.add_slide(made.slide_layouts[5]), [])  # a title alone
+
+
+def _title(page: Page, title: str, top: int) -> None:
+    heading = page.slide.shapes.title
+    heading.left, heading.top, heading.width, heading.height = EDGE, Emu(top), INNER, TITLE_HIGH
+    heading.text_frame.vertical_anchor = MSO_ANCHOR.MIDDLE
+    _bare(heading.text_frame)
+    _fill(page, heading.text_frame, title, (INNER, TITLE_HIGH), TITLE_SIZES, INK, bold=True)
+
+
+def _closing(page: Page, sentences: Sequence[str]) -> int:
+    """Write the sentences at the slide's end, the last ones where all have no room; returns how high they are."""
+    shown = list(sentences)
+    room = (INNER, CLOSING_HIGH)
+    while len(shown) > 1 and _fitted("\n".join(shown), room, CLOSING_SIZES, bold=True).cut:
+        del shown[0]
+    fitted = _fitted("\n".join(shown), room, CLOSING_SIZES, bold=True)
+    place = (EDGE, HEIGHT - EDGE - fitted.high, INNER, fitted.high)
+    return _write(page, "\n".join(shown), place, (fitted.size,), INK, bold=True)
+
+
+def _thing(page: Page, thing: Drawing | Table, shown: dict[int, Picture | str], place: Place) -> None:
+    left, top, width, height = place
     if isinstance(thing, Table):
-        _table(slide, thing, place)
+        _table(page, thing, place)
         return
     chart = native(thing.figure)
     if chart is not None:
-        _chart(slide, chart, thing.alt, place)
+        _chart(page, chart, thing.alt, place)
         return
     picture = shown[id(thing)]
     if isinstance(picture, str):
-        _write(slide, picture, EDGE, top, width, height, 14, QUIET)
+        _write(page, picture, place, (14, 12), QUIET)
         return
     wide = int(min(width, height * picture.width / picture.height))
-    placed = slide.shapes.add_picture(io.BytesIO(picture.png), EDGE + (width - wide) // 2, top, wide)
+    placed = page.slide.shapes.add_picture(io.BytesIO(picture.png), left + (width - wide) // 2, top, wide)
     placed._element.nvPicPr.cNvPr.set("descr", _text(thing.alt))  # python-pptx has no name for it
 
 
-def _slide(made: Any, title: str, lead: str, top: int = TITLE_TOP) -> Any:
-    slide = made.slides.add_slide(made.slide_layouts[5])  # a title alone
-    heading = slide.shapes.title
-    heading.left, heading.top, heading.width, heading.height = EDGE, Emu(top), INNER, Inches(0.95)
-    heading.text_frame.text, heading.text_frame.word_wrap = _text(title), True
-    _style(heading.text_frame, 30 if len(title) < 50 else 24, INK, bold=True)
-    if lead:
-        _write(slide, lead, EDGE, top + Inches(0.95), INNER, Inches(0.75), 16 if len(lead) < 220 else 13, QUIET)
-    return slide
+def _numbers(page: Page, numbers: Sequence[Number], place: Place, columns: int) -> None:
+    """Numbers in columns, each a label, its value, and what stands beneath it."""
+    left, top, width, height = place
+    if not numbers:
+        return
+    rows = -(-len(numbers) // columns)
+    high = min(NUMBER_HIGH, height // rows)
+    roomy = high >= Pt(60)
+    label, value = (Pt(14), Pt(29)) if roomy else (Pt(12), Pt(17))
+    sizes, small = ((24, 20, 16, 14, 12), (11, 10, 9)) if roomy else ((14, 12), (10, 9))
+    beneath = high - label - value - Pt(3)
+    wide = (width - (columns - 1) * GAP) // columns
+    for at, number in enumerate(numbers):
+        x, y = left + at % columns * (wide + GAP), top + at // columns * high
+        _write(page, number.label, (x, y, wide, label), small, QUIET)
+        _write(page, number.value, (x, y + label, wide, value), sizes, ACCENT, bold=True)
+        _write(page, number.beneath, (x, y + label + value, wide, beneath), small, QUIET)
 
 
-def _numbers(slide: Any, numbers: Sequence[Number], top: int, height: int) -> None:
-    left, width = EDGE + INNER - NUMBERS_WIDE + Inches(0.2), NUMBERS_WIDE - Inches(0.2)
-    for place, number in enumerate(numbers):
-        at = top + place * min(Inches(1.15), height // len(numbers))
-        _write(slide, number.label, left, at, width, Inches(0.3), 11, QUIET)
-        _write(slide, number.value, left, at + Inches(0.2), width, Inches(0.5), 24 if len(number.value) < 10 else 18, ACCENT,
-               bold=True)  # fmt: skip
-        _write(slide, number.beneath, left, at + Inches(0.62), width, Inches(0.3), 11, QUIET)
-
-
-def _table(slide: Any, table: Table, place: Place) -> None:
-    top, width, _ = place
-    rows, columns = table.rows[:ROWS_AT_MOST], min(COLUMNS_AT_MOST, len(table.heads))
-    frame = slide.shapes.add_table(len(rows) + 1, columns, EDGE, top, width, Inches(0.33) * (len(rows) + 1))
-    letters = [min(40, max(len(row[j]) for row in (table.heads, *rows))) + 3 for j in range(columns)]
-    for j, column in enumerate(frame.table.columns):
-        column.width = width * letters[j] // sum(letters)
+def _table(page: Page, table: Table, place: Place) -> None:
+    left, top, width, height = place
+    rows = table.rows[: (height - COUNT_HIGH) // ROW_HIGH - 1]
+    widths = _columns((table.heads, *rows), width)
+    frame = page.slide.shapes.add_table(len(rows) + 1, len(widths), left, top, width, ROW_HIGH * (len(rows) + 1))
+    for column, wide in zip(frame.table.columns, widths, strict=True):
+        column.width = wide
     for i, row in enumerate((table.heads, *rows)):
-        for j, cell in enumerate(row[:columns]):
-            field = frame.table.cell(i, j)
-            field.text = _text(cell)
-            _style(field.text_frame, 11, None if i == 0 else INK, bold=i == 0)
-    if len(table.rows) > len(rows) or len(table.heads) > columns:
-        _write(slide, f"{len(rows)} of {len(table.rows)} rows, {columns} of {len(table.heads)} columns.", EDGE,
-               HEIGHT - EDGE, INNER, Inches(0.3), 11, QUIET)  # fmt: skip
+        for j, wide in enumerate(widths):
+            cell = frame.table.cell(i, j)
+            cell.margin_left = cell.margin_right = CELL_EDGE
+            room = (wide - 2 * CELL_EDGE, _high(1, 11))
+            _fill(page, cell.text_frame, row[j].replace("\n", " "), room, (11,), None if i == 0 else INK, bold=i == 0)
+    if len(table.rows) > len(rows) or len(table.heads) > len(widths):
+        _write(page, f"{len(rows)} of {len(table.rows)} rows, {len(widths)} of {len(table.heads)} columns.",
+               (left, top + ROW_HIGH * (len(rows) + 1), width, COUNT_HIGH), (11,), QUIET)  # fmt: skip
 
 
-def _chart(slide: Any, chart: Chart, alt: str, place: Place) -> None:
-    top, width, height = place
+def _columns(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """How wide the columns that fit are: as wide as their cells where there is room, the widest ones narrower else."""
+    needed = [Pt(max(_wide(_text(cell), 11, i == 0) for i, cell in enumerate(column)) + 1) + 2 * CELL_EDGE
+              for column in zip(*rows, strict=True)]  # fmt: skip
+    while len(needed) > 1 and sum(min(each, COLUMN_AT_LEAST) for each in needed) > width:
+        del needed[-1]
+    most = max(needed)
+    while most > COLUMN_AT_LEAST and sum(min(each, most) for each in needed) > width:
+        most -= Pt(1)
+    needed = [min(each, most) for each in needed]
+    return [width * each // sum(needed) for each in needed]
+
+
+def _chart(page: Page, chart: Chart, alt: str, place: Place) -> None:
+    left, top, width, height = place
+
+    def one_line(text: str, wide: int) -> str:
+        fitted = _fitted(_text(text), (wide, _high(1, 12)), (12,), bold=False)
+        page.cut.extend([_text(text)] * fitted.cut)
+        return fitted.text
+
     data: Any
     if chart.categories:
         data = CategoryChartData()
-        data.categories = [_text(each) for each in chart.categories]
+        data.categories = [one_line(each, height // 3) for each in chart.categories]
         for each in chart.series:
             at = dict(zip(each.xs, each.ys, strict=True))
-            data.add_series(_text(each.name), [at.get(float(place)) for place in range(len(chart.categories))])
+            data.add_series(
+                one_line(each.name, width // 2), [at.get(float(place)) for place in range(len(chart.categories))]
+            )
     else:
         data = XyChartData()
         for each in chart.series:
-            points = data.add_series(_text(each.name))
+            points = data.add_series(one_line(each.name, width // 2))
             for x, y in zip(each.xs, each.ys, strict=True):
                 points.add_data_point(x, y)
     kind = XL_CHART_TYPE.COLUMN_CLUSTERED if chart.bars else (
         XL_CHART_TYPE.LINE_MARKERS if chart.categories else XL_CHART_TYPE.XY_SCATTER_LINES
     )  # fmt: skip
-    frame = slide.shapes.add_chart(kind, EDGE, Emu(top), Emu(width), Emu(height), data)
+    frame = page.slide.shapes.add_chart(kind, Emu(left), Emu(top), Emu(width), Emu(height), data)
     frame._element.nvGraphicFramePr.cNvPr.set("descr", _text(alt))
     drawn = frame.chart
-    drawn.font.size, drawn.font.color.rgb = Pt(12), INK
+    drawn.font.size, drawn.font.name, drawn.font.color.rgb = Pt(12), FONT, INK
     drawn.has_title = False
-    drawn.has_legend = len(chart.series) > 1
+    drawn.has_legend = sum(each.listed for each in chart.series) > 1
     if drawn.has_legend:
         drawn.legend.position, drawn.legend.include_in_layout = XL_LEGEND_POSITION.TOP, False
+        _unlist(drawn.legend, [at for at, each in enumerate(chart.series) if not each.listed])
+    if chart.bars and len({x for each in chart.series for x in each.xs}) == sum(len(each.xs) for each in chart.series):
+        drawn.plots[0].overlap = 100  # a bar a category, so each in its middle
     if not chart.categories:
-        drawn.category_axis.minimum_scale, drawn.category_axis.maximum_scale = _extent(chart.series)
-    for axis, title in ((drawn.category_axis, chart.x_title), (drawn.value_axis, chart.y_title)):
+        drawn.category_axis.minimum_scale, drawn.category_axis.maximum_scale = chart.x_range
+        most = max(
+            len(each.xs) for each in chart.series
+        )  # LibreOffice draws no more points than the first series claims
+        for count in drawn.plots[0].series[0]._element.xpath("./c:xVal//c:ptCount | ./c:yVal//c:ptCount"):
+            count.val = most
+    for axis, title, wide in ((drawn.category_axis, chart.x_title, width), (drawn.value_axis, chart.y_title, height)):
         axis.has_major_gridlines = axis is drawn.value_axis
         axis.format.line.color.rgb = QUIET
         axis.crosses, axis.tick_label_position = XL_AXIS_CROSSES.MINIMUM, XL_TICK_LABEL_POSITION.LOW
         if title:
-            axis.axis_title.text_frame.text = _text(title)
+            axis.axis_title.text_frame.text = one_line(title, wide * 5 // 8)
             _style(axis.axis_title.text_frame, 12, QUIET)
     drawn.value_axis.major_gridlines.format.line.color.rgb = RGBColor(0xD8, 0xDD, 0xE3)
     if chart.y_range:
         drawn.value_axis.minimum_scale, drawn.value_axis.maximum_scale = chart.y_range
     for series, each in zip(drawn.plots[0].series, chart.series, strict=True):
         _colour_series(series, each, chart.bars)
+
+
+def _unlist(legend: Any, places: Sequence[int]) -> None:
+    """Take series out of the legend; python-pptx has no name for it."""
+    for place in reversed(places):
+        entry = f'<c:legendEntry {nsdecls("c")}><c:idx val="{place}"/><c:delete val="1"/></c:legendEntry>'
+        legend._element.insert(1, parse_xml(entry))  # after its position
 
 
 def _extent(series: Sequence[Series]) -> tuple[float, float]:
@@ -226,7 +326,8 @@ def _colour_series(series: Any, of: Series, bars: bool) -> None:
     if of.symbol is None:
         series.marker.style = XL_MARKER_STYLE.NONE
         return
-    series.marker.style, series.marker.size = MARKERS.get(of.symbol.split("-")[0], XL_MARKER_STYLE.CIRCLE), 9
+    series.marker.style = MARKERS.get(of.symbol.split("-")[0], XL_MARKER_STYLE.CIRCLE)
+    series.marker.size = max(2, min(72, round(0.75 * of.size)))  # in points
     series.marker.format.line.color.rgb = colour
     series.marker.format.fill.solid()
     series.marker.format.fill.fore_color.rgb = colour
@@ -234,87 +335,125 @@ def _colour_series(series: Any, of: Series, bars: bool) -> None:
 
 
 def native(figure: go.Figure) -> Chart | None:
-    """The figure as a chart of slides, or None where it holds what they do not know: bands, error bars, maps of colour."""
+    """The figure as a chart of slides, or None where it holds what they do not know.
+
+    These are bands, error bars, maps of colour, marks whose colour or size is a number, words within the figure, and axes
+    that are logarithmic, reversed or of one scale.
+    """
     layout = figure.layout
     traces = [each for each in figure.data if each.visible in (None, True)]
     kinds = {each.type for each in traces}
-    if not traces or kinds not in ({"scatter"}, {"bar"}) or any(not _plain(each) for each in traces):
+    if not traces or kinds not in ({"scatter"}, {"bar"}) or not all(map(_plain, traces)) or not _plain_axes(layout):
         return None
-    names, places = layout.xaxis.ticktext, layout.xaxis.tickvals
-    found = [part for trace in traces for part in _series(trace)]
+    names, places = values_of(layout.xaxis.ticktext), values_of(layout.xaxis.tickvals)
+    found = [part for trace in traces for part in _series(trace) if part.xs]
     if not found or any(not _is_number(value) for each in found for value in (*each.xs, *each.ys)):
         return None
-    if any(axis.startswith(("xaxis", "yaxis")) and axis not in ("xaxis", "yaxis") for axis in layout.to_plotly_json()):
+    categories = tuple(unescaped(str(name)) for name in names)
+    if categories and places != tuple(range(len(categories))):
         return None
-    categories = () if names is None else tuple(_unescaped(str(name)) for name in names)
-    if names is not None and list(map(float, places)) != list(range(len(categories))):
+    if categories and any(len(set(each.xs)) < len(each.xs) or not {*each.xs} <= {*places} for each in found):
         return None
-    if categories and any(x not in range(len(categories)) for each in found for x in each.xs):
-        return None
-    if kinds == {"bar"} and not categories:
+    if kinds == {"bar"} and (not categories or layout.barmode not in (None, "group")):
         return None
     levels = list(_levels(figure, found))
-    if len(levels) != len(layout.shapes) or (kinds == {"bar"} and levels):
+    if len(levels) != len(layout.shapes) or (kinds == {"bar"} and levels) or len(layout.annotations) > len(levels):
         return None
     if categories:
-        levels = [
-            Series(each.name, tuple(map(float, range(len(categories)))), each.ys[:1] * len(categories), each.colour, None,
-                   True, each.line) for each in levels
-        ]  # fmt: skip
+        along = tuple(map(float, range(len(categories))))
+        levels = [replace(each, xs=along, ys=each.ys[:1] * len(along)) for each in levels]
+    if layout.showlegend is False:
+        found = [replace(each, listed=False) for each in found]
     given = layout.yaxis.range
     return Chart(
-        (*found, *levels), categories, kinds == {"bar"}, _title(layout.xaxis), _title(layout.yaxis),
-        None if given is None else (float(given[0]), float(given[1])),
+        (*found, *levels), categories, kinds == {"bar"}, unescaped(layout.xaxis.title.text or ""),
+        unescaped(layout.yaxis.title.text or ""), _extent(found), None if given is None else (float(given[0]), float(given[1])),
     )  # fmt: skip
 
 
+def _plain_axes(layout: Any) -> bool:
+    if any(axis.startswith(("xaxis", "yaxis")) and axis not in ("xaxis", "yaxis") for axis in layout.to_plotly_json()):
+        return False
+    for axis in (layout.xaxis, layout.yaxis):
+        low, high = axis.range or (0, 1)
+        if axis.type == "log" or axis.scaleanchor is not None or axis.autorange == "reversed":
+            return False
+        if not (_is_number(low) and _is_number(high)) or low >= high:
+            return False
+    return True
+
+
 def _plain(trace: Any) -> bool:
+    marker = trace.marker
+    given = [_several(marker.color)]
+    if marker.colorscale is not None or marker.coloraxis is not None or any(map(_is_number, (marker.color, *given[0]))):
+        return False
     if trace.type == "bar":
-        return (trace.orientation or "v") == "v" and trace.error_y.array is None and trace.base is None
-    errors = (trace.error_x.array, trace.error_y.array)
-    return trace.fill in (None, "none") and all(each is None for each in errors)
+        known = trace.orientation in (None, "v") and trace.base is None
+    else:
+        mode, sizes = trace.mode or "lines+markers", _several(marker.size)
+        given += [_several(marker.symbol), sizes]
+        known = trace.fill in (None, "none") and trace.line.shape in (None, "linear", "hv") and "text" not in mode
+        known = known and trace.error_x.array is None and len(set(sizes)) <= 2  # one of two sizes points a mark out
+        known = known and not ("lines" in mode and any(len(set(each)) > 1 for each in given))
+    count = len(values_of(trace.y))
+    return (
+        known and trace.error_y.array is None and all(len(each) in (0, count) for each in (*given, values_of(trace.x)))
+    )
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """What is given for each point, or nothing where it is one for all."""
+    return () if value is None or isinstance(value, (str, int, float)) else values_of(value)
 
 
 def _series(trace: Any) -> Iterator[Series]:
-    """A trace's points, parted by colour and mark where these differ within it."""
+    """A trace's points, parted by colour, mark and size where these differ within it."""
     xs, ys = values_of(trace.x), values_of(trace.y)
     if not xs:
         xs = tuple(range(len(ys)))
     mode = trace.mode or "lines+markers" if trace.type == "scatter" else "markers"
-    name = _unescaped(trace.name or "")
+    name, listed = unescaped(trace.name or ""), trace.showlegend is not False
     line_colour = trace.line.color if trace.type == "scatter" else None
 
-    def each_of(value: Any, usual: str) -> list[Any]:
-        several = values_of(value) if not isinstance(value, str) else ()
+    def each_of(value: Any, usual: Any) -> list[Any]:
+        several = _several(value)
         return [part or usual for part in several] if several else [value or usual] * len(xs)
 
     colours = each_of(trace.marker.color, line_colour if isinstance(line_colour, str) else "#808080")
     symbols = each_of(trace.marker.symbol if trace.type == "scatter" else None, "circle")
+    sizes = each_of(trace.marker.size if trace.type == "scatter" else None, 12)
+    if not xs:
+        return
     if "lines" in mode:
-        symbol = str(symbols[0]) if "markers" in mode and symbols else None
-        colour = line_colour if isinstance(line_colour, str) else str(colours[0]) if colours else "#808080"
+        symbol = str(symbols[0]) if "markers" in mode else None
+        colour = line_colour if isinstance(line_colour, str) else str(colours[0])
         line = "solid" if trace.line.dash in (None, "solid") else "dash"
         pairs = [(x, y) for x, y in zip(xs, ys, strict=True) if y is not None]
         if trace.line.shape == "hv":  # level up to the next point, then up or down
             pairs = [each for (x, y), (to, _) in pairwise(pairs) for each in ((x, y), (to, y))] + pairs[-1:]
         yield Series(name, tuple(x for x, _ in pairs), tuple(y for _, y in pairs), _hex(colour), symbol,
-                     symbol is not None and "open" not in symbol, line)  # fmt: skip
+                     symbol is not None and "open" not in symbol, line, sizes[0], listed)  # fmt: skip
         return
-    for kind in dict.fromkeys(zip(colours, symbols, strict=True)):
-        chosen = [
-            at for at, pair in enumerate(zip(colours, symbols, strict=True)) if pair == kind and ys[at] is not None
-        ]
-        yield Series(name, tuple(xs[at] for at in chosen), tuple(ys[at] for at in chosen), _hex(kind[0]), str(kind[1]),
-                     "open" not in str(kind[1]), None)  # fmt: skip
+    looks = list(zip(colours, symbols, sizes, strict=True))
+    for number, look in enumerate(dict.fromkeys(looks)):
+        chosen = [at for at, each in enumerate(looks) if each == look and ys[at] is not None]
+        colour, symbol, size = look
+        yield Series(name, tuple(xs[at] for at in chosen), tuple(ys[at] for at in chosen), _hex(colour), str(symbol),
+                     "open" not in str(symbol), None, size, listed and number == 0)  # fmt: skip
 
 
 def _levels(figure: go.Figure, found: Sequence[Series]) -> Iterator[Series]:
     """Lines across the figure as series, each named by its label."""
-    xs = [x for each in found for x in each.xs]
     for shape in figure.layout.shapes:
-        if shape.type == "line" and shape.y0 == shape.y1 and str(shape.xref).endswith("domain"):
+        if (
+            shape.type == "line"
+            and _is_number(shape.y0)
+            and shape.y0 == shape.y1
+            and str(shape.xref).endswith("domain")
+        ):
             label = next((note.text for note in figure.layout.annotations if note.y == shape.y0), None)
-            yield Series(_unescaped(label or ""), (min(xs), max(xs)), (float(shape.y0),) * 2, _hex(shape.line.color), None,
+            yield Series(unescaped(label or ""), _extent(found), (float(shape.y0),) * 2, _hex(shape.line.color), None,
                          True, "dash" if shape.line.dash not in (None, "solid") else "solid")  # fmt: skip
 
 
@@ -326,29 +465,108 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
 
 
-def _title(axis: Any) -> str:
-    return _unescaped(axis.title.text or "")
+def _write(page: Page, text: str, place: Place, sizes: Sequence[float], colour: RGBColor, bold: bool = False) -> int:
+    """Write a text into its place, in the largest of the sizes at which it fits, else cut; returns how high it is."""
+    if not text:
+        return 0
+    left, top, width, height = place
+    box = page.slide.shapes.add_textbox(Emu(left), Emu(top), Emu(width), Emu(height))
+    _bare(box.text_frame)
+    high = _fill(page, box.text_frame, text, (width, height), sizes, colour, bold)
+    box.height = Emu(high)
+    return high
 
 
-def _unescaped(text: str) -> str:
-    """Texts were escaped for Plotly, which takes them for markup."""
-    return text.replace("<br>", " ").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+def _bare(frame: Any) -> None:
+    """Let a text's place be all its own, and stay as it is."""
+    frame.auto_size = MSO_AUTO_SIZE.NONE
+    frame.margin_left = frame.margin_right = frame.margin_top = frame.margin_bottom = 0
 
 
-def _write(slide: Any, text: str, left: int, top: int, width: int, height: int, size: int, colour: RGBColor,
-           bold: bool = False) -> None:  # fmt: skip
-    frame = slide.shapes.add_textbox(Emu(left), Emu(top), Emu(width), Emu(height)).text_frame
-    frame.word_wrap = True
-    frame.text = _text(text)
-    _style(frame, size, colour, bold)
+def _fill(page: Page, frame: Any, text: str, room: tuple[int, int], sizes: Sequence[float], colour: RGBColor | None,
+          bold: bool) -> int:  # fmt: skip
+    whole = _text(text)
+    fitted = _fitted(whole, room, sizes, bold)
+    page.cut.extend([whole] * fitted.cut)
+    frame.text, frame.word_wrap = fitted.text, True
+    _style(frame, fitted.size, colour, bold)
+    return fitted.high
 
 
-def _style(frame: Any, size: int, colour: RGBColor | None, bold: bool = False) -> None:
+@dataclass(frozen=True)
+class Fitted:
+    """A text as its place has room for it, the size of its letters, how high it is, and whether it was cut."""
+
+    text: str
+    size: float
+    high: int
+    cut: bool
+
+
+def _fitted(text: str, room: tuple[int, int], sizes: Sequence[float], bold: bool) -> Fitted:
+    """A text at the largest of the sizes at which it fits, else cut at the smallest."""
+    width, height = room
+    for size in sizes:
+        lines = len(_lines(text, width, size, bold))
+        if _high(lines, size) <= height:
+            return Fitted(text, size, _high(lines, size), False)
+    most, size = max(1, height // _high(1, sizes[-1])), sizes[-1]
+    words = text.replace("\n", " ")
+    over = bisect_left(range(len(words)), True, key=lambda at: len(_lines(f"{words[:at]}…", width, size, bold)) > most)
+    return Fitted(f"{words[: max(0, over - 1)].rstrip()}…", size, _high(most, size), True)
+
+
+def _lines(text: str, width: int, size: float, bold: bool) -> list[str]:
+    """A text's lines at a width, broken between words, and within words that are wider alone."""
+    lines = []
+    room = width / Pt(1)
+    for paragraph in text.split("\n"):
+        line, used = "", 0.0
+        for word in paragraph.split(" "):
+            wide, space = _wide(word, size, bold), _wide(" ", size, bold) if line else 0.0
+            if used + space + wide <= room:
+                line, used = f"{line} {word}" if line else word, used + space + wide
+                continue
+            if line:
+                lines.append(line)
+            line, used = "", 0.0
+            for letter in word:
+                wide = _wide(letter, size, bold)
+                if line and used + wide > room:
+                    lines.append(line)
+                    line, used = "", 0.0
+                line, used = line + letter, used + wide
+        lines.append(line)
+    return lines
+
+
+def _wide(text: str, size: float, bold: bool) -> float:
+    """How wide a line is in Arial, in points, and rather more than less."""
+    return sum(map(_letter, text)) * size * (1.1 if bold else 1.02)
+
+
+@cache
+def _letter(letter: str) -> float:
+    if unicodedata.combining(letter):
+        return 0
+    if letter in WIDE or unicodedata.east_asian_width(letter) in "WF":
+        return 1
+    if letter in NARROW:
+        return 0.34
+    return 0.75 if letter.isupper() or letter > "\u024f" else 0.56
+
+
+def _high(lines: int, size: float) -> int:
+    return lines * round(Pt(1) * size * LINE_HIGH)
+
+
+def _style(frame: Any, size: float, colour: RGBColor | None, bold: bool = False) -> None:
     for paragraph in frame.paragraphs:
         paragraph.alignment = PP_ALIGN.LEFT
-        paragraph.font.size, paragraph.font.bold = Pt(size), bold
-        if colour is not None:
-            paragraph.font.color.rgb = colour
+        for font in (paragraph.font, *(run.font for run in paragraph.runs)):
+            font.size, font.bold, font.name = Pt(size), bold, FONT
+            if colour is not None:
+                font.color.rgb = colour
 
 
 def _text(text: str) -> str:

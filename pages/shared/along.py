@@ -6,11 +6,14 @@ Each scene's page is run as it is, without a browser, until its work has ended; 
 import io
 import json
 import logging
+import math
+import os
 import re
 import sys
+import threading
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +22,9 @@ import typer
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import page
+from pages.shared import caching, page, work
 from pages.shared.presenting import address_of
+from pages.shared.uploads import Lent
 from soup_core import printing, report, slides
 from soup_core.files import write_atomically
 from soup_core.scenes import Drawing, Number, Panel, Scene, Table, from_json
@@ -32,37 +36,50 @@ WORK_SECONDS = 1800  # all of a page's work
 LOOK_SECONDS = 0.5
 
 
-def panel_of(scene: Scene) -> Panel:
-    """What a scene's page shows. Raises SoupError where the page has an error, or its work does not end."""
+def panel_of(scene: Scene, uploads: Lent | None = None) -> Panel:
+    """What a scene's page shows to the session of these uploads.
+
+    Raises SoupError where the page has an error, or its work does not end.
+    """
     paths = page.paths()
     if scene.page not in paths:
         raise sc.SoupError(f"There is no page {scene.page!r}; expected one of {', '.join(paths)}.")
     test = AppTest(str(ROOT / "app.py"), default_timeout=RUN_SECONDS)
     if scene.page != "Home":
         test.switch_page(paths[scene.page])
+    if uploads:
+        test.session_state["uploads"] = uploads
     for key, values in address_of(scene).items():
         test.query_params[key] = values
     end = time.monotonic() + WORK_SECONDS
-    test.run()
-    while (sentences := _sentences(test)) == () or test.get("progress"):
-        if test.error or test.exception:
-            break
-        if time.monotonic() > end:
-            raise sc.SoupError(f"The page {scene.page} did not end its work within {WORK_SECONDS} seconds.")
-        time.sleep(LOOK_SECONDS)
+    try:
         test.run()
+        while test.get("progress") and not test.exception:
+            if time.monotonic() > end:
+                raise sc.SoupError(f"The page {scene.page} did not end its work within {WORK_SECONDS} seconds.")
+            time.sleep(LOOK_SECONDS)
+            test.run()
+    except RuntimeError as error:  # as the driver says that a run took too long
+        raise sc.SoupError(f"The page {scene.page} was not drawn within {RUN_SECONDS} seconds.") from error
     if test.error or test.exception:
         told = [without_markup(str(each.value)) for each in test.error] or ["it failed; look at it in the browser"]
         raise sc.SoupError(f"The page {scene.page} cannot be shown: {told[0]}")
     return Panel(
-        scene.title, scene.note, tuple(_numbers(test)), tuple(_drawings(test)), tuple(_tables(test)), sentences
+        scene.title,
+        scene.note,
+        tuple(_numbers(test)),
+        tuple(_drawings(test)),
+        tuple(_tables(test)),
+        tuple(_sentences(test)),
+        tuple(without_markup(str(each.value)) for each in (*test.main.warning, *test.main.info)),
     )
 
 
-def _sentences(test: AppTest) -> tuple[str, ...]:
+def _sentences(test: AppTest) -> Iterator[str]:
     """A page's sentences of meaning: paragraphs in bold."""
-    said = [str(each.value) for each in test.main.markdown]
-    return tuple(without_markup(each) for each in said if each.startswith("**") and each.endswith("**"))
+    for said in (str(each.value) for each in test.main.markdown):
+        if said.startswith("**") and said.endswith("**"):
+            yield without_markup(said)
 
 
 def _numbers(test: AppTest) -> Iterator[Number]:
@@ -85,9 +102,9 @@ def _tables(test: AppTest) -> Iterator[Table]:
 
 
 def _cell(value: Any) -> str:
-    return (
-        f"{value:.6g}" if isinstance(value, float) else "yes" if value is True else "" if value is False else str(value)
-    )
+    if value is None or value is False or value != value:
+        return ""  # also NaN, which is not itself
+    return f"{value:.6g}" if isinstance(value, float) else "yes" if value is True else str(value)
 
 
 def without_markup(text: str) -> str:
@@ -101,7 +118,11 @@ def main(
     zoo: Annotated[str, typer.Argument(help="A zoo's name.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="A file that ends in .html, .pptx or .zip (figures).")],
     scenes: Annotated[Path | None, typer.Option(help="A file of scenes; else the zoo's story in five.")] = None,
+    uploads: Annotated[Path | None, typer.Option(help="A session's uploads as JSON: {zoo: {name: file}}.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Tell the progress as JSON, a line a step.")] = False,
+    attended: Annotated[
+        bool, typer.Option(help="End as soon as standard input does, with the process that holds it.")
+    ] = False,
 ) -> None:
     """Write a zoo's scenes as one HTML page, as slides, or their figures as SVG and PNG."""
 
@@ -112,8 +133,13 @@ def main(
             print(f"{done} of {total}: {what}", file=sys.stderr)
 
     logging.disable(logging.WARNING)  # Streamlit tells that it runs without a browser
+    if attended:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    work.SMALL_GIGABYTES = math.inf  # who asks for a file has asked for the work of its scenes
+    caching.takes_up_jobs = False  # these are the server's
     try:
-        write(zoo, output, scenes, tell)
+        lent = Lent(json.loads(uploads.read_bytes(), object_hook=_paths)) if uploads else None
+        write(zoo, output, scenes, tell, lent)
     except (sc.SoupError, OSError) as error:
         if as_json:
             print(json.dumps({"error": str(error)}), flush=True)
@@ -121,7 +147,18 @@ def main(
         raise SystemExit(2) from None
 
 
-def write(zoo_name: str, output: Path, file: Path | None, tell: Any) -> None:
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(1)
+
+
+def _paths(content: dict[str, Any]) -> dict[str, Any]:
+    return {key: Path(value) if isinstance(value, str) else value for key, value in content.items()}
+
+
+def write(
+    zoo_name: str, output: Path, file: Path | None, tell: Callable[[int, int, str], None], uploads: Lent | None = None
+) -> None:
     """Write the file that `output` is named as; `tell` is called with how far it is."""
     kind = output.suffix.removeprefix(".")
     if kind not in ("html", "pptx", "zip"):
@@ -136,7 +173,7 @@ def write(zoo_name: str, output: Path, file: Path | None, tell: Any) -> None:
     panels = []
     for done, scene in enumerate(scenes):
         tell(done, total, scene.title or scene.page)
-        panels.append(panel_of(scene))
+        panels.append(panel_of(scene, uploads))
     tell(total - 1, total, "writing")
     title, lead = zoo.title, "A model soup is one model whose weights are the average of several fine-tuned ones."
     if kind == "html":

@@ -3,6 +3,8 @@
 import shutil
 import tempfile
 import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 import streamlit as st
@@ -29,6 +31,19 @@ def of(zoo: str) -> tuple[tuple[str, Path], ...]:
     """What this session has uploaded to a zoo: names and files, in the order in which they came."""
     session = st.session_state.get("uploads")
     return tuple(session.files.get(zoo, {}).items()) if session else ()
+
+
+@dataclass(frozen=True)
+class Lent:
+    """Another session's uploads by zoo and name, which stay where they are."""
+
+    files: Mapping[str, Mapping[str, Path]]
+
+
+def lent() -> Lent:
+    """What this session has uploaded, for a process that draws its pages as it sees them."""
+    session = st.session_state.get("uploads")
+    return Lent(session.files if session else {})
 
 
 def keep(zoo: str, name: str, uploaded: UploadedFile) -> Path:

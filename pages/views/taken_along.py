@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.shared import making, page
+from pages.shared import making, page, uploads
+from pages.shared.making import Made, Wanted
 from soup_core.scenes import Scene
+from soup_core.zoo import Zoo
 
 KINDS = {
     "html": ("Report", "HTML", "text/html", "One HTML file with live charts; it needs no network, and prints."),
@@ -16,33 +18,61 @@ KINDS = {
 POLL_SECONDS = 0.5
 
 
-def draw(here: page.Context, scenes: Sequence[Scene]) -> None:
-    """Offer each kind of file: made in the background when asked for, then to be saved."""
+def draw(zoo: Zoo, scenes: Sequence[Scene]) -> None:
+    """Offer each kind of file of the open zoo: made in the background when asked for, then to be saved."""
     st.markdown("##### Take it along")
-    wanted = {kind: making.Wanted(here.zoo.name, kind, tuple(scenes)) for kind in KINDS}
+    wanted = {kind: Wanted(zoo.name, zoo.digest, kind, tuple(scenes)) for kind in KINDS}
+    run = any(made is not None and not made.ended for _, made in map(_latest, wanted.values()))
 
-    @st.fragment(run_every=POLL_SECONDS if any(making.runs(each) for each in wanted.values()) else None)
+    @st.fragment(run_every=POLL_SECONDS if run else None)
     def panel() -> None:
-        going = False
-        for column, (kind, (label, form, mime, what)) in zip(st.columns(3), KINDS.items(), strict=True):
-            made = making.found(wanted[kind])
+        for column, now in zip(st.columns(len(wanted)), wanted.values(), strict=True):
             with column:
-                if made is None:
-                    st.button(f"Make the {label.lower()} ({form})", key=f"make:{kind}", on_click=making.start, args=(wanted[kind],),
-                              width="stretch", help=what)  # fmt: skip
-                elif made.data is not None:
-                    st.download_button(f"Save the {label.lower()}, {len(made.data) / 1e6:.1f} MB", made.data,
-                                       f"{here.zoo.name}.{kind}", mime, on_click="ignore", width="stretch", help=what,
-                                       key=f"save:{kind}", type="primary")  # fmt: skip
-                elif made.error is not None:
-                    st.error(page.plain(made.error))
-                    st.button("Try again", key=f"again:{kind}", on_click=making.start, args=(wanted[kind],))
-                else:
-                    going = True
-                    st.progress(made.share, text=f"{label}: {page.plain(made.words)}")
-                    st.button("Stop", key=f"end:{kind}", on_click=making.stop, args=(wanted[kind],))
-        if going != any_ran:
+                _offer(now)
+        if run and all(made is None or made.ended for _, made in map(_latest, wanted.values())):
             st.rerun()
 
-    any_ran = any(making.runs(each) for each in wanted.values())
     panel()
+
+
+def _asked() -> dict[str, Wanted]:
+    """What this session asked for last of each kind: scenes may have changed since."""
+    asked: dict[str, Wanted] = st.session_state.setdefault("kept:asked", {})
+    return asked
+
+
+def _latest(now: Wanted) -> tuple[Wanted, Made | None]:
+    """The file of the scenes as they are, or else the one that was asked for before they changed."""
+    before = _asked().get(now.kind, now)
+    which = before if making.found(now) is None and before.zoo == now.zoo else now
+    return which, making.found(which)
+
+
+def _offer(now: Wanted) -> None:
+    label, form, mime, what = KINDS[now.kind]
+    which, made = _latest(now)
+    if made is not None and not made.ended:
+        st.progress(made.share, text=f"{label}: {page.plain(made.words)}")
+        st.button("Stop", key=f"end:{now.kind}", on_click=making.stop, args=(which,))
+        return
+    if made is not None and made.data is not None:
+        before = which != now
+        st.download_button(f"Save the {label.lower()}, {len(made.data) / 1e6:.1f} MB", made.data, f"{now.zoo}.{now.kind}", mime,
+                           on_click="ignore", width="stretch", help=what, key=f"save:{now.kind}",
+                           type="secondary" if before else "primary")  # fmt: skip
+        if before:
+            st.caption("It was made before the last changes.")
+            _button("Make it anew", now)
+        return
+    if made is not None:
+        st.error(page.plain(str(made.error)))
+    _button("Try again" if made is not None else f"Make the {label.lower()} ({form})", now, what)
+
+
+def _button(label: str, now: Wanted, what: str | None = None) -> None:
+    st.button(label, key=f"make:{now.kind}", on_click=_start, args=(now,), width="stretch", help=what)
+
+
+def _start(now: Wanted) -> None:
+    _asked()[now.kind] = now
+    making.start(now, uploads.lent())

@@ -78,6 +78,11 @@ def literal(name: str) -> str:
     return visible(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def unescaped(text: str) -> str:
+    """A figure's text as it is read: line breaks become spaces, and what `literal` escaped is itself again."""
+    return text.replace("<br>", " ").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
 def short(name: str) -> str:
     """A name of at most 18 letters; a longer one is cut."""
     return name if len(name) <= 18 else f"{name[:17]}…"
