@@ -6,12 +6,8 @@ is cut, and is whole in the slide's notes.
 """
 
 import io
-import unicodedata
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -26,10 +22,11 @@ from pptx.oxml import parse_xml
 from pptx.oxml.ns import nsdecls
 from pptx.util import Emu, Inches, Pt
 
-from soup_core.charts.style import unescaped
 from soup_core.errors import SoupError
 from soup_core.printing import Picture, pictures
-from soup_core.scenes import Drawing, Number, Panel, Table, values_of
+from soup_core.scenes import Drawing, Number, Panel, Table
+from soup_core.slides.fitting import FONT, fit, height_of, width_of
+from soup_core.slides.native import Chart, Series, native
 from soup_core.words import visible
 
 WIDTH, HEIGHT = Inches(13.333), Inches(7.5)
@@ -37,9 +34,6 @@ EDGE, GAP, TITLE_TOP, TITLE_HIGH = Inches(0.6), Inches(0.12), Inches(0.4), Inche
 INNER = WIDTH - 2 * EDGE
 INK, QUIET, ACCENT = RGBColor(0x1B, 0x24, 0x30), RGBColor(0x5A, 0x64, 0x72), RGBColor(0x00, 0x72, 0xB2)
 HOLLOW = 0.7  # how much lighter hollow marks are; not all programs draw a mark's edge
-FONT = "Arial"  # or one of its widths, which every system has; so what fits here fits there
-NARROW, WIDE = " .,:;'|!()[]{}/\\-`\"ijltfrI", "mwMW%@…—"
-LINE_HIGH = 1.2  # of the letters' size
 TITLE_SIZES, LEAD_SIZES, CLOSING_SIZES = (30, 27, 24, 21, 18), (16, 14, 13, 12), (15, 14, 13, 12)
 LEAD_HIGH, CLOSING_HIGH = Inches(1.1), Inches(1.0)
 NUMBERS_WIDE, TWO_NUMBERS_WIDE = Inches(2.9), Inches(4.5)
@@ -51,34 +45,6 @@ MARKERS = {"circle": XL_MARKER_STYLE.CIRCLE, "diamond": XL_MARKER_STYLE.DIAMOND,
            "pentagon": XL_MARKER_STYLE.CIRCLE, "x": XL_MARKER_STYLE.X}  # fmt: skip
 Place = tuple[int, int, int, int]  # from the left, from the top, how wide and how high, in EMU
 Draw = Callable[[Sequence[go.Figure]], Sequence[Picture]]
-
-
-@dataclass(frozen=True)
-class Series:
-    """One line of points of a chart; `fill` is False for hollow marks, `colour` like "#0072B2", `listed` in the legend."""
-
-    name: str
-    xs: tuple[float, ...]
-    ys: tuple[float, ...]
-    colour: str
-    symbol: str | None
-    fill: bool
-    line: str | None
-    size: float = 12  # of the marks, in pixels of the screen
-    listed: bool = True
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure as slides know it: of categories where it has names along its axis, else of numbers."""
-
-    series: tuple[Series, ...]
-    categories: tuple[str, ...]
-    bars: bool
-    x_title: str
-    y_title: str
-    x_range: tuple[float, float]
-    y_range: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -163,9 +129,9 @@ def _closing(page: Page, sentences: Sequence[str]) -> int:
     """Write the sentences at the slide's end, the last ones where all have no room; returns how high they are."""
     shown = list(sentences)
     room = (INNER, CLOSING_HIGH)
-    while len(shown) > 1 and _fitted("\n".join(shown), room, CLOSING_SIZES, bold=True).cut:
+    while len(shown) > 1 and fit("\n".join(shown), room, CLOSING_SIZES, bold=True).cut:
         del shown[0]
-    fitted = _fitted("\n".join(shown), room, CLOSING_SIZES, bold=True)
+    fitted = fit("\n".join(shown), room, CLOSING_SIZES, bold=True)
     place = (EDGE, HEIGHT - EDGE - fitted.high, INNER, fitted.high)
     return _write(page, "\n".join(shown), place, (fitted.size,), INK, bold=True)
 
@@ -218,7 +184,7 @@ def _table(page: Page, table: Table, place: Place) -> None:
         for j, wide in enumerate(widths):
             cell = frame.table.cell(i, j)
             cell.margin_left = cell.margin_right = CELL_EDGE
-            room = (wide - 2 * CELL_EDGE, _high(1, 11))
+            room = (wide - 2 * CELL_EDGE, height_of(1, 11))
             _fill(page, cell.text_frame, row[j].replace("\n", " "), room, (11,), None if i == 0 else INK, bold=i == 0)
     if len(table.rows) > len(rows) or len(table.heads) > len(widths):
         _write(page, f"{len(rows)} of {len(table.rows)} rows, {len(widths)} of {len(table.heads)} columns.",
@@ -227,7 +193,7 @@ def _table(page: Page, table: Table, place: Place) -> None:
 
 def _columns(rows: Sequence[Sequence[str]], width: int) -> list[int]:
     """How wide the columns that fit are: as wide as their cells where there is room, the widest ones narrower else."""
-    needed = [Pt(max(_wide(_text(cell), 11, i == 0) for i, cell in enumerate(column)) + 1) + 2 * CELL_EDGE
+    needed = [Pt(max(width_of(_text(cell), 11, i == 0) for i, cell in enumerate(column)) + 1) + 2 * CELL_EDGE
               for column in zip(*rows, strict=True)]  # fmt: skip
     while len(needed) > 1 and sum(min(each, COLUMN_AT_LEAST) for each in needed) > width:
         del needed[-1]
@@ -242,7 +208,7 @@ def _chart(page: Page, chart: Chart, alt: str, place: Place) -> None:
     left, top, width, height = place
 
     def one_line(text: str, wide: int) -> str:
-        fitted = _fitted(_text(text), (wide, _high(1, 12)), (12,), bold=False)
+        fitted = fit(_text(text), (wide, height_of(1, 12)), (12,), bold=False)
         page.cut.extend([_text(text)] * fitted.cut)
         return fitted.text
 
@@ -303,13 +269,6 @@ def _unlist(legend: Any, places: Sequence[int]) -> None:
         legend._element.insert(1, parse_xml(entry))  # after its position
 
 
-def _extent(series: Sequence[Series]) -> tuple[float, float]:
-    """The span of the numbers along a chart; counts get a step of room on either side."""
-    xs = [x for each in series for x in each.xs]
-    room = 1.0 if all(float(x).is_integer() for x in xs) else 0.0
-    return min(xs) - room, max(xs) + (room or (1.0 if min(xs) == max(xs) else 0.0))
-
-
 def _colour_series(series: Any, of: Series, bars: bool) -> None:
     colour = RGBColor(*hex_to_rgb(of.colour))
     if bars:
@@ -334,137 +293,6 @@ def _colour_series(series: Any, of: Series, bars: bool) -> None:
     series.marker.format.fill.fore_color.brightness = 0.0 if of.fill else HOLLOW
 
 
-def native(figure: go.Figure) -> Chart | None:
-    """The figure as a chart of slides, or None where it holds what they do not know.
-
-    These are bands, error bars, maps of colour, marks whose colour or size is a number, words within the figure, and axes
-    that are logarithmic, reversed or of one scale.
-    """
-    layout = figure.layout
-    traces = [each for each in figure.data if each.visible in (None, True)]
-    kinds = {each.type for each in traces}
-    if not traces or kinds not in ({"scatter"}, {"bar"}) or not all(map(_plain, traces)) or not _plain_axes(layout):
-        return None
-    names, places = values_of(layout.xaxis.ticktext), values_of(layout.xaxis.tickvals)
-    found = [part for trace in traces for part in _series(trace) if part.xs]
-    if not found or any(not _is_number(value) for each in found for value in (*each.xs, *each.ys)):
-        return None
-    categories = tuple(unescaped(str(name)) for name in names)
-    if categories and places != tuple(range(len(categories))):
-        return None
-    if categories and any(len(set(each.xs)) < len(each.xs) or not {*each.xs} <= {*places} for each in found):
-        return None
-    if kinds == {"bar"} and (not categories or layout.barmode not in (None, "group")):
-        return None
-    levels = list(_levels(figure, found))
-    if len(levels) != len(layout.shapes) or (kinds == {"bar"} and levels) or len(layout.annotations) > len(levels):
-        return None
-    if categories:
-        along = tuple(map(float, range(len(categories))))
-        levels = [replace(each, xs=along, ys=each.ys[:1] * len(along)) for each in levels]
-    if layout.showlegend is False:
-        found = [replace(each, listed=False) for each in found]
-    given = layout.yaxis.range
-    return Chart(
-        (*found, *levels), categories, kinds == {"bar"}, unescaped(layout.xaxis.title.text or ""),
-        unescaped(layout.yaxis.title.text or ""), _extent(found), None if given is None else (float(given[0]), float(given[1])),
-    )  # fmt: skip
-
-
-def _plain_axes(layout: Any) -> bool:
-    if any(axis.startswith(("xaxis", "yaxis")) and axis not in ("xaxis", "yaxis") for axis in layout.to_plotly_json()):
-        return False
-    for axis in (layout.xaxis, layout.yaxis):
-        low, high = axis.range or (0, 1)
-        if axis.type == "log" or axis.scaleanchor is not None or axis.autorange == "reversed":
-            return False
-        if not (_is_number(low) and _is_number(high)) or low >= high:
-            return False
-    return True
-
-
-def _plain(trace: Any) -> bool:
-    marker = trace.marker
-    given = [_several(marker.color)]
-    if marker.colorscale is not None or marker.coloraxis is not None or any(map(_is_number, (marker.color, *given[0]))):
-        return False
-    if trace.type == "bar":
-        known = trace.orientation in (None, "v") and trace.base is None
-    else:
-        mode, sizes = trace.mode or "lines+markers", _several(marker.size)
-        given += [_several(marker.symbol), sizes]
-        known = trace.fill in (None, "none") and trace.line.shape in (None, "linear", "hv") and "text" not in mode
-        known = known and trace.error_x.array is None and len(set(sizes)) <= 2  # one of two sizes points a mark out
-        known = known and not ("lines" in mode and any(len(set(each)) > 1 for each in given))
-    count = len(values_of(trace.y))
-    return (
-        known and trace.error_y.array is None and all(len(each) in (0, count) for each in (*given, values_of(trace.x)))
-    )
-
-
-def _several(value: Any) -> tuple[Any, ...]:
-    """What is given for each point, or nothing where it is one for all."""
-    return () if value is None or isinstance(value, (str, int, float)) else values_of(value)
-
-
-def _series(trace: Any) -> Iterator[Series]:
-    """A trace's points, parted by colour, mark and size where these differ within it."""
-    xs, ys = values_of(trace.x), values_of(trace.y)
-    if not xs:
-        xs = tuple(range(len(ys)))
-    mode = trace.mode or "lines+markers" if trace.type == "scatter" else "markers"
-    name, listed = unescaped(trace.name or ""), trace.showlegend is not False
-    line_colour = trace.line.color if trace.type == "scatter" else None
-
-    def each_of(value: Any, usual: Any) -> list[Any]:
-        several = _several(value)
-        return [part or usual for part in several] if several else [value or usual] * len(xs)
-
-    colours = each_of(trace.marker.color, line_colour if isinstance(line_colour, str) else "#808080")
-    symbols = each_of(trace.marker.symbol if trace.type == "scatter" else None, "circle")
-    sizes = each_of(trace.marker.size if trace.type == "scatter" else None, 12)
-    if not xs:
-        return
-    if "lines" in mode:
-        symbol = str(symbols[0]) if "markers" in mode else None
-        colour = line_colour if isinstance(line_colour, str) else str(colours[0])
-        line = "solid" if trace.line.dash in (None, "solid") else "dash"
-        pairs = [(x, y) for x, y in zip(xs, ys, strict=True) if y is not None]
-        if trace.line.shape == "hv":  # level up to the next point, then up or down
-            pairs = [each for (x, y), (to, _) in pairwise(pairs) for each in ((x, y), (to, y))] + pairs[-1:]
-        yield Series(name, tuple(x for x, _ in pairs), tuple(y for _, y in pairs), _hex(colour), symbol,
-                     symbol is not None and "open" not in symbol, line, sizes[0], listed)  # fmt: skip
-        return
-    looks = list(zip(colours, symbols, sizes, strict=True))
-    for number, look in enumerate(dict.fromkeys(looks)):
-        chosen = [at for at, each in enumerate(looks) if each == look and ys[at] is not None]
-        colour, symbol, size = look
-        yield Series(name, tuple(xs[at] for at in chosen), tuple(ys[at] for at in chosen), _hex(colour), str(symbol),
-                     "open" not in str(symbol), None, size, listed and number == 0)  # fmt: skip
-
-
-def _levels(figure: go.Figure, found: Sequence[Series]) -> Iterator[Series]:
-    """Lines across the figure as series, each named by its label."""
-    for shape in figure.layout.shapes:
-        if (
-            shape.type == "line"
-            and _is_number(shape.y0)
-            and shape.y0 == shape.y1
-            and str(shape.xref).endswith("domain")
-        ):
-            label = next((note.text for note in figure.layout.annotations if note.y == shape.y0), None)
-            yield Series(unescaped(label or ""), _extent(found), (float(shape.y0),) * 2, _hex(shape.line.color), None,
-                         True, "dash" if shape.line.dash not in (None, "solid") else "solid")  # fmt: skip
-
-
-def _hex(colour: Any) -> str:
-    return colour if isinstance(colour, str) and colour.startswith("#") and len(colour) == 7 else "#808080"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value - value == 0
-
-
 def _write(page: Page, text: str, place: Place, sizes: Sequence[float], colour: RGBColor, bold: bool = False) -> int:
     """Write a text into its place, in the largest of the sizes at which it fits, else cut; returns how high it is."""
     if not text:
@@ -486,78 +314,11 @@ def _bare(frame: Any) -> None:
 def _fill(page: Page, frame: Any, text: str, room: tuple[int, int], sizes: Sequence[float], colour: RGBColor | None,
           bold: bool) -> int:  # fmt: skip
     whole = _text(text)
-    fitted = _fitted(whole, room, sizes, bold)
+    fitted = fit(whole, room, sizes, bold)
     page.cut.extend([whole] * fitted.cut)
     frame.text, frame.word_wrap = fitted.text, True
     _style(frame, fitted.size, colour, bold)
     return fitted.high
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A text as its place has room for it, the size of its letters, how high it is, and whether it was cut."""
-
-    text: str
-    size: float
-    high: int
-    cut: bool
-
-
-def _fitted(text: str, room: tuple[int, int], sizes: Sequence[float], bold: bool) -> Fitted:
-    """A text at the largest of the sizes at which it fits, else cut at the smallest."""
-    width, height = room
-    for size in sizes:
-        lines = len(_lines(text, width, size, bold))
-        if _high(lines, size) <= height:
-            return Fitted(text, size, _high(lines, size), False)
-    most, size = max(1, height // _high(1, sizes[-1])), sizes[-1]
-    words = text.replace("\n", " ")
-    over = bisect_left(range(len(words)), True, key=lambda at: len(_lines(f"{words[:at]}…", width, size, bold)) > most)
-    return Fitted(f"{words[: max(0, over - 1)].rstrip()}…", size, _high(most, size), True)
-
-
-def _lines(text: str, width: int, size: float, bold: bool) -> list[str]:
-    """A text's lines at a width, broken between words, and within words that are wider alone."""
-    lines = []
-    room = width / Pt(1)
-    for paragraph in text.split("\n"):
-        line, used = "", 0.0
-        for word in paragraph.split(" "):
-            wide, space = _wide(word, size, bold), _wide(" ", size, bold) if line else 0.0
-            if used + space + wide <= room:
-                line, used = f"{line} {word}" if line else word, used + space + wide
-                continue
-            if line:
-                lines.append(line)
-            line, used = "", 0.0
-            for letter in word:
-                wide = _wide(letter, size, bold)
-                if line and used + wide > room:
-                    lines.append(line)
-                    line, used = "", 0.0
-                line, used = line + letter, used + wide
-        lines.append(line)
-    return lines
-
-
-def _wide(text: str, size: float, bold: bool) -> float:
-    """How wide a line is in Arial, in points, and rather more than less."""
-    return sum(map(_letter, text)) * size * (1.1 if bold else 1.02)
-
-
-@cache
-def _letter(letter: str) -> float:
-    if unicodedata.combining(letter):
-        return 0
-    if letter in WIDE or unicodedata.east_asian_width(letter) in "WF":
-        return 1
-    if letter in NARROW:
-        return 0.34
-    return 0.75 if letter.isupper() or letter > "\u024f" else 0.56
-
-
-def _high(lines: int, size: float) -> int:
-    return lines * round(Pt(1) * size * LINE_HIGH)
 
 
 def _style(frame: Any, size: float, colour: RGBColor | None, bold: bool = False) -> None:
