@@ -72,7 +72,9 @@ def test_a_stopped_trial_bounds_and_is_continued(linear_zoo: Make) -> None:
     assert whole.evaluation is not None
     assert whole.evaluation.correct <= stopped.correct_at_most
     fresh = sc.Evaluator(zoo, store=Store(zoo.folder / "fresh.sqlite"))
-    assert fresh(soup) == whole.evaluation
+    told, again = whole.evaluation, fresh(soup)
+    assert (again.correct, again.correctness, again.total) == (told.correct, told.correctness, told.total)
+    assert (again.loss, again.ece) == pytest.approx((told.loss, told.ece), abs=1e-5)  # other batches, other rounding
 
 
 def test_a_trial_that_is_broken_off_leaves_no_record(linear_zoo: Make) -> None:

@@ -429,7 +429,7 @@ def test_the_face_off_runs_the_recipes_that_suit_the_zoo_and_shows_the_cores_num
         for evaluate, shown in ((held_out, entry.held_out), (test, entry.test)):
             found = sc.ensemble(evaluate, entry.soup.names) if together else evaluate(entry.soup)
             assert (shown.correct, shown.correctness) == (found.correct, found.correctness)
-            assert shown.loss == pytest.approx(found.loss, abs=1e-9)
+            assert shown.loss == pytest.approx(found.loss, abs=1e-5)  # other batches, other rounding
         assert entry.models == (len(entry.soup.names) if together else 1)
         assert entry.cost.parameters == 15 * entry.models
         assert entry.about.text
