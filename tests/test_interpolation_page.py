@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import page
+from pages.shared import caching, page
 from pages.views import line, pairs, plane, take
 from soup_core import charts
 from soup_core.interpolation import ensemble_line, plane_points, plane_through
@@ -181,7 +181,16 @@ def test_a_point_of_the_line_is_taken_and_mixed_on(zoo: sc.Zoo) -> None:
 def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> None:
     *_, last = sc.greedy_soup(zoo, sc.Evaluator(zoo), order=["m2"])
     assert last.soup == sc.Soup({"m2": 1.0})
-    here = page.Context(zoo, (), "cpu", "float32", 2.0, {}, sc.Soup({"m2": 0.25, "uniform soup": 0.75}))
+    here = page.Context(
+        chosen="made",
+        device="cpu",
+        precision="float32",
+        memory=2.0,
+        address={},
+        zoo=zoo,
+        which=caching.Which("made", ()),
+        taken=sc.Soup({"m2": 0.25, "uniform soup": 0.75}),
+    )
     assert here.soup_of(page.TAKEN).coefficients == pytest.approx({**dict.fromkeys(zoo.names, 0.15), "m2": 0.4})
     assert page._mixed({"x": 0.25, "y": 0.75}, lambda _: sc.Soup({"m2": 1.0})) == sc.Soup({"m2": 1.0})
 

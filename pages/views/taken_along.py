@@ -22,14 +22,18 @@ def draw(zoo: Zoo, scenes: Sequence[Scene]) -> None:
     """Offer each kind of file of the open zoo: made in the background when asked for, then to be saved."""
     st.markdown("##### Take it along")
     wanted = {kind: Wanted(zoo.name, zoo.digest, kind, tuple(scenes)) for kind in KINDS}
-    run = any(made is not None and not made.ended for _, made in map(_latest, wanted.values()))
 
-    @st.fragment(run_every=POLL_SECONDS if run else None)
+    def at_work() -> bool:
+        return any(made is not None and not made.ended for _, made in map(_latest, wanted.values()))
+
+    followed = at_work()
+
+    @st.fragment(run_every=POLL_SECONDS if followed else None)
     def panel() -> None:
         for column, now in zip(st.columns(len(wanted)), wanted.values(), strict=True):
             with column:
                 _offer(now)
-        if run and all(made is None or made.ended for _, made in map(_latest, wanted.values())):
+        if at_work() != followed:  # whether it looks again is the page's to say, not this part's
             st.rerun()
 
     panel()

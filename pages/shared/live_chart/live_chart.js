@@ -141,7 +141,7 @@ function linesOf(graph, { xaxis, yaxis }) {
 // Names were escaped for Plotly, which takes texts for markup.
 function unescaped(value) {
   if (typeof value !== "string") return value;
-  return value.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+  return value.replaceAll("<br>", " ").replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
 }
 
 function fillTable(table, lines) {
