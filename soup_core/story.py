@@ -70,7 +70,7 @@ def _gained(first: str, kept: int, best: Evaluation, made: Evaluation, gain: Com
     if kept == 1:
         return (f"On the held-out images no average beats {first}, so it is kept alone: {percent(best)} of the test images, "
                 f"{counts(best)}.")  # fmt: skip
-    return (f"The best single model gets {percent(best)} of the test images right, the average of {kept} {percent(made)}: "
+    return (f"The best single model gets {percent(best)} of the test images right, the average of {kept} gets {percent(made)}: "
             f"{points(gain)}, {sure(gain)}. It runs as one model.")  # fmt: skip
 
 

@@ -172,7 +172,7 @@ def write(
     total = len(scenes) + 1
     panels = []
     for done, scene in enumerate(scenes):
-        tell(done, total, scene.title or scene.page)
+        tell(done, total, f"scene {done + 1} of {len(scenes)}")
         panels.append(panel_of(scene, uploads))
     tell(total - 1, total, "writing")
     title, lead = zoo.title, "A model soup is one model whose weights are the average of several fine-tuned ones."

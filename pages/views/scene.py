@@ -19,7 +19,7 @@ def draw(paths: Mapping[str, str], number: int) -> None:
     count, pinnable = len(presenting.scenes()), presenting.PINNABLE.get(scene.page, {})
     key = f"scene:{st.session_state.get('kept:scenes-drawn', 0)}:{number}"
     with st.container(border=True):
-        words, place = st.columns([3, 1])
+        words, place = st.columns([2, 1])
         words.text_input(f"Scene {number}, {page.plain(scene.page)}: title", scene.title, max_chars=200, key=f"{key}:title",
                          on_change=_write, args=(number, key, "title"))  # fmt: skip
         words.text_area("Note", scene.note, height=80, max_chars=2000, key=f"{key}:note", on_change=_write,
@@ -29,11 +29,9 @@ def draw(paths: Mapping[str, str], number: int) -> None:
                               format_func=pinnable.__getitem__, key=f"{key}:pinned", on_change=_write,
                               args=(number, key, "pinned"))  # fmt: skip
         with place.container(horizontal=True):
-            st.button("Up", key=f"{key}:up", on_click=_move, args=(number, -1), disabled=number == 1,
-                      icon=":material/arrow_upward:")  # fmt: skip
-            st.button("Down", key=f"{key}:down", on_click=_move, args=(number, 1), disabled=number == count,
-                      icon=":material/arrow_downward:")  # fmt: skip
-            st.button("Remove", key=f"{key}:remove", on_click=_remove, args=(number,), icon=":material/close:")
+            st.button("Up", key=f"{key}:up", on_click=_move, args=(number, -1), disabled=number == 1)
+            st.button("Down", key=f"{key}:down", on_click=_move, args=(number, 1), disabled=number == count)
+            st.button("Remove", key=f"{key}:remove", on_click=_remove, args=(number,))
         if scene.page in paths:
             place.page_link(paths[scene.page], label="Open it", icon=":material/arrow_forward:",
                             query_params=presenting.address_of(scene))  # fmt: skip
