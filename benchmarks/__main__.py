@@ -5,7 +5,7 @@ python -m benchmarks
 
 from pathlib import Path
 
-from benchmarks import batch_norm, browser, engine
+from benchmarks import batch_norm, browser, engine, teaching
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 
@@ -15,7 +15,7 @@ def main() -> None:
     statistics = batch_norm.table()
     rows = engine.measured()
     engine.keep(rows)
-    shown = browser.measured()
+    shown, taught = browser.measured(), teaching.measured()
     packages = engine.versions("torch", "torchvision", "safetensors", "numpy", "streamlit", "plotly", "playwright")
     lines = [
         "# Results",
@@ -34,6 +34,10 @@ def main() -> None:
         "## What a user waits for in a browser",
         "",
         *browser.table(shown),
+        "",
+        "## Lessons, and what is taken along",
+        "",
+        *browser.table(taught),
     ]
     RESULTS.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))

@@ -6,6 +6,7 @@ Click to number: from the click on an ingredient until the new accuracy stands o
 not seen before and 30 on the same soups seen before. Headline: from the server's start, with an empty store.
 """
 
+import math
 import os
 import random
 import statistics
@@ -125,10 +126,11 @@ def measured() -> list[tuple[str, float, float, str]]:
 
 
 def table(rows: list[tuple[str, float, float, str]]) -> list[str]:
-    """The rows as a Markdown table."""
+    """The rows as a Markdown table; a limit may be infinite."""
     lines = ["| what | measured | at most |", "| --- | --- | --- |"]
     for what, value, most, unit in rows:
-        lines.append(f"| {what} | {value:.{0 if unit == 'ms' else 1}f} {unit} | {most} {unit} |")
+        limit = "" if most == math.inf else f"{most:g} {unit}"
+        lines.append(f"| {what} | {value:.{0 if unit == 'ms' else 1}f} {unit} | {limit} |")
     return lines
 
 

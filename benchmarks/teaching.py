@@ -4,6 +4,7 @@ python -m benchmarks.teaching
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.browser import table
 from pages.lessons import LESSONS
 from tests.e2e.driver import ROOT
 
@@ -53,7 +55,7 @@ def measured() -> list[tuple[str, float, float, str]]:
             start = time.perf_counter()
             command = [sys.executable, "-m", "pages.shared.along", "fashion", "-o", str(file)]
             subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-            rows.append((f"the story as .{kind}, whole process", time.perf_counter() - start, float("inf"), "s"))
+            rows.append((f"the story as .{kind}, whole process", time.perf_counter() - start, math.inf, "s"))
             rows.append((f"the story as .{kind}, size", file.stat().st_size / 1e6, MEGABYTES, "MB"))
     return rows
 
@@ -65,14 +67,6 @@ def _seconds(key: str, title: str, folder: str) -> float:
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     return float(found.stdout.split()[-1])
-
-
-def table(rows: list[tuple[str, float, float, str]]) -> list[str]:
-    """The rows as a Markdown table."""
-    lines = ["| what | measured | at most |", "| --- | --- | --- |"]
-    for what, value, most, unit in rows:
-        lines.append(f"| {what} | {value:.1f} {unit} | {'' if most == float('inf') else f'{most:g} {unit}'} |")
-    return lines
 
 
 def main() -> None:

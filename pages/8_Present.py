@@ -6,8 +6,10 @@ import soup_core as sc
 from pages.shared import page, presenting
 from pages.views import scene, taken_along
 from soup_core.published import results_folders
-from soup_core.scenes import from_json, to_json
+from soup_core.scenes import from_json, to_json, to_link
 from soup_core.story import story
+
+LINK_AT_MOST = 8000  # characters, which RFC 9110, section 4.1, asks everybody to carry
 
 computing = page.head("Present", "Views of other pages to show one after another, each with title and note.")
 state = st.session_state
@@ -74,10 +76,13 @@ if not scenes:
 else:
     for number in range(1, len(scenes) + 1):
         scene.draw(page.paths(), number)
-    st.markdown(
-        f"**{len(scenes)} scene{'' if len(scenes) == 1 else 's'}; the address of this page holds them all, so its link "
-        "shares them.**"
-    )
+    many, link = f"{len(scenes)} scene{'' if len(scenes) == 1 else 's'}", to_link(scenes)
+    if len(link) <= LINK_AT_MOST:
+        st.markdown(f"**{many}; the address of this page holds them all, so its link shares them.**")
+    else:
+        st.markdown(
+            f"**{many}; their link has {len(link):,} characters, which some programs cut, so share them by “Save”.**"
+        )
     if has_weights:
         with page.errors_shown():
             taken_along.draw(computing.open().zoo, scenes)

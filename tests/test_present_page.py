@@ -1,5 +1,6 @@
 """Pages before an audience, and the page of scenes, by Streamlit's own test driver."""
 
+import random
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -185,3 +186,11 @@ def test_published_results_hide_neither_scenes_nor_lessons(path: str, tmp_path: 
         assert not [button for button in test.button if button.label.startswith("Make the")]
     else:
         assert "Score: 0 of" in words(test)
+
+
+def test_a_link_that_programs_may_cut_is_told() -> None:
+    assert "its link shares them" in words(open_page(PRESENT, scenes=to_link(SCENES)))
+    drawn = random.Random(0)
+    notes = ["".join(chr(drawn.randrange(0x4E00, 0x9FFF)) for _ in range(2000)) for _ in range(3)]
+    link = to_link([Scene(page="Greedy", note=note) for note in notes])
+    assert f"their link has {len(link):,} characters" in words(open_page(PRESENT, scenes=link))
