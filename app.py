@@ -19,13 +19,8 @@ here = page.begin(
 )
 zoo = here.zoo
 st.subheader(page.plain(zoo.title), anchor=False)
-headline, note, onward, against_cost, search = (
-    st.container(),
-    st.empty(),
-    st.container(),
-    st.container(),
-    st.container(),
-)
+headline, note = st.container(), st.empty()
+onward, against_cost, search = st.container(), st.container(), st.container()
 
 with page.errors_shown():
     held_out, test = here.evaluator("held_out"), here.evaluator("test")

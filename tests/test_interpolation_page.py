@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import caching, page
+from pages.shared import caching, context, page
 from pages.views import line, pairs, plane, take
 from soup_core import charts
 from soup_core.interpolation import ensemble_line, plane_points, plane_through
@@ -192,7 +192,7 @@ def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> 
         taken=sc.Soup({"m2": 0.25, "uniform soup": 0.75}),
     )
     assert here.soup_of(page.TAKEN).coefficients == pytest.approx({**dict.fromkeys(zoo.names, 0.15), "m2": 0.4})
-    assert page._mixed({"x": 0.25, "y": 0.75}, lambda _: sc.Soup({"m2": 1.0})) == sc.Soup({"m2": 1.0})
+    assert context.mixed({"x": 0.25, "y": 0.75}, lambda _: sc.Soup({"m2": 1.0})) == sc.Soup({"m2": 1.0})
 
 
 @pytest.mark.parametrize(

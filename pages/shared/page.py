@@ -1,10 +1,9 @@
 """How every page begins: its title, the sidebar, the zoo and device of the address, and what is wrong with them."""
 
 import gc
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,10 +13,14 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, presenting, uploads
+from pages.shared import caching, presenting
+from pages.shared.context import GREEDY as GREEDY
+from pages.shared.context import TAKEN as TAKEN
+from pages.shared.context import UNIFORM as UNIFORM
+from pages.shared.context import Computing, taken_mix
+from pages.shared.context import Context as Context
 from pages.shared.live_chart import Event, live_chart
 from soup_core import charts
-from soup_core.data import Data
 from soup_core.published import results_folders
 from soup_core.store import default_store
 from soup_core.words import labels as labels
@@ -28,33 +31,10 @@ from soup_core.words import visible
 KEPT_KEYS = ("zoo", "device", "precision", "memory")
 OWN_KEYS = ("view", "test", "seed")  # the same words ask for something else on another page
 DEPENDENT_KEYS = (
-    "in",
-    "a",
-    "b",
-    "c",
-    "judged",
-    "pairs",
-    "at",
-    "by",
-    "true",
-    "predicted",
-    "step",
-    "order",
-    "seed",
-    "ties",
-    "best",
-    "brushes",
-    "colour",
-    "published-hyperparameter",
-    "list",
-    "start",
-    "tuning_rate",
-    "tuning_epochs",
-    "augmentation",
-    "decay",
-    "gone",
-    "upload:gone",
-)
+    "in", "a", "b", "c", "judged", "pairs", "at", "by", "true", "predicted", "step", "order", "seed", "ties", "best",
+    "brushes", "colour", "published-hyperparameter", "list", "start", "tuning_rate", "tuning_epochs", "augmentation",
+    "decay", "gone", "upload:gone",
+)  # fmt: skip
 STYLE = (Path(__file__).resolve().parent / "page.css").read_text()
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
 PAGES = {
@@ -73,124 +53,6 @@ PAGES = {
 # and keeps the next click waiting. What is imported by now stays for good and need not be looked through.
 gc.freeze()
 
-UNIFORM, GREEDY, TAKEN = "uniform soup", "greedy soup", "taken mix"
-
-
-@dataclass(frozen=True)
-class Computing:
-    """The name of the zoo that is chosen, and how to compute; `address` is what a link to another page must carry of them."""
-
-    chosen: str
-    device: str
-    precision: str
-    memory: float
-    address: Mapping[str, str]
-
-    def on(self, name: str, uploads: tuple[tuple[str, Path], ...] = ()) -> "Context":
-        """This way of computing on a zoo as it was made: without what the user has added to it.
-
-        `uploads` are names and files of further ingredients. Raises ZooError for a name that no zoo has.
-        """
-        folder = caching.zoo_folder(name)
-        which = caching.Which(str(folder), caching.zoo_stamp(folder), uploads)
-        # Streamlit drops what the page before had bound from a link within a tab, so the zoo goes under a second name.
-        address = {**self.address, "zoo": name, "open": name}
-        return Context(name, self.device, self.precision, self.memory, address, caching.open_zoo(which), which)
-
-    def open(self) -> "Context":
-        """The chosen zoo, with what the user has added to it. Raises SoupError where it cannot be opened."""
-        name = self.chosen
-        which = caching.Which(name, caching.zoo_stamp(caching.zoo_folder(name)), uploads.of(name))
-        return Context(name, self.device, self.precision, self.memory, self.address, caching.open_zoo(which), which)
-
-
-@dataclass(frozen=True)
-class Context(Computing):
-    """An open zoo and how to compute on it.
-
-    `taken` is the mix that the user has taken along: how much of each option, since in these it stays short.
-    """
-
-    zoo: sc.Zoo
-    which: caching.Which
-    taken: sc.Soup | None = None
-
-    @property
-    def options(self) -> list[str]:
-        """What a chooser of soups offers: see `soup_of`."""
-        return [*_fixed_options(self.zoo), *([TAKEN] if self.taken else [])]
-
-    def evaluator(self, split: str) -> sc.Evaluator:
-        """The evaluator of the open zoo on a split, whose images are decoded first where that has not been done."""
-        _decode(self.zoo.data, split)
-        return caching.evaluator(self.which, split, self.device, self.precision, self.memory)
-
-    def few(self, images: int) -> sc.Evaluator:
-        """The evaluator on so many of the held-out images, drawn with a fixed seed."""
-        _decode(self.zoo.data, "held_out")
-        return caching.evaluator(self.which, "held_out", self.device, self.precision, self.memory, images)
-
-    def cost(self) -> sc.Cost:
-        """What one model costs at inference."""
-        return caching.cost(self.which, self.device, self.precision, self.memory)
-
-    def singles(self, split: str = "held_out") -> dict[str, sc.Evaluation]:
-        """Every ingredient's own evaluation, by name."""
-        evaluate = self.evaluator(split)
-        return {name: evaluate(sc.Soup({name: 1.0})) for name in self.zoo.names}
-
-    def soup_of(self, option: str) -> sc.Soup:
-        """The soup that an option of a chooser stands for: an ingredient, the base, a fixed recipe's, the mix taken."""
-        if option in self.zoo.by_name:
-            return sc.Soup({option: 1.0})
-        if option == TAKEN and self.taken:
-            return _mixed(self.taken.coefficients, self.soup_of)
-        if option == UNIFORM:
-            return sc.uniform_soup(self.zoo)
-        *_, last = sc.greedy_soup(self.zoo, self.evaluator("held_out"))
-        return last.soup
-
-    def take(self, shares: Mapping[str, float]) -> None:
-        """Keep a mix of options for the session and in the address; it is an option from the next run on."""
-        taken = _mixed(shares, lambda option: self.taken if option == TAKEN and self.taken else sc.Soup({option: 1.0}))
-        st.session_state["kept:taken"] = st.query_params["taken"] = taken.to_json()
-
-
-def _fixed_options(zoo: sc.Zoo) -> list[str]:
-    return [*zoo.names, *([sc.BASE] if zoo.base else []), UNIFORM, GREEDY]
-
-
-def _mixed(shares: Mapping[str, float], soup_of: Callable[[str], sc.Soup]) -> sc.Soup:
-    """The mix of options in these shares; two options may well be the same soup."""
-    parts: dict[sc.Soup, float] = {}
-    for option, share in shares.items():
-        soup = soup_of(option)
-        parts[soup] = parts.get(soup, 0.0) + share
-    return sc.mix(parts)
-
-
-def _taken(zoo: sc.Zoo) -> sc.Soup | None:
-    """The mix that the address holds, or the session: a change of page clears the address."""
-    text = st.query_params.get("taken") or st.session_state.get("kept:taken")
-    if text is None:
-        return None
-    try:
-        taken = sc.Soup.from_json(text)
-        if unknown := [name for name in taken.names if name not in _fixed_options(zoo)]:
-            raise sc.CoefficientError(f"This zoo has no {unknown[0]!r} to mix.")
-        if taken != sc.Soup(taken.coefficients) or not math.isclose(
-            math.fsum(taken.coefficients.values()), 1, abs_tol=1e-6
-        ):
-            raise sc.CoefficientError("The shares of a mix are one a model, and together 1.")
-    except sc.SoupError as error:
-        st.session_state.pop("kept:taken", None)
-        st.warning(f"The mix in the address cannot be taken. {plain(str(error))}")
-        return None
-    st.session_state["kept:taken"] = text
-    if "taken" not in st.query_params:
-        st.query_params["taken"] = text
-    return taken
-
 
 def drop_taken() -> None:
     """Let the taken mix go, also where it is chosen."""
@@ -199,17 +61,6 @@ def drop_taken() -> None:
     for key in ("a", "b", "c"):
         if st.session_state.get(key) == TAKEN:
             _forget(key)
-
-
-def _decode(data: Data, split: str) -> None:
-    """Decode a split's image files, with the progress in sight; what a click interrupts goes on in the next run."""
-    bar = None
-    for seen in data.decode(split):
-        bar = bar or st.empty()
-        of = f": {seen.done:,} of {seen.total:,}" if seen.total else ""
-        bar.progress(seen.done / max(1, seen.total), f"Decoding the images of {plain(split)}, once{of}")
-    if bar:
-        bar.empty()
 
 
 @contextmanager
@@ -271,7 +122,7 @@ def begin(title: str, lead: str, heading: str | None = None) -> Context:
             st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
         for told in here.zoo.data.notices():
             st.warning(plain(told))
-    return replace(here, taken=_taken(here.zoo))
+    return replace(here, taken=taken_mix(here.zoo))
 
 
 def _draw_results(folder: Path) -> NoReturn:
