@@ -75,7 +75,7 @@ def player() -> None:
             state["playing"] = False
             st.rerun()
     shown = st.empty()
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="bottom", key="player"):
         at = st.slider("Step", 1, count, key="step", bind="query-params") if count > 1 else 1
         st.button("Back", on_click=go_to, args=(max(1, at - 1),), icon=":material/skip_previous:")
         if state["playing"]:

@@ -31,12 +31,12 @@ answered = asked.fits(answer.said)
 st.subheader(f"{place + 1}. {chosen.question}", anchor=False, help=chosen.setting if answered else None)
 if not answered:
     st.markdown(chosen.setting)
-    with page.errors_shown():
+    with st.container(key="prediction"), page.errors_shown():
         said = asked.draw(chosen.key, answer.said)
-    whole = asked.fits(said)
-    st.markdown(f"**{'Ready? Then see the run.' if whole else 'Say what you expect; the run follows.'}**")
-    if whole:
-        st.button("See the run", type="primary", on_click=progress.keep, args=(chosen.key, said))
+        whole = asked.fits(said)
+        st.markdown(f"**{'Ready? Then see the run.' if whole else 'Say what you expect; the run follows.'}**")
+        if whole:
+            st.button("See the run", type="primary", on_click=progress.keep, args=(chosen.key, said))
 else:
     with page.waiting("Running the models of this lesson, which takes seconds"):
         outcome = chosen.run(here, answer.said)
@@ -50,7 +50,7 @@ else:
     st.markdown(f"**{outcome.sentence}**")
     st.markdown(outcome.why)
     onward = chosen.onward(here)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key="prediction"):
         st.page_link(onward.path, label=onward.label, icon=":material/arrow_forward:",
                      query_params={**here.address, **onward.state})  # fmt: skip
         st.button("Predict again", on_click=progress.drop, args=(chosen.key,))

@@ -42,7 +42,7 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
             page="Greedy", state=state | {"step": (str(all_runs),)},
             title=f"Keep a model only if it helps: {kept} of {all_runs} {'stays' if kept == 1 else 'stay'}",
             note="The best model first; each next one stays only if the average gets more held-out images right. The test "
-            "images have no say.", pinned=("step",),
+            "images have no say.", pinned=("player",),
         ),
         _why(zoo, held_out, first, second, kept),
         Scene(

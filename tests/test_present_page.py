@@ -1,6 +1,7 @@
 """Pages before an audience, and the page of scenes, by Streamlit's own test driver."""
 
 import random
+import re
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -13,7 +14,7 @@ from pages.shared import page, presenting
 from soup_core import charts
 from soup_core.scenes import SCENES_AT_MOST, Scene, from_link, to_link
 from tests.conftest import random_linears, write_zoo
-from tests.test_pages import closes, open_page, words
+from tests.test_pages import ROOT, closes, open_page, words
 from tests.test_published import write_results
 from tests.test_views import widget_keys
 
@@ -124,7 +125,13 @@ def test_a_scene_that_is_not_there_shows_the_page_itself(asked: str) -> None:
 def test_what_can_be_pinned_are_controls_of_the_pages() -> None:
     assert set(presenting.PINNABLE) <= set(page.PAGES.values())
     keys = {key for controls in presenting.PINNABLE.values() for key in controls}
-    assert keys <= widget_keys()
+    groups = {
+        key
+        for file in (ROOT / "pages").rglob("*.py")
+        for key in re.findall(r'st\.container\(.*key="(\w+)"', file.read_text())
+    }
+    assert keys <= widget_keys() | groups
+    assert {"player", "prediction"} <= keys & groups
 
 
 def test_a_figure_before_an_audience_is_larger_and_says_the_same() -> None:

@@ -27,11 +27,11 @@ CONTROLS = ("stButton", "stDownloadButton", "stSelectbox", "stMultiSelect", "stN
 PINNABLE: Mapping[str, Mapping[str, str]] = {
     "Ingredients": {"in": "Ingredients", "view": "View", "batch_norm": "BatchNorm statistics", "test": "Test accuracy",
                     "map": "Map", "pairs": "Pairs", "ablation": "Ablation"},
-    "Greedy": {"step": "Step", "order": "Order", "ties": "Accept", "band": "Band over orders"},
+    "Greedy": {"player": "Play", "order": "Order", "ties": "Accept", "band": "Band over orders"},
     "Interpolation": {"a": "From", "b": "To", "c": "And", "view": "View", "judged": "Judged on", "form": "Drawn as"},
     "Learned": {"granularity": "One coefficient for", "test": "Test accuracies"},
     "Robustness": {"view": "View"},
-    "Learn": {"lesson": "Lesson"},
+    "Learn": {"lesson": "Lesson", "prediction": "Prediction"},
 }  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def draw(paths: Mapping[str, str]) -> None:
     """Hide the controls that are not pinned, and draw those of a presentation: back, next, leave, and their keys."""
     scene, number, count = current(), number_now(), len(scenes())
     pinned = [*st.query_params.get_all("pin"), *(scene.pinned if scene else ())]
-    kept = "".join(f":not(.st-key-{_class(key)})" for key in pinned)
+    kept = "".join(f":not(.st-key-{_class(key)}, .st-key-{_class(key)} *)" for key in pinned)
     controls = ", ".join(f"[data-testid={name}]" for name in CONTROLS)
     st.html(
         f'<style>{STYLE}[data-testid="stMain"] [data-testid="stElementContainer"]:has({controls}){kept}'

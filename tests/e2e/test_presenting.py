@@ -13,6 +13,7 @@ SCENES = [
     Scene(page="Ingredients", state={"zoo": ("fashion-scratch",), "in": ("start-1", "start-3")}, title="First"),
     Scene(page="Ingredients", state={"zoo": ("fashion-scratch",), "in": ("start-2",)}, title="Second", pinned=("in",)),
     Scene(page="Greedy", state={"zoo": ("fashion-batchnorm",), "step": ("3",)}, title="Third", note="A note."),
+    Scene(page="Greedy", state={"zoo": ("fashion-batchnorm",), "step": ("2",)}, title="Fourth", pinned=("player",)),
 ]
 
 
@@ -24,7 +25,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def shows(page: Page, title: str, number: int) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(title)
-    expect(page.get_by_text(f"{number} of 3", exact=True)).to_be_visible()
+    expect(page.get_by_text(f"{number} of {len(SCENES)}", exact=True)).to_be_visible()
     settled(page)
 
 
@@ -53,6 +54,13 @@ def test_scenes_are_walked_by_keys_and_each_shows_its_own_state(page: Page, addr
     shows(page, "Third", 3)
     expect(page.locator(".st-key-step")).to_be_hidden()
     assert "3 tried" in page.locator('[data-testid="stMetric"]').filter(has_text="Ingredients in it").inner_text()
+    page.keyboard.press("ArrowRight")
+    shows(page, "Fourth", 4)
+    page.get_by_role("button", name="Step", exact=True).click()
+    expect(page.locator('[data-testid="stMetric"]').filter(has_text="Ingredients in it")).to_contain_text("3 tried")
+    expect(page.locator(".st-key-order")).to_be_hidden()
+    page.keyboard.press("PageUp")
+    shows(page, "Third", 3)
     page.reload()
     shows(page, "Third", 3)
     page.get_by_role("button", name="Back").first.click()
@@ -82,3 +90,14 @@ def test_a_view_is_added_and_the_address_of_present_shares_it(page: Page, addres
     scene = Scene(page="Greedy", state={"zoo": ("fashion-batchnorm",), "step": ("2",)}, title="The second step",
                   note="It stays.")  # fmt: skip
     expect(page).to_have_url(re.compile(f"scenes={to_link([scene])}(&|$)"))
+
+
+def test_a_class_predicts_before_the_teachers_screen(page: Page, address: str) -> None:
+    page.goto(f"{address}/Learn?present=1&pin=prediction&lesson=Along+one+run")
+    settled(page)
+    expect(page.get_by_role("button", name="Begin again")).to_be_hidden()
+    page.locator(".st-key-prediction").get_by_role("slider").press("ArrowRight")
+    page.get_by_role("button", name="See the run").click()
+    expect(page.locator('[data-testid="stMetric"]').filter(has_text="You said")).to_contain_text("+0.05 points")
+    page.get_by_role("button", name="Predict again").click()
+    expect(page.get_by_role("button", name="See the run")).to_be_visible()
