@@ -86,7 +86,8 @@ def settled(page: Page, wait: int = WAIT) -> None:
 
 
 def worked(page: Page) -> None:
-    """Wait until the work that the page follows has ended."""
+    """Wait until the work that the page follows has begun and ended."""
+    settled(page, 2 * WAIT)
     for _ in range(2):  # it is drawn anew at each look, and gone for a moment
         page.wait_for_timeout(1500)
         page.wait_for_selector('[data-testid="stProgress"]', state="detached", timeout=2 * WAIT)
