@@ -78,7 +78,7 @@ def main() -> None:
     """Take the visit's pictures, and write them as one file."""
     pictures: list[tuple[Image.Image, float]] = []
     with tempfile.TemporaryDirectory() as home, server(Path(home) / "home") as address, chromium() as browser:
-        page = browser.new_page(viewport=VIEW, color_scheme="light")  # type: ignore[arg-type]
+        page = browser.new_page(viewport=VIEW, color_scheme="light")  # type: ignore[arg-type]  # a plain dict is a ViewportSize
         page.set_default_timeout(120_000)
         for stays in visit(page, address):
             taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")

@@ -44,7 +44,10 @@ def said(key: str) -> list[float | str]:
 
 
 def measured() -> list[tuple[str, float, float, str]]:
-    """What was made, how long it took or how large it is, the limit, and the unit; each in a process and a store of its own."""
+    """What was made, how long it took or how large it is, the limit, and the unit; each in a process of its own.
+
+    A lesson begins with an empty store, and so does the first file; the others go on with its store.
+    """
     rows: list[tuple[str, float, float, str]] = []
     with tempfile.TemporaryDirectory() as folder:
         for lesson in LESSONS:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import kaleido  # type: ignore[import-untyped]
+import kaleido  # type: ignore[import-untyped]  # it has no types
 import plotly.graph_objects as go
 from choreographer.errors import BrowserDepsError, BrowserFailedError, ChromeNotFoundError
 
