@@ -34,7 +34,7 @@ from benchmarks import rivals
 from soup_core import architectures
 from soup_core.evaluation import ImageOrder, exactly
 from soup_core.recipes.learned import _learn, _Mixture
-from soup_core.store import Store
+from soup_core.runtime.store import Store
 
 RESULTS = Path(__file__).resolve().parent / "engine.json"
 VIT, CLASSES, SIDE = "torchvision:vit_b_32", 1000, 224

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from soup_core import checkpoints
 from soup_core.errors import CheckpointError, SoupError
-from soup_core.files import home
+from soup_core.runtime.files import home
 
 
 class Origin(pydantic.BaseModel):

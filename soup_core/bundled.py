@@ -23,8 +23,8 @@ from torch import Tensor
 from soup_core import architectures, checkpoints
 from soup_core.data import FASHION_MNIST, FASHION_NORMALIZATION
 from soup_core.errors import CheckpointError, DataError, ZooError
-from soup_core.files import write_atomically
 from soup_core.finetune import Hyperparameters, Space, random_search, tensor_source, train
+from soup_core.runtime.files import write_atomically
 
 SPACE = Space(learning_rates=(1e-3, 4e-3), epochs=(8, 12, 16), augmentations=("flip", "shift", "flip+shift"))
 PARTITION_SEED = 2203

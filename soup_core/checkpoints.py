@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from soup_core.errors import CheckpointError
-from soup_core.files import Writer, shown, write_together
+from soup_core.runtime.files import Writer, shown, write_together
 
 EXAMINED_AT_ONCE = 1 << 22  # bytes, so that what was read is still in the cache when it is looked at
 HEADER_BYTES_AT_MOST = 25_000_000

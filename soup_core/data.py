@@ -21,9 +21,9 @@ from torch import Tensor
 from soup_core import sources
 from soup_core.checkpoints import Checkpoint
 from soup_core.errors import DataError, SoupError
-from soup_core.files import shown
 from soup_core.images import Contents, Decoded, Decoding, prints
 from soup_core.preprocessing import Normalization, Preprocessing
+from soup_core.runtime.files import shown
 from soup_core.shifts import SHIFTS, shifted
 from soup_core.sources import Files, HeldOut, TorchvisionSet
 

@@ -26,8 +26,8 @@ from torch import Tensor
 from soup_core.averaging import Bank, memory_budget, resident_bank, state_dict
 from soup_core.data import Split
 from soup_core.errors import OutOfMemory, SoupError
+from soup_core.runtime.store import Row, Store, default_store
 from soup_core.soup import Soup
-from soup_core.store import Row, Store, default_store
 from soup_core.zoo import Zoo
 
 BATCH_SIZE = 250  # on the CPU, where larger batches leave the cache; on CUDA the whole split is one batch

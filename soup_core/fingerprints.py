@@ -20,7 +20,7 @@ from soup_core import architectures
 from soup_core.architectures.extras import library
 from soup_core.architectures.open_clip_models import QUICK, tower
 from soup_core.data import ASSETS
-from soup_core.files import write_atomically
+from soup_core.runtime.files import write_atomically
 
 TABLE = ASSETS / "fingerprints.json"
 CLASSES = 1009  # a number that no other size of a network is: where a shape begins with it, there is the head

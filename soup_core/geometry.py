@@ -17,8 +17,8 @@ from torch import Tensor
 
 from soup_core.averaging import stream
 from soup_core.errors import CoefficientError
+from soup_core.runtime.store import Store
 from soup_core.soup import Soup, uniform
-from soup_core.store import Store
 from soup_core.zoo import BASE, Zoo
 
 SLICE_BYTES = 64_000_000

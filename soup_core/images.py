@@ -29,10 +29,10 @@ from torch import Tensor
 
 from soup_core.checkpoints import Checkpoint, memory_of, save
 from soup_core.errors import CheckpointError, DataError, SoupError
-from soup_core.files import shown, write_atomically
 from soup_core.preprocessing import Preprocessing
+from soup_core.runtime.files import home, shown, write_atomically
+from soup_core.runtime.store import default_store
 from soup_core.sources import Files, Item, Loaded, TorchvisionSet
-from soup_core.store import default_store, home
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -37,8 +37,8 @@ from soup_core.recipes.greedy import greedy_band, greedy_soup
 from soup_core.recipes.learned import learned_soup
 from soup_core.recipes.pruned import pruned_soup
 from soup_core.robustness import robustness
+from soup_core.runtime.store import Store
 from soup_core.soup import BatchNorm, Soup
-from soup_core.store import Store
 from soup_core.zoo import Zoo, open_zoo
 
 State = Literal["queued", "running", "done", "cancelling", "cancelled", "paused", "failed"]

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 from soup_core.checkpoints import START_BYTES, Checkpoint, kind_of, refusal
 from soup_core.errors import CheckpointError, SoupError
-from soup_core.files import shown, write_together
 from soup_core.pickled import BROKE_OUT, WHOLE
-from soup_core.store import default_store, home
+from soup_core.runtime.files import home, shown, write_together
+from soup_core.runtime.store import default_store
 
 FORMAT = 1  # of what the reading process writes; a higher number has every file read again
 SECONDS = 60.0

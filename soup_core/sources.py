@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from soup_core.errors import DataError
-from soup_core.files import shown
+from soup_core.runtime.files import shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image

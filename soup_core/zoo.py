@@ -21,9 +21,9 @@ from soup_core import added, architectures
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, UNNORMALIZED_COLOUR, Data
 from soup_core.errors import CheckpointError, CoefficientError, ZooError
-from soup_core.files import shown
 from soup_core.loader import fitting, open_checkpoint, open_likeliest
 from soup_core.preprocessing import Interpolation, Normalization, Preprocessing
+from soup_core.runtime.files import shown
 from soup_core.soup import Soup
 from soup_core.sources import HeldOut, operator_folders
 

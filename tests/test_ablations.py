@@ -17,7 +17,7 @@ from soup_core import ablations
 from soup_core.charts import ablations as charts
 from soup_core.evaluation import measure
 from soup_core.jobs import Jobs, Task
-from soup_core.store import Store, default_store
+from soup_core.runtime.store import Store, default_store
 from tests.conftest import random_linears, write_zoo
 
 Make = Callable[..., Path]

@@ -18,7 +18,7 @@ from soup_core import averaging, evaluation
 from soup_core.averaging import resident_bank
 from soup_core.recipes.ensemble import averaged_outputs
 from soup_core.recipes.model_stock import interpolation_ratio
-from soup_core.store import Store
+from soup_core.runtime.store import Store
 from tests.conftest import CLASSES, Linear, random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]

@@ -8,8 +8,8 @@ from torch import Tensor
 
 import soup_core as sc
 from soup_core.recipes.ensemble import averaged_outputs, ensembles
+from soup_core.runtime.store import Store
 from soup_core.soup import uniform
-from soup_core.store import Store
 
 Make = Callable[..., Path]
 

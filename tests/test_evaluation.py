@@ -13,7 +13,7 @@ from torch import Tensor
 
 import soup_core as sc
 from soup_core.evaluation import hardest_first, measure
-from soup_core.store import Store
+from soup_core.runtime.store import Store
 from tests.conftest import Linear, needs_cuda
 
 Make = Callable[..., Path]

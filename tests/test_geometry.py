@@ -13,7 +13,7 @@ from soup_core import geometry
 from soup_core.averaging import stream
 from soup_core.charts.geometry import Shown, map_scatter, pair_heatmap
 from soup_core.geometry import Map, angles, clustered_order, cosines, distances, mds_map, pca_map
-from soup_core.store import Store
+from soup_core.runtime.store import Store
 from tests.conftest import random_deeps, vector, write_zoo
 
 PARAMETERS = (

@@ -24,8 +24,8 @@ from soup_core import cli, images, sources
 from soup_core import data as data_module
 from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data
 from soup_core.preprocessing import Interpolation, Preprocessing
+from soup_core.runtime.files import home
 from soup_core.sources import HeldOut
-from soup_core.store import home
 from tests.conftest import random_linears, write_zoo
 
 SMALL = Preprocessing(resize=12, crop=10)

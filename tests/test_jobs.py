@@ -16,7 +16,7 @@ import pytest
 import soup_core as sc
 from soup_core import jobs
 from soup_core.jobs import Jobs, Task
-from soup_core.store import Store, default_store
+from soup_core.runtime.store import Store, default_store
 
 Make = Callable[..., Path]
 

@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 import soup_core as sc
 from soup_core.recipes import learned
-from soup_core.store import Store
+from soup_core.runtime.store import Store
 from tests.conftest import needs_cuda
 
 Make = Callable[..., Path]

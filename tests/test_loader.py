@@ -30,12 +30,12 @@ from torch import Tensor, nn
 
 import soup_core as sc
 from soup_core import checkpoints, loader
-from soup_core.files import shown
 from soup_core.loader import fitting, open_checkpoint
 from soup_core.pickled.conversion import convert
 from soup_core.pickled.formats import MAGIC_NUMBER
 from soup_core.pickled.opcodes import Refused
-from soup_core.store import default_store
+from soup_core.runtime.files import shown
+from soup_core.runtime.store import default_store
 from tests.conftest import CLASSES, random_linears, write_zoo
 
 STATE = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2]), "c": torch.tensor(2.5).half()}

@@ -24,7 +24,7 @@ from soup_core.pairs import (
     predictions,
     sampled_pairs,
 )
-from soup_core.store import default_store
+from soup_core.runtime.store import default_store
 from tests.conftest import random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]

@@ -24,8 +24,8 @@ from soup_core.confusion import class_gains, confusion, confusion_difference, sa
 from soup_core.evaluation import measure
 from soup_core.jobs import Jobs, Task
 from soup_core.robustness import Entry, Member, groups, latest, models_of, robustness, severities, steps_of
+from soup_core.runtime.store import Store, default_store
 from soup_core.statistics import estimate, resampled_means
-from soup_core.store import Store, default_store
 from tests.conftest import CLASSES, SIDE, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 from tests.test_views import meaning

@@ -42,7 +42,7 @@ from soup_core.finetune import (
 from soup_core.finetune.new_zoo import IMAGENET, head_names, measured_normalization
 from soup_core.jobs import Jobs, Task
 from soup_core.preprocessing import Normalization, Preprocessing
-from soup_core.store import Store, default_store
+from soup_core.runtime.store import Store, default_store
 from tests.conftest import CLASSES, SIDE, Linear, random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]

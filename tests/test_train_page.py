@@ -13,7 +13,7 @@ import soup_core as sc
 from soup_core import added, charts
 from soup_core.acceptance import acceptances
 from soup_core.finetune import Hyperparameters, checked, finetune, random_search, space_of, sweep, usual
-from soup_core.store import default_store
+from soup_core.runtime.store import default_store
 from tests.conftest import linears_around_zero, random_deeps, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 

@@ -26,7 +26,7 @@ from pages.shared import caching, page, work
 from pages.shared.presenting import address_of
 from pages.shared.uploads import Lent
 from soup_core import printing, report, slides
-from soup_core.files import write_atomically
+from soup_core.runtime.files import write_atomically
 from soup_core.scenes import Drawing, Number, Panel, Scene, Table, from_json
 from soup_core.story import story
 

@@ -10,7 +10,7 @@ import soup_core as sc
 from soup_core import added
 from soup_core.jobs import Jobs
 from soup_core.published import Results, open_results
-from soup_core.store import default_store
+from soup_core.runtime.store import default_store
 from soup_core.zoo import files_of, with_uploads
 
 takes_up_jobs = True  # whether this process goes on with the jobs that an earlier one left unfinished

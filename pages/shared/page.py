@@ -22,7 +22,7 @@ from pages.shared.context import Context as Context
 from pages.shared.live_chart import Event, live_chart
 from soup_core import charts
 from soup_core.published import results_folders
-from soup_core.store import default_store
+from soup_core.runtime.store import default_store
 from soup_core.words import labels as labels
 from soup_core.words import plain as plain
 from soup_core.words import points as points

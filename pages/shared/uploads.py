@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from soup_core.errors import SoupError
-from soup_core.files import shown, write_together
+from soup_core.runtime.files import shown, write_together
 
 AT_MOST = 12
 MEGABYTES = 1000  # a file

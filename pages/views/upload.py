@@ -8,7 +8,7 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import page, uploads
-from soup_core.files import shown
+from soup_core.runtime.files import shown
 from soup_core.zoo import RESERVED, fitting_ingredient
 
 

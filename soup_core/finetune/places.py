@@ -13,8 +13,8 @@ from soup_core import added
 from soup_core.added import Origin
 from soup_core.data import ASSETS
 from soup_core.errors import ZooError
-from soup_core.files import write_atomically
-from soup_core.store import Store
+from soup_core.runtime.files import write_atomically
+from soup_core.runtime.store import Store
 from soup_core.zoo import RESERVED, Zoo
 
 

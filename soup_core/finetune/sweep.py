@@ -29,7 +29,7 @@ from soup_core.evaluation import Evaluation, Evaluator, exactly, measure, pause
 from soup_core.finetune.hyperparameters import Hyperparameters, checked
 from soup_core.finetune.places import Beside, Place
 from soup_core.finetune.training import Epoch, Source, State, module_state, tensor_source, train, training_precision
-from soup_core.store import Store
+from soup_core.runtime.store import Store
 from soup_core.zoo import BASE, Ingredient, Zoo
 
 SMALL_WEIGHTS = 2_000_000  # a network of fewer is trained on one thread of the CPU, which is as fast

@@ -5,8 +5,8 @@ import math
 from soup_core.errors import CoefficientError
 from soup_core.geometry import gram
 from soup_core.recipes.about import About
+from soup_core.runtime.store import Store
 from soup_core.soup import Soup
-from soup_core.store import Store
 from soup_core.zoo import Zoo
 
 ABOUT = About(

@@ -12,7 +12,7 @@ import plotly
 import plotly.graph_objects as go
 import streamlit as st
 
-from soup_core.files import write_atomically
+from soup_core.runtime.files import write_atomically
 
 Event = dict[str, Any]
 HERE = Path(__file__).resolve().parent

@@ -23,7 +23,7 @@ import safetensors.torch
 from torch import Tensor
 
 from soup_core.errors import SoupError
-from soup_core.files import home as home
+from soup_core.runtime.files import home
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS evaluations (

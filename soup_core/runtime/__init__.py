@@ -1,0 +1,1 @@
+"""What everything runs on: settings, files, the store, devices, and where work can be interrupted."""
