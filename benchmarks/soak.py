@@ -30,8 +30,7 @@ import torch
 from torch import Tensor
 
 import soup_core as sc
-from soup_core import loader
-from soup_core.loader import open_checkpoint
+from soup_core.checkpoints import open_checkpoint, opening
 
 HANG = 5.0
 KEPT = Path(__file__).resolve().parent.parent / "build" / "soak"
@@ -235,7 +234,7 @@ def _failure(kind: Kind, file: Path, expected: Mapping[str, Tensor], outcome: Ou
     except BaseException:
         return traceback.format_exc()
     shutil.rmtree(file.parent / "home" / "checkpoints", ignore_errors=True)
-    loader._examined.cache_clear()
+    opening._examined.cache_clear()
     if not kind.opened:
         return "was opened"
     if is_same(found, expected):

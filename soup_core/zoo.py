@@ -18,10 +18,9 @@ import pydantic
 from torch import Tensor, nn
 
 from soup_core import added, architectures
-from soup_core.checkpoints import Checkpoint
+from soup_core.checkpoints import Checkpoint, fitting, open_checkpoint, open_likeliest
 from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, UNNORMALIZED_COLOUR, Data
 from soup_core.errors import CheckpointError, CoefficientError, ZooError
-from soup_core.loader import fitting, open_checkpoint, open_likeliest
 from soup_core.preprocessing import Interpolation, Normalization, Preprocessing
 from soup_core.runtime.files import shown
 from soup_core.soup import Soup

@@ -4,35 +4,25 @@ Safetensors files are read as they are. A file of torch.save goes to a process o
 turns it into safetensors without unpickling; the result lies beside the store, under the digest of the file's content.
 """
 
-import atexit
 import hashlib
 import json
 import os
-import signal
-import socket
 import stat
-import subprocess
-import sys
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from soup_core.checkpoints import START_BYTES, Checkpoint, kind_of, refusal
+from soup_core.checkpoints.pickled import WHOLE
+from soup_core.checkpoints.reader import _ask, _Refused
+from soup_core.checkpoints.safetensors import START_BYTES, Checkpoint, kind_of, refusal
 from soup_core.errors import CheckpointError, SoupError
-from soup_core.pickled import BROKE_OUT, WHOLE
 from soup_core.runtime.files import home, shown, write_together
 from soup_core.runtime.store import default_store
 
 FORMAT = 1  # of what the reading process writes; a higher number has every file read again
-SECONDS = 60.0
-BYTES_A_SECOND = 5_000_000  # no disk that one works from is slower
-ANSWER_AT_MOST = 1 << 20
 MESSAGE_AT_MOST = 2000
-LEADING = ("module", "model", "net", "network")
-WITHIN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
 class SeveralWeights(CheckpointError):
@@ -86,54 +76,6 @@ def open_likeliest(path: Path, *, roots: Sequence[Path] = ()) -> tuple[Checkpoin
     except SeveralWeights as several:
         place = min(several.places, key=lambda place: ("ema" not in place.lower(), len(place), place))
         return open_checkpoint(path, place, roots=roots), place
-
-
-def unwrapped(names: Collection[str]) -> dict[str, str]:
-    """Each name without what wrappers put within it and before all names; a count of torch's AveragedModel is left out."""
-    bare = _bare(names)
-    while prefix := _leading(bare):
-        bare = {name: new.removeprefix(prefix) for name, new in bare.items()}
-    return bare
-
-
-def fitting(checkpoint: Checkpoint, expected: Collection[str]) -> Checkpoint:
-    """The checkpoint under the names that an architecture expects, where only wrappers' prefixes stand between them.
-
-    What torch.compile and FSDP put within a name is taken out; `module.`, `model.` and their like are taken off where
-    all names begin so, and none is expected so. Raises CheckpointError where two names become one.
-    """
-    if set(checkpoint.tensors) == set(expected):
-        return checkpoint
-    names = _bare(checkpoint.tensors)
-    taken = [f"{part}." for part in WITHIN if any(part in name.split(".") for name in names)]
-    while names and not any(new in expected for new in names.values()):
-        prefix = _leading(names)
-        if not prefix:
-            break
-        names = {name: new.removeprefix(prefix) for name, new in names.items()}
-        taken.append(prefix)
-    if not taken:
-        return checkpoint
-    olds: dict[str, str] = {}
-    for name, new in names.items():
-        if olds.setdefault(new, name) != name:
-            raise CheckpointError(
-                f"{checkpoint.name} holds both {shown(olds[new])} and {shown(name)}, which are one tensor without "
-                f"{' and '.join(taken)}; save one of them."
-            )
-    return checkpoint.renamed(names, f"{' and '.join(taken)} was taken off the names of its tensors")
-
-
-def _bare(names: Collection[str]) -> dict[str, str]:
-    bare = {name: ".".join(part for part in name.split(".") if part not in WITHIN) for name in names}
-    if "n_averaged" in bare and all(name == "n_averaged" or new.startswith("module.") for name, new in bare.items()):
-        del bare["n_averaged"]  # torch's AveragedModel counts there what it has averaged
-    return bare
-
-
-def _leading(names: Mapping[str, str]) -> str:
-    """What a wrapper has put before every name, empty where there is no such thing."""
-    return next((f"{it}." for it in LEADING if names and all(new.startswith(f"{it}.") for new in names.values())), "")
 
 
 @contextmanager
@@ -195,17 +137,6 @@ def _remember(key: str, known: Mapping[str, Any]) -> None:
         default_store().keep_file(key, known)
 
 
-# ---- files of torch.save -----------------------------------------------------------------------------------------------
-
-
-class _Refused(Exception):
-    """What the reading process says against a file, as the rest of a sentence that begins with its name."""
-
-    def __init__(self, sentence: str, places: Sequence[str] = ()) -> None:
-        super().__init__(sentence)
-        self.places = places
-
-
 def _converted(descriptor: int, identity: Identity, name: str, weights: str | None) -> Checkpoint:
     """The safetensors file made of a file of torch.save, made now where it is not there."""
     key = f"pickled {FORMAT} {json.dumps(weights)} {_text(identity)}"
@@ -259,83 +190,3 @@ def _convert(descriptor: int, identity: Identity, name: str, weights: str | None
         if not _place(content).exists():
             write_together({_place(content): write}, identity.size)
     return content
-
-
-def _ask(source: int, target: int, size: int, name: str, weights: str | None) -> None:
-    """Have the reading process convert one file. Raises _Refused with what it says, OSError where it cannot write."""
-    answer = _process.ask(source, target, weights, SECONDS + size / BYTES_A_SECOND)
-    if answer is None:
-        raise CheckpointError(
-            f"{name} could not be read in time, or its reader was ended; see the machine's load, reload."
-        )
-    if "failed" in answer:
-        raise OSError(answer["failed"], os.strerror(answer["failed"]))
-    if "refused" in answer:
-        raise _Refused(answer["refused"], answer.get("places", ()))
-    died = answer.get("died")
-    if died == BROKE_OUT:
-        raise _Refused("contains code, which tried to run and was stopped; use it no further.")
-    if died == -signal.SIGXCPU:
-        raise _Refused("takes longer to be read than a file of its size may; save its state_dict again.")
-    if died is not None:
-        raise _Refused("makes its reader fail, so that it is damaged, or made to do harm; save its state_dict again.")
-
-
-class _Process:
-    """The process that reads files of torch.save: begun when first asked, anew where it has ended, one file at a time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
-        atexit.register(self.end)
-
-    def ask(self, source: int, target: int, weights: str | None, seconds: float) -> dict[str, Any] | None:
-        """The answer to a request, or None where there is none in so many seconds, or the process was ended."""
-        with self._lock:
-            if self._running is None or self._running[0].poll() is not None:
-                self._end()
-                self._running = self._begun()
-            connection = self._running[1]
-            connection.settimeout(seconds)
-            try:
-                socket.send_fds(connection, [json.dumps({"weights": weights}).encode()], [source, target])
-                line = b""
-                while not line.endswith(b"\n") and len(line) < ANSWER_AT_MOST:
-                    if not (part := connection.recv(1 << 16)):
-                        raise ConnectionError
-                    line += part
-            except OSError:
-                self._end()
-                return None
-            answer: dict[str, Any] = json.loads(line)
-            return answer
-
-    def end(self) -> None:
-        """End the process and whatever it reads."""
-        with self._lock:
-            self._end()
-
-    def _begun(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
-        ours, theirs = socket.socketpair()
-        run = (
-            "import socket, sys; sys.path.insert(0, sys.argv[1]); from pickled.process import serve; "
-            "serve(socket.socket(fileno=0))"
-        )
-        with theirs:  # without the environment's settings and packages, and in a group that can be ended as one
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", run, str(Path(__file__).parent)], stdin=theirs.fileno(), cwd="/",
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
-        return process, ours
-
-    def _end(self) -> None:
-        if self._running:
-            process, connection = self._running
-            self._running = None
-            connection.close()
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-_process = _Process()

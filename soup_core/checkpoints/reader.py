@@ -1,0 +1,112 @@
+"""The process that reads files of torch.save (see pickled/process.py): begun when first asked, bounded in time."""
+
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from soup_core.checkpoints.pickled import BROKE_OUT
+from soup_core.errors import CheckpointError
+
+SECONDS = 60.0
+BYTES_A_SECOND = 5_000_000  # no disk that one works from is slower
+ANSWER_AT_MOST = 1 << 20
+
+
+# ---- files of torch.save -----------------------------------------------------------------------------------------------
+
+
+class _Refused(Exception):
+    """What the reading process says against a file, as the rest of a sentence that begins with its name."""
+
+    def __init__(self, sentence: str, places: Sequence[str] = ()) -> None:
+        super().__init__(sentence)
+        self.places = places
+
+
+def _ask(source: int, target: int, size: int, name: str, weights: str | None) -> None:
+    """Have the reading process convert one file. Raises _Refused with what it says, OSError where it cannot write."""
+    answer = _process.ask(source, target, weights, SECONDS + size / BYTES_A_SECOND)
+    if answer is None:
+        raise CheckpointError(
+            f"{name} could not be read in time, or its reader was ended; see the machine's load, reload."
+        )
+    if "failed" in answer:
+        raise OSError(answer["failed"], os.strerror(answer["failed"]))
+    if "refused" in answer:
+        raise _Refused(answer["refused"], answer.get("places", ()))
+    died = answer.get("died")
+    if died == BROKE_OUT:
+        raise _Refused("contains code, which tried to run and was stopped; use it no further.")
+    if died == -signal.SIGXCPU:
+        raise _Refused("takes longer to be read than a file of its size may; save its state_dict again.")
+    if died is not None:
+        raise _Refused("makes its reader fail, so that it is damaged, or made to do harm; save its state_dict again.")
+
+
+class _Process:
+    """The process that reads files of torch.save: begun when first asked, anew where it has ended, one file at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        atexit.register(self.end)
+
+    def ask(self, source: int, target: int, weights: str | None, seconds: float) -> dict[str, Any] | None:
+        """The answer to a request, or None where there is none in so many seconds, or the process was ended."""
+        with self._lock:
+            if self._running is None or self._running[0].poll() is not None:
+                self._end()
+                self._running = self._begun()
+            connection = self._running[1]
+            connection.settimeout(seconds)
+            try:
+                socket.send_fds(connection, [json.dumps({"weights": weights}).encode()], [source, target])
+                line = b""
+                while not line.endswith(b"\n") and len(line) < ANSWER_AT_MOST:
+                    if not (part := connection.recv(1 << 16)):
+                        raise ConnectionError
+                    line += part
+            except OSError:
+                self._end()
+                return None
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+
+    def end(self) -> None:
+        """End the process and whatever it reads."""
+        with self._lock:
+            self._end()
+
+    def _begun(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+        ours, theirs = socket.socketpair()
+        run = (
+            "import socket, sys; sys.path.insert(0, sys.argv[1]); from pickled.process import serve; "
+            "serve(socket.socket(fileno=0))"
+        )
+        with theirs:  # without the environment's settings and packages, and in a group that can be ended as one
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", run, str(Path(__file__).parent)], stdin=theirs.fileno(), cwd="/",
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            )  # fmt: skip
+        return process, ours
+
+    def _end(self) -> None:
+        if self._running:
+            process, connection = self._running
+            self._running = None
+            connection.close()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+_process = _Process()
