@@ -17,8 +17,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from soup_core.data import Split
-from soup_core.preprocessing import Normalization
+from soup_core.data import Normalization, Split
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 

@@ -19,12 +19,21 @@ from torch import Tensor, nn
 
 from soup_core import added, architectures
 from soup_core.checkpoints import Checkpoint, fitting, open_checkpoint, open_likeliest
-from soup_core.data import ASSETS, FASHION_NORMALIZATION, UNNORMALIZED, UNNORMALIZED_COLOUR, Data
+from soup_core.data import (
+    ASSETS,
+    FASHION_NORMALIZATION,
+    UNNORMALIZED,
+    UNNORMALIZED_COLOUR,
+    Data,
+    HeldOut,
+    Interpolation,
+    Normalization,
+    Preprocessing,
+    operator_folders,
+)
 from soup_core.errors import CheckpointError, CoefficientError, ZooError
-from soup_core.preprocessing import Interpolation, Normalization, Preprocessing
 from soup_core.runtime.files import shown
 from soup_core.soup import Soup
-from soup_core.sources import HeldOut, operator_folders
 
 BASE = "base"
 RESERVED = (BASE, "tensors", "batch_norm")  # they have a meaning of their own in a soup

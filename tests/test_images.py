@@ -20,12 +20,11 @@ from torchvision import datasets, transforms
 
 import soup_core as sc
 from pages.shared.page import plain
-from soup_core import cli, images, sources
-from soup_core import data as data_module
-from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data
-from soup_core.preprocessing import Interpolation, Preprocessing
+from soup_core import cli
+from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, HeldOut, Interpolation, Preprocessing, sources
+from soup_core.data import decoding as images
+from soup_core.data import splits as data_module
 from soup_core.runtime.files import home
-from soup_core.sources import HeldOut
 from tests.conftest import random_linears, write_zoo
 
 SMALL = Preprocessing(resize=12, crop=10)

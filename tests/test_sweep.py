@@ -22,7 +22,7 @@ from torch import Tensor
 import soup_core as sc
 from soup_core import added, checkpoints, cli
 from soup_core.acceptance import acceptances
-from soup_core.data import ASSETS
+from soup_core.data import ASSETS, Normalization, Preprocessing
 from soup_core.finetune import (
     FinetuneStep,
     Hyperparameters,
@@ -41,7 +41,6 @@ from soup_core.finetune import (
 )
 from soup_core.finetune.new_zoo import IMAGENET, head_names, measured_normalization
 from soup_core.jobs import Jobs, Task
-from soup_core.preprocessing import Normalization, Preprocessing
 from soup_core.runtime.store import Store, default_store
 from tests.conftest import CLASSES, SIDE, Linear, random_deeps, random_linears, write_zoo
 

@@ -24,8 +24,8 @@ from soup_core.architectures import (
 )
 from soup_core.architectures.extras import inside
 from soup_core.architectures.fashion_cnn import FashionCNN
+from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
-from soup_core.preprocessing import Normalization, Preprocessing
 
 __all__ = [
     "FashionCNN",

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from soup_core.architectures.extras import library
+from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
-from soup_core.preprocessing import Normalization, Preprocessing
 
 # What the release's files still hold of the text tower, which classifies nothing.
 TEXT_TOWER = (

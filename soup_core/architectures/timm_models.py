@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 
 from soup_core.architectures.extras import library
+from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
-from soup_core.preprocessing import Normalization, Preprocessing
 
 # Tables that follow from the network's size: older releases kept them in checkpoints.
 LEFT_OUT = ("*.relative_position_index", "*.relative_coords_table", "*.attn_mask", "*attention_bias_idxs")

@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
-from soup_core.preprocessing import Normalization, Preprocessing
 
 VIT_SIZE = 224  # what VisionTransformer is built for where `image_size` does not say otherwise
 # Their first weights are drawn by scipy, which takes long, and torchvision warns of it; they are loaded anyway.

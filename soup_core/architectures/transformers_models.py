@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from soup_core.architectures.extras import library
+from soup_core.data import Interpolation, Normalization, Preprocessing
 from soup_core.errors import ZooError
-from soup_core.preprocessing import Interpolation, Normalization, Preprocessing
 
 # Tables that follow from the network's size: older releases kept them in checkpoints.
 LEFT_OUT = ("*.position_ids", "*.relative_position_index", "*.relative_coords_table")

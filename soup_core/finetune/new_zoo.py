@@ -14,14 +14,13 @@ from torch import Tensor
 
 from soup_core import added, architectures
 from soup_core.checkpoints import Checkpoint
-from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data
+from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, Normalization, Preprocessing
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.evaluation import Evaluator
 from soup_core.finetune.augmentation import augmentations_for
 from soup_core.finetune.hyperparameters import Hyperparameters
 from soup_core.finetune.places import toml
 from soup_core.finetune.sweep import FinetuneStep, Run, tensors_digest, training_images
-from soup_core.preprocessing import Normalization, Preprocessing
 from soup_core.zoo import BASE, Ingredient, Zoo
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

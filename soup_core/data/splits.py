@@ -18,16 +18,16 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from soup_core import sources
 from soup_core.checkpoints import Checkpoint
+from soup_core.data import sources
+from soup_core.data.decoding import Contents, Decoded, Decoding, prints
+from soup_core.data.preprocessing import Normalization, Preprocessing
+from soup_core.data.shifts import SHIFTS, shifted
+from soup_core.data.sources import Files, HeldOut, TorchvisionSet
 from soup_core.errors import DataError, SoupError
-from soup_core.images import Contents, Decoded, Decoding, prints
-from soup_core.preprocessing import Normalization, Preprocessing
 from soup_core.runtime.files import shown
-from soup_core.shifts import SHIFTS, shifted
-from soup_core.sources import Files, HeldOut, TorchvisionSet
 
-ASSETS = Path(__file__).resolve().parent.parent / "assets"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
 FASHION_MNIST = ASSETS / "data" / "fashion_mnist"
 FASHION_CLASSES = (
     "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",

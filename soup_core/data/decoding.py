@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from soup_core.checkpoints import Checkpoint, memory_of, save
+from soup_core.data.preprocessing import Preprocessing
+from soup_core.data.sources import Files, Item, Loaded, TorchvisionSet
 from soup_core.errors import CheckpointError, DataError, SoupError
-from soup_core.preprocessing import Preprocessing
 from soup_core.runtime.files import home, shown, write_atomically
 from soup_core.runtime.store import default_store
-from soup_core.sources import Files, Item, Loaded, TorchvisionSet
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -209,8 +209,8 @@ class Decoding:
         # A script of its own, since a child of multiprocessing would run the main module again, which in a session of
         # Streamlit is the page.
         with subprocess.Popen(
-            [sys.executable, "-c", "from soup_core.images import main; main()"],
-            cwd=Path(__file__).resolve().parent.parent,
+            [sys.executable, "-c", "from soup_core.data.decoding import main; main()"],
+            cwd=Path(__file__).resolve().parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         ) as child:

@@ -1,0 +1,33 @@
+"""The images that judge a zoo: splits, where they come from, how they are decoded and changed."""
+
+from soup_core.data.preprocessing import Interpolation, Normalization, Preprocessing
+from soup_core.data.shifts import SHIFTS, shifted
+from soup_core.data.sources import HeldOut, operator_folders
+from soup_core.data.splits import (
+    ASSETS,
+    FASHION_MNIST,
+    FASHION_NORMALIZATION,
+    PLAIN_SPLITS,
+    UNNORMALIZED,
+    UNNORMALIZED_COLOUR,
+    Data,
+    Split,
+)
+
+__all__ = [
+    "ASSETS",
+    "FASHION_MNIST",
+    "FASHION_NORMALIZATION",
+    "PLAIN_SPLITS",
+    "SHIFTS",
+    "UNNORMALIZED",
+    "UNNORMALIZED_COLOUR",
+    "Data",
+    "HeldOut",
+    "Interpolation",
+    "Normalization",
+    "Preprocessing",
+    "Split",
+    "operator_folders",
+    "shifted",
+]
