@@ -12,9 +12,10 @@ import torch
 from torch import nn
 
 import soup_core as sc
-from soup_core import architectures, fingerprints
-from soup_core.fingerprints import Shapes
-from soup_core.recognition import Guess, recognised
+from soup_core import architectures
+from soup_core.architectures import fingerprints
+from soup_core.architectures.fingerprints import Shapes
+from soup_core.architectures.recognition import Guess, recognised
 
 from .test_architectures import seeded
 

@@ -22,8 +22,8 @@ from soup_core.architectures import (
     torchvision_models,
     transformers_models,
 )
-from soup_core.architectures.extras import inside
 from soup_core.architectures.fashion_cnn import FashionCNN
+from soup_core.architectures.optional import inside
 from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
 

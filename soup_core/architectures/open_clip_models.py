@@ -11,7 +11,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soup_core.architectures.extras import library
+from soup_core.architectures.optional import library
 from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from soup_core.architectures.extras import library
+from soup_core.architectures.optional import library
 from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
 

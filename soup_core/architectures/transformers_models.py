@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from soup_core.architectures.extras import library
+from soup_core.architectures.optional import library
 from soup_core.data import Interpolation, Normalization, Preprocessing
 from soup_core.errors import ZooError
 

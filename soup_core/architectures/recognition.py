@@ -11,11 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from soup_core import architectures
-from soup_core.architectures.extras import NotInstalled
+from soup_core.architectures.fingerprints import (
+    Alike,
+    Heads,
+    Network,
+    Shapes,
+    fingerprint,
+    heads_of,
+    looked_up,
+    readings_of,
+)
+from soup_core.architectures.optional import NotInstalled
 from soup_core.checkpoints import LEADING, WITHIN
 from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
-from soup_core.fingerprints import Alike, Heads, Network, Shapes, fingerprint, heads_of, looked_up, readings_of
 
 FOLDERS_AT_MOST = 50  # that are looked into for a configuration
 CONFIGURATION_AT_MOST = 1_000_000  # bytes

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from soup_core import architectures
-from soup_core.architectures.extras import library
 from soup_core.architectures.open_clip_models import QUICK, tower
+from soup_core.architectures.optional import library
 from soup_core.data import ASSETS
 from soup_core.runtime.files import write_atomically
 
