@@ -8,7 +8,7 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import caching, page, work
 from pages.views import training
-from soup_core import added, charts
+from soup_core import charts
 from soup_core.finetune import (
     EPOCHS_AT_MOST,
     RATE_AT_MOST,
@@ -21,6 +21,7 @@ from soup_core.finetune import (
 )
 from soup_core.jobs import Task
 from soup_core.words import visible
+from soup_core.zoo import user_ingredients
 
 KINDS = ("one run", "random search")
 
@@ -100,7 +101,7 @@ def waiting() -> None:
 
 def own() -> None:
     """What was added to this zoo, to be looked at and removed."""
-    names = [path.stem for path in added.files_of(zoo.name)]
+    names = [path.stem for path in user_ingredients.files_of(zoo.name)]
     if not names:
         return
     with st.expander(f"Added by you: {len(names)}"):
@@ -112,7 +113,7 @@ def own() -> None:
             if st.button("Remove", disabled=not gone, icon=":material/delete:"):
                 with page.errors_shown():
                     for name in gone:
-                        added.remove(zoo.name, name)
+                        user_ingredients.remove(zoo.name, name)
                 st.rerun()
 
 

@@ -10,9 +10,18 @@ import streamlit as st
 from pages.shared import caching, page
 from soup_core.data import Interpolation
 from soup_core.errors import ZooError
-from soup_core.proposal import Looked, Proposal, look, propose, sweep_folders, with_architecture, with_base, with_source
 from soup_core.runtime.files import shown
 from soup_core.zoo import open_zoo
+from soup_core.zoo.proposal import (
+    Looked,
+    Proposal,
+    look,
+    propose,
+    sweep_folders,
+    with_architecture,
+    with_base,
+    with_source,
+)
 
 ANOTHER = "another"
 page.begin(

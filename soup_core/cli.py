@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from soup_core import added, bundled
+from soup_core import bundled
 from soup_core import finetune as finetuning
 from soup_core.acceptance import acceptances
 from soup_core.checkpoints import Checkpoint
@@ -28,7 +28,6 @@ from soup_core.evaluation import PRECISIONS, Evaluation, Evaluator, shipped_line
 from soup_core.export import FORMATS, Export, export_soup, imported, read_recipe, step_row, title_of
 from soup_core.interpolation import ALPHAS, line
 from soup_core.preflight import overall, preflight_checks
-from soup_core.proposal import look, propose, with_architecture, with_base, with_source
 from soup_core.published import open_results, report, results_folders
 from soup_core.recipes.ensemble import ensemble as ensemble_evaluation
 from soup_core.recipes.ensemble import greedy_ensemble
@@ -44,7 +43,8 @@ from soup_core.recipes.wise_ft import wise_ft
 from soup_core.runtime.files import shown, write_atomically
 from soup_core.runtime.store import default_store
 from soup_core.soup import Soup
-from soup_core.zoo import BASE, Zoo, open_zoo, zoo_folders
+from soup_core.zoo import BASE, Zoo, open_zoo, user_ingredients, zoo_folders
+from soup_core.zoo.proposal import look, propose, with_architecture, with_base, with_source
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 ZooName = Annotated[str, typer.Argument(help="A bundled zoo's name, or a folder that holds zoo.toml.")]
@@ -443,7 +443,7 @@ def finetune(
     """
     how: Row = {"device": device, "batch_size": batch_size, "precision": precision}
     if remove is not None:
-        added.remove(zoo or "", remove)
+        user_ingredients.remove(zoo or "", remove)
         return
     if (zoo is None) == (init is None):
         raise SoupError(

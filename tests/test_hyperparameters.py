@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from soup_core.hyperparameters import found_hyperparameters
+from soup_core.zoo.hyperparameters import found_hyperparameters
 
 
 def files(folder: Path, *names: str) -> list[Path]:

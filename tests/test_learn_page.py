@@ -18,9 +18,10 @@ from pages.lessons import LESSONS, batchnorm, ensemble, gap, hot, learned, lesso
 from pages.lessons.lesson import agreed, near, near_difference
 from pages.lessons.progress import Answer, read
 from pages.shared import page
-from soup_core import added, charts, checkpoints
+from soup_core import charts, checkpoints
 from soup_core.ablations import Averaged, GapStep, NumberStep, greedy_on
 from soup_core.recipes.greedy import candidate_order
+from soup_core.zoo import user_ingredients
 from tests.conftest import random_linears, write_zoo
 from tests.test_pages import metric, open_page, words
 
@@ -118,8 +119,8 @@ def of_hot() -> list[str]:
     """By hand: the files' mean as weights, run on all held-out images."""
     zoo, held_out, _ = soups(FASHION)
     by_rate: dict[float, list[Path]] = {}
-    for file in added.files_of(hot.PLACE):
-        settings = added.origin_of(checkpoints.Checkpoint(file)).hyperparameters
+    for file in user_ingredients.files_of(hot.PLACE):
+        settings = user_ingredients.origin_of(checkpoints.Checkpoint(file)).hyperparameters
         by_rate.setdefault(float(settings["learning_rate"]), []).append(file)
     assert {rate: len(files) for rate, files in by_rate.items()} == {0.001: 2, 0.064: 2}
     told = []

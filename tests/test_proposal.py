@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models import get_model
 
 import soup_core as sc
-from soup_core.proposal import look, propose, with_architecture, with_base, with_source
+from soup_core.zoo.proposal import look, propose, with_architecture, with_base, with_source
 from tests.conftest import made_data
 
 

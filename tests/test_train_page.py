@@ -10,10 +10,11 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from soup_core import added, charts
+from soup_core import charts
 from soup_core.acceptance import acceptances
 from soup_core.finetune import Hyperparameters, checked, finetune, random_search, space_of, sweep, usual
 from soup_core.runtime.store import default_store
+from soup_core.zoo import user_ingredients
 from tests.conftest import linears_around_zero, random_deeps, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 
@@ -132,7 +133,7 @@ def test_a_zoo_without_a_base_asks_what_to_start_from(tmp_path: Path) -> None:
     chosen = next(each for each in test.selectbox if each.label == "Start from")
     assert chosen.value == max(zoo.names, key=lambda name: singles[name].correct)
     train(test)
-    origin = added.origin_of(sc.open_zoo("made").by_name["own-01"].checkpoint)
+    origin = user_ingredients.origin_of(sc.open_zoo("made").by_name["own-01"].checkpoint)
     assert origin.start == chosen.value
 
 

@@ -5,8 +5,9 @@ import streamlit as st
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said
 from pages.shared import page
-from soup_core import added, charts
+from soup_core import charts
 from soup_core.finetune import Beside, Hyperparameters, finetune
+from soup_core.zoo import user_ingredients
 
 RATES = (0.001, 0.008, 0.064)
 SEEDS = (1, 2)
@@ -39,7 +40,9 @@ def made(here: page.Context) -> dict[float, list[str]]:
 
 def compared(here: page.Context, names: dict[float, list[str]]) -> dict[float, sc.Comparison]:
     """By rate, the average of the two fine-tunings against the worse of them; a rate whose runs diverged is left out."""
-    files = tuple((name, added.folder_of(PLACE) / f"{name}.safetensors") for both in names.values() for name in both)
+    files = tuple(
+        (name, user_ingredients.folder_of(PLACE) / f"{name}.safetensors") for both in names.values() for name in both
+    )
     evaluate = here.on(here.zoo.name, files).evaluator("held_out")
     found = {}
     for rate, (*both,) in names.items():

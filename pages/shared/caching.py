@@ -7,11 +7,10 @@ import streamlit as st
 import torch
 
 import soup_core as sc
-from soup_core import added
 from soup_core.jobs import Jobs
 from soup_core.published import Results, open_results
 from soup_core.runtime.store import default_store
-from soup_core.zoo import files_of, with_uploads
+from soup_core.zoo import files_of, user_ingredients, with_uploads
 
 takes_up_jobs = True  # whether this process goes on with the jobs that an earlier one left unfinished
 Stamp = tuple[tuple[str, int, int], ...]
@@ -40,7 +39,7 @@ def zoo_stamp(folder: Path) -> Stamp:
     except sc.ZooError:  # no zoo, or one that says so when it is opened
         deeper = []
     entries = []
-    for path in (*sorted(folder.iterdir()), *deeper, *added.files_of(folder.name)):
+    for path in (*sorted(folder.iterdir()), *deeper, *user_ingredients.files_of(folder.name)):
         try:
             status = path.stat()
         except OSError:

@@ -1,6 +1,6 @@
 """Fingerprints of networks: a digest of all names and shapes of their tensors, but for the number of classes.
 
-assets/fingerprints.json holds those of torchvision, timm and open_clip; `python -m soup_core.fingerprints` makes it anew
+assets/fingerprints.json holds those of torchvision, timm and open_clip; `python -m soup_core.architectures.fingerprints` makes it anew
 with the releases installed, in about a quarter of an hour. Networks of equal tensors are run there on equal random weights, to see
 which of them compute the same.
 """

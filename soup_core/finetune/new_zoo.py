@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from soup_core import added, architectures
+from soup_core import architectures
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, Normalization, Preprocessing
 from soup_core.errors import CheckpointError, DataError, ZooError
@@ -21,7 +21,7 @@ from soup_core.finetune.augmentation import augmentations_for
 from soup_core.finetune.hyperparameters import Hyperparameters
 from soup_core.finetune.places import toml
 from soup_core.finetune.sweep import FinetuneStep, Run, tensors_digest, training_images
-from soup_core.zoo import BASE, Ingredient, Zoo
+from soup_core.zoo import BASE, Ingredient, Zoo, user_ingredients
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 SIDE = 224
@@ -141,7 +141,9 @@ def make_base(
     ended = _made_by(file, key)
     if head <= set(fitting):
         if not ended:
-            added.save(file, start, added.Origin(run=key, start="weights", start_digest=digest, hyperparameters={}))
+            user_ingredients.save(
+                file, start, user_ingredients.Origin(run=key, start="weights", start_digest=digest, hyperparameters={})
+            )
         return
     for step in run.steps(hyperparameters, ended=ended):
         if step.diverged:
@@ -149,10 +151,10 @@ def make_base(
         if step.epoch < BASE_EPOCHS:
             yield step
     if not ended:
-        origin = added.Origin(
+        origin = user_ingredients.Origin(
             run=key, start="weights", start_digest=digest, hyperparameters=hyperparameters.recorded()
         )  # fmt: skip
-        added.save(file, run.weights(hyperparameters), origin)
+        user_ingredients.save(file, run.weights(hyperparameters), origin)
     run.forget(hyperparameters)
     yield replace(step, name=BASE)
 
@@ -185,7 +187,7 @@ def _made_by(file: Path, run: str) -> bool:
     if not file.exists():
         return False
     try:
-        origin = added.origin_of(Checkpoint(file))
+        origin = user_ingredients.origin_of(Checkpoint(file))
     except CheckpointError:
         origin = None
     if origin is None or origin.run != run:

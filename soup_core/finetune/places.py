@@ -9,13 +9,12 @@ from typing import Protocol
 
 from torch import Tensor
 
-from soup_core import added
-from soup_core.added import Origin
 from soup_core.data import ASSETS
 from soup_core.errors import ZooError
 from soup_core.runtime.files import write_atomically
 from soup_core.runtime.store import Store
-from soup_core.zoo import RESERVED, Zoo
+from soup_core.zoo import RESERVED, Zoo, user_ingredients
+from soup_core.zoo.user_ingredients import Origin
 
 
 class Place(Protocol):
@@ -33,11 +32,11 @@ class Beside:
 
     def __init__(self, zoo: Zoo, name: str, store: Store) -> None:
         self.zoo, self.name, self.store = zoo, name, store
-        self.folder = added.folder_of(name)
+        self.folder = user_ingredients.folder_of(name)
 
     def find(self, run: str) -> str | None:
         """The name of the ingredient that a run has made and that was not removed since, or None."""
-        path = added.made_by(self.folder, run)
+        path = user_ingredients.made_by(self.folder, run)
         return path.stem if path else None
 
     def keep(self, tensors: Mapping[str, Tensor], origin: Origin) -> str:
@@ -45,8 +44,10 @@ class Beside:
         with self.store.claim(f"added-{_digest(self.folder)}"):
             name = self.find(origin.run)
             if name is None:
-                name = _free_name("own", {*self.zoo.by_name, *(path.stem for path in added.files_of(self.name))})
-                added.save(self.folder / f"{name}.safetensors", tensors, origin)
+                name = _free_name(
+                    "own", {*self.zoo.by_name, *(path.stem for path in user_ingredients.files_of(self.name))}
+                )
+                user_ingredients.save(self.folder / f"{name}.safetensors", tensors, origin)
             return name
 
 
@@ -68,18 +69,18 @@ class Inside:
 
     def find(self, run: str) -> str | None:
         """The name of the ingredient that a run has made and that zoo.toml lists, or None."""
-        path = added.made_by(self.folder, run)
+        path = user_ingredients.made_by(self.folder, run)
         return path.stem if path and path.name in self._listed() else None
 
     def keep(self, tensors: Mapping[str, Tensor], origin: Origin) -> str:
         """Keep a checkpoint under the next name of ft-01, ft-02 and so on."""
         with self.store.claim(f"added-{_digest(self.folder)}"):
             listed = self._listed()
-            path = added.made_by(self.folder, origin.run)
+            path = user_ingredients.made_by(self.folder, origin.run)
             if path is None:
-                taken = {*listed.values(), *(each.stem for each in added.checkpoint_files(self.folder))}
+                taken = {*listed.values(), *(each.stem for each in user_ingredients.checkpoint_files(self.folder))}
                 path = self.folder / f"{_free_name('ft', taken)}.safetensors"
-                added.save(path, tensors, origin)
+                user_ingredients.save(path, tensors, origin)
             if path.name not in listed:
                 self._append(path, origin)
             return path.stem

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 
 from soup_core import checkpoints
-from soup_core.added import Origin
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import Split
 from soup_core.errors import CheckpointError, DataError, ZooError
@@ -31,6 +30,7 @@ from soup_core.finetune.places import Beside, Place
 from soup_core.finetune.training import Epoch, Source, State, module_state, tensor_source, train, training_precision
 from soup_core.runtime.store import Store
 from soup_core.zoo import BASE, Ingredient, Zoo
+from soup_core.zoo.user_ingredients import Origin
 
 SMALL_WEIGHTS = 2_000_000  # a network of fewer is trained on one thread of the CPU, which is as fast
 ABANDONED_SECONDS = 30 * 24 * 3600.0

@@ -18,8 +18,8 @@ from soup_core.architectures.recognition import Guess, recognised
 from soup_core.checkpoints import Checkpoint, open_likeliest, unwrapped
 from soup_core.data import operator_folders
 from soup_core.errors import CheckpointError, SoupError, ZooError
-from soup_core.hyperparameters import Settings, found_hyperparameters
 from soup_core.runtime.files import home, shown, write_atomically
+from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
 
 ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
 FILES_AT_MOST = 2000

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from soup_core.zoo import Value
+from soup_core.zoo.zoo import Value
 
 BYTES_AT_MOST = 5_000_000
 # What others call these, in lower case; a zoo has one word for each.

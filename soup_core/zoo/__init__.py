@@ -1,0 +1,18 @@
+"""A zoo: a folder with zoo.toml, its checkpoints, one architecture and one source of images."""
+
+from soup_core.zoo.opening import files_of, fitting_ingredient, open_zoo, with_uploads, zoo_folders
+from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
+
+__all__ = [
+    "BASE",
+    "RESERVED",
+    "Excluded",
+    "Ingredient",
+    "Value",
+    "Zoo",
+    "files_of",
+    "fitting_ingredient",
+    "open_zoo",
+    "with_uploads",
+    "zoo_folders",
+]

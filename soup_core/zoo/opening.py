@@ -1,0 +1,212 @@
+"""Opening a zoo: a folder with zoo.toml, its checkpoints, one architecture and one source of images.
+
+What does not fit is left out with the reason; the rest of the zoo stays usable.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from soup_core import architectures
+from soup_core.checkpoints import Checkpoint, fitting, open_checkpoint, open_likeliest
+from soup_core.data import ASSETS, operator_folders
+from soup_core.errors import CheckpointError, ZooError
+from soup_core.runtime.files import shown
+from soup_core.zoo import user_ingredients
+from soup_core.zoo.toml import _File, _parse
+from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
+
+
+def zoo_folders(marker: str = "zoo.toml") -> dict[str, Path]:
+    """Every zoo's folder by name: the bundled ones, then those below the folders of SOUP_ZOOS that hold the marker."""
+    found: dict[str, Path] = {}
+    for place in _places():
+        for folder in [place, *sorted(place.iterdir())] if place.is_dir() else []:
+            if (folder / marker).is_file():
+                found.setdefault(folder.name, folder)
+    first = [
+        name for name in ("fashion", "fashion-scratch", "fashion-trajectory", "fashion-batchnorm") if name in found
+    ]
+    return {name: found[name] for name in [*first, *(name for name in found if name not in first)]}
+
+
+def _places() -> list[Path]:
+    """The folders below which zoos and their files may lie: the bundled one and those that the operator names."""
+    return [ASSETS / "zoos", *operator_folders()]
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files that a folder's zoo.toml names: checkpoints, and what the network is made from. Raises ZooError."""
+    content = _parse(folder / "zoo.toml")
+    base = content.base.file if isinstance(content.base, _File) else content.base
+    made_from = architectures.file_of(content.architecture.named(), folder)
+    named = [*([base] if base else []), *(each.file for each in content.ingredients)]
+    return [*(_found(folder / name) for name in named), *([made_from] if made_from else [])]
+
+
+def _found(file: Path) -> Path:
+    """The file itself, or that whose name is no UTF-8, which zoo.toml can only say with replacement characters."""
+    if "\ufffd" not in file.name or file.exists() or not file.parent.is_dir():
+        return file
+    alike = [path for path in file.parent.iterdir() if os.fsencode(path.name).decode("utf-8", "replace") == file.name]
+    return alike[0] if len(alike) == 1 else file
+
+
+def open_zoo(name: str | Path) -> Zoo:
+    """Open a zoo by its name, with what a user has added to it, or by the folder that holds its zoo.toml, without.
+
+    Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
+    """
+    folders = zoo_folders()
+    folder = folders.get(str(name), Path(name))
+    file = folder / "zoo.toml"
+    if not file.is_file():
+        raise ZooError(
+            f"There is no zoo {str(name)!r}; expected one of {', '.join(folders)}, or a folder that holds zoo.toml."
+        )
+    content = _parse(file)
+    architecture = content.architecture.named()
+    network = architectures.network(architecture, folder)
+    module = architectures.meta_module(**architectures.arguments(architecture, folder))
+    usable: dict[str, Ingredient] = {}
+    excluded: list[Excluded] = []
+    listed: list[tuple[str, _File, Mapping[str, Value]]] = [(i.name, i, i.hyperparameters) for i in content.ingredients]
+    if content.base:
+        listed.append((BASE, _File(file=content.base) if isinstance(content.base, str) else content.base, {}))
+    roots = [folder, *_places()]
+    for entry_name, entry, hyperparameters in listed:
+        path = _found(folder / entry.file)
+        try:
+            checkpoint = _fitted(open_checkpoint(path, entry.weights, roots=roots), architecture, module)
+        except CheckpointError as error:
+            excluded.append(Excluded(entry_name, str(error)))
+        else:
+            usable[entry_name] = Ingredient(entry_name, path, hyperparameters, checkpoint)
+    base = usable.pop(BASE, None)
+    if not usable:
+        raise ZooError(f"The zoo {folder.name} has no usable ingredient. {excluded[0].reason}")
+    if str(name) in folders:
+        _add_users_own(str(name), module.state_dict(), usable, base, excluded)
+    return Zoo(
+        name=str(name) if str(name) in folders else folder.resolve().name,
+        title=content.title,
+        folder=folder,
+        architecture=architecture,
+        network=network,
+        data=content.data.opened(folder),
+        ingredients=tuple(usable.values()),
+        base=base,
+        excluded=tuple(excluded),
+    )
+
+
+def _add_users_own(
+    name: str,
+    expected: Mapping[str, Tensor],
+    usable: dict[str, Ingredient],
+    base: Ingredient | None,
+    excluded: list[Excluded],
+) -> None:
+    """Put what a user has added after the zoo's own, as far as it started from weights that the zoo still has."""
+    own = {**usable, **({BASE: base} if base else {})}
+    for path in user_ingredients.files_of(name):
+        try:
+            checkpoint = open_checkpoint(path)
+            _check_fit(checkpoint, expected)
+            origin = user_ingredients.origin_of(checkpoint)
+            start = own.get(origin.start)
+            if start is None or start.digest != origin.start_digest:
+                raise CheckpointError(
+                    f"{path.name} was trained from other weights than the zoo now has as {origin.start}, so it would "
+                    "not soup with the rest; remove it on the Train page."
+                )
+            if path.stem in (*own, *RESERVED):
+                raise CheckpointError(f"{path.name} was added under a name that the zoo has itself; rename the file.")
+        except CheckpointError as error:
+            excluded.append(Excluded(f"{path.stem} (added)", str(error)))
+        else:
+            usable[path.stem] = Ingredient(path.stem, path, origin.hyperparameters, checkpoint)
+
+
+def with_uploads(zoo: Zoo, uploads: Mapping[str, Path]) -> Zoo:
+    """The zoo with further checkpoints by name, checked as its own are; what does not fit is among the excluded."""
+    usable, excluded = {each.name: each for each in zoo.ingredients}, list(zoo.excluded)
+    for name, path in uploads.items():
+        try:
+            usable[name] = fitting_ingredient(zoo, name, path)
+        except CheckpointError as error:
+            excluded.append(Excluded(name, str(error)))
+    return replace(zoo, ingredients=tuple(usable.values()), excluded=tuple(excluded))
+
+
+def fitting_ingredient(zoo: Zoo, name: str, path: Path) -> Ingredient:
+    """A checkpoint from outside the zoo as an ingredient of it.
+
+    Raises CheckpointError for a name that the zoo has, and for whatever `open_zoo` would leave out.
+    """
+    if name in (*zoo.by_name, *RESERVED):
+        raise CheckpointError(f"{shown(name)} is a name that the zoo has itself; rename the file.")
+    checkpoint = _fitted(open_likeliest(path)[0], zoo.architecture, zoo.reference)
+    return Ingredient(name, path, {}, checkpoint)
+
+
+def _fitted(checkpoint: Checkpoint, architecture: Mapping[str, Any], module: nn.Module) -> Checkpoint:
+    """The checkpoint under the architecture's names, without what is no part of it. Raises CheckpointError otherwise."""
+    expected = module.state_dict()
+    checkpoint = fitting(checkpoint, expected)
+    if set(checkpoint.tensors) != set(expected):
+        checkpoint = _under_module_names(checkpoint, architectures.stored_names(architecture, module))
+        checkpoint = _without_foreign(checkpoint, expected, architecture)
+    _check_fit(checkpoint, expected)
+    return checkpoint
+
+
+def _under_module_names(checkpoint: Checkpoint, stored: Mapping[str, str]) -> Checkpoint:
+    """The checkpoint with the names that its library gives to the tensors of its files."""
+    names = {name: stored.get(name, name) for name in checkpoint.tensors}
+    return checkpoint.renamed(names) if len(set(names.values())) == len(names) else checkpoint
+
+
+def _without_foreign(
+    checkpoint: Checkpoint, expected: Mapping[str, Any], architecture: Mapping[str, Any]
+) -> Checkpoint:
+    """The checkpoint without what its architecture's files are known to hold beside the network."""
+    foreign = [
+        name for name in checkpoint.tensors if name not in expected and architectures.ignored(architecture, name)
+    ]
+    if not foreign:
+        return checkpoint
+    more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+    return checkpoint.renamed(
+        {name: name for name in checkpoint.tensors if name not in foreign},
+        f"what is no part of the network was left out: {', '.join(map(shown, foreign[:5]))}{more}",
+    )
+
+
+def _check_fit(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
+    file = checkpoint.name
+    for what, names in (
+        ("lacks", [name for name in expected if name not in checkpoint.tensors]),
+        ("has, beyond the architecture,", [name for name in checkpoint.tensors if name not in expected]),
+    ):
+        if names:
+            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+            raise CheckpointError(
+                f"{file} {what} {', '.join(map(shown, names[:5]))}{more}; every tensor of the architecture must be there, and no "
+                "other. Check the architecture in zoo.toml."
+            )
+    for name, tensor in expected.items():
+        found = checkpoint.tensors[name]
+        if found.shape != tuple(tensor.shape):
+            raise CheckpointError(
+                f"{file}: the tensor {shown(name)} has shape {found.shape}, and the architecture expects "
+                f"{tuple(tensor.shape)}. Check the architecture in zoo.toml, or leave this file out."
+            )
+        if found.dtype.is_floating_point != tensor.is_floating_point():
+            raise CheckpointError(
+                f"{file}: the tensor {shown(name)} is of type {found.dtype}, and the architecture expects {tensor.dtype}."
+            )
