@@ -17,7 +17,6 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __version__ = "0.1.0"  # before the imports, since an export tells it
 
-from soup_core.averaging import Bank, bank_size, inner_products, memory_budget, state_dict
 from soup_core.calibration import calibrations
 from soup_core.comparison import Entry, face_off
 from soup_core.cost import Cost, measured_cost
@@ -31,7 +30,6 @@ from soup_core.evaluation import (
     resolve_device,
 )
 from soup_core.export import Export, export_soup, imported, title_of
-from soup_core.geometry import Gram, gram
 from soup_core.interpolation import (
     Barrier,
     LinePoint,
@@ -57,6 +55,9 @@ from soup_core.recipes.uniform import uniform_soup
 from soup_core.recipes.wise_ft import WiseStep, wise_ft
 from soup_core.soup import Soup, interpolate, mix
 from soup_core.statistics import Comparison, Estimate, accuracy_interval, compare
+from soup_core.weight_space.averaging import inner_products, state_dict
+from soup_core.weight_space.bank import Bank, bank_size, memory_budget
+from soup_core.weight_space.gram import Gram, gram
 from soup_core.zoo import BASE, Excluded, Ingredient, Zoo, open_zoo, zoo_folders
 
 __all__ = [

@@ -23,11 +23,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soup_core.averaging import Bank, memory_budget, resident_bank, state_dict
 from soup_core.data import Split
 from soup_core.errors import OutOfMemory, SoupError
 from soup_core.runtime.store import Row, Store, default_store
 from soup_core.soup import Soup
+from soup_core.weight_space.averaging import state_dict
+from soup_core.weight_space.bank import Bank, memory_budget, resident_bank
 from soup_core.zoo import Zoo
 
 BATCH_SIZE = 250  # on the CPU, where larger batches leave the cache; on CUDA the whole split is one batch

@@ -14,8 +14,9 @@ import torch
 
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator, measure
-from soup_core.geometry import Gram, Place, check_placed
 from soup_core.soup import Soup, interpolate, mix
+from soup_core.weight_space.gram import Gram
+from soup_core.weight_space.maps import Place, check_placed
 
 ALPHAS = tuple(step / 10 for step in range(-5, 16))
 CONNECTED_BELOW = 0.02  # Frankle et al. 2020: below such a barrier two networks are linearly connected

@@ -22,7 +22,6 @@ from soup_core.calibration import calibrations
 from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation import Evaluator, interruptible
 from soup_core.finetune import finetune
-from soup_core.geometry import gram
 from soup_core.interpolation import PlanePoint, plane_points, plane_through
 from soup_core.pairs import (
     PairAdvantage,
@@ -39,6 +38,7 @@ from soup_core.recipes.pruned import pruned_soup
 from soup_core.robustness import robustness
 from soup_core.runtime.store import Store
 from soup_core.soup import BatchNorm, Soup
+from soup_core.weight_space.gram import gram
 from soup_core.zoo import Zoo, open_zoo
 
 State = Literal["queued", "running", "done", "cancelling", "cancelled", "paused", "failed"]

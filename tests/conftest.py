@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import soup_core as sc
-from soup_core import architectures, averaging
+from soup_core import architectures
 from soup_core.jobs import Jobs
+from soup_core.weight_space import averaging
 
 CLASSES, SIDE = 3, 2
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import soup_core as sc
-from soup_core import averaging
-from soup_core.averaging import resident_bank, stream
+from soup_core.weight_space import averaging, batch_norm
+from soup_core.weight_space import bank as bank_module
+from soup_core.weight_space.bank import resident_bank
+from soup_core.weight_space.streaming import stream
 from tests.conftest import CLASSES, needs_cuda, random_deeps, random_linears, write_zoo
 
 Files = Mapping[str, Mapping[str, Tensor]]
@@ -232,7 +234,7 @@ def test_a_memory_budget_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch
         sc.memory_budget()
     assert sc.memory_budget(0.5) == 0.5
     monkeypatch.delenv("SOUP_MEMORY")
-    assert sc.memory_budget() == averaging.MEMORY
+    assert sc.memory_budget() == bank_module.MEMORY
 
 
 @pytest.mark.parametrize("banked", [False, True])
@@ -321,7 +323,7 @@ def test_the_three_choices_of_statistics_on_the_bundled_zoo(monkeypatch: pytest.
         layer.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs[0]))
     module.train()
     with torch.no_grad():
-        for batch in some.images.split(averaging.REESTIMATION_BATCH):
+        for batch in some.images.split(batch_norm.REESTIMATION_BATCH):
             module(zoo.data.normalization(batch))
     for name in layers:
         found = thetas["re-estimated"]

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 import soup_core as sc
-from soup_core import averaging, evaluation
-from soup_core.averaging import resident_bank
+from soup_core import evaluation
 from soup_core.recipes.ensemble import averaged_outputs
 from soup_core.recipes.model_stock import interpolation_ratio
 from soup_core.runtime.store import Store
+from soup_core.weight_space import bank, batch_norm
+from soup_core.weight_space.bank import resident_bank
 from tests.conftest import CLASSES, Linear, random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]
@@ -64,7 +65,7 @@ def test_row_41_a_bank_that_does_not_fit_into_memory_is_streamed(
     def no_room(*_: object) -> None:
         raise RuntimeError(NO_ROOM)
 
-    monkeypatch.setattr(averaging, "Bank", no_room)
+    monkeypatch.setattr(bank, "Bank", no_room)
     zoo = sc.open_zoo(linear_zoo(3))
     assert sc.Evaluator(zoo)(sc.uniform_soup(zoo)).total == 120
 
@@ -134,7 +135,7 @@ class Dropping(nn.Module):
 @pytest.mark.parametrize("batch", [500, 119])  # the second leaves a batch of one image, of which there is no variance
 def test_reestimated_statistics_are_the_same_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     monkeypatch.setattr("soup_core.architectures.build", lambda name, num_classes, options=None: Dropping(num_classes))
-    monkeypatch.setattr(averaging, "REESTIMATION_BATCH", batch)
+    monkeypatch.setattr(batch_norm, "REESTIMATION_BATCH", batch)
     zoo = sc.open_zoo(write_zoo(tmp_path / "z", {"a": Dropping(CLASSES).state_dict()}))
     soup = sc.Soup({"a": 1.0}, batch_norm="re-estimated")
     first, again = sc.state_dict(zoo, soup), sc.state_dict(zoo, soup)

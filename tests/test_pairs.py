@@ -10,7 +10,6 @@ import pytest
 
 import soup_core as sc
 from soup_core.charts.geometry import advantage_scatter, pair_heatmap
-from soup_core.geometry import angles
 from soup_core.jobs import Jobs, Task
 from soup_core.pairs import (
     PairAdvantage,
@@ -25,6 +24,7 @@ from soup_core.pairs import (
     sampled_pairs,
 )
 from soup_core.runtime.store import default_store
+from soup_core.weight_space.gram import angles
 from tests.conftest import random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]

@@ -24,10 +24,11 @@ from soup_core.charts.style import (
     short,
 )
 from soup_core.evaluation import Evaluation
-from soup_core.geometry import Map, Matrix, Place
 from soup_core.interpolation import CONNECTED_BELOW
 from soup_core.pairs import PairAdvantage
 from soup_core.soup import Soup
+from soup_core.weight_space.gram import Matrix
+from soup_core.weight_space.maps import Map, Place
 from soup_core.zoo import BASE, Value
 
 SHAPES = ("diamond", "square", "circle", "triangle-up", "cross", "triangle-down", "pentagon", "x")

@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 from soup_core.charts.geometry import Shown, add_path, add_soup, colour_bar
 from soup_core.charts.style import MARKS, NEUTRAL, RECIPE_MARKS, counts, empty_figure, literal, percent, short
 from soup_core.evaluation import Evaluation
-from soup_core.geometry import Place
 from soup_core.interpolation import Plane, PlanePoint
+from soup_core.weight_space.maps import Place
 
 STRIDES = (4, 2, 1)
 SYMBOLS_3D = {"diamond": "diamond", "square": "square", "circle": "circle", "star": "cross", "pentagon": "circle"}

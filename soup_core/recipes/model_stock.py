@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from soup_core.geometry import cosines, gram
 from soup_core.recipes.about import About
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.recipes.wise_ft import base_of
 from soup_core.runtime.store import Store
 from soup_core.soup import Soup, interpolate
+from soup_core.weight_space.gram import cosines, gram
 from soup_core.zoo import Zoo
 
 ABOUT = About(

@@ -3,10 +3,10 @@
 import math
 
 from soup_core.errors import CoefficientError
-from soup_core.geometry import gram
 from soup_core.recipes.about import About
 from soup_core.runtime.store import Store
 from soup_core.soup import Soup
+from soup_core.weight_space.gram import gram
 from soup_core.zoo import Zoo
 
 ABOUT = About(

@@ -1,0 +1,1 @@
+"""Weights as points: averages, BatchNorm statistics, angles, distances and maps."""

@@ -1,0 +1,107 @@
+"""All checkpoints of a zoo in one device's memory: any average is then one matrix-vector product."""
+
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from soup_core.errors import SoupError
+from soup_core.weight_space.streaming import _sum_dtype
+from soup_core.zoo import Zoo
+
+MEMORY = 2.0  # gigabytes that a bank may take where nobody says otherwise
+
+
+class Bank:
+    """All of a zoo's checkpoints on one device: a row each, every floating tensor a run of columns, float32 or wider."""
+
+    def __init__(self, zoo: Zoo, device: str = "cpu") -> None:
+        self.device = device
+        self._shapes = {name: zoo.tensors[name].shape for name in zoo.floating}  # not the zoo: _banks is weak in it
+        members = list(zoo.by_name.values())
+        self._row = {member.name: index for index, member in enumerate(members)}
+        self._columns: dict[str, slice] = {}
+        end = 0
+        for name in zoo.floating:
+            begin, end = end, end + self._shapes[name].numel()
+            self._columns[name] = slice(begin, end)
+        self._rows = torch.empty(len(members), end, dtype=_bank_dtype(zoo), device=device)
+        for member, row in zip(members, self._rows, strict=True):
+            for name, tensor in member.checkpoint.read_all():
+                if name in self._columns:
+                    row[self._columns[name]] = tensor.reshape(-1).to(device)
+
+    def average(self, weights: Mapping[str, Mapping[str, float]]) -> dict[str, Tensor]:
+        """The tensors that these weights give: a matrix-vector product for each run of tensors that share theirs."""
+        totals: dict[str, Tensor] = {}
+        for mix, run in groupby(weights, key=lambda name: weights[name]):
+            names = list(run)
+            begin, end = self._columns[names[0]].start, self._columns[names[-1]].stop
+            flat = self._mixed(mix, slice(begin, end))
+            for name, part in zip(names, flat.split([self._shapes[name].numel() for name in names]), strict=True):
+                totals[name] = part.view(self._shapes[name])
+        return totals
+
+    def _mixed(self, mix: Mapping[str, float], columns: slice) -> Tensor:
+        if len(mix) == 1:
+            ((member, weight),) = mix.items()
+            return self._rows[self._row[member], columns] * weight
+        column = torch.zeros(len(self._row), dtype=self._rows.dtype)
+        for member, weight in mix.items():
+            column[self._row[member]] = weight
+        return torch.mv(self._rows[:, columns].T, column.to(self.device))
+
+    def inner_products(self, names: Sequence[str], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `inner_products`."""
+        rows = [self._row[name] for name in names]
+        found = torch.stack(
+            [
+                torch.mv(self._rows[:, self._columns[name]], gradient.reshape(-1).to(self._rows.dtype))
+                for name, gradient in gradients.items()
+            ]
+        )
+        return dict(zip(gradients, found.double().cpu()[:, rows], strict=True))
+
+
+_banks: WeakKeyDictionary[Zoo, dict[str, Bank]] = WeakKeyDictionary()
+_banks_lock = threading.Lock()
+
+
+def resident_bank(zoo: Zoo, device: str, memory: float | None = None) -> Bank | None:
+    """The zoo's bank on a device, made once, where it takes no more than `memory` gigabytes; else None, and one streams.
+
+    Without `memory` the budget is SOUP_MEMORY, or 2.
+    """
+    if bank_size(zoo) > memory_budget(memory):
+        return None
+    with _banks_lock:
+        banks = _banks.setdefault(zoo, {})
+        if device not in banks:
+            banks[device] = Bank(zoo, device)
+        return banks[device]
+
+
+def bank_size(zoo: Zoo) -> float:
+    """Gigabytes that all of a zoo's checkpoints take in float32, or in float64 where a tensor of one is."""
+    return 1e-9 * _bank_dtype(zoo).itemsize * len(zoo.by_name) * sum(zoo.tensors[name].numel() for name in zoo.floating)
+
+
+def _bank_dtype(zoo: Zoo) -> torch.dtype:
+    dtypes = {_sum_dtype(tuple(zoo.by_name.values()), name) for name in zoo.floating}
+    return torch.float64 if torch.float64 in dtypes else torch.float32
+
+
+def memory_budget(memory: float | None = None) -> float:
+    """Gigabytes that a bank may take. Raises SoupError where that is no number of at least 0."""
+    given = os.environ.get("SOUP_MEMORY", MEMORY) if memory is None else memory
+    try:
+        budget = float(given)
+        if not budget >= 0:
+            raise ValueError
+    except ValueError:
+        raise SoupError(f"The memory budget is a number of gigabytes, at least 0; found {given!r}.") from None
+    return budget

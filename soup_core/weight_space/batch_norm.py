@@ -1,0 +1,29 @@
+"""BatchNorm's running statistics made anew under averaged weights (Izmailov et al. 2018, arXiv 1803.05407, section 3.2)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from soup_core.zoo import Zoo
+
+REESTIMATION_BATCH = 500
+
+
+def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
+    """Replace BatchNorm's running statistics by those of the fine-tuning images under these weights.
+
+    Batches are of nearly equal size, and what is random in the network (dropout) is seeded: twice gives the same.
+    """
+    if not zoo.has_batch_norm:
+        return dict(theta)
+    module = zoo.module().to(device)
+    module.load_state_dict(theta, strict=True)
+    images = zoo.data.split("train").images
+    parts = images.tensor_split(-(-len(images) // REESTIMATION_BATCH))
+    batches = (zoo.data.normalization(part.to(device)) for part in parts)
+    with torch.no_grad(), torch.random.fork_rng([device] if device != "cpu" else []):
+        torch.manual_seed(0)
+        torch.optim.swa_utils.update_bn(batches, module, device=torch.device(device))
+    buffers = {name: tensor.detach().to(theta[name].dtype) for name, tensor in module.named_buffers() if name in theta}
+    return {**theta, **buffers}

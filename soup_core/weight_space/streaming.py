@@ -1,0 +1,108 @@
+"""Going through the tensors of several checkpoints block by block, on two threads, with bounded memory."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cache
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from soup_core.checkpoints import Reader, memory_of
+from soup_core.zoo import Ingredient
+
+BLOCK = 524_288  # elements that are read at once: two megabytes in float32, which stay in the cache
+READING_THREADS = 2
+
+
+class Read(Protocol):
+    """How a visit reads the block of the k-th member: into `memory` where that is a place of the file's dtype."""
+
+    def __call__(self, k: int, memory: Tensor | None = None, /) -> Tensor: ...  # noqa: D102
+
+
+Visit = Callable[[str, int, int, Read], None]
+
+
+def stream(
+    members: Sequence[Ingredient], sizes: Mapping[str, int], visit: Visit, *, device: str = "cpu", block: int = BLOCK
+) -> None:
+    """Go through tensors of several files in blocks: `visit(name, begin, end, read)` for each, on two threads.
+
+    `sizes` gives the number of elements of each tensor; `read(k)` gives the block of the k-th member, flat, on the
+    device, valid until the next `read`. On CUDA blocks are read into pinned memory while the last one travels.
+    """
+    places = [
+        (name, begin, min(begin + block, size)) for name, size in sizes.items() for begin in range(0, size, block)
+    ]
+    threads = max(1, min(READING_THREADS, os.cpu_count() or 1, len(places)))
+    with ExitStack() as stack:
+        readers = [stack.enter_context(member.checkpoint.reader()) for member in members]
+        inference = torch.is_inference_mode_enabled()  # a thread of its own begins without it
+
+        def run(part: list[tuple[str, int, int]]) -> None:
+            with torch.inference_mode(inference):
+                staged = _staging(device, block)
+                for name, begin, end in part:
+
+                    def read(
+                        k: int, memory: Tensor | None = None, /, name: str = name, begin: int = begin, end: int = end
+                    ) -> Tensor:
+                        return staged(readers[k], name, begin, end, memory)
+
+                    visit(name, begin, end, read)
+
+        if threads == 1:
+            return run(places)
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(run, [places[start::threads] for start in range(threads)]):
+                pass
+
+
+def _staging(device: str, block: int) -> Callable[[Reader, str, int, int, Tensor | None], Tensor]:
+    """One thread's way of reading blocks onto a device."""
+    if not device.startswith("cuda"):
+        place = _place(torch.empty(8 * block, dtype=torch.uint8))
+
+        def read(reader: Reader, name: str, begin: int, end: int, memory: Tensor | None) -> Tensor:
+            dtype = reader.checkpoint.tensors[name].dtype
+            if memory is not None and memory.dtype == dtype:
+                found, part = memory, memory_of(memory)
+            else:
+                found, part = place(dtype, end - begin)
+            reader.fill(name, begin, part)
+            return found
+
+        return read
+    places = [_place(torch.empty(8 * block, dtype=torch.uint8, pin_memory=True)) for _ in range(2)]
+    copied = [torch.cuda.Event() for _ in places]
+
+    def staged(reader: Reader, name: str, begin: int, end: int, memory: Tensor | None) -> Tensor:
+        places.reverse()
+        copied.reverse()
+        copied[0].synchronize()
+        pinned, part = places[0](reader.checkpoint.tensors[name].dtype, end - begin)
+        reader.fill(name, begin, part)
+        found = pinned.to(device, non_blocking=True)
+        copied[0].record(torch.cuda.current_stream(device))
+        return found
+
+    return staged
+
+
+def _place(memory: Tensor) -> Callable[[torch.dtype, int], tuple[Tensor, memoryview]]:
+    """Memory that is used again and again: as so many elements of a dtype, and as the bytes of these."""
+
+    @cache
+    def as_elements(dtype: torch.dtype, count: int) -> tuple[Tensor, memoryview]:
+        tensor = memory[: count * dtype.itemsize].view(dtype)
+        return tensor, memory_of(tensor)
+
+    return as_elements
+
+
+def _sum_dtype(members: Sequence[Ingredient], name: str) -> torch.dtype:
+    wide = any(member.checkpoint.tensors[name].dtype == torch.float64 for member in members)
+    return torch.float64 if wide else torch.float32
