@@ -32,8 +32,9 @@ from torch import Tensor
 import soup_core as sc
 from benchmarks import rivals
 from soup_core import architectures
-from soup_core.evaluation import ImageOrder, exactly
+from soup_core.evaluation import ImageOrder
 from soup_core.recipes.learned import _learn, _Mixture
+from soup_core.runtime.devices import exactly
 from soup_core.runtime.store import Store
 
 RESULTS = Path(__file__).resolve().parent / "engine.json"

@@ -21,14 +21,7 @@ from soup_core.calibration import calibrations
 from soup_core.comparison import Entry, face_off
 from soup_core.cost import Cost, measured_cost
 from soup_core.errors import CheckpointError, CoefficientError, DataError, OutOfMemory, SoupError, ZooError
-from soup_core.evaluation import (
-    Evaluation,
-    Evaluator,
-    available_devices,
-    available_precisions,
-    interruptible,
-    resolve_device,
-)
+from soup_core.evaluation import Comparison, Estimate, Evaluation, Evaluator, accuracy_interval, compare
 from soup_core.export import Export, export_soup, imported, title_of
 from soup_core.interpolation import (
     Barrier,
@@ -53,8 +46,9 @@ from soup_core.recipes.task_arithmetic import task_arithmetic_soup
 from soup_core.recipes.trajectory import ema_soup, lawa_soup
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.recipes.wise_ft import WiseStep, wise_ft
+from soup_core.runtime.devices import available_devices, available_precisions, resolve_device
+from soup_core.runtime.interruption import interruptible
 from soup_core.soup import Soup, interpolate, mix
-from soup_core.statistics import Comparison, Estimate, accuracy_interval, compare
 from soup_core.weight_space.averaging import inner_products, state_dict
 from soup_core.weight_space.bank import Bank, bank_size, memory_budget
 from soup_core.weight_space.gram import Gram, gram

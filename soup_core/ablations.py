@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from scipy import special
 
 from soup_core.errors import CoefficientError, SoupError
-from soup_core.evaluation import Evaluation, Evaluator, Trial
+from soup_core.evaluation import Comparison, Evaluation, Evaluator, Trial, compare
 from soup_core.recipes.ensemble import ensemble
 from soup_core.recipes.greedy import GreedyStep, candidate_order, walk
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
-from soup_core.statistics import Comparison, compare
 from soup_core.zoo import BASE, Value, Zoo
 
 SIZES = (50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)

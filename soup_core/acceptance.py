@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from soup_core.evaluation import Evaluation, Evaluator
+from soup_core.evaluation import Comparison, Evaluation, Evaluator, compare
 from soup_core.recipes.greedy import greedy_soup
 from soup_core.soup import Soup
-from soup_core.statistics import Comparison, compare
 from soup_core.zoo import Zoo
 
 

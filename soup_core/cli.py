@@ -24,7 +24,7 @@ from soup_core.acceptance import acceptances
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import ASSETS, FASHION_MNIST, PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
-from soup_core.evaluation import PRECISIONS, Evaluation, Evaluator, shipped_line
+from soup_core.evaluation import Evaluation, Evaluator, shipped_line
 from soup_core.export import FORMATS, Export, export_soup, imported, read_recipe, step_row, title_of
 from soup_core.interpolation import ALPHAS, line
 from soup_core.preflight import overall, preflight_checks
@@ -40,6 +40,7 @@ from soup_core.recipes.task_arithmetic import task_arithmetic_soup
 from soup_core.recipes.trajectory import ema_soup, lawa_soup
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.recipes.wise_ft import wise_ft
+from soup_core.runtime.devices import PRECISIONS
 from soup_core.runtime.files import shown, write_atomically
 from soup_core.runtime.store import default_store
 from soup_core.soup import Soup

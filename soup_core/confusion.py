@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soup_core.statistics import Comparison, compare_bits
+from soup_core.evaluation import Comparison, compare_bits
 
 
 def confusion(probabilities: Tensor, labels: Tensor) -> NDArray[np.int64]:

@@ -7,7 +7,8 @@ from statistics import median
 
 import torch
 
-from soup_core.evaluation import Evaluator, exactly
+from soup_core.evaluation import Evaluator
+from soup_core.runtime.devices import exactly
 from soup_core.soup import Soup
 
 IMAGES = 250

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from soup_core import ablations, comparison
 from soup_core.calibration import calibrations
 from soup_core.errors import OutOfMemory, SoupError
-from soup_core.evaluation import Evaluator, interruptible
+from soup_core.evaluation import Evaluator
 from soup_core.finetune import finetune
 from soup_core.interpolation import PlanePoint, plane_points, plane_through
 from soup_core.pairs import (
@@ -36,6 +36,7 @@ from soup_core.recipes.greedy import greedy_band, greedy_soup
 from soup_core.recipes.learned import learned_soup
 from soup_core.recipes.pruned import pruned_soup
 from soup_core.robustness import robustness
+from soup_core.runtime.interruption import interruptible
 from soup_core.runtime.store import Store
 from soup_core.soup import BatchNorm, Soup
 from soup_core.weight_space.gram import gram

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator
+from soup_core.evaluation import Z_95, Comparison, Evaluation, Evaluator, compare
 from soup_core.interpolation import Barrier, error_barrier, line
 from soup_core.soup import BatchNorm, Soup, uniform
-from soup_core.statistics import Z_95, Comparison, compare
 from soup_core.weight_space.gram import Gram, Matrix, angles
 from soup_core.zoo import Zoo
 

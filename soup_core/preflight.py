@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soup_core.errors import CoefficientError, DataError
-from soup_core.evaluation import Evaluation, Evaluator
+from soup_core.evaluation import Evaluation, Evaluator, accuracy_interval, compare
 from soup_core.soup import Soup, uniform
-from soup_core.statistics import accuracy_interval, compare
 from soup_core.weight_space.gram import Gram, Matrix, cosines, gram
 from soup_core.weight_space.permutation import LIKE, alignment
 from soup_core.words import percent

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soup_core.evaluation import Evaluation, Evaluator
+from soup_core.evaluation import Estimate, Evaluation, Evaluator, estimate, resampled_means
 from soup_core.recipes.ensemble import ensembles, greedy_ensemble
 from soup_core.recipes.greedy import greedy_soup
 from soup_core.recipes.learned import learned_soup
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
-from soup_core.statistics import Estimate, estimate, resampled_means
 from soup_core.zoo import BASE, Zoo
 
 FIRST_IMAGES = 1000  # of each split, for a first picture

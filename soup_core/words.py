@@ -5,8 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from itertools import chain, count
 
-from soup_core.evaluation import Evaluation
-from soup_core.statistics import Comparison, Estimate
+from soup_core.evaluation import Comparison, Estimate, Evaluation
 
 
 def visible(text: str) -> str:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import soup_core as sc
-from soup_core import evaluation
+from soup_core.evaluation import evaluator
 from soup_core.recipes.ensemble import averaged_outputs
 from soup_core.recipes.model_stock import interpolation_ratio
 from soup_core.runtime.store import Store
@@ -76,7 +76,7 @@ def test_row_41_a_model_that_does_not_fit_into_memory_is_told(
     def no_room(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(evaluation, "state_dict", no_room)
+    monkeypatch.setattr(evaluator, "state_dict", no_room)
     zoo = sc.open_zoo(linear_zoo(3))
     with pytest.raises(sc.OutOfMemory, match="the model"):
         sc.Evaluator(zoo)(sc.uniform_soup(zoo))

@@ -24,7 +24,7 @@ Make = Callable[..., Path]
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """A recipe "slow" of five steps, each of which waits until the event is set, or a cancel comes."""
-    from soup_core.evaluation import pause
+    from soup_core.runtime.interruption import pause
 
     go = threading.Event()
 

@@ -21,11 +21,10 @@ from pages.views.changes import PICTURES
 from soup_core import charts
 from soup_core.calibration import calibration, calibrations, expected_error, reliability
 from soup_core.confusion import class_gains, confusion, confusion_difference, said_by_one
-from soup_core.evaluation import measure
+from soup_core.evaluation import estimate, measure, resampled_means
 from soup_core.jobs import Jobs, Task
 from soup_core.robustness import Entry, Member, groups, latest, models_of, robustness, severities, steps_of
 from soup_core.runtime.store import Store, default_store
-from soup_core.statistics import estimate, resampled_means
 from tests.conftest import CLASSES, SIDE, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 from tests.test_views import meaning

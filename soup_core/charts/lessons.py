@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from soup_core.charts.style import MARKS, NEUTRAL, RECIPE_MARKS, Mark, counts, empty_figure, level, literal
-from soup_core.evaluation import Evaluation
+from soup_core.evaluation import Comparison, Evaluation, accuracy_interval
 from soup_core.interpolation import LinePoint
 from soup_core.recipes.greedy import GreedyStep
-from soup_core.statistics import Comparison, accuracy_interval
 
 SKETCH = "circle-open"
 

@@ -20,8 +20,8 @@ from soup_core.charts.style import (
     literal,
     short,
 )
+from soup_core.evaluation import Comparison, Estimate, accuracy_interval
 from soup_core.robustness import Entry, severities
-from soup_core.statistics import Comparison, Estimate, accuracy_interval
 
 COLUMNS = 2
 NUMBERED_CLASSES = 20  # up to so many, a cell has room for its number

@@ -21,12 +21,11 @@ from soup_core.charts.style import (
     short,
 )
 from soup_core.comparison import Entry
-from soup_core.evaluation import Evaluation
+from soup_core.evaluation import Evaluation, accuracy_interval
 from soup_core.finetune import FinetuneStep
 from soup_core.interpolation import Barrier, LinePoint
 from soup_core.recipes.greedy import BandStep, GreedyStep
 from soup_core.recipes.learned import LearnedStep
-from soup_core.statistics import accuracy_interval
 
 
 def ingredient_points(

@@ -24,10 +24,12 @@ from soup_core import checkpoints
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import Split
 from soup_core.errors import CheckpointError, DataError, ZooError
-from soup_core.evaluation import Evaluation, Evaluator, exactly, measure, pause
+from soup_core.evaluation import Evaluation, Evaluator, measure
 from soup_core.finetune.hyperparameters import Hyperparameters, checked
 from soup_core.finetune.places import Beside, Place
 from soup_core.finetune.training import Epoch, Source, State, module_state, tensor_source, train, training_precision
+from soup_core.runtime.devices import exactly
+from soup_core.runtime.interruption import pause
 from soup_core.runtime.store import Store
 from soup_core.zoo import BASE, Ingredient, Zoo
 from soup_core.zoo.user_ingredients import Origin

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from soup_core.data import Normalization
 from soup_core.errors import OutOfMemory
-from soup_core.evaluation import HALF, is_out_of_memory, pause
 from soup_core.finetune.augmentation import augment
 from soup_core.finetune.hyperparameters import Hyperparameters
+from soup_core.runtime.devices import HALF, is_out_of_memory
+from soup_core.runtime.interruption import pause
 
 BATCH_SIZE = 128
 WARMUP_SHARE = 0.05

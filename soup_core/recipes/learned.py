@@ -18,8 +18,10 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, exactly, measure, pause
+from soup_core.evaluation import Evaluation, Evaluator, measure
 from soup_core.recipes.about import About
+from soup_core.runtime.devices import exactly
+from soup_core.runtime.interruption import pause
 from soup_core.soup import BatchNorm, Soup
 from soup_core.weight_space.averaging import inner_products
 from soup_core.zoo import Zoo

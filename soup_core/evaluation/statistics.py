@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from soup_core.evaluation import Evaluation
+from soup_core.evaluation.evaluation import Evaluation
 
 Z_95 = float(special.ndtri(0.975))  # not by scipy.stats, which takes most of a second to import
 DRAWS = 1000

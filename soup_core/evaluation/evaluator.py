@@ -8,24 +8,22 @@ import base64
 import hashlib
 import json
 import math
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from soup_core.data import Split
 from soup_core.errors import OutOfMemory, SoupError
-from soup_core.runtime.store import Row, Store, default_store
+from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, _is_correct, _row, measure, shipped_rows
+from soup_core.runtime.devices import _room_for, available_precisions, exactly, is_out_of_memory, resolve_device
+from soup_core.runtime.interruption import _in_front, pause
+from soup_core.runtime.store import Store, default_store
 from soup_core.soup import Soup
 from soup_core.weight_space.averaging import state_dict
 from soup_core.weight_space.bank import Bank, memory_budget, resident_bank
@@ -35,84 +33,8 @@ BATCH_SIZE = 250  # on the CPU, where larger batches leave the cache; on CUDA th
 REJECTION_BATCHES = 40  # a candidate that may be rejected early is stopped after some of so many batches
 NORMALIZED_AT_MOST = 64_000_000  # bytes of a split's images in float32 that are kept
 SOUPS_IN_FLIGHT = 32
-HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-PRECISIONS = ("float32", "tf32", *HALF)
-CALIBRATION_BINS = 15
 KEPT_SPLITS = ("held_out", "test")  # whose logits are kept: those of every shift would take many times the zoo's size
 Found = TypeVar("Found")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A model on a split: integer counts, mean cross-entropy in nats, expected calibration error, a bit an image.
-
-    `ece` has 15 bins of equal mass (Nixon et al. 2019, arXiv 1904.01685). `not_finite` counts images whose logits held
-    NaN or infinity; they count as wrong, and loss and ece are then NaN. `precision` says how it was computed.
-    """
-
-    correct: int
-    total: int
-    loss: float
-    ece: float
-    correctness: bytes
-    not_finite: int = 0
-    precision: str = "float32"
-
-    @property
-    def accuracy(self) -> float:
-        """correct / total."""
-        return self.correct / self.total
-
-    def bits(self) -> NDArray[np.bool_]:
-        """Whether each image is right, in the split's order."""
-        return np.unpackbits(np.frombuffer(self.correctness, np.uint8), count=self.total).astype(bool)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What is known of a soup after its images were run: the whole evaluation, or a bound where it was stopped."""
-
-    evaluation: Evaluation | None
-    correct_at_most: int
-    images_evaluated: int
-
-
-@dataclass(frozen=True)
-class ImageOrder:
-    """A permutation of a split's images, and its digest."""
-
-    indices: Tensor
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the permutation."""
-        return hashlib.sha256(self.indices.numpy().tobytes()).hexdigest()
-
-
-def hardest_first(evaluations: Iterable[Evaluation]) -> ImageOrder:
-    """The images that most of these evaluations miss come first; ties in the split's order."""
-    misses = sum((~evaluation.bits()).astype(np.int64) for evaluation in evaluations)
-    return ImageOrder(torch.from_numpy(np.argsort(-np.asarray(misses), kind="stable")))
-
-
-def resolve_device(name: str = "auto") -> str:
-    """ "auto" becomes SOUP_DEVICE, or CUDA where there is one, or the CPU. Raises SoupError for what is not there."""
-    if name == "auto":
-        name = os.environ.get("SOUP_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in available_devices():
-        raise SoupError(f"The device {name!r} is not available here; expected one of {', '.join(available_devices())}.")
-    return name
-
-
-def available_devices() -> tuple[str, ...]:
-    """The names of the devices that this machine has, the CPU first."""
-    count = torch.cuda.device_count()
-    return ("cpu", *(["cuda"] if count else []), *(f"cuda:{index}" for index in range(count if count > 1 else 0)))
-
-
-def available_precisions(device: str) -> tuple[str, ...]:
-    """The precisions that a device computes in: TF32 is CUDA's alone."""
-    return tuple(each for each in PRECISIONS if each != "tf32" or device != "cpu")
 
 
 class Evaluator:
@@ -425,125 +347,6 @@ def _drawn(split: Split, images: int | None) -> Split:
         raise SoupError(f"At least one image must be evaluated; found {images}.")
     chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].sort().values
     return Split(split.name, split.images[chosen], split.labels[chosen])
-
-
-@dataclass(frozen=True)
-class _Break:
-    call: Callable[[], object] = lambda: None
-    background: bool = False
-
-
-_break: ContextVar[_Break] = ContextVar("_break", default=_Break())  # noqa: B039  (it is frozen)
-_front = threading.Condition()
-_evaluating_in_front = 0
-
-
-@contextmanager
-def interruptible(call: Callable[[], object], *, background: bool = False) -> Iterator[None]:
-    """Within it, `call` is called after each batch of this thread; an exception from it ends the work with no result.
-
-    Work in the background, after each batch, lets evaluations go first that are not: someone is waiting for them.
-    """
-    token = _break.set(_Break(call, background))
-    try:
-        yield
-    finally:
-        _break.reset(token)
-
-
-def pause() -> None:
-    """The place between two batches: see `interruptible`."""
-    here = _break.get()
-    here.call()
-    if here.background:
-        with _front:
-            _front.wait_for(lambda: not _evaluating_in_front, timeout=1.0)
-
-
-@contextmanager
-def _in_front() -> Iterator[None]:
-    global _evaluating_in_front
-    counts = not _break.get().background
-    with _front:
-        _evaluating_in_front += counts
-    try:
-        yield
-    finally:
-        with _front:
-            _evaluating_in_front -= counts
-            _front.notify_all()
-
-
-@contextmanager
-def exactly(precision: str, device: str) -> Iterator[None]:
-    """Within it, arithmetic on a device has this precision; "float32" means that TF32 is off."""
-    if precision in HALF:
-        with torch.autocast(device.partition(":")[0], dtype=HALF[precision], cache_enabled=False):
-            yield
-    elif device == "cpu":
-        yield
-    else:
-        with _cuda_flags, torch.backends.cudnn.flags(enabled=True, allow_tf32=precision == "tf32"):
-            before = torch.get_float32_matmul_precision()
-            torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-            try:
-                yield
-            finally:
-                torch.set_float32_matmul_precision(before)
-
-
-_cuda_flags = threading.RLock()  # TF32 is switched for the whole process
-
-
-@contextmanager
-def _room_for(what: str, device: str) -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(
-            f"There is no room for {what} in the memory of {device}; free some, or choose another device."
-        ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is what torch or Python raise where memory does not suffice, on a GPU or the CPU."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-
-
-def measure(logits: Tensor, labels: Tensor) -> Evaluation:
-    """Counts, loss and calibration error of logits (N×C) against labels (N)."""
-    finite = torch.isfinite(logits).all(1)
-    correct = (logits.argmax(1) == labels) & finite
-    loss = ece = math.nan
-    if bool(finite.all()):
-        log_probabilities = logits.double().log_softmax(1)
-        loss = -float(log_probabilities.gather(1, labels[:, None]).mean())
-        confidence = log_probabilities.amax(1).exp().numpy()
-        excess = (confidence - correct.numpy())[np.argsort(confidence, kind="stable")]
-        bins = np.array_split(excess, min(CALIBRATION_BINS, len(excess)))
-        ece = sum(abs(float(part.sum())) for part in bins) / len(labels)
-    bits = np.packbits(correct.numpy()).tobytes()
-    return Evaluation(int(correct.sum()), len(labels), loss, ece, bits, int((~finite).sum()))
-
-
-def _is_correct(logits: Tensor, labels: Tensor) -> Tensor:
-    return (logits.argmax(1) == labels) & torch.isfinite(logits).all(1)
-
-
-def _row(key: str, evaluation: Evaluation) -> Row:
-    loss, ece = (None if math.isnan(value) else value for value in (evaluation.loss, evaluation.ece))
-    return (key, evaluation.correct, evaluation.total, loss, ece, evaluation.not_finite, evaluation.correctness)
-
-
-def shipped_rows(file: Path) -> list[Row]:
-    """Read the evaluations that come with a zoo; none where the file is missing or not readable."""
-    try:
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-        return [(*line[:6], base64.b64decode(line[6])) for line in lines]
-    except (OSError, ValueError, TypeError, LookupError):
-        return []
 
 
 def shipped_line(evaluator: Evaluator, soup: Soup) -> str:

@@ -1,0 +1,35 @@
+"""A soup and a split become counts, loss and calibration error; a comparison carries an interval."""
+
+from soup_core.evaluation.evaluation import CALIBRATION_BINS, Evaluation, ImageOrder, Trial, hardest_first, measure
+from soup_core.evaluation.evaluator import Evaluator, shipped_line
+from soup_core.evaluation.statistics import (
+    DRAWS,
+    Z_95,
+    Comparison,
+    Estimate,
+    accuracy_interval,
+    compare,
+    compare_bits,
+    estimate,
+    resampled_means,
+)
+
+__all__ = [
+    "CALIBRATION_BINS",
+    "DRAWS",
+    "Z_95",
+    "Comparison",
+    "Estimate",
+    "Evaluation",
+    "Evaluator",
+    "ImageOrder",
+    "Trial",
+    "accuracy_interval",
+    "compare",
+    "compare_bits",
+    "estimate",
+    "hardest_first",
+    "measure",
+    "resampled_means",
+    "shipped_line",
+]

@@ -1,0 +1,106 @@
+"""What an evaluation is: integer counts, loss, calibration error and a bit an image, measured from logits."""
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from soup_core.runtime.store import Row
+
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on a split: integer counts, mean cross-entropy in nats, expected calibration error, a bit an image.
+
+    `ece` has 15 bins of equal mass (Nixon et al. 2019, arXiv 1904.01685). `not_finite` counts images whose logits held
+    NaN or infinity; they count as wrong, and loss and ece are then NaN. `precision` says how it was computed.
+    """
+
+    correct: int
+    total: int
+    loss: float
+    ece: float
+    correctness: bytes
+    not_finite: int = 0
+    precision: str = "float32"
+
+    @property
+    def accuracy(self) -> float:
+        """correct / total."""
+        return self.correct / self.total
+
+    def bits(self) -> NDArray[np.bool_]:
+        """Whether each image is right, in the split's order."""
+        return np.unpackbits(np.frombuffer(self.correctness, np.uint8), count=self.total).astype(bool)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What is known of a soup after its images were run: the whole evaluation, or a bound where it was stopped."""
+
+    evaluation: Evaluation | None
+    correct_at_most: int
+    images_evaluated: int
+
+
+@dataclass(frozen=True)
+class ImageOrder:
+    """A permutation of a split's images, and its digest."""
+
+    indices: Tensor
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the permutation."""
+        return hashlib.sha256(self.indices.numpy().tobytes()).hexdigest()
+
+
+def hardest_first(evaluations: Iterable[Evaluation]) -> ImageOrder:
+    """The images that most of these evaluations miss come first; ties in the split's order."""
+    misses = sum((~evaluation.bits()).astype(np.int64) for evaluation in evaluations)
+    return ImageOrder(torch.from_numpy(np.argsort(-np.asarray(misses), kind="stable")))
+
+
+def measure(logits: Tensor, labels: Tensor) -> Evaluation:
+    """Counts, loss and calibration error of logits (N×C) against labels (N)."""
+    finite = torch.isfinite(logits).all(1)
+    correct = (logits.argmax(1) == labels) & finite
+    loss = ece = math.nan
+    if bool(finite.all()):
+        log_probabilities = logits.double().log_softmax(1)
+        loss = -float(log_probabilities.gather(1, labels[:, None]).mean())
+        confidence = log_probabilities.amax(1).exp().numpy()
+        excess = (confidence - correct.numpy())[np.argsort(confidence, kind="stable")]
+        bins = np.array_split(excess, min(CALIBRATION_BINS, len(excess)))
+        ece = sum(abs(float(part.sum())) for part in bins) / len(labels)
+    bits = np.packbits(correct.numpy()).tobytes()
+    return Evaluation(int(correct.sum()), len(labels), loss, ece, bits, int((~finite).sum()))
+
+
+def _is_correct(logits: Tensor, labels: Tensor) -> Tensor:
+    return (logits.argmax(1) == labels) & torch.isfinite(logits).all(1)
+
+
+def _row(key: str, evaluation: Evaluation) -> Row:
+    loss, ece = (None if math.isnan(value) else value for value in (evaluation.loss, evaluation.ece))
+    return (key, evaluation.correct, evaluation.total, loss, ece, evaluation.not_finite, evaluation.correctness)
+
+
+def shipped_rows(file: Path) -> list[Row]:
+    """Read the evaluations that come with a zoo; none where the file is missing or not readable."""
+    try:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+        return [(*line[:6], base64.b64decode(line[6])) for line in lines]
+    except (OSError, ValueError, TypeError, LookupError):
+        return []
