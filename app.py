@@ -8,8 +8,8 @@ from pages.views import export
 from soup_core import charts
 from soup_core.comparison import recipes_of
 from soup_core.export import entry_rows
+from soup_core.formatting import sure
 from soup_core.jobs import Progress
-from soup_core.words import sure
 
 here = page.begin(
     "Home",

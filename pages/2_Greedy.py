@@ -9,9 +9,9 @@ from pages.shared import page, work
 from pages.views import export
 from soup_core import charts
 from soup_core.export import step_row
+from soup_core.formatting import visible
 from soup_core.jobs import Progress
 from soup_core.recipes import greedy
-from soup_core.words import visible
 
 ORDERS = 20
 SPEEDS = {"fast": 0.3, "normal": 0.8, "slow": 2.0}

@@ -19,8 +19,8 @@ from soup_core.finetune import (
     training_images,
     usual,
 )
+from soup_core.formatting import visible
 from soup_core.jobs import Task
-from soup_core.words import visible
 from soup_core.zoo import user_ingredients
 
 KINDS = ("one run", "random search")

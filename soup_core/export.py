@@ -25,11 +25,11 @@ from soup_core import __version__, architectures, checkpoints
 from soup_core.comparison import Entry
 from soup_core.errors import CoefficientError, SoupError
 from soup_core.evaluation import Comparison, Evaluation, Evaluator, accuracy_interval, compare
+from soup_core.formatting import percent, plain, points
 from soup_core.recipes.greedy import GreedyStep, candidate_order
 from soup_core.runtime.files import Writer, write_together
 from soup_core.soup import Soup, uniform
 from soup_core.weight_space.averaging import state_dict
-from soup_core.words import percent, plain, points
 from soup_core.zoo import Zoo, zoo_folders
 
 FORMATS = ("safetensors", "torchvision", "timm", "transformers")

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from soup_core.errors import CoefficientError, DataError
 from soup_core.evaluation import Evaluation, Evaluator, accuracy_interval, compare
+from soup_core.formatting import percent
 from soup_core.soup import Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, cosines, gram
 from soup_core.weight_space.permutation import LIKE, alignment
-from soup_core.words import percent
 from soup_core.zoo import BASE, Zoo
 
 Verdict = Literal["good", "notice", "warning"]

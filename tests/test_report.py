@@ -15,10 +15,10 @@ from playwright.sync_api import Browser
 import soup_core as sc
 from soup_core import printing
 from soup_core.charts.style import literal, unescaped
+from soup_core.formatting import visible
 from soup_core.printing import for_print
 from soup_core.report import html_report
 from soup_core.scenes import Drawing, Number, Panel, Table
-from soup_core.words import visible
 from tests.e2e.driver import chromium
 
 HOSTILE = "</script><img src=x onerror=alert(1)> & \x00 ‮name"

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import soup_core as sc
+from soup_core.formatting import sure
 from soup_core.scenes import SCENES_AT_MOST, Scene, from_json, from_link, to_json, to_link
 from soup_core.story import story
-from soup_core.words import sure
 from tests.conftest import random_linears, write_zoo
 
 texts = st.text(max_size=40)

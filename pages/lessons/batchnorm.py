@@ -6,8 +6,8 @@ import soup_core as sc
 from pages.lessons.lesson import Choice, Lesson, Link, Outcome, Said
 from pages.shared import page
 from soup_core import charts
+from soup_core.formatting import sure
 from soup_core.soup import BatchNorm
-from soup_core.words import sure
 
 WAYS: dict[str, BatchNorm] = {
     "averaged like the weights": "averaged",

@@ -4,10 +4,10 @@ import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference
 from pages.shared import page
 from soup_core import charts
+from soup_core.formatting import sure
 from soup_core.recipes import ensemble as ensembles
 from soup_core.recipes import uniform
 from soup_core.recipes.greedy import candidate_order
-from soup_core.words import sure
 
 MODELS = 8
 

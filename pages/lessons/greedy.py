@@ -10,8 +10,8 @@ from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, agreed
 from pages.lessons.progress import keep
 from pages.shared import page
 from soup_core import charts
+from soup_core.formatting import sure
 from soup_core.recipes.greedy import candidate_order
-from soup_core.words import sure
 
 MODELS = 8
 DECISIONS = ("accept", "reject")

@@ -6,8 +6,8 @@ import soup_core as sc
 from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said
 from pages.shared import page
 from soup_core import charts
+from soup_core.formatting import sure
 from soup_core.recipes.greedy import candidate_order
-from soup_core.words import sure
 
 MODELS = 6
 EPOCHS = 1

@@ -5,7 +5,7 @@ from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, nea
 from pages.shared import page
 from soup_core.ablations import NumberStep, number_averaged
 from soup_core.charts.ablations import number_averaged_curve
-from soup_core.words import sure
+from soup_core.formatting import sure
 
 
 def ask(here: page.Context) -> Number:

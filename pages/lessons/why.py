@@ -4,7 +4,7 @@ import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference
 from pages.shared import page
 from soup_core import charts
-from soup_core.words import sure
+from soup_core.formatting import sure
 
 
 def ask(here: page.Context) -> Number:

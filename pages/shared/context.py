@@ -10,7 +10,7 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import caching, uploads
 from soup_core.data import Data
-from soup_core.words import plain
+from soup_core.formatting import plain
 
 UNIFORM, GREEDY, TAKEN = "uniform soup", "greedy soup", "taken mix"
 

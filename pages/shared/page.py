@@ -21,12 +21,12 @@ from pages.shared.context import Computing, taken_mix
 from pages.shared.context import Context as Context
 from pages.shared.live_chart import Event, live_chart
 from soup_core import charts
+from soup_core.formatting import labels as labels
+from soup_core.formatting import plain as plain
+from soup_core.formatting import points as points
+from soup_core.formatting import visible
 from soup_core.published import results_folders
 from soup_core.runtime.store import default_store
-from soup_core.words import labels as labels
-from soup_core.words import plain as plain
-from soup_core.words import points as points
-from soup_core.words import visible
 
 KEPT_KEYS = ("zoo", "device", "precision", "memory")
 OWN_KEYS = ("view", "test", "seed")  # the same words ask for something else on another page

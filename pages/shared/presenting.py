@@ -14,8 +14,8 @@ import streamlit as st
 from pydantic import ValidationError
 
 from soup_core.errors import SoupError
+from soup_core.formatting import plain
 from soup_core.scenes import Scene, from_link, to_link
-from soup_core.words import plain
 
 OWN = ("present", "scene", "scenes", "pin")
 LINKS_KNOWN = 50

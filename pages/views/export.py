@@ -8,8 +8,8 @@ import soup_core as sc
 from pages.shared import page
 from pages.views.selection import choose
 from soup_core import export
+from soup_core.formatting import counts, percent
 from soup_core.soup import uniform
-from soup_core.words import counts, percent
 
 FILE = "soup.safetensors"
 UPLOAD_MEGABYTES = 200

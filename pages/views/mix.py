@@ -14,8 +14,8 @@ from pages.views import export
 from pages.views.selection import Selection, choose, toggle_clicked
 from soup_core import charts
 from soup_core.export import ingredient_rows
+from soup_core.formatting import visible
 from soup_core.soup import BatchNorm
-from soup_core.words import visible
 
 PAINT_SECONDS = 0.08  # the browser paints the number in this time, before the charts keep it busy
 

@@ -23,7 +23,7 @@ from soup_core.charts.soups import (
     training_losses,
 )
 from soup_core.charts.style import LINE_COLOURS, MARKS, RECIPE_MARKS, TEMPLATE, Mark, literal
-from soup_core.words import counts, percent
+from soup_core.formatting import counts, percent
 
 __all__ = [
     "LINE_COLOURS",

@@ -22,7 +22,7 @@ from soup_core.ablations import (
 from soup_core.charts.soups import add_band
 from soup_core.charts.style import MARKS, NEUTRAL, SCALE, counts, empty_figure, literal, names_axis, short
 from soup_core.evaluation import Evaluation
-from soup_core.words import visible
+from soup_core.formatting import visible
 
 Range = Sequence[float] | Sequence[Sequence[float]]
 UNSEEN = "\u200b"  # a space without width

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
-from soup_core.words import counts as counts
-from soup_core.words import percent as percent
-from soup_core.words import visible
+from soup_core.formatting import counts as counts
+from soup_core.formatting import percent as percent
+from soup_core.formatting import visible
 
 NEUTRAL = "#808080"
 GRID = "rgba(128, 128, 128, 0.2)"

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 import soup_core as sc
 from soup_core import charts
-from soup_core.words import points
+from soup_core.formatting import points
 from tests.e2e.driver import WAIT, metric, server, settled
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
