@@ -13,7 +13,7 @@ from typing import Literal, TypedDict
 import numpy as np
 
 import soup_core as sc
-from soup_core import bundled
+from soup_core.finetune import bundled
 
 HERE = Path(__file__).resolve().parent
 RESULTS, README = HERE / "builds.json", HERE.parent / "README.md"

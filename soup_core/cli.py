@@ -18,14 +18,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from soup_core import bundled
 from soup_core import finetune as finetuning
 from soup_core.acceptance import acceptances
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import ASSETS, FASHION_MNIST, PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
-from soup_core.evaluation import Evaluation, Evaluator, shipped_line
+from soup_core.evaluation import Evaluation, Evaluator
 from soup_core.export import FORMATS, Export, export_soup, imported, read_recipe, step_row, title_of
+from soup_core.finetune import bundled
 from soup_core.interpolation import ALPHAS, line
 from soup_core.preflight import overall, preflight_checks
 from soup_core.published import open_results, report, results_folders
@@ -593,7 +593,7 @@ def build_zoo(
             progress.update(task, completed=step.done, total=step.total, description=f"{name}: {step.name} done")
     zoo = open_zoo(folder)
     evaluators = [Evaluator(zoo, split, device) for split in ("held_out", "test")]
-    lines = [shipped_line(evaluator, Soup({each: 1.0})) for evaluator in evaluators for each in zoo.by_name]
+    lines = [bundled.shipped_line(evaluator, Soup({each: 1.0})) for evaluator in evaluators for each in zoo.by_name]
     write_atomically(zoo.evaluations_file, "".join(f"{line}\n" for line in lines).encode())
 
 

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 import soup_core as sc
-from soup_core import bundled
 from soup_core.data import ASSETS
-from soup_core.finetune import Hyperparameters, augment, learning_rate_share
+from soup_core.finetune import Hyperparameters, augment, bundled, learning_rate_share
 from soup_core.runtime.store import Store
 
 EXPECTED = {"fashion": (24, True), "fashion-scratch": (6, False), "fashion-trajectory": (12, False),

@@ -21,7 +21,7 @@ NO_ROOM = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate m
 HOLD_A_CLAIM = """
 import sys, time
 from pathlib import Path
-from soup_core.store import Store
+from soup_core.runtime.store import Store
 with Store(Path(sys.argv[1])).claim("name"):
     print("held", flush=True)
     time.sleep(600)

@@ -175,7 +175,7 @@ def test_row_41_out_of_memory_pauses_the_job_and_the_next_one_runs(
 WORKER = """
 import sys, time, soup_core as sc
 from soup_core.jobs import Jobs, Task
-from soup_core.store import default_store
+from soup_core.runtime.store import default_store
 zoo = sc.open_zoo("fashion-trajectory")
 every = Jobs(default_store())
 print("up", flush=True)

@@ -205,7 +205,7 @@ def test_row_40_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(
 WORKER = """
 import json, sys, time, soup_core as sc
 from soup_core.jobs import Jobs, Task
-from soup_core.store import default_store
+from soup_core.runtime.store import default_store
 zoo = sc.open_zoo(sys.argv[1])
 job = Jobs(default_store()).submit(Task(**json.loads(sys.argv[2])), zoo)
 seen = 0

@@ -1,7 +1,7 @@
 """A soup and a split become counts, loss and calibration error; a comparison carries an interval."""
 
 from soup_core.evaluation.evaluation import CALIBRATION_BINS, Evaluation, ImageOrder, Trial, hardest_first, measure
-from soup_core.evaluation.evaluator import Evaluator, shipped_line
+from soup_core.evaluation.evaluator import Evaluator
 from soup_core.evaluation.statistics import (
     DRAWS,
     Z_95,
@@ -31,5 +31,4 @@ __all__ = [
     "hardest_first",
     "measure",
     "resampled_means",
-    "shipped_line",
 ]

@@ -4,7 +4,6 @@ Data stay on the device, normalised once where that is small, else as uint8; flo
 precision is chosen; every result goes through the store.
 """
 
-import base64
 import hashlib
 import json
 import math
@@ -347,9 +346,3 @@ def _drawn(split: Split, images: int | None) -> Split:
         raise SoupError(f"At least one image must be evaluated; found {images}.")
     chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].sort().values
     return Split(split.name, split.images[chosen], split.labels[chosen])
-
-
-def shipped_line(evaluator: Evaluator, soup: Soup) -> str:
-    """One line of a zoo's evaluations file."""
-    row = _row(evaluator.key(soup), evaluator(soup))
-    return json.dumps([*row[:6], base64.b64encode(row[6]).decode()])

@@ -1,6 +1,7 @@
 """Making ingredients: one training run, the random search for its hyperparameters, and where what comes out is kept."""
 
 from soup_core.finetune.augmentation import augment, augmentations_for
+from soup_core.finetune.destinations import Beside, Inside, Place
 from soup_core.finetune.hyperparameters import (
     EPOCHS_AT_MOST,
     RATE_AT_MOST,
@@ -13,7 +14,6 @@ from soup_core.finetune.hyperparameters import (
     with_given,
 )
 from soup_core.finetune.new_zoo import downloaded, header, make_base, planned_zoo, with_base
-from soup_core.finetune.places import Beside, Inside, Place
 from soup_core.finetune.sweep import FinetuneStep, Run, finetune, start_of, training_images
 from soup_core.finetune.training import Epoch, Source, learning_rate_share, tensor_source, train, training_precision
 

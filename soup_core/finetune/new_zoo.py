@@ -18,8 +18,8 @@ from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, Normalizatio
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.evaluation import Evaluator
 from soup_core.finetune.augmentation import augmentations_for
+from soup_core.finetune.destinations import toml
 from soup_core.finetune.hyperparameters import Hyperparameters
-from soup_core.finetune.places import toml
 from soup_core.finetune.sweep import FinetuneStep, Run, tensors_digest, training_images
 from soup_core.zoo import BASE, Ingredient, Zoo, user_ingredients
 

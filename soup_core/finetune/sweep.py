@@ -25,8 +25,8 @@ from soup_core.checkpoints import Checkpoint
 from soup_core.data import Split
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.evaluation import Evaluation, Evaluator, measure
+from soup_core.finetune.destinations import Beside, Place
 from soup_core.finetune.hyperparameters import Hyperparameters, checked
-from soup_core.finetune.places import Beside, Place
 from soup_core.finetune.training import Epoch, Source, State, module_state, tensor_source, train, training_precision
 from soup_core.runtime.devices import exactly
 from soup_core.runtime.interruption import pause

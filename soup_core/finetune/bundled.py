@@ -4,6 +4,7 @@ Real data: Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv 1708.07747, MIT lic
 parted once: 30,000 to pretrain on, 10,000 to fine-tune on, 5,000 held out; its 10,000 test images only report.
 """
 
+import base64
 import gzip
 import json
 import lzma
@@ -23,8 +24,11 @@ from torch import Tensor
 from soup_core import architectures, checkpoints
 from soup_core.data import FASHION_MNIST, FASHION_NORMALIZATION
 from soup_core.errors import CheckpointError, DataError, ZooError
+from soup_core.evaluation import Evaluator
+from soup_core.evaluation.evaluation import _row
 from soup_core.finetune import Hyperparameters, Space, random_search, tensor_source, train
 from soup_core.runtime.files import write_atomically
+from soup_core.soup import Soup
 
 SPACE = Space(learning_rates=(1e-3, 4e-3), epochs=(8, 12, 16), augmentations=("flip", "shift", "flip+shift"))
 PARTITION_SEED = 2203
@@ -260,3 +264,9 @@ def bundle_images(source: Path, folder: Path = FASHION_MNIST) -> None:
         images, labels = parts[name]
         content = safetensors.torch.save({"images": images.contiguous(), "labels": labels.contiguous()})
         write_atomically(folder / f"{name}.safetensors.xz", lzma.compress(content, preset=9))
+
+
+def shipped_line(evaluator: Evaluator, soup: Soup) -> str:
+    """One line of a zoo's evaluations file."""
+    row = _row(evaluator.key(soup), evaluator(soup))
+    return json.dumps([*row[:6], base64.b64encode(row[6]).decode()])
