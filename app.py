@@ -6,7 +6,7 @@ import soup_core as sc
 from pages.shared import page, work
 from pages.views import export
 from soup_core import charts
-from soup_core.comparison import recipes_of
+from soup_core.analysis.face_off import recipes_of
 from soup_core.export import entry_rows
 from soup_core.formatting import sure
 from soup_core.jobs import Progress

@@ -9,12 +9,12 @@ import soup_core as sc
 from pages.shared import page, work
 from pages.views import bill, changes
 from soup_core import charts
-from soup_core.calibration import Calibration
-from soup_core.comparison import recipes_of
+from soup_core.analysis.calibration import Calibration
+from soup_core.analysis.face_off import recipes_of
+from soup_core.analysis.robustness import Entry, latest, models_of, steps_of
 from soup_core.evaluation import Estimate
 from soup_core.formatting import sure
 from soup_core.jobs import Progress
-from soup_core.robustness import Entry, latest, models_of, steps_of
 
 SHOWN = {
     "best": "Best single", "uniform": "Uniform soup", "greedy": "Greedy soup", "learned": "Learned soup",

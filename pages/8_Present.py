@@ -5,7 +5,7 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import page, presenting
 from pages.views import scene, taken_along
-from soup_core.published import results_folders
+from soup_core.analysis.published import results_folders
 from soup_core.scenes import from_json, to_json, to_link
 from soup_core.story import story
 

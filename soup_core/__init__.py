@@ -17,13 +17,10 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 __version__ = "0.1.0"  # before the imports, since an export tells it
 
-from soup_core.calibration import calibrations
-from soup_core.comparison import Entry, face_off
-from soup_core.cost import Cost, measured_cost
-from soup_core.errors import CheckpointError, CoefficientError, DataError, OutOfMemory, SoupError, ZooError
-from soup_core.evaluation import Comparison, Estimate, Evaluation, Evaluator, accuracy_interval, compare
-from soup_core.export import Export, export_soup, imported, title_of
-from soup_core.interpolation import (
+from soup_core.analysis.calibration import calibrations
+from soup_core.analysis.cost import Cost, measured_cost
+from soup_core.analysis.face_off import Entry, face_off
+from soup_core.analysis.interpolation import (
     Barrier,
     LinePoint,
     Plane,
@@ -33,8 +30,11 @@ from soup_core.interpolation import (
     plane_points,
     plane_through,
 )
-from soup_core.pairs import PairAdvantage
-from soup_core.preflight import Finding, diagnose, overall, preflight_checks
+from soup_core.analysis.pairs import PairAdvantage
+from soup_core.analysis.preflight import Finding, diagnose, overall, preflight_checks
+from soup_core.errors import CheckpointError, CoefficientError, DataError, OutOfMemory, SoupError, ZooError
+from soup_core.evaluation import Comparison, Estimate, Evaluation, Evaluator, accuracy_interval, compare
+from soup_core.export import Export, export_soup, imported, title_of
 from soup_core.recipes.about import About
 from soup_core.recipes.ensemble import ensemble, greedy_ensemble
 from soup_core.recipes.greedy import BandStep, GreedyStep, greedy_band, greedy_soup

@@ -19,16 +19,16 @@ from rich.table import Table
 from rich.text import Text
 
 from soup_core import finetune as finetuning
-from soup_core.acceptance import acceptances
+from soup_core.analysis.acceptance import acceptances
+from soup_core.analysis.interpolation import ALPHAS, line
+from soup_core.analysis.preflight import overall, preflight_checks
+from soup_core.analysis.published import open_results, report, results_folders
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import ASSETS, FASHION_MNIST, PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
 from soup_core.evaluation import Evaluation, Evaluator
 from soup_core.export import FORMATS, Export, export_soup, imported, read_recipe, step_row, title_of
 from soup_core.finetune import bundled
-from soup_core.interpolation import ALPHAS, line
-from soup_core.preflight import overall, preflight_checks
-from soup_core.published import open_results, report, results_folders
 from soup_core.recipes.ensemble import ensemble as ensemble_evaluation
 from soup_core.recipes.ensemble import greedy_ensemble
 from soup_core.recipes.greedy import GreedyStep, greedy_soup

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from soup_core import __version__, architectures, checkpoints
-from soup_core.comparison import Entry
+from soup_core.analysis.face_off import Entry
 from soup_core.errors import CoefficientError, SoupError
 from soup_core.evaluation import Comparison, Evaluation, Evaluator, accuracy_interval, compare
 from soup_core.formatting import percent, plain, points

@@ -17,13 +17,10 @@ from dataclasses import asdict, dataclass, field
 from itertools import count
 from typing import Any, Literal
 
-from soup_core import ablations, comparison
-from soup_core.calibration import calibrations
-from soup_core.errors import OutOfMemory, SoupError
-from soup_core.evaluation import Evaluator
-from soup_core.finetune import finetune
-from soup_core.interpolation import PlanePoint, plane_points, plane_through
-from soup_core.pairs import (
+from soup_core.analysis import ablations, face_off
+from soup_core.analysis.calibration import calibrations
+from soup_core.analysis.interpolation import PlanePoint, plane_points, plane_through
+from soup_core.analysis.pairs import (
     PairAdvantage,
     PairBarrier,
     Prediction,
@@ -32,10 +29,13 @@ from soup_core.pairs import (
     predictions,
     sampled_pairs,
 )
+from soup_core.analysis.robustness import robustness
+from soup_core.errors import OutOfMemory, SoupError
+from soup_core.evaluation import Evaluator
+from soup_core.finetune import finetune
 from soup_core.recipes.greedy import greedy_band, greedy_soup
 from soup_core.recipes.learned import learned_soup
 from soup_core.recipes.pruned import pruned_soup
-from soup_core.robustness import robustness
 from soup_core.runtime.interruption import interruptible
 from soup_core.runtime.store import Store
 from soup_core.soup import BatchNorm, Soup
@@ -101,7 +101,7 @@ RECIPES: Mapping[str, Callable[..., Iterator[Any]]] = {
     "pairs": _pairs,
     "barriers": _barriers,
     "predictions": _predictions,
-    "face-off": comparison.face_off,
+    "face-off": face_off.face_off,
     "number-averaged": _number_averaged,
     "number-averaged-band": _number_band,
     "shapley": ablations.shapley,

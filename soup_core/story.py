@@ -1,8 +1,8 @@
 """The ready-made story of a zoo in five scenes: what averaging gained, what it was made of, how, why, and the bill."""
 
+from soup_core.analysis.interpolation import error_barrier, line
 from soup_core.evaluation import Comparison, Evaluation, Evaluator, compare
 from soup_core.formatting import counts, labels, percent, points, sure
-from soup_core.interpolation import error_barrier, line
 from soup_core.recipes.ensemble import ensemble
 from soup_core.recipes.greedy import candidate_order, greedy_soup
 from soup_core.scenes import Scene

@@ -11,8 +11,8 @@ import soup_core as sc
 from pages.shared import caching, context, page
 from pages.views import line, pairs, plane, take
 from soup_core import charts
-from soup_core.interpolation import ensemble_line, plane_points, plane_through
-from soup_core.pairs import pair_advantages, sampled_pairs
+from soup_core.analysis.interpolation import ensemble_line, plane_points, plane_through
+from soup_core.analysis.pairs import pair_advantages, sampled_pairs
 from tests.conftest import linears_around_zero, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 

@@ -19,7 +19,7 @@ from pages.lessons.lesson import agreed, near, near_difference
 from pages.lessons.progress import Answer, read
 from pages.shared import page
 from soup_core import charts, checkpoints
-from soup_core.ablations import Averaged, GapStep, NumberStep, greedy_on
+from soup_core.analysis.ablations import Averaged, GapStep, NumberStep, greedy_on
 from soup_core.recipes.greedy import candidate_order
 from soup_core.zoo import user_ingredients
 from tests.conftest import random_linears, write_zoo

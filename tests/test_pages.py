@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 import soup_core as sc
 from pages.shared import page
 from soup_core import charts
-from soup_core.comparison import recipes_of
+from soup_core.analysis.face_off import recipes_of
 from tests.conftest import random_linears, write_zoo
 
 ROOT = Path(__file__).resolve().parent.parent

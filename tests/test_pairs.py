@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 import soup_core as sc
-from soup_core.charts.geometry import advantage_scatter, pair_heatmap
-from soup_core.jobs import Jobs, Task
-from soup_core.pairs import (
+from soup_core.analysis.pairs import (
     PairAdvantage,
     Prediction,
     barrier_matrix,
@@ -23,6 +21,8 @@ from soup_core.pairs import (
     predictions,
     sampled_pairs,
 )
+from soup_core.charts.geometry import advantage_scatter, pair_heatmap
+from soup_core.jobs import Jobs, Task
 from soup_core.runtime.store import default_store
 from soup_core.weight_space.gram import angles
 from tests.conftest import random_deeps, random_linears, write_zoo

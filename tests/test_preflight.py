@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import soup_core as sc
-from soup_core.preflight import CAUSES, Finding, _against, diagnose, overall, preflight_checks
+from soup_core.analysis.preflight import CAUSES, Finding, diagnose, overall, preflight_checks
+from soup_core.analysis.preflight.checks import _against
 from soup_core.weight_space.permutation import alignment
 from tests.conftest import CLASSES, Deep, made_data, vector, write_zoo
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from soup_core.charts.published import drop_points, hyperparameter_points, robustness_scatter
-from soup_core.published import (
+from soup_core.analysis.published import (
     HELD_OUT,
     IMAGES,
     MEAN_OF_SHIFTS,
@@ -34,6 +33,7 @@ from soup_core.published import (
     relative_drop,
     report,
 )
+from soup_core.charts.published import drop_points, hyperparameter_points, robustness_scatter
 
 ROOT = Path(__file__).resolve().parent.parent
 PAPER = Path(os.environ.get("SOUP_PUBLISHED_RESULTS") or ROOT.parent / "shared/data/model-soups-results")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import soup_core as sc
-from soup_core.comparison import recipes_of
+from soup_core.analysis.face_off import recipes_of
 from soup_core.recipes.model_stock import interpolation_ratio
 from soup_core.runtime.store import Store
 from soup_core.soup import BatchNorm, uniform

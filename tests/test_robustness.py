@@ -19,11 +19,11 @@ from streamlit.testing.v1 import AppTest
 import soup_core as sc
 from pages.views.changes import PICTURES
 from soup_core import charts
-from soup_core.calibration import calibration, calibrations, expected_error, reliability
-from soup_core.confusion import class_gains, confusion, confusion_difference, said_by_one
+from soup_core.analysis.calibration import calibration, calibrations, expected_error, reliability
+from soup_core.analysis.confusion import class_gains, confusion, confusion_difference, said_by_one
+from soup_core.analysis.robustness import Entry, Member, groups, latest, models_of, robustness, severities, steps_of
 from soup_core.evaluation import estimate, measure, resampled_means
 from soup_core.jobs import Jobs, Task
-from soup_core.robustness import Entry, Member, groups, latest, models_of, robustness, severities, steps_of
 from soup_core.runtime.store import Store, default_store
 from tests.conftest import CLASSES, SIDE, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
@@ -270,7 +270,7 @@ def test_the_job_makes_the_numbers_of_direct_evaluation_and_a_second_run_evaluat
 
 
 def test_soups_come_first_and_some_images_before_all(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soup_core.robustness.FIRST_IMAGES", 50)
+    monkeypatch.setattr("soup_core.analysis.robustness.FIRST_IMAGES", 50)
     steps = [step for step in robustness(zoo, sc.Evaluator(zoo)) if step.entries]
     assert [step.entries[0].test.total for step in steps] == [50, 50, 50, 120]
     assert [entry.member.role for entry in steps[0].entries] == ["best", "base", "uniform", "greedy"]
@@ -452,7 +452,7 @@ def test_outputs_that_are_not_finite_are_said_to_be(tmp_path: Path, monkeypatch:
     models["m1"] = {key: torch.full_like(value, 3e38) for key, value in models["m1"].items()}
     shifted_zoo(tmp_path / "made", models, monkeypatch)
     learned = SimpleNamespace(soup=sc.Soup({"m0": 0.5, "m2": 0.5}))  # none can be learned through such a model
-    monkeypatch.setattr("soup_core.robustness.learned_soup", lambda zoo, evaluate: iter([learned]))
+    monkeypatch.setattr("soup_core.analysis.robustness.learned_soup", lambda zoo, evaluate: iter([learned]))
     test = until(page_at("Calibration"), lambda test: metric(test, "Ensemble") != "…")
     assert not test.exception
     assert metric(test, "Ensemble") == "–"

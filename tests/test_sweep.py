@@ -21,7 +21,7 @@ from torch import Tensor
 
 import soup_core as sc
 from soup_core import checkpoints, cli
-from soup_core.acceptance import acceptances
+from soup_core.analysis.acceptance import acceptances
 from soup_core.data import ASSETS, Normalization, Preprocessing
 from soup_core.finetune import (
     FinetuneStep,

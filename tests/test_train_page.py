@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from soup_core import charts
-from soup_core.acceptance import acceptances
+from soup_core.analysis.acceptance import acceptances
 from soup_core.finetune import Hyperparameters, checked, finetune, random_search, space_of, sweep, usual
 from soup_core.runtime.store import default_store
 from soup_core.zoo import user_ingredients

@@ -19,7 +19,7 @@ from pages.views import map as weights
 from pages.views.hyperparameters import take_brushed
 from pages.views.selection import brushes, choose, toggle
 from soup_core import charts
-from soup_core.ablations import HyperparameterTable, hyperparameter_table
+from soup_core.analysis.parallel_coordinates import HyperparameterTable, hyperparameter_table
 from tests.conftest import linears_around_zero, random_linears, write_zoo
 from tests.test_pages import ROOT, closes, metric, open_page, words
 

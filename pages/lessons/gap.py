@@ -3,7 +3,7 @@
 from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near
 from pages.shared import page
 from pages.views.ablations import told
-from soup_core.ablations import GapStep, selection_gap
+from soup_core.analysis.ablations import GapStep, selection_gap
 from soup_core.charts.ablations import selection_gap_curve
 
 IMAGES = 400  # of the held-out images, from which the small sets are drawn

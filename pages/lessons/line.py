@@ -9,8 +9,8 @@ import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, is_number, near
 from pages.shared import page
 from soup_core import charts
+from soup_core.analysis.interpolation import CONNECTED_BELOW
 from soup_core.formatting import sure
-from soup_core.interpolation import CONNECTED_BELOW
 from soup_core.recipes.greedy import candidate_order
 
 SKETCHED = {0.25: "¼", 0.5: "½", 0.75: "¾"}

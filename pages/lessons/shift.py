@@ -4,8 +4,8 @@ import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near
 from pages.shared import page
 from soup_core import charts
+from soup_core.analysis.robustness import Member, entry_of
 from soup_core.formatting import sure
-from soup_core.robustness import Member, entry_of
 
 SHIFTS = ("noise-3", "blur-3", "contrast-3", "rotation-3", "occlusion-3")
 

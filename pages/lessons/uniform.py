@@ -3,7 +3,7 @@
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference
 from pages.shared import page
-from soup_core.ablations import NumberStep, number_averaged
+from soup_core.analysis.ablations import NumberStep, number_averaged
 from soup_core.charts.ablations import number_averaged_curve
 from soup_core.formatting import sure
 

@@ -7,8 +7,8 @@ import streamlit as st
 import torch
 
 import soup_core as sc
+from soup_core.analysis.published import Results, open_results
 from soup_core.jobs import Jobs
-from soup_core.published import Results, open_results
 from soup_core.runtime.store import default_store
 from soup_core.zoo import files_of, user_ingredients, with_uploads
 

@@ -21,11 +21,11 @@ from pages.shared.context import Computing, taken_mix
 from pages.shared.context import Context as Context
 from pages.shared.live_chart import Event, live_chart
 from soup_core import charts
+from soup_core.analysis.published import results_folders
 from soup_core.formatting import labels as labels
 from soup_core.formatting import plain as plain
 from soup_core.formatting import points as points
 from soup_core.formatting import visible
-from soup_core.published import results_folders
 from soup_core.runtime.store import default_store
 
 KEPT_KEYS = ("zoo", "device", "precision", "memory")

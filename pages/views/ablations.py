@@ -10,8 +10,8 @@ import soup_core as sc
 from pages.shared import page, work
 from pages.views import how_many, hyperparameters
 from pages.views.selection import Selection, toggle_clicked
-from soup_core import ablations
-from soup_core.ablations import GapStep, Mean, ShapleyStep
+from soup_core.analysis import ablations
+from soup_core.analysis.ablations import GapStep, Mean, ShapleyStep
 from soup_core.charts import ablations as figures
 from soup_core.jobs import Progress
 

@@ -10,7 +10,7 @@ import soup_core as sc
 from pages.shared import caching, page
 from pages.shared.live_chart import Event
 from soup_core import charts
-from soup_core.confusion import class_gains, confusion_difference, said_by_one
+from soup_core.analysis.confusion import class_gains, confusion_difference, said_by_one
 from soup_core.data import Split
 
 PICTURES = 6

@@ -9,7 +9,7 @@ import soup_core as sc
 from pages.shared import page, work
 from pages.shared.live_chart import Event
 from pages.views.selection import Selection, choose, toggle
-from soup_core.ablations import NumberBandStep, NumberStep
+from soup_core.analysis.ablations import NumberBandStep, NumberStep
 from soup_core.charts.ablations import number_averaged_curve
 from soup_core.jobs import Progress
 

@@ -11,7 +11,7 @@ from pages.shared import page
 from pages.shared.live_chart import Event
 from pages.views.selection import BRUSHES, Brushes, Selection, brush, brushes
 from soup_core import charts
-from soup_core.ablations import HyperparameterTable, hyperparameter_table
+from soup_core.analysis.parallel_coordinates import HyperparameterTable, hyperparameter_table
 from soup_core.charts.ablations import brushed, parallel_coordinates
 
 

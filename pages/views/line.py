@@ -10,8 +10,8 @@ from pages.shared import page
 from pages.shared.live_chart import Event
 from pages.views import take
 from soup_core import charts
+from soup_core.analysis.interpolation import ALPHAS, ensemble_line
 from soup_core.formatting import sure
-from soup_core.interpolation import ALPHAS, ensemble_line
 
 
 def draw(here: page.Context, a: str, b: str) -> None:

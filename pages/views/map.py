@@ -13,9 +13,9 @@ import soup_core as sc
 from pages.shared import page, work
 from pages.shared.live_chart import Event
 from pages.views.selection import Selection, choose, ingredients, toggle_clicked
+from soup_core.analysis.pairs import disagreement
 from soup_core.charts.geometry import QUANTITIES, Shown, map_scatter, pair_heatmap
 from soup_core.jobs import Progress
-from soup_core.pairs import disagreement
 from soup_core.soup import uniform
 from soup_core.weight_space.gram import Matrix, angles, distances
 from soup_core.weight_space.maps import Map, clustered_order, mds_map, pca_map

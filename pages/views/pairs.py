@@ -8,10 +8,10 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import page, work
 from pages.shared.live_chart import Event
+from soup_core.analysis.interpolation import Barrier
+from soup_core.analysis.pairs import SEED, PairBarrier, barrier_matrix
 from soup_core.charts.geometry import advantage_scatter, pair_heatmap
-from soup_core.interpolation import Barrier
 from soup_core.jobs import Progress
-from soup_core.pairs import SEED, PairBarrier, barrier_matrix
 from soup_core.weight_space.gram import angles
 from soup_core.weight_space.maps import clustered_order
 

@@ -10,10 +10,10 @@ from pages.shared import page, work
 from pages.shared.live_chart import Event
 from pages.views import take
 from soup_core import charts
+from soup_core.analysis.interpolation import Plane, plane_place
 from soup_core.charts.geometry import Shown
 from soup_core.charts.planes import plane_contour, plane_surface
 from soup_core.evaluation import Evaluator
-from soup_core.interpolation import Plane, plane_place
 from soup_core.jobs import Progress
 
 RESOLUTION = 21

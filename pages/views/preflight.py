@@ -8,7 +8,7 @@ import soup_core as sc
 from pages.shared import page
 from pages.views.selection import Selection, choose
 from soup_core import charts
-from soup_core.preflight import Finding, diagnose, overall, preflight_checks
+from soup_core.analysis.preflight import Finding, diagnose, overall, preflight_checks
 
 ICONS = {"good": ":material/check_circle:", "notice": ":material/info:", "warning": ":material/warning:"}
 NAMED = 8  # names that a note stands beside

@@ -4,10 +4,10 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from pages.shared import page
-from soup_core import published
+from soup_core.analysis import published
+from soup_core.analysis.published import QUANTITIES, TEST, Estimate, Results, estimate
 from soup_core.charts.published import LABELS, drop_points, hyperparameter_points, robustness_scatter
 from soup_core.formatting import visible
-from soup_core.published import QUANTITIES, TEST, Estimate, Results, estimate
 
 UNPAIRED = (
     "Unpaired: published results do not say which images a model has right, so the two count as independent; the 95 % "

@@ -7,7 +7,7 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import caching, page
 from soup_core import charts
-from soup_core.acceptance import Acceptance, acceptances
+from soup_core.analysis.acceptance import Acceptance, acceptances
 from soup_core.finetune import FinetuneStep, Hyperparameters
 from soup_core.jobs import Progress
 

@@ -9,6 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from soup_core.analysis.interpolation import CONNECTED_BELOW
+from soup_core.analysis.pairs import PairAdvantage
 from soup_core.charts.style import (
     GREY_LINE,
     GRID,
@@ -24,8 +26,6 @@ from soup_core.charts.style import (
     short,
 )
 from soup_core.evaluation import Evaluation
-from soup_core.interpolation import CONNECTED_BELOW
-from soup_core.pairs import PairAdvantage
 from soup_core.soup import Soup
 from soup_core.weight_space.gram import Matrix
 from soup_core.weight_space.maps import Map, Place

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
+from soup_core.analysis.interpolation import LinePoint
 from soup_core.charts.style import MARKS, NEUTRAL, RECIPE_MARKS, Mark, counts, empty_figure, level, literal
 from soup_core.evaluation import Comparison, Evaluation, accuracy_interval
-from soup_core.interpolation import LinePoint
 from soup_core.recipes.greedy import GreedyStep
 
 SKETCH = "circle-open"

@@ -9,10 +9,10 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from soup_core.analysis.interpolation import Plane, PlanePoint
 from soup_core.charts.geometry import Shown, add_path, add_soup, colour_bar
 from soup_core.charts.style import MARKS, NEUTRAL, RECIPE_MARKS, counts, empty_figure, literal, percent, short
 from soup_core.evaluation import Evaluation
-from soup_core.interpolation import Plane, PlanePoint
 from soup_core.weight_space.maps import Place
 
 STRIDES = (4, 2, 1)

@@ -5,8 +5,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from soup_core.charts.style import GREY_LINE, MARKS, NEUTRAL, empty_figure, level, literal, short
-from soup_core.published import (
+from soup_core.analysis.published import (
     QUANTITIES,
     SHIFTS,
     TEST,
@@ -18,6 +17,7 @@ from soup_core.published import (
     in_order,
     relative_drop,
 )
+from soup_core.charts.style import GREY_LINE, MARKS, NEUTRAL, empty_figure, level, literal, short
 
 LABELS: Mapping[str, str] = {
     "ingredient": "fine-tuned model", "base": "base (the initialization)", "uniform": "uniform soup",

@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from soup_core.calibration import Calibration
+from soup_core.analysis.calibration import Calibration
+from soup_core.analysis.robustness import Entry, severities
 from soup_core.charts.style import (
     GREY_LINE,
     NEUTRAL,
@@ -21,7 +22,6 @@ from soup_core.charts.style import (
     short,
 )
 from soup_core.evaluation import Comparison, Estimate, accuracy_interval
-from soup_core.robustness import Entry, severities
 
 COLUMNS = 2
 NUMBERED_CLASSES = 20  # up to so many, a cell has room for its number

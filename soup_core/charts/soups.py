@@ -6,6 +6,8 @@ from statistics import median
 
 import plotly.graph_objects as go
 
+from soup_core.analysis.face_off import Entry
+from soup_core.analysis.interpolation import Barrier, LinePoint
 from soup_core.charts.style import (
     GREY_LINE,
     LINE_COLOURS,
@@ -20,10 +22,8 @@ from soup_core.charts.style import (
     names_axis,
     short,
 )
-from soup_core.comparison import Entry
 from soup_core.evaluation import Evaluation, accuracy_interval
 from soup_core.finetune import FinetuneStep
-from soup_core.interpolation import Barrier, LinePoint
 from soup_core.recipes.greedy import BandStep, GreedyStep
 from soup_core.recipes.learned import LearnedStep
 

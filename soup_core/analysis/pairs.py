@@ -11,9 +11,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from soup_core.analysis.interpolation import Barrier, error_barrier, line
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Z_95, Comparison, Evaluation, Evaluator, compare
-from soup_core.interpolation import Barrier, error_barrier, line
 from soup_core.soup import BatchNorm, Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, angles
 from soup_core.zoo import Zoo

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from soup_core.cost import Cost, measured_cost
+from soup_core.analysis.cost import Cost, measured_cost
 from soup_core.evaluation import Evaluation, Evaluator
 from soup_core.recipes import ensemble as ensembles
 from soup_core.recipes import greedy, learned, model_stock, pruned, uniform, wise_ft

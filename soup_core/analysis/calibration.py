@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from soup_core.analysis.robustness import Member, groups
 from soup_core.evaluation import CALIBRATION_BINS, DRAWS, Estimate, Evaluator, estimate
 from soup_core.recipes.ensemble import averaged_outputs
-from soup_core.robustness import Member, groups
 from soup_core.zoo import Zoo
 
 

@@ -9,20 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from soup_core.errors import CoefficientError, DataError
+from soup_core.analysis.preflight.finding import Finding, Verdict, _listed, _points, _verb
+from soup_core.errors import DataError
 from soup_core.evaluation import Evaluation, Evaluator, accuracy_interval, compare
 from soup_core.formatting import percent
 from soup_core.soup import Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, cosines, gram
 from soup_core.weight_space.permutation import LIKE, alignment
 from soup_core.zoo import BASE, Zoo
-
-Verdict = Literal["good", "notice", "warning"]
 
 # Each number lies between what the bundled zoos that soup show and what those that do not show, or made failures.
 # Cosine of raw weights, matrices alone: fashion, fashion-batchnorm and fashion-trajectory 0.72 to 0.98; the strangers of
@@ -36,21 +34,6 @@ HOT = 4.0  # times the others' median learning rate: 2.1 in fashion, where even 
 BARRIER = 0.02  # a barrier of two points is beyond the noise of training; strangers show 39 to 61 points
 POOR = 0.05  # below the median ingredient's accuracy: at most 0.03 in the bundled zoos
 SAME = 1e-6  # distance over length, which float64 inner products of float32 weights tell from zero
-CAUSES = (
-    "leave one out", "neurons", "shared start", "lengths", "layers", "accuracy", "scale", "batch norm", "coefficients",
-    "learning rate", "duplicates", "base", "angles", "fit", "barrier", "average", "images",
-)  # fmt: skip
-MEASURED = ("accuracy", "barrier", "batch norm", "average")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One check's outcome: a key for the check, a verdict, a sentence with the number and what to do, and about whom."""
-
-    what: str
-    verdict: Verdict
-    sentence: str
-    names: tuple[str, ...] = ()
 
 
 def preflight_checks(
@@ -77,63 +60,6 @@ def preflight_checks(
         yield Finding("images", "notice", " ".join(notices))
     if len(chosen) > 1:
         yield from _checks(_Selection(zoo, chosen, uniform(chosen), _fewer(evaluate, images)), pairs, seed)
-
-
-def overall(findings: Iterable[Finding]) -> Finding:
-    """One line for the findings of `preflight_checks`: the gravest verdict, and which check to read first for it.
-
-    That is the likeliest cause among the gravest. Where the average itself was measured and held, warnings that rest on
-    the weights alone become a notice.
-    """
-    found = list(findings)
-    by_cause = sorted(found, key=lambda each: CAUSES.index(each.what))
-    grave = [each for each in by_cause if each.verdict == "warning"]
-    mild = [each for each in by_cause if each.verdict == "notice"]
-    held = any(each.what == "average" and each.verdict == "good" for each in found)
-    names = tuple(dict.fromkeys(name for each in grave for name in each.names))
-    if grave and held and not any(each.what in MEASURED for each in grave):
-        return Finding("overall", "notice", f"The average holds, yet look at this check: {grave[0].what}.", names)
-    if grave:
-        count = "One check warns" if len(grave) == 1 else f"{len(grave)} checks warn, the likeliest reason first"
-        return Finding("overall", "warning", f"This will hardly soup. {count}: {grave[0].what}.", names)
-    if mild:
-        about = tuple(dict.fromkeys(name for each in mild for name in each.names))
-        return Finding("overall", "notice", f"This should soup, but look at this check: {mild[0].what}.", about)
-    return Finding("overall", "good", f"This should soup: all {len(found)} checks are good.")
-
-
-def diagnose(
-    zoo: Zoo, evaluate: Evaluator, soup: Soup, *, pairs: int = 6, images: int = 400, seed: int = 0
-) -> Iterator[Finding]:
-    """Explain a soup that is below its best ingredient by more than chance: first that it is, then why.
-
-    The explanations come the most likely first: an ingredient without which it would be much better, what else is known
-    of that ingredient, then the other findings of `preflight_checks`. A soup that did not fail has one finding.
-    """
-    zoo.check_names(soup.names)
-    names = tuple(name for name in zoo.names if name in soup.names)
-    yield (failed := _failure(evaluate, soup, names))
-    if failed.verdict == "good":
-        return
-    selection = _Selection(zoo, names, soup, _fewer(evaluate, images))
-    found = [_coefficients(soup), *(_leave_one_out(selection) if len(names) > 1 else [])]
-    if len(names) > 1:
-        found += _checks(selection, pairs, seed)
-    culprits = {
-        name
-        for each in found
-        if each and (each.what, each.verdict) == ("leave one out", "warning")
-        for name in each.names
-    }
-    explaining = [each for each in found if each and each.verdict != "good"]
-    yield from sorted(
-        explaining,
-        key=lambda each: (
-            each.verdict != "warning",
-            bool(culprits) and not culprits.intersection(each.names),
-            CAUSES.index(each.what),
-        ),
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -584,72 +510,6 @@ def _average(selection: _Selection) -> Finding:
     return Finding("average", verdict, f"{told}; do not average them all: let greedy soup choose.")
 
 
-def _failure(evaluate: Evaluator, soup: Soup, names: Sequence[str]) -> Finding:
-    singles = dict(zip(names, evaluate.many(Soup({name: 1.0}) for name in names), strict=True))
-    if not singles:
-        return Finding("failure", "good", "There is no ingredient besides the base, so nothing to compare with.")
-    best = max(singles, key=lambda name: singles[name].correct)
-    found = evaluate(soup)
-    fall = compare(found, singles[best])
-    told = (
-        f"{percent(found)} of {found.total} held-out images, {_points(fall.difference, fall.low, fall.high)} against its "
-        f"best ingredient {best}"
-    )
-    if fall.high >= 0:
-        return Finding("failure", "good", f"The soup has {told}: not below it by more than chance, nothing to explain.")
-    return Finding("failure", "warning", f"The soup fails: it has {told}; see what explains it.", (best,))
-
-
-def _coefficients(soup: Soup) -> Finding | None:
-    mixes = [soup.coefficients, *soup.tensors.values()]
-    sums = [sum(mix.values()) for mix in mixes]
-    furthest = max(sums, key=lambda total: abs(total - 1))
-    lowest = min(value for mix in mixes for value in mix.values())
-    if abs(furthest - 1) < 0.05 and lowest > -0.05:
-        return None
-    return Finding(
-        "coefficients", "notice",
-        f"The coefficients leave the space between the ingredients: their sum is {furthest:.2f} and the lowest is "
-        f"{lowest:.2f}; keep them from 0 to 1, with a sum of 1.",
-    )  # fmt: skip
-
-
-def _leave_one_out(selection: _Selection) -> Iterator[Finding]:
-    soup, whole = selection.soup, selection.few(selection.soup)
-    left: dict[str, Soup] = {}
-    for name in selection.names:
-        try:
-            left[name] = soup.drop(name)
-        except CoefficientError:  # the others' coefficients sum to zero: without it there is no soup
-            continue
-    if not left:
-        return
-    found = dict(zip(left, selection.few.many(left.values()), strict=True))
-    rises = {name: compare(its, whole) for name, its in found.items()}
-    order = sorted(rises, key=lambda name: -rises[name].difference)
-    gap = max(its.accuracy for its in selection.singles.values()) - whole.accuracy
-    # One that is the reason makes up for half of the fall or more; among several bad ones no single one does.
-    guilty = tuple(name for name in order if rises[name].low > 0 and rises[name].difference >= gap / 2)
-    first = order[0]
-    told = (
-        f"ithout {first} it would be {percent(found[first])} instead of {percent(whole)} of {whole.total} images, "
-        f"{_points(rises[first].difference, rises[first].low, rises[first].high)}"
-    )
-    if guilty:
-        others = f"; the like holds of {_listed(guilty[1:])}" if guilty[1:] else ""
-        yield Finding("leave one out", "warning", f"W{told}: leave {first} out{others}.", guilty)
-    elif rises[first].low > 0:
-        yield Finding(
-            "leave one out", "notice",
-            f"No single ingredient is the reason: at best, w{told}; several are at odds: let greedy soup build it up.",
-        )  # fmt: skip
-    else:
-        yield Finding(
-            "leave one out", "notice",
-            f"No omission helps by more than chance: at best, w{told}; take more images, or let greedy soup build it up.",
-        )  # fmt: skip
-
-
 @dataclass(frozen=True)
 class _Rise:
     difference: float
@@ -679,18 +539,3 @@ def _times_the_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each value over the median of the others; 1 where that is zero."""
     others = np.array([np.median(np.delete(values, index)) for index in range(len(values))])
     return np.asarray(np.divide(values, others, out=np.ones_like(values), where=others > 0), np.float64)
-
-
-def _points(difference: float, low: float, high: float) -> str:
-    return f"{100 * difference:+.1f} points ({100 * low:.1f} to {100 * high:.1f})"
-
-
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    names = list(names)
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _verb(names: Sequence[str], one: str, many: str) -> str:
-    return one if len(names) == 1 else many

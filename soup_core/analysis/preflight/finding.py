@@ -1,0 +1,60 @@
+"""One check's outcome, and the verdict of all of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["good", "notice", "warning"]
+CAUSES = (
+    "leave one out", "neurons", "shared start", "lengths", "layers", "accuracy", "scale", "batch norm", "coefficients",
+    "learning rate", "duplicates", "base", "angles", "fit", "barrier", "average", "images",
+)  # fmt: skip
+MEASURED = ("accuracy", "barrier", "batch norm", "average")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's outcome: a key for the check, a verdict, a sentence with the number and what to do, and about whom."""
+
+    what: str
+    verdict: Verdict
+    sentence: str
+    names: tuple[str, ...] = ()
+
+
+def overall(findings: Iterable[Finding]) -> Finding:
+    """One line for the findings of `preflight_checks`: the gravest verdict, and which check to read first for it.
+
+    That is the likeliest cause among the gravest. Where the average itself was measured and held, warnings that rest on
+    the weights alone become a notice.
+    """
+    found = list(findings)
+    by_cause = sorted(found, key=lambda each: CAUSES.index(each.what))
+    grave = [each for each in by_cause if each.verdict == "warning"]
+    mild = [each for each in by_cause if each.verdict == "notice"]
+    held = any(each.what == "average" and each.verdict == "good" for each in found)
+    names = tuple(dict.fromkeys(name for each in grave for name in each.names))
+    if grave and held and not any(each.what in MEASURED for each in grave):
+        return Finding("overall", "notice", f"The average holds, yet look at this check: {grave[0].what}.", names)
+    if grave:
+        count = "One check warns" if len(grave) == 1 else f"{len(grave)} checks warn, the likeliest reason first"
+        return Finding("overall", "warning", f"This will hardly soup. {count}: {grave[0].what}.", names)
+    if mild:
+        about = tuple(dict.fromkeys(name for each in mild for name in each.names))
+        return Finding("overall", "notice", f"This should soup, but look at this check: {mild[0].what}.", about)
+    return Finding("overall", "good", f"This should soup: all {len(found)} checks are good.")
+
+
+def _points(difference: float, low: float, high: float) -> str:
+    return f"{100 * difference:+.1f} points ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _listed(names: Sequence[str], most: int = 4) -> str:
+    names = list(names)
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _verb(names: Sequence[str], one: str, many: str) -> str:
+    return one if len(names) == 1 else many

@@ -1,0 +1,52 @@
+"""Published results: the model-soups paper’s result files, a zoo of results without weights."""
+
+from soup_core.analysis.published.reading import is_results_folder, open_results, results_folders
+from soup_core.analysis.published.rows import NEEDS_WEIGHTS, report
+from soup_core.analysis.published.results import (
+    CORRELATED,
+    HELD_OUT,
+    IMAGES,
+    MEAN_OF_SHIFTS,
+    QUANTITIES,
+    SELECTION_GAP,
+    SHIFTS,
+    TEST,
+    TEST_SET,
+    Estimate,
+    PublishedModel,
+    Results,
+    Score,
+    correlated,
+    correlation,
+    estimate,
+    in_order,
+    rank_correlation,
+    relative_drop,
+)
+
+__all__ = [
+    "CORRELATED",
+    "HELD_OUT",
+    "IMAGES",
+    "MEAN_OF_SHIFTS",
+    "NEEDS_WEIGHTS",
+    "QUANTITIES",
+    "SELECTION_GAP",
+    "SHIFTS",
+    "TEST",
+    "TEST_SET",
+    "Estimate",
+    "PublishedModel",
+    "Results",
+    "Score",
+    "correlated",
+    "correlation",
+    "estimate",
+    "in_order",
+    "is_results_folder",
+    "open_results",
+    "rank_correlation",
+    "relative_drop",
+    "report",
+    "results_folders",
+]
