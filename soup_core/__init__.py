@@ -15,7 +15,6 @@ import os
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
-__version__ = "0.1.0"  # before the imports, since an export tells it
 
 from soup_core.analysis.calibration import calibrations
 from soup_core.analysis.cost import Cost, measured_cost
@@ -49,6 +48,7 @@ from soup_core.recipes.wise_ft import WiseStep, wise_ft
 from soup_core.runtime.devices import available_devices, available_precisions, resolve_device
 from soup_core.runtime.interruption import interruptible
 from soup_core.soup import Soup, interpolate, mix
+from soup_core.version import __version__ as __version__
 from soup_core.weight_space.averaging import inner_products, state_dict
 from soup_core.weight_space.bank import Bank, bank_size, memory_budget
 from soup_core.weight_space.gram import Gram, gram

@@ -1,7 +1,6 @@
 """Published results: the model-soups paper’s result files, a zoo of results without weights."""
 
 from soup_core.analysis.published.reading import is_results_folder, open_results, results_folders
-from soup_core.analysis.published.rows import NEEDS_WEIGHTS, report
 from soup_core.analysis.published.results import (
     CORRELATED,
     HELD_OUT,
@@ -23,6 +22,7 @@ from soup_core.analysis.published.results import (
     rank_correlation,
     relative_drop,
 )
+from soup_core.analysis.published.rows import NEEDS_WEIGHTS, report
 
 __all__ = [
     "CORRELATED",

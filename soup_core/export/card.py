@@ -1,0 +1,158 @@
+"""The model card, in Markdown: what a soup is, what it is worth, how to load it, how to make it again."""
+
+import json
+
+from soup_core import architectures
+from soup_core.evaluation import Evaluation, accuracy_interval
+from soup_core.export.export import Export, Standing
+from soup_core.export.formats import _suited
+from soup_core.export.script import _on_a_line, command
+from soup_core.export.tables import _table, _value
+from soup_core.formatting import percent, plain, points
+
+STATISTICS = {
+    "averaged": "averaged as the weights are",
+    "re-estimated": "estimated anew on the fine-tuning images",
+    "first": "the first ingredient's",
+}
+CARD = """# {title}
+
+{what} Averaging the weights of fine-tuned models, a model soup, is from
+[Wortsman et al. 2022](https://arxiv.org/abs/2203.05482). At inference it costs what one model costs.
+
+## Accuracy
+
+| images | this model | the best single one, {best} | difference |
+| --- | --- | --- | --- |
+{accuracies}
+
+In brackets are 95 % intervals; the differences are paired on the same images, and p is of McNemar's exact test.
+{splits}
+
+## Ingredients
+
+{ingredients}
+
+## How to load it
+
+```python
+{loading}
+```
+
+{inputs}
+
+## How to make it again
+
+Run where Python finds `soup_core`, on the same machine and with the same checkpoints, either makes the same bytes:
+
+```
+{command}
+python {script}
+```
+
+## Citation
+
+```bibtex
+@inproceedings{{wortsman2022model,
+  title     = {{Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
+               inference time}},
+  author    = {{Wortsman, Mitchell and Ilharco, Gabriel and Gadre, Samir Yitzhak and Roelofs, Rebecca and
+               Gontijo-Lopes, Raphael and Morcos, Ari S. and Namkoong, Hongseok and Farhadi, Ali and Carmon, Yair and
+               Kornblith, Simon and Schmidt, Ludwig}},
+  booktitle = {{International Conference on Machine Learning}},
+  year      = {{2022}},
+  note      = {{arXiv:2203.05482}},
+}}
+```
+
+## Recipe
+
+```json
+{recipe}
+```
+"""
+
+
+def card(export: Export, file: str) -> str:
+    """The model card, in Markdown: what it is, what it is worth, how to load it, how to make it again."""
+    zoo, soup = export.zoo, export.soup
+    several = f"a mix of {len(soup.names)} checkpoints" if len(soup.names) > 1 else "those of one checkpoint"
+    network = f"{plain(str(zoo.architecture['name']))} network with {zoo.architecture['num_classes']} classes"
+    choice = "The held-out images choose; the test images only report."
+    normalization = zoo.data.normalization
+    return CARD.format(
+        title=plain(export.title),
+        what=f"A {network}, whose weights are {several} of “{plain(zoo.title)}”.",
+        best=plain(export.best),
+        accuracies="\n".join(_accuracy_row(split, each) for split, each in export.standings.items()),
+        splits=choice if export.test else "The held-out images choose, so these numbers flatter what was chosen; the test "
+        "images were not asked.",
+        ingredients=_ingredient_table(export),
+        loading=_loading(export, file),
+        inputs=f"It takes images (N×C×H×W) on the 0 to 1 scale, less the mean {list(normalization.mean)}, divided by the "
+        f"standard deviation {list(normalization.std)}, channel by channel.",
+        command=command(export, file),
+        script=_on_a_line(f"{file}.py"),
+        recipe=json.dumps(json.loads(export.recipe), indent=1),
+    )  # fmt: skip
+
+
+def _accuracy_row(split: str, standing: Standing) -> str:
+    def told(evaluation: Evaluation) -> str:
+        low, high = (100 * end for end in accuracy_interval(evaluation))
+        return f"{evaluation.correct:,} of {evaluation.total:,}: {percent(evaluation)} ({low:.2f} to {high:.2f})"
+
+    gain = standing.gain
+    what = split.replace("_", "-")
+    return f"| {what} | {told(standing.evaluation)} | {told(standing.best)} | {points(gain)}, p = {gain.p_value:.2g} |"
+
+
+def _ingredient_table(export: Export) -> str:
+    members = export.zoo.members(export.soup)
+    keys = list(dict.fromkeys(key for member in members for key in member.hyperparameters))
+    heads = ["ingredient", "coefficient", *(plain(key.replace("_", " ")) for key in keys), "file"]
+    rows = [
+        [plain(member.name), _coefficient(export, member.name),
+         *(_value(member.hyperparameters.get(key, "")) for key in keys), plain(member.file.name)]
+        for member in members
+    ]  # fmt: skip
+    notes = [
+        f"\n\nBatchNorm's running statistics are {STATISTICS[export.soup.batch_norm]}."
+    ] * export.zoo.has_batch_norm
+    notes += ["\n\nTensors differ in their coefficients; all are in the recipe below."] * bool(export.soup.tensors)
+    return _table(heads, rows) + "".join(notes)
+
+
+def _coefficient(export: Export, name: str) -> str:
+    values = [export.soup.of(tensor).get(name, 0.0) for tensor in export.zoo.floating]
+    low, high = min(values), max(values)
+    return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
+
+
+def _loading(export: Export, file: str) -> str:
+    architecture = dict(export.zoo.architecture)
+    name, classes = str(architecture.pop("name")), architecture.pop("num_classes")
+    library, _, plain_name = name.partition(":")
+    options = "".join(f", {key}={value!a}" for key, value in architecture.items())
+    if export.format == "transformers":
+        (kind,) = json.loads(_suited(export)[0])["architectures"]
+        return f"from transformers import {kind}\n\nmodel = {kind}.from_pretrained({file!a}).eval()"
+    if library == "torchvision":
+        lines = [
+            "from torchvision.models import get_model",
+            f"model = get_model({plain_name!a}, num_classes={classes}{options})",
+        ]
+    elif library == "timm":
+        lines = ["import timm", f"model = timm.create_model({plain_name!a}, num_classes={classes}{options})"]
+    else:
+        where = (
+            "  # run in the zoo's folder" if architectures.file_of(export.zoo.architecture, export.zoo.folder) else ""
+        )
+        lines = [
+            "from soup_core.architectures import build",
+            f"model = build({name!a}, {classes}, {architecture!a}){where}",
+        ]
+    importing, load = "import torch", f"torch.load({file!a})"
+    if export.format == "safetensors":
+        importing, load = "import safetensors.torch", f"safetensors.torch.load_file({file!a})"
+    return "\n".join([importing, lines[0], "", lines[1], f"model.load_state_dict({load}, strict=True)", "model.eval()"])

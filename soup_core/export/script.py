@@ -1,0 +1,89 @@
+"""A soup as a command line, as a script beside its file, and as lines of Python."""
+
+import json
+import pprint
+import shlex
+
+from soup_core.export.export import Export, title_of
+from soup_core.soup import uniform
+from soup_core.zoo import Zoo, zoo_folders
+
+ASKED = ("uniform", "greedy", "learned")  # what --soup takes for a recipe and not for a name
+SCRIPT = '''"""Makes the file beside it again, the one named as this is without .py, from the checkpoints of a zoo.
+
+On the same machine it has the same bytes. Run it where Python finds soup_core; it takes another place of the zoo.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import soup_core as sc
+
+RECIPE = {recipe}
+
+zoo = sc.open_zoo(sys.argv[1] if len(sys.argv) > 1 else {zoo})
+soup = sc.imported(json.dumps(RECIPE).encode(), zoo)
+held_out = sc.Evaluator(zoo, "held_out", {device}, precision={precision})
+test = {test}
+sc.export_soup(sc.Export(soup, held_out, test, {title}, {format}), Path(__file__).with_suffix(""))
+'''
+
+
+def command(export: Export, file: str, source: str = "") -> str:
+    """The command line that writes the file; `source` names a file with the recipe, by default the card."""
+    asked = ",".join(export.soup.names)
+    spelled = export.soup == uniform(export.soup.names) and asked not in ASKED and asked.isprintable()
+    spelled = spelled and asked.count(",") == len(export.soup.names) - 1
+    options = {
+        "--soup": asked if spelled else source or f"{file}.md",
+        "-o": file,
+        "--format": "" if export.format == "safetensors" else export.format,
+        "--title": "" if export.title == title_of(export.soup) else export.title,
+        "--device": export.held_out.device,
+        "--precision": "" if export.held_out.precision == "float32" else export.held_out.precision,
+    }
+    words = ["python", "-m", "soup_core", "export", _place(export.zoo), *(["--test"] if export.test else [])]
+    return _on_a_line(*words, *(word for key, value in options.items() if value for word in (key, value)))
+
+
+def _on_a_line(*words: str) -> str:
+    """Words as a shell takes them; what would not be seen, or would end the line, is replaced."""
+    return "".join(sign if sign.isprintable() else "?" for sign in shlex.join(words))
+
+
+def script(export: Export) -> str:
+    """A Python script that makes the file again; it lies beside the file, under its name and .py."""
+    recipe = json.loads(export.recipe)
+    digests = {name: {"digest": entry["digest"]} for name, entry in recipe["ingredients"].items()}
+    device, precision = ascii(export.held_out.device), ascii(export.held_out.precision)
+    return SCRIPT.format(
+        recipe=pprint.pformat({"soup": recipe["soup"], "ingredients": digests}, width=110, sort_dicts=False),
+        zoo=ascii(_place(export.zoo)),
+        device=device,
+        precision=precision,
+        test=f'sc.Evaluator(zoo, "test", {device}, precision={precision})' if export.test else None,
+        title=ascii(export.title),
+        format=ascii(export.format),
+    )
+
+
+def python(export: Export) -> str:
+    """The soup as Python, to be pasted into a script or a notebook: its weights, and its accuracy on held-out images."""
+    soup = export.soup
+    if not soup.tensors:
+        parts = ", ".join(f"{name!a}: {value!r}" for name, value in soup.coefficients.items())
+        statistics = f", batch_norm={soup.batch_norm!a}" * (soup.batch_norm != "averaged")
+        made = f"sc.Soup({{{parts}}}{statistics})"
+    else:  # a coefficient a tensor
+        made = f"sc.Soup.from_json({soup.to_json()!a})"
+    return "\n".join((
+        "import soup_core as sc", "", f"zoo = sc.open_zoo({_place(export.zoo)!a})", f"soup = {made}",
+        "theta = sc.state_dict(zoo, soup)", 'evaluation = sc.Evaluator(zoo, split="held_out")(soup)',
+    ))  # fmt: skip
+
+
+def _place(zoo: Zoo) -> str:
+    """What opens the zoo again: its name where that is known, else its folder."""
+    known = zoo_folders().get(zoo.name)
+    return zoo.name if known and known.resolve() == zoo.folder.resolve() else str(zoo.folder.resolve())

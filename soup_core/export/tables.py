@@ -1,0 +1,110 @@
+"""Rows of plain values as CSV and as tables in Markdown."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from soup_core.analysis.face_off import Entry
+from soup_core.evaluation import Evaluation, accuracy_interval, compare
+from soup_core.formatting import plain
+from soup_core.recipes.greedy import GreedyStep
+from soup_core.zoo import Zoo
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+
+
+def ingredient_rows(zoo: Zoo, singles: Mapping[str, Evaluation]) -> list[dict[str, object]]:
+    """A row an ingredient: its held-out counts, its hyperparameters, its digest."""
+    rows = []
+    for name in zoo.names:
+        found = {"name": name, **_flat("held_out", singles[name]), "digest": zoo.by_name[name].digest}
+        given = zoo.by_name[name].hyperparameters
+        rows.append({**found, **{key if key not in found else f"hyperparameter {key}": given[key] for key in given}})
+    return rows
+
+
+def step_row(step: GreedyStep) -> dict[str, object]:
+    """A candidate of a greedy search; `correct` is None where it was rejected early, and `correct_at_most` bounds it."""
+    return {
+        "step": step.index,
+        "candidate": step.candidate,
+        "accepted": step.accepted,
+        "correct": step.evaluation.correct if step.evaluation else None,
+        "correct_at_most": step.correct_at_most,
+        "images_evaluated": step.images_evaluated,
+        "ingredients": list(step.soup.names),
+    }
+
+
+def entry_rows(entries: Iterable[Entry], best: Evaluation) -> list[dict[str, object]]:
+    """A row a recipe of the face-off: counts on both splits, the gain over the best single model's `best`, the cost."""
+    return [
+        {
+            "recipe": entry.about.name,
+            "ingredients": list(entry.soup.names),
+            **_flat("held_out", entry.held_out),
+            **_flat("test", entry.test),
+            **{f"test_{key}": value for key, value in asdict(compare(entry.test, best)).items()},
+            **asdict(entry.cost),
+        }
+        for entry in entries
+    ]
+
+
+def markdown_table(rows: Iterable[Mapping[str, object]]) -> str:
+    """Rows as a table in Markdown, with the union of their keys as the heads; its cells are literal text."""
+    rows = list(rows)
+    heads = list(dict.fromkeys(key for row in rows for key in row))
+    return _table(map(plain, heads), ([_value(row.get(head)) for head in heads] for row in rows))
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    heads = list(heads)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows))
+
+
+def csv_text(rows: Iterable[Mapping[str, object]]) -> str:
+    """Rows as comma-separated values, with the union of their keys as the heads.
+
+    Lists are joined by semicolons. A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """
+    rows = list(rows)
+    heads = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    lines = csv.writer(text)
+    lines.writerow(map(_cell, heads))
+    lines.writerows([_cell(row.get(head)) for head in heads] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, list):
+        value = "; ".join(map(str, value))
+    is_formula = (
+        isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and not NUMBER.fullmatch(value)
+    )
+    return f"'{value}" if is_formula else value
+
+
+def _flat(split: str, evaluation: Evaluation) -> dict[str, object]:
+    found = _counted(evaluation)
+    found["low"], found["high"] = found.pop("interval")
+    return {f"{split}_{key}": value for key, value in found.items()}
+
+
+def _counted(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "correct": evaluation.correct,
+        "total": evaluation.total,
+        "accuracy": evaluation.accuracy,
+        "interval": list(accuracy_interval(evaluation)),
+    }
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return plain(value) if isinstance(value, str) else "" if value is None else str(value)
