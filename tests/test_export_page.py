@@ -9,9 +9,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from soup_core import charts
+from soup_core import charts, export
 from soup_core.evaluation import Evaluator
-from soup_core.export import card, files, script
 from tests.conftest import random_deeps, random_linears, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 
@@ -44,8 +43,8 @@ def test_what_was_taken_along_sets_the_pills(kind: str, zoo: sc.Zoo) -> None:
     out = sc.Export(soup, sc.Evaluator(zoo))
     content: str | bytes = {
         "recipe": out.recipe,
-        "card": card.card(out, "soup"),
-        "file": files.safetensors_bytes(out),
+        "card": export.card(out, "soup"),
+        "file": export.safetensors_bytes(out),
     }[kind]
     test = bring(open_page(INGREDIENTS), content)
     assert not test.exception
@@ -101,7 +100,7 @@ def test_greedy_and_learned_offer_theirs_and_take_one_back(path: str, kind: str,
         else sc.learned_soup(zoo, held_out, epochs=1, learning_rate=0.05)
     )
     out = sc.Export(last.soup, held_out, title=sc.title_of(last.soup, kind))
-    assert script.command(out, "soup.safetensors", "soup.json") in [code.value for code in test.code]
+    assert export.command(out, "soup.safetensors", "soup.json") in [code.value for code in test.code]
     bring(test, {"m0": 0.5, "m1": 0.5})
     assert "The file holds Uniform soup of 2 ingredients" in told(test)
     assert not test.exception
