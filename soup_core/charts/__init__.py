@@ -1,7 +1,11 @@
 """Results become Plotly figures: pure functions, one set of marks, one template; a file an area of the app."""
 
 from soup_core.charts.audience import enlarged
+from soup_core.charts.cost import cost_chart
+from soup_core.charts.ingredients import change_bars, ingredient_points
+from soup_core.charts.learned import coefficient_heatmap, coefficient_lines
 from soup_core.charts.lessons import accuracy_points, middle_by_rate, sketched_line, two_walks
+from soup_core.charts.line import line_chart
 from soup_core.charts.robustness import (
     class_gain_bars,
     confusion_heatmap,
@@ -10,19 +14,9 @@ from soup_core.charts.robustness import (
     robustness_figure,
     severity_curves,
 )
-from soup_core.charts.soups import (
-    change_bars,
-    coefficient_heatmap,
-    coefficient_lines,
-    cost_chart,
-    greedy_curve,
-    ingredient_points,
-    line_chart,
-    loss_lines,
-    training_accuracy,
-    training_losses,
-)
+from soup_core.charts.search import greedy_curve
 from soup_core.charts.style import LINE_COLOURS, MARKS, RECIPE_MARKS, TEMPLATE, Mark, literal
+from soup_core.charts.training import loss_lines, training_accuracy, training_losses
 from soup_core.formatting import counts, percent
 
 __all__ = [

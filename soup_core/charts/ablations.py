@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from soup_core.analysis.ablations import Averaged, GapStep, LeftOut, NumberBandStep, NumberStep, ShapleyStep
 from soup_core.analysis.parallel_coordinates import HyperparameterTable
-from soup_core.charts.soups import add_band
+from soup_core.charts.search import add_band
 from soup_core.charts.style import MARKS, NEUTRAL, SCALE, counts, empty_figure, literal, names_axis, short
 from soup_core.evaluation import Evaluation
 from soup_core.formatting import visible

@@ -1,0 +1,63 @@
+"""Ingredients by their accuracy, and what each one in or out changes."""
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, level, literal, names_axis
+from soup_core.evaluation import Evaluation
+
+
+def ingredient_points(
+    singles: Mapping[str, Evaluation], selected: Sequence[str], *, soup: Evaluation | None = None
+) -> go.Figure:
+    """Held-out accuracy of every ingredient, best first; filled in the soup, hollow out of it; click to toggle."""
+    order = sorted(singles, key=lambda name: (-singles[name].correct, name))
+    figure = empty_figure("Held-out accuracy (%)")
+    for label, names, symbol in (
+        ("in the soup", [name for name in order if name in selected], "diamond"),
+        ("not in it", [name for name in order if name not in selected], "diamond-open"),
+    ):
+        figure.add_trace(
+            go.Scatter(
+                x=[order.index(name) for name in names],
+                y=[100 * singles[name].accuracy for name in names],
+                customdata=[[name, literal(name), counts(singles[name])] for name in names],
+                mode="markers",
+                name=label,
+                marker={
+                    "color": MARKS["ingredient"].colour,
+                    "symbol": symbol,
+                    "size": 13,
+                    "line": {"width": 2, "color": MARKS["ingredient"].colour},
+                },
+                selected={"marker": {"opacity": 1}},
+                unselected={"marker": {"opacity": 1}},
+                hovertemplate="%{customdata[1]}<br>%{y:.2f} %<br>%{customdata[2]}<extra></extra>",
+            )
+        )
+    if soup is not None:
+        level(figure, 100 * soup.accuracy, "your soup", MARKS["uniform"].colour, "solid")
+    names_axis(figure, order, "Ingredients, best first")
+    return figure
+
+
+def change_bars(changes: Mapping[str, float], selected: Sequence[str], order: Sequence[str]) -> go.Figure:
+    """What toggling each ingredient would change, in points of held-out accuracy; those not known yet are left empty."""
+    figure = empty_figure("Change (points)")
+    for label, inside, pattern in (("take out", True, "/"), ("put in", False, "")):
+        names = [name for name in order if name in changes and (name in selected) is inside]
+        figure.add_trace(
+            go.Bar(
+                x=[order.index(name) for name in names],
+                y=[changes[name] for name in names],
+                customdata=[[name, literal(name)] for name in names],
+                name=label,
+                marker={"color": MARKS["ingredient"].colour, "pattern": {"shape": pattern}},
+                hovertemplate="%{customdata[1]}: %{y:+.2f} points<extra>" + label + "</extra>",
+            )
+        )
+    figure.update_layout(barmode="overlay")
+    figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
+    names_axis(figure, list(order), "Ingredients, best first")
+    return figure

@@ -1,0 +1,6 @@
+"""Long work outside the page: tasks, and the queue that runs them."""
+
+from soup_core.jobs.jobs import LOOK_SECONDS, Job, Jobs, Progress
+from soup_core.jobs.tasks import RECIPES, Task
+
+__all__ = ["LOOK_SECONDS", "RECIPES", "Job", "Jobs", "Progress", "Task"]

@@ -1,0 +1,121 @@
+"""What can be asked for as long work: a registry of generators, each on a zoo and its held-out images."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from soup_core.analysis import ablations, face_off
+from soup_core.analysis.calibration import calibrations
+from soup_core.analysis.interpolation import PlanePoint, plane_points, plane_through
+from soup_core.analysis.pairs import (
+    PairAdvantage,
+    PairBarrier,
+    Prediction,
+    pair_advantages,
+    pair_barriers,
+    predictions,
+    sampled_pairs,
+)
+from soup_core.analysis.robustness import robustness
+from soup_core.evaluation import Evaluator
+from soup_core.finetune import finetune
+from soup_core.recipes.greedy import greedy_band, greedy_soup
+from soup_core.recipes.learned import learned_soup
+from soup_core.recipes.pruned import pruned_soup
+from soup_core.runtime.store import Store
+from soup_core.soup import BatchNorm, Soup
+from soup_core.weight_space.gram import gram
+from soup_core.zoo import Zoo
+
+
+def _plane(zoo: Zoo, evaluate: Evaluator, *, corners: list[str], resolution: int = 21) -> Iterator[PlanePoint]:
+    a, b, c = (Soup.from_json(corner) for corner in corners)
+    yield from plane_points(evaluate, plane_through(gram(zoo, evaluate.store), a, b, c), resolution=resolution)
+
+
+def _number_averaged(zoo: Zoo, evaluate: Evaluator, *, report: bool = False) -> Iterator[ablations.NumberStep]:
+    yield from ablations.number_averaged(zoo, evaluate, report=evaluate.on("test") if report else None)
+
+
+def _number_band(
+    zoo: Zoo, evaluate: Evaluator, *, orders: int = 20, report: bool = False
+) -> Iterator[ablations.NumberBandStep]:
+    on_test = evaluate.on("test") if report else None
+    yield from ablations.number_averaged_band(zoo, evaluate, orders=orders, report=on_test)
+
+
+def _selection_gap(zoo: Zoo, evaluate: Evaluator, **options: Any) -> Iterator[ablations.GapStep]:
+    yield from ablations.selection_gap(zoo, evaluate, evaluate.on("test"), **options)
+
+
+def _pairs(
+    zoo: Zoo, evaluate: Evaluator, *, budget: int, seed: int = 0, batch_norm: BatchNorm = "averaged"
+) -> Iterator[PairAdvantage]:
+    found = gram(zoo, evaluate.store)
+    yield from pair_advantages(evaluate, found, sampled_pairs(zoo, budget, seed), batch_norm=batch_norm)
+
+
+def _barriers(
+    zoo: Zoo,
+    evaluate: Evaluator,
+    *,
+    budget: int,
+    seed: int = 0,
+    alphas: Sequence[float] = (0.5,),
+    batch_norm: BatchNorm = "averaged",
+) -> Iterator[PairBarrier]:
+    yield from pair_barriers(evaluate, sampled_pairs(zoo, budget, seed), alphas=alphas, batch_norm=batch_norm)
+
+
+def _predictions(zoo: Zoo, evaluate: Evaluator) -> Iterator[Prediction]:
+    yield from predictions(evaluate)
+
+
+RECIPES: Mapping[str, Callable[..., Iterator[Any]]] = {
+    "greedy": greedy_soup,
+    "band": greedy_band,
+    "pruned": pruned_soup,
+    "learned": learned_soup,
+    "plane": _plane,
+    "pairs": _pairs,
+    "barriers": _barriers,
+    "predictions": _predictions,
+    "face-off": face_off.face_off,
+    "number-averaged": _number_averaged,
+    "number-averaged-band": _number_band,
+    "shapley": ablations.shapley,
+    "selection-gap": _selection_gap,
+    "robustness": robustness,
+    "calibration": calibrations,
+    "finetune": finetune,
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked for: a recipe of RECIPES with its arguments, on a zoo, and how it is to be computed."""
+
+    recipe: str
+    zoo: str
+    device: str = "cpu"
+    precision: str = "float32"
+    memory: float | None = None
+    images: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line of JSON, the same for equal tasks."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    def key(self, zoo: Zoo) -> str:
+        """Digest of the task and of the zoo's content."""
+        return hashlib.sha256(f"{self.to_json()} {zoo.digest}".encode()).hexdigest()
+
+    def run(self, zoo: Zoo, store: Store) -> Iterator[Any]:
+        """The recipe's generator, on held-out images."""
+        evaluate = Evaluator(
+            zoo, "held_out", self.device, precision=self.precision, images=self.images, memory=self.memory, store=store
+        )
+        return RECIPES[self.recipe](zoo, evaluate, **self.arguments)
