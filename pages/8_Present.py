@@ -6,8 +6,8 @@ import soup_core as sc
 from pages.shared import page, presenting
 from pages.views import scene, taken_along
 from soup_core.analysis.published import results_folders
-from soup_core.scenes import from_json, to_json, to_link
-from soup_core.story import story
+from soup_core.presentation.scenes import from_json, to_json, to_link
+from soup_core.presentation.story import story
 
 LINK_AT_MOST = 8000  # characters, which RFC 9110, section 4.1, asks everybody to carry
 

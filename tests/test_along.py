@@ -14,7 +14,8 @@ import soup_core as sc
 from pages.shared import along, caching, work
 from pages.shared.uploads import Lent
 from soup_core import charts
-from soup_core.scenes import Drawing, Scene, to_json
+from soup_core.presentation.panels import Drawing
+from soup_core.presentation.scenes import Scene, to_json
 from soup_core.zoo import with_uploads
 from tests.conftest import random_linears, write_zoo
 from tests.test_report import figures_in

@@ -16,7 +16,7 @@ import soup_core as sc
 from pages.shared import making
 from pages.shared.making import Made, Wanted
 from pages.shared.uploads import Lent
-from soup_core.scenes import Scene, to_link
+from soup_core.presentation.scenes import Scene, to_link
 from tests.conftest import random_linears, write_zoo
 from tests.test_pages import open_page, words
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 import soup_core as sc
 from pages.shared import page, presenting
 from soup_core import charts
-from soup_core.scenes import SCENES_AT_MOST, Scene, from_link, to_link
+from soup_core.presentation.scenes import SCENES_AT_MOST, Scene, from_link, to_link
 from tests.conftest import random_linears, write_zoo
 from tests.test_pages import ROOT, closes, open_page, words
 from tests.test_published import write_results

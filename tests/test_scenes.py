@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import soup_core as sc
 from soup_core.formatting import sure
-from soup_core.scenes import SCENES_AT_MOST, Scene, from_json, from_link, to_json, to_link
-from soup_core.story import story
+from soup_core.presentation.scenes import SCENES_AT_MOST, Scene, from_json, from_link, to_json, to_link
+from soup_core.presentation.story import story
 from tests.conftest import random_linears, write_zoo
 
 texts = st.text(max_size=40)

@@ -14,11 +14,12 @@ from pptx import Presentation
 from pptx.util import Emu, Inches
 
 import soup_core as sc
-from soup_core import charts, slides
+from soup_core import charts
 from soup_core.charts.geometry import map_scatter
-from soup_core.printing import Picture
+from soup_core.presentation import slides
+from soup_core.presentation.figures import Picture
+from soup_core.presentation.panels import Drawing, Number, Panel, Table
 from soup_core.runtime.store import Store
-from soup_core.scenes import Drawing, Number, Panel, Table
 from soup_core.weight_space.maps import pca_map
 from tests.conftest import random_linears, write_zoo
 from tests.test_report import HOSTILE, heat, panel, points

@@ -25,10 +25,12 @@ import soup_core as sc
 from pages.shared import caching, page, work
 from pages.shared.presenting import address_of
 from pages.shared.uploads import Lent
-from soup_core import printing, report, slides
+from soup_core.presentation import figures as printing
+from soup_core.presentation import report, slides
+from soup_core.presentation.panels import Drawing, Number, Panel, Table
+from soup_core.presentation.scenes import Scene, from_json
+from soup_core.presentation.story import story
 from soup_core.runtime.files import write_atomically
-from soup_core.scenes import Drawing, Number, Panel, Scene, Table, from_json
-from soup_core.story import story
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 600  # one run of a page

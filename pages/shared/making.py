@@ -13,7 +13,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared.uploads import Lent
-from soup_core.scenes import Scene, to_json
+from soup_core.presentation.scenes import Scene, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES_KEPT = 12

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from soup_core.errors import SoupError
 from soup_core.formatting import plain
-from soup_core.scenes import Scene, from_link, to_link
+from soup_core.presentation.scenes import Scene, from_link, to_link
 
 OWN = ("present", "scene", "scenes", "pin")
 LINKS_KNOWN = 50

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from pages.shared import page, presenting
-from soup_core.scenes import Scene
+from soup_core.presentation.scenes import Scene
 
 
 def redraw() -> None:

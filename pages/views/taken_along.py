@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.shared import making, page, uploads
 from pages.shared.making import Made, Wanted
-from soup_core.scenes import Scene
+from soup_core.presentation.scenes import Scene
 from soup_core.zoo import Zoo
 
 KINDS = {

@@ -8,7 +8,7 @@ from pptx import Presentation
 
 import soup_core as sc
 from soup_core import charts
-from soup_core.scenes import Scene, to_link
+from soup_core.presentation.scenes import Scene, to_link
 from tests.e2e.driver import server, settled
 
 SCENES = [

@@ -26,7 +26,7 @@ from pages.shared import page as shared
 from pages.shared import work
 from pages.views import published
 from soup_core.formatting import visible
-from soup_core.scenes import Scene, to_link
+from soup_core.presentation.scenes import Scene, to_link
 from tests.conftest import CLASSES, SIDE, random_deeps, random_linears, write_zoo
 from tests.e2e.driver import ROOT, WAIT, server
 from tests.e2e.made import IMAGES, made, toml

@@ -24,10 +24,10 @@ from pptx.util import Emu, Inches, Pt
 
 from soup_core.errors import SoupError
 from soup_core.formatting import visible
-from soup_core.printing import Picture, pictures
-from soup_core.scenes import Drawing, Number, Panel, Table
-from soup_core.slides.fitting import FONT, fit, height_of, width_of
-from soup_core.slides.native import Chart, Series, native
+from soup_core.presentation.figures import Picture, pictures
+from soup_core.presentation.panels import Drawing, Number, Panel, Table
+from soup_core.presentation.slides.fitting import FONT, fit, height_of, width_of
+from soup_core.presentation.slides.native import Chart, Series, native
 
 WIDTH, HEIGHT = Inches(13.333), Inches(7.5)
 EDGE, GAP, TITLE_TOP, TITLE_HIGH = Inches(0.6), Inches(0.12), Inches(0.4), Inches(0.95)

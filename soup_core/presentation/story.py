@@ -3,9 +3,9 @@
 from soup_core.analysis.interpolation import error_barrier, line
 from soup_core.evaluation import Comparison, Evaluation, Evaluator, compare
 from soup_core.formatting import counts, labels, percent, points, sure
+from soup_core.presentation.scenes import Scene
 from soup_core.recipes.ensemble import ensemble
 from soup_core.recipes.greedy import candidate_order, greedy_soup
-from soup_core.scenes import Scene
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
 

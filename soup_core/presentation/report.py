@@ -8,7 +8,7 @@ from string import Template
 import plotly
 
 from soup_core.formatting import visible
-from soup_core.scenes import Drawing, Number, Panel, Table
+from soup_core.presentation.panels import Drawing, Number, Panel, Table
 
 PAGE = Template((Path(__file__).resolve().parent / "report.html").read_text(encoding="utf-8"))
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"

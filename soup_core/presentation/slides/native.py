@@ -8,7 +8,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from soup_core.charts.style import unescaped
-from soup_core.scenes import values_of
+from soup_core.presentation.panels import values_of
 
 
 @dataclass(frozen=True)
