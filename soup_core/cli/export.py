@@ -1,0 +1,36 @@
+"""The command that writes a soup where other libraries load it."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from soup_core.cli.options import BatchSize, Device, Json, Precision, SoupOption, ZooName, Run
+from soup_core.cli.output import Row, figures, print_rows
+from soup_core.export import FORMATS, Export, export_soup, title_of
+
+
+def export(
+    zoo: ZooName,
+    file: Annotated[Path, typer.Option("--output", "-o", help="Where to write; its card and script go beside it.")],
+    soup: SoupOption = None,
+    format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "safetensors",
+    title: Annotated[str, typer.Option(help="The card's title.")] = "",
+    test: Annotated[bool, typer.Option("--test", help="Report the test images too.")] = False,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    precision: Precision = "float32",
+) -> None:
+    """Write a soup, by default the uniform one, as a file that loads elsewhere, with a card and a script beside it."""
+    run = Run(zoo, device, batch_size, precision)
+    made = run.soup(soup or "uniform")
+    kind = f"{soup.capitalize()} soup" if soup in ("greedy", "learned") else ""
+    out = Export(
+        made, run.evaluator(), run.evaluator("test") if test else None, title or title_of(made, kind), format
+    )  # fmt: skip
+    written = export_soup(out, file)
+    found = {split: figures(standing.evaluation) for split, standing in out.standings.items()}
+    rows: list[Row] = [{"written": str(path), "bytes": path.stat().st_size} for path in written]
+    print_rows([*rows, {"soup": json.loads(made.to_json()), **found}], as_json)

@@ -1,0 +1,168 @@
+"""Commands about zoos: listing, proposing, inspecting, decoding their images, checking, published results."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from soup_core.analysis.preflight import overall, preflight_checks
+from soup_core.analysis.published import open_results, report, results_folders
+from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooName, Run
+from soup_core.cli.output import COLUMNS, Row, print_rows
+from soup_core.data import PLAIN_SPLITS
+from soup_core.errors import DataError, SoupError
+from soup_core.runtime.files import shown
+from soup_core.zoo import BASE, open_zoo, zoo_folders
+from soup_core.zoo.proposal import look, propose, with_architecture, with_base, with_source
+
+
+def zoos(as_json: Json = False) -> None:
+    """List the zoos."""
+    rows = []
+    for name in zoo_folders():
+        try:
+            zoo = open_zoo(name)
+            rows.append({"zoo": name, "title": zoo.title, "ingredients": len(zoo.ingredients), "base": bool(zoo.base)})
+        except SoupError as error:
+            rows.append({"zoo": name, "error": str(error)})
+    print_rows(rows, as_json)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="A folder of checkpoints, with sub-folders.")],
+    architecture: Annotated[str | None, typer.Option(help="The network, for instance torchvision:resnet18.")] = None,
+    num_classes: Annotated[int | None, typer.Option(min=1, help="How many classes it tells apart.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="The images: imagefolder:PATH, torchvision:CLASS, tensors:FILE.")
+    ] = None,
+    base: Annotated[str | None, typer.Option(help="The file that all were fine-tuned from, or none.")] = None,
+    title: Annotated[str | None, typer.Option(help="What pages call it.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a zoo.toml that is there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look at a folder of checkpoints and write the zoo.toml that makes a zoo of it, to be read and corrected."""
+    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
+        task = progress.add_task("looking", total=None)
+        looked = []
+        for each in look(folder):
+            looked.append(each)
+            progress.update(task, completed=len(looked), total=each.of, description=shown(each.file.name))
+    proposal = propose(folder, looked)
+    if architecture or (
+        proposal.architecture is None and (architecture := _asked("The network (torchvision:NAME, …)"))
+    ):
+        classes = num_classes or (proposal.architecture or {}).get("num_classes") or _asked("How many classes")
+        if not str(classes or "").isdigit():
+            raise SoupError("The number of classes is not known; give it with --num-classes.")
+        proposal = with_architecture(proposal, {"name": architecture, "num_classes": int(str(classes))})
+    elif num_classes and proposal.architecture:
+        proposal = with_architecture(proposal, {**proposal.architecture, "num_classes": num_classes})
+    if data or ("source" not in proposal.data and (data := _asked("The images (imagefolder:PATH, tensors:FILE, …)"))):
+        proposal = with_source(proposal, data)
+    if base is not None:
+        proposal = with_base(proposal, None if base == "none" else base)
+    if title is not None:
+        proposal = replace(proposal, title=title)
+    if proposal.questions:
+        raise SoupError(f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes or --data.")
+    file = proposal.write(replace_old=force)
+    zoo = open_zoo(folder)
+    for notice in (*proposal.notices, *(excluded.reason for excluded in zoo.excluded)):
+        print(notice, file=sys.stderr)
+    rows: list[Row] = [{
+        "file": shown(file), "architecture": dict(proposal.architecture or {}), "data": proposal.data["source"],
+        "base": bool(zoo.base), "ingredients": len(zoo.ingredients), "left_out": len(zoo.excluded),
+    }]  # fmt: skip
+    print_rows(rows, as_json)
+
+
+def _asked(question: str) -> str | None:
+    """The answer of whoever sits before the terminal, None where nobody does."""
+    answer: str = typer.prompt(question, default="", err=True) if sys.stdin.isatty() else ""
+    return answer.strip() or None
+
+
+def inspect(zoo: ZooName, as_json: Json = False) -> None:
+    """List a zoo's ingredients with their hyperparameters, and what is left out and why."""
+    opened = open_zoo(zoo)
+    rows: list[Row] = [
+        {
+            "name": i.name,
+            "file": shown(i.file),
+            "digest": i.digest,
+            **({} if i.name == BASE else i.hyperparameters),
+            **({"notes": list(i.checkpoint.notes)} if i.checkpoint.notes else {}),
+        }
+        for i in opened.by_name.values()
+    ]
+    rows += [{"name": excluded.name, "excluded": excluded.reason} for excluded in opened.excluded]
+    rows += [{"notice": notice} for notice in opened.data.notices()]
+    if not as_json:
+        rows = [{**row, "digest": row["digest"][:12]} if "digest" in row else row for row in rows]
+    print_rows(rows, as_json)
+
+
+def images(
+    zoo: ZooName,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch a data set of torchvision into its root first.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Decode a zoo's images, so that all else finds them ready, and list its splits and what is wrong with them."""
+    data = open_zoo(zoo).data
+    if download:
+        with redirect_stdout(sys.stderr):
+            data.fetch()
+    rows: list[Row] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} images"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        for name in (*PLAIN_SPLITS, *(f"test:{shift}" for shift in data.shift_folders)):
+            task = None
+            try:
+                for seen in data.decode(name):
+                    task = progress.add_task(name) if task is None else task
+                    progress.update(task, completed=seen.done, total=seen.total or None)
+                split = data.split(name)
+            except DataError as error:
+                rows.append({"split": name, "error": str(error)})
+            else:
+                classes = len(split.labels.unique())
+                rows.append({"split": name, "images": len(split), "classes": classes, "digest": split.digest})
+    if all("error" in row for row in rows):
+        raise DataError(rows[0]["error"])
+    print_rows([*rows, *({"notice": notice} for notice in data.notices())], as_json)
+
+
+def preflight(
+    zoo: ZooName,
+    names: Annotated[str | None, typer.Option(help="Ingredients, separated by commas; without it, all.")] = None,
+    as_json: Json = False,
+    device: Device = "auto",
+    batch_size: BatchSize = None,
+    precision: Precision = "float32",
+) -> None:
+    """Check whether ingredients will average well: a line a finding, and the verdict last."""
+    run = Run(zoo, device, batch_size, precision)
+
+    def found() -> Iterator[Row]:
+        findings = []
+        for finding in preflight_checks(run.zoo, run.evaluator(), names.split(",") if names else None):
+            findings.append(finding)
+            yield asdict(finding)
+        yield asdict(overall(findings))
+
+    print_rows(found(), as_json)
+
+
+def published(
+    folder: Annotated[str, typer.Argument(help="A folder of published results, or its name.")], as_json: Json = False
+) -> None:
+    """Report results without weights: every model, the soups' gains, correlations and drops."""
+    print_rows(report(open_results(results_folders().get(folder, Path(folder)))), as_json)
