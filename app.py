@@ -3,9 +3,9 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, work
+from pages.shared import drawing, page, work
 from pages.views import export
-from soup_core import charts
+from soup_core import charts, formatting
 from soup_core.analysis.face_off import recipes_of
 from soup_core.export import entry_rows
 from soup_core.formatting import sure
@@ -18,11 +18,11 @@ here = page.begin(
     "Model Soups Explorer",
 )
 zoo = here.zoo
-st.subheader(page.plain(zoo.title), anchor=False)
+st.subheader(formatting.plain(zoo.title), anchor=False)
 headline, note = st.container(), st.empty()
 onward, against_cost, search = st.container(), st.container(), st.container()
 
-with page.errors_shown():
+with drawing.errors_shown():
     held_out, test = here.evaluator("held_out"), here.evaluator("test")
     with headline, st.spinner("Comparing on the test images…"):
         columns = st.columns(3)
@@ -33,7 +33,7 @@ with page.errors_shown():
         greedy = test(steps[-1].soup)
     names = steps[-1].soup.names
     cards = (
-        ("Best single model", best, f"{page.plain(best_name)}, chosen on held-out images"),
+        ("Best single model", best, f"{formatting.plain(best_name)}, chosen on held-out images"),
         ("Uniform soup", uniform, f"Average of all {len(zoo.names)}"),
         ("Greedy soup", greedy, f"Average of {len(names)}" if len(names) > 1 else "Keeps the best one alone"),
     )
@@ -44,7 +44,7 @@ with page.errors_shown():
             st.metric(
                 f"{label}: test accuracy",
                 charts.percent(evaluation),
-                "the one to beat" if evaluation is best else page.points(comparison),
+                "the one to beat" if evaluation is best else formatting.points(comparison),
                 border=True,
                 delta_arrow="off" if evaluation is best else "auto",
                 delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
@@ -56,11 +56,11 @@ with page.errors_shown():
     if len(names) == 1:
         sentence = "Here no average beats the best model on the held-out images, so greedy keeps that model alone."
     else:
-        sentence = f"Averaging {len(names)} of {len(zoo.names)} models: {page.points(gain)} on test images, at the cost of one."
+        sentence = f"Averaging {len(names)} of {len(zoo.names)} models: {formatting.points(gain)} on test images, at the cost of one."
     note.markdown(f"**{sentence}**")
     with search:
         st.markdown("##### The greedy search", help="Each candidate stays only if the average gets better.")
-        page.chart(
+        drawing.chart(
             charts.greedy_curve(steps, candidates=len(zoo.names)), "curve",
             f"Greedy search over {len(zoo.names)} candidates; {len(names)} were accepted.",
         )  # fmt: skip
@@ -85,7 +85,7 @@ with onward:
 def draw(progress: Progress) -> None:
     """The entries so far as a chart and a table."""
     entries: tuple[sc.Entry, ...] = progress.steps
-    page.chart(
+    drawing.chart(
         charts.cost_chart(entries, best), "cost",
         f"Test accuracy of {len(entries)} recipes against the number of models that each runs for an image.",
     )  # fmt: skip
@@ -106,7 +106,7 @@ def row(entry: sc.Entry) -> dict[str, object]:
     return {
         "recipe": entry.about.name,
         "test": charts.percent(entry.test),
-        "against the best single": page.points(sc.compare(entry.test, best)),
+        "against the best single": formatting.points(sc.compare(entry.test, best)),
         "held-out": charts.percent(entry.held_out),
         "models run": cost.models,
         "time an image": f"{1e6 * cost.seconds_per_image:.0f} µs",
@@ -114,7 +114,7 @@ def row(entry: sc.Entry) -> dict[str, object]:
     }
 
 
-with against_cost, page.errors_shown():
+with against_cost, drawing.errors_shown():
     job = work.job_of(here, work.task(here, "face-off"), "Compare all recipes")
     if job is None:
         st.caption("On a zoo of this size it takes a while.")

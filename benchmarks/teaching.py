@@ -56,7 +56,7 @@ def measured() -> list[tuple[str, float, float, str]]:
         for kind in KINDS:
             file = Path(folder) / f"made.{kind}"
             start = time.perf_counter()
-            command = [sys.executable, "-m", "pages.shared.along", "fashion", "-o", str(file)]
+            command = [sys.executable, "-m", "pages.present.rendering", "fashion", "-o", str(file)]
             subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
             rows.append((f"the story as .{kind}, whole process", time.perf_counter() - start, math.inf, "s"))
             rows.append((f"the story as .{kind}, size", file.stat().st_size / 1e6, MEGABYTES, "MB"))

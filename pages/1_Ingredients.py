@@ -5,11 +5,12 @@ from typing import get_args
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page
-from pages.views import ablations, mix, preflight, upload
-from pages.views import map as weights
-from pages.views.selection import Selection, choose, toggle
-from soup_core import charts
+from pages.shared import address, drawing, page
+from pages.views.ingredients import map as weights
+from pages.views.ingredients import mix, preflight, upload
+from pages.views.ingredients.ablations import ablations
+from pages.views.ingredients.selection import Selection, choose, toggle
+from soup_core import charts, formatting
 from soup_core.soup import BatchNorm
 
 VIEWS = ("Mix", "Map", "Ablations", "Will it soup?")
@@ -17,7 +18,7 @@ VIEWS = ("Mix", "Map", "Ablations", "Will it soup?")
 here = page.begin("Ingredients", "Click an ingredient to put it in or take it out; the accuracy follows.")
 EMPTY = "empty"  # in the address where code has emptied the selection, of which Streamlit then says nothing
 zoo, state = here.zoo, st.session_state
-with page.errors_shown():
+with drawing.errors_shown():
     held_out = here.evaluator("held_out")
     singles = here.singles()
 order = sorted(zoo.names, key=lambda name: (-singles[name].correct, name))
@@ -27,13 +28,15 @@ def undo() -> None:
     state["in"] = state["history:now"] = state["history"].pop()
 
 
-page.named_in_address("in", zoo.names, {excluded.name: f"is left out: {excluded.reason}" for excluded in zoo.excluded})
+address.named_in_address(
+    "in", zoo.names, {excluded.name: f"is left out: {excluded.reason}" for excluded in zoo.excluded}
+)
 number = st.container()
 selected = st.pills(
     "In the soup", list(zoo.names), selection_mode="multi", default=[] if EMPTY in st.query_params else list(zoo.names), key="in", bind="query-params",
-    format_func=page.labels(zoo.names),
+    format_func=formatting.labels(zoo.names),
 )  # fmt: skip
-page.tell_address(EMPTY, None if selected else "true")
+address.tell_address(EMPTY, None if selected else "true")
 if state.get("history_of") != zoo.name:
     state["history_of"], state["history"], state["history:now"] = zoo.name, [], selected
 if selected != state["history:now"]:
@@ -64,7 +67,7 @@ best_single = singles[order[0]]
 soup: sc.Soup | None = None
 evaluation: sc.Evaluation | None = None
 if selected:
-    with page.errors_shown():
+    with drawing.errors_shown():
         soup = sc.uniform_soup(zoo, selected, batch_norm=statistics)
         evaluation = held_out(soup)
     comparison = sc.compare(evaluation, best_single)
@@ -75,8 +78,8 @@ if selected:
             second, third = third, second
         first.metric("Your soup, held-out", charts.percent(evaluation), f"{100 * comparison.difference:+.2f} points",
                      delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                     help=f"{charts.counts(evaluation)}. Against the best single model, {page.plain(order[0])}: "
-                     f"{page.points(comparison)}, a 95 % interval.")  # fmt: skip
+                     help=f"{charts.counts(evaluation)}. Against the best single model, {formatting.plain(order[0])}: "
+                     f"{formatting.points(comparison)}, a 95 % interval.")  # fmt: skip
         rival = second.empty()
         if view == "Mix":
             rival.metric("Their ensemble", "…", f"{len(selected)} × the cost", delta_color="off", delta_arrow="off",
@@ -86,7 +89,7 @@ if selected:
         asked = fourth.toggle("Test accuracy", key="test", bind="query-params",
                               help="The test images are for reporting; choosing by them would flatter the soup.")  # fmt: skip
         if asked:
-            with page.errors_shown():
+            with drawing.errors_shown():
                 reported = here.evaluator("test")(soup)
             fourth.metric("Your soup, test", charts.percent(reported), help=charts.counts(reported))
 else:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, work
+from pages.shared import address, drawing, page, work
 from pages.views import export
-from soup_core import charts
+from soup_core import charts, formatting
 from soup_core.export import step_row
 from soup_core.formatting import visible
 from soup_core.jobs import Progress
@@ -44,11 +44,11 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
                                  bind="query-params")  # fmt: skip
 wanted: str | list[str] = "accuracy" if order == "accuracy" else f"random:{seed}"
 if order == "given":
-    page.named_in_address(
+    address.named_in_address(
         "list", zoo.names, {each.name: f"is left out: {each.reason}" for each in zoo.excluded}, visible
     )
     wanted = st.multiselect("Candidates, in the order to try them", list(zoo.names), list(zoo.names[:3]), key="list",
-                            bind="query-params", on_change=restart, format_func=page.labels(zoo.names, visible))  # fmt: skip
+                            bind="query-params", on_change=restart, format_func=formatting.labels(zoo.names, visible))  # fmt: skip
     if not wanted:
         st.info("Name at least one candidate; the search starts from the first.")
         st.stop()
@@ -56,7 +56,7 @@ count = len(wanted) if order == "given" else len(zoo.names)
 
 signature = (here.which, here.device, here.precision, str(wanted), ties)
 if state.get("walk_of") != signature:
-    with page.errors_shown():
+    with drawing.errors_shown():
         walk = sc.greedy_soup(zoo, here.evaluator("held_out"), order=wanted, ties=ties != "better")
     state["walk_of"], state["walk"], state["steps"] = signature, walk, []
     if "step" not in state or "playing" not in state:
@@ -87,22 +87,22 @@ def player() -> None:
         st.button("To the end", on_click=go_to, args=(count,), icon=":material/last_page:")
     if pressed:
         st.rerun()
-    page.tell_address(PAUSED, "true" if at == 1 < count and not state["playing"] else None)
+    address.tell_address(PAUSED, "true" if at == 1 < count and not state["playing"] else None)
     steps: list[sc.GreedyStep] = state["steps"]
     walk: Iterator[sc.GreedyStep] = state["walk"]
-    with page.errors_shown():
+    with drawing.errors_shown():
         while len(steps) < at:
             steps.append(next(walk))
     current = steps[at - 1]
     with shown.container():
         describe(steps[:at], current)
-        page.chart(
+        drawing.chart(
             charts.greedy_curve(steps[:at], candidates=count, current=current.index, band=band), "greedy",
             f"Greedy search, step {at} of {count}: {len(current.soup.names)} accepted so far.",
         )  # fmt: skip
     st.markdown(f"**{meaning(steps[:at], current)}**")
     if at == count and order == "accuracy":
-        with page.errors_shown():
+        with drawing.errors_shown():
             st.markdown(selection_gap(steps[0].soup, current.soup))
     if not state["playing"]:
         export.table_buttons(lambda: map(step_row, steps[:at]), "steps")
@@ -114,7 +114,7 @@ def selection_gap(first: sc.Soup, last: sc.Soup) -> str:
     gap = 100 * (gains[0].difference - gains[1].difference)
     return (
         f"On the held-out images, which chose it, the soup gains {100 * gains[0].difference:+.2f} points; on the test "
-        f"images {page.points(gains[1])}. The selection gap, the first less the second, is {gap:+.2f} points."
+        f"images {formatting.points(gains[1])}. The selection gap, the first less the second, is {gap:+.2f} points."
     )
 
 
@@ -127,7 +127,7 @@ def describe(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> None:
     total = best.total
     value = f"{100 * current.correct_at_most / total:.2f} %"
     third.metric(
-        f"{page.plain(current.candidate)}: {verdict}", value if current.evaluation else f"≤ {value}",
+        f"{formatting.plain(current.candidate)}: {verdict}", value if current.evaluation else f"≤ {value}",
         help=f"{'' if current.evaluation else 'At most '}{current.correct_at_most:,} of {total:,} images; "
         f"{current.images_evaluated:,} were run now.",
     )  # fmt: skip
@@ -136,15 +136,19 @@ def describe(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> None:
 def meaning(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> str:
     accepted = [step for step in steps if step.accepted]
     if current.index == 0:
-        return f"The search starts from {page.plain(current.candidate)}."
+        return f"The search starts from {formatting.plain(current.candidate)}."
     if len(steps) == count:
         gain = accepted[-1].correct_at_most - accepted[0].correct_at_most
         return f"Of {count} ingredients greedy keeps {len(accepted)}: {gain:+d} held-out images over its first model."
     if current.accepted:
-        return f"With {page.plain(current.candidate)} in, the average gets more held-out images right, so it stays."
+        return (
+            f"With {formatting.plain(current.candidate)} in, the average gets more held-out images right, so it stays."
+        )
     if current.evaluation is None:
-        return f"{page.plain(current.candidate)} had already missed too many images to win, so the rest was not run."
-    return f"With {page.plain(current.candidate)} in, the average gets no better, so it is left out."
+        return (
+            f"{formatting.plain(current.candidate)} had already missed too many images to win, so the rest was not run."
+        )
+    return f"With {formatting.plain(current.candidate)} in, the average gets no better, so it is left out."
 
 
 def draw_band(progress: Progress) -> None:
@@ -160,11 +164,11 @@ band: tuple[sc.BandStep, ...] = ()
 band_job = None
 if order != "given" and st.toggle(f"Band over {ORDERS} shuffled orders", key="band", bind="query-params",
                                   help="How much the order alone decides."):  # fmt: skip
-    with page.errors_shown():
+    with drawing.errors_shown():
         band_job = work.job_of(here, work.task(here, "band", orders=ORDERS, ties=ties != "better"))
     if band_job and (searched := band_job.progress()).state == "done":
         band = searched.steps
 player()
 if band_job:
     work.follow(band_job, ORDERS, "Searching in shuffled orders", draw_band)
-page.about(greedy.ABOUT)
+drawing.about(greedy.ABOUT)

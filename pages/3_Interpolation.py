@@ -3,8 +3,8 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page
-from pages.views import line, pairs, plane, take
+from pages.shared import address, page
+from pages.views.interpolation import clicked_mix, line, pairs, plane
 
 here = page.begin(
     "Interpolation",
@@ -14,11 +14,11 @@ zoo, state = here.zoo, st.session_state
 options = here.options
 reasons = {excluded.name: f"is left out: {excluded.reason}" for excluded in zoo.excluded}
 for key in ("a", "b", "c"):
-    page.named_in_address(key, tuple(options), reasons)
+    address.named_in_address(key, tuple(options), reasons)
 
 
 def to_zoo(name: str) -> None:
-    page.forget_choices()
+    address.forget_choices()
     state["zoo"] = name
 
 
@@ -29,7 +29,7 @@ def swap() -> None:
 view = st.segmented_control("View", ("Line", "Plane", "Many pairs"), default="Line", required=True, key="view",
                             bind="query-params")  # fmt: skip
 if view == "Many pairs":
-    page.tell_address(take.AT, None)
+    address.tell_address(clicked_mix.AT, None)
     pairs.draw(here)
     st.stop()
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -42,7 +42,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         if zoo.name != other and other in sc.zoo_folders():
             st.button(text, on_click=to_zoo, args=(other,))
             break
-take.draw_taken(here)
+clicked_mix.draw_taken(here)
 if view == "Line":
     line.draw(here, a, b)
 else:

@@ -3,9 +3,9 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, work
+from pages.shared import context, drawing, page, work
 from pages.views import export
-from soup_core import charts
+from soup_core import charts, formatting
 from soup_core.jobs import Progress
 from soup_core.recipes import learned
 
@@ -30,11 +30,11 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     epochs = st.number_input("Epochs at most", 1, 100, 5, key="epochs", bind="query-params", width=115)
     seed = st.number_input("Seed", 0, 10_000, 0, key="seed", bind="query-params", width=80)
 
-with page.errors_shown():
+with drawing.errors_shown():
     held_out = here.evaluator("held_out")
     singles = here.singles()
     order = sorted(singles, key=lambda name: (-singles[name].correct, name))
-    greedy = here.soup_of(page.GREEDY)
+    greedy = here.soup_of(context.GREEDY)
     rivals = {"Greedy soup": greedy, "Uniform soup": sc.uniform_soup(zoo)}
     job = work.job_of(
         here,
@@ -51,21 +51,21 @@ def draw(progress: Progress) -> None:
         st.info("The coefficients start equal; here they will move as they are learned.")
         return
     final = steps[-1]
-    with page.errors_shown():
+    with drawing.errors_shown():
         numbers(final.soup, progress.ended)
     left, right = st.columns(2)
     with left:
-        page.chart(
+        drawing.chart(
             charts.coefficient_lines(steps), "lines",
             f"Coefficients of {len(final.names)} ingredients over {final.index} rounds.",
         )  # fmt: skip
     with right:
-        page.chart(
+        drawing.chart(
             charts.loss_lines(steps), "loss",
             f"Loss over {final.index} rounds, on the images trained on and on those kept back.",
         )  # fmt: skip
     shown = steps[final.best_index] if progress.ended else final
-    page.chart(
+    drawing.chart(
         charts.coefficient_heatmap(shown, order), "map",
         f"Coefficients of {len(shown.groups)} groups of tensors and {len(shown.names)} ingredients.",
     )  # fmt: skip
@@ -92,7 +92,7 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
             column.metric(
                 f"{label}, {split}", charts.percent(found), f"{100 * comparison.difference:+.2f} points",
                 delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                help=f"{charts.counts(found)}; against the best single model {page.points(comparison)}.",
+                help=f"{charts.counts(found)}; against the best single model {formatting.points(comparison)}.",
             )  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def meaning(final: sc.LearnedStep) -> str:
         return "No round lowered the loss on the images kept back, so the equal coefficients of the start are kept."
     return (
         f"The coefficients of round {final.best_index} are taken, where the loss on images kept back was lowest; on all "
-        f"held-out images they differ from greedy by {page.points(comparison)}{sure}."
+        f"held-out images they differ from greedy by {formatting.points(comparison)}{sure}."
     )
 
 
@@ -112,4 +112,4 @@ if job is None:
     st.info("On a zoo of this size learning takes a while; it goes on when you leave the page.")
 else:
     work.follow(job, learned.rounds_in(held_out.total, int(epochs)) + 1, "Learning", draw)
-page.about(learned.ABOUT)
+drawing.about(learned.ABOUT)

@@ -6,9 +6,10 @@ from math import isnan
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, work
-from pages.views import bill, changes
-from soup_core import charts
+from pages.shared import drawing, page, work
+from pages.views.robustness import changes
+from pages.views.robustness import cost as cost_view
+from soup_core import charts, formatting
 from soup_core.analysis.calibration import Calibration
 from soup_core.analysis.face_off import recipes_of
 from soup_core.analysis.robustness import Entry, latest, models_of, steps_of
@@ -44,7 +45,7 @@ def numbers(what: str, cells: Mapping[str, tuple[str, str | None, str]]) -> None
 
 def followed(recipe: str, total: int, what: str, draw: Callable[[Progress], None]) -> bool:
     """Draw what the job of a recipe has made; say whether it was started."""
-    with page.errors_shown():
+    with drawing.errors_shown():
         job = work.job_of(here, work.task(here, recipe), f"{what}: start")
     if job is None:
         st.info("On a zoo of this size it takes a while; it goes on when you leave the page.")
@@ -76,13 +77,13 @@ def figure(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
         )
         for role, entry in leading.items()
     })  # fmt: skip
-    page.chart(charts.robustness_figure(entries), "figure",
+    drawing.chart(charts.robustness_figure(entries), "figure",
                f"Mean accuracy over {len(best.names)} shifts against test accuracy, {len(entries)} models.")  # fmt: skip
     lead = greedy.lead(best)
     because = "since it is that model alone" if greedy.member.soup == best.member.soup else sure(lead)
     st.markdown(
         f"**Under shift greedy soup differs from the best single model by {told(lead, ' points', '+')}, {because}; without "
-        f"shift by {page.points(sc.compare(greedy.test, best.test))}.**"
+        f"shift by {formatting.points(sc.compare(greedy.test, best.test))}.**"
     )
 
 
@@ -95,11 +96,11 @@ def shifts(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
         for role, drop in drops.items()
     })  # fmt: skip
     shown = list(leading.values())
-    page.chart(charts.severity_curves(shown), "curves", "Accuracy against severity, a small chart a shift.")
-    page.chart(charts.relative_drops(shown), "drops", "The share of clean accuracy that each shift takes.")
+    drawing.chart(charts.severity_curves(shown), "curves", "Accuracy against severity, a small chart a shift.")
+    drawing.chart(charts.relative_drops(shown), "drops", "The share of clean accuracy that each shift takes.")
     worst = max(greedy.names, key=lambda name: greedy.relative_drop(name).value)
     st.markdown(
-        f"**Most is lost under {page.plain(worst)}: greedy soup loses {told(greedy.relative_drop(worst))} of its clean "
+        f"**Most is lost under {formatting.plain(worst)}: greedy soup loses {told(greedy.relative_drop(worst))} of its clean "
         f"accuracy, the best single model {told(best.relative_drop(worst))}.**"
     )
 
@@ -118,7 +119,7 @@ def calibration(progress: Progress) -> None:
     if "greedy" not in leading:
         st.info("Here each model's accuracy will stand against its confidence.")
         return
-    page.chart(charts.reliability_diagram(found), "reliability",
+    drawing.chart(charts.reliability_diagram(found), "reliability",
                f"Accuracy against confidence of {len(found)} models.")  # fmt: skip
     soup, rival = leading["greedy"].error, leading.get("ensemble", leading["best"])
     whose = "the ensemble's" if rival.member.is_ensemble else "the best single model's"
@@ -136,9 +137,9 @@ def calibration(progress: Progress) -> None:
 
 
 def cost() -> None:
-    if not followed("face-off", recipes_of(zoo), "Comparing recipes", lambda made: bill.recipes(here, made.steps)):
-        with page.errors_shown():
-            bill.numbers(here)
+    if not followed("face-off", recipes_of(zoo), "Comparing recipes", lambda made: cost_view.recipes(here, made.steps)):
+        with drawing.errors_shown():
+            cost_view.numbers(here)
 
 
 VIEWS: dict[str, Callable[[], object]] = {

@@ -6,9 +6,9 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, page, work
-from pages.views import training
-from soup_core import charts
+from pages.shared import caching, drawing, page, work
+from pages.views import train
+from soup_core import charts, formatting
 from soup_core.finetune import (
     EPOCHS_AT_MOST,
     RATE_AT_MOST,
@@ -32,7 +32,7 @@ zoo = here.zoo
 itself = caching.open_zoo(  # without what was added, so that adding to it changes no job
     caching.Which(str(zoo.folder), here.which.stamp)
 )
-with page.errors_shown():
+with drawing.errors_shown():
     held_out = here.evaluator("held_out")
     singles = here.singles()
 side = min(held_out.data.images.shape[2:])
@@ -77,7 +77,7 @@ def asked() -> Task:
     if zoo.base is None:
         best = min(itself.names, key=lambda name: (-singles[name].correct, name))
         start = st.selectbox("Start from", itself.names, itself.names.index(best), key="start", bind="query-params",
-                             format_func=page.labels(itself.names, visible), width=200,
+                             format_func=formatting.labels(itself.names, visible), width=200,
                              help="This zoo has no base. A random start would give a stranger, which does not soup; the "
                              "new one will soup with the ingredient that it starts from.")  # fmt: skip
     arguments = {"hyperparameters": [asdict(each) for each in wanted], "start": start, "beside": zoo.name}
@@ -90,11 +90,11 @@ def waiting() -> None:
     best, greedy = steps[0], held_out(steps[-1].soup)
     first, second, third = st.columns(3)
     first.metric(
-        "Best single model, held-out", charts.percent(singles[best.candidate]), help=page.plain(best.candidate)
+        "Best single model, held-out", charts.percent(singles[best.candidate]), help=formatting.plain(best.candidate)
     )
     second.metric("Greedy soup, held-out", charts.percent(greedy), help=charts.counts(greedy))
     third.metric("In the greedy soup", f"{len(steps[-1].soup.names)} of {len(zoo.names)}")
-    page.chart(charts.ingredient_points(singles, steps[-1].soup.names), "points",
+    drawing.chart(charts.ingredient_points(singles, steps[-1].soup.names), "points",
                f"Held-out accuracy of {len(zoo.names)} ingredients; those in the greedy soup are filled.")  # fmt: skip
     st.markdown("**Greedy takes a new ingredient if the soup that it meets then gets more held-out images right.**")
 
@@ -109,9 +109,9 @@ def own() -> None:
                 for name in names if name in singles]  # fmt: skip
         st.dataframe(rows, hide_index=True, alt="The added ingredients with their accuracy and hyperparameters.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            gone = st.pills("Take away", names, selection_mode="multi", key="gone", format_func=page.plain)
+            gone = st.pills("Take away", names, selection_mode="multi", key="gone", format_func=formatting.plain)
             if st.button("Remove", disabled=not gone, icon=":material/delete:"):
-                with page.errors_shown():
+                with drawing.errors_shown():
                     for name in gone:
                         user_ingredients.remove(zoo.name, name)
                 st.rerun()
@@ -121,14 +121,14 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     wanted = asked()
     begun = st.button("Train", type="primary", icon=":material/model_training:")
 if begun:
-    with page.errors_shown():
+    with drawing.errors_shown():
         training_images(itself)
         caching.jobs().submit(wanted, itself, again=True)
 job = caching.jobs().latest("finetune", itself)
 if job is None:
-    with page.errors_shown():
+    with drawing.errors_shown():
         waiting()
 else:
     total = sum(int(each["epochs"]) for each in job.task.arguments["hyperparameters"])
-    work.follow(job, total, "Training", partial(training.draw, here, singles))
+    work.follow(job, total, "Training", partial(train.draw, here, singles))
 own()

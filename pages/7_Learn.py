@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.lessons import LESSONS, progress
-from pages.shared import page
+from pages.shared import drawing, page
 
 TITLES, KEYS = [each.title for each in LESSONS], {each.key for each in LESSONS}
 
@@ -23,7 +23,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
               help="Forget all predictions and scores.")  # fmt: skip
 chosen = LESSONS[place]
 
-with page.errors_shown():
+with drawing.errors_shown():
     here = opened.on(chosen.zoo)
     asked = chosen.ask(here)
 answer = known.get(chosen.key, progress.Answer(()))
@@ -31,14 +31,14 @@ answered = asked.fits(answer.said)
 st.subheader(f"{place + 1}. {chosen.question}", anchor=False, help=chosen.setting if answered else None)
 if not answered:
     st.markdown(chosen.setting)
-    with st.container(key="prediction"), page.errors_shown():
+    with st.container(key="prediction"), drawing.errors_shown():
         said = asked.draw(chosen.key, answer.said)
         whole = asked.fits(said)
         st.markdown(f"**{'Ready? Then see the run.' if whole else 'Say what you expect; the run follows.'}**")
         if whole:
             st.button("See the run", type="primary", on_click=progress.keep, args=(chosen.key, said))
 else:
-    with page.waiting("Running the models of this lesson, which takes seconds"):
+    with drawing.waiting("Running the models of this lesson, which takes seconds"):
         outcome = chosen.run(here, answer.said)
     if outcome.score != answer.score:
         progress.keep(chosen.key, answer.said, outcome.score)
@@ -46,7 +46,7 @@ else:
         st.metric("You said", outcome.said, width="content")
         st.metric("The run", outcome.found, width="content")
         st.metric("Score", f"{outcome.score} of 100", width="content")
-    page.chart(outcome.figure, f"lesson-{chosen.key}", outcome.alt)
+    drawing.chart(outcome.figure, f"lesson-{chosen.key}", outcome.alt)
     st.markdown(f"**{outcome.sentence}**")
     st.markdown(outcome.why)
     onward = chosen.onward(here)

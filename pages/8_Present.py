@@ -3,8 +3,9 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, presenting
-from pages.views import scene, taken_along
+from pages.shared import drawing, page, presenting
+from pages.views.present import files, scene
+from soup_core import formatting
 from soup_core.analysis.published import results_folders
 from soup_core.presentation.scenes import from_json, to_json, to_link
 from soup_core.presentation.story import story
@@ -42,7 +43,7 @@ def clear() -> None:
 if scenes and st.query_params.get("scenes") != state["kept:scenes-link"]:
     st.query_params["scenes"] = state["kept:scenes-link"]
 if refused := state.pop("present:refused", None):
-    st.error(page.plain(refused))
+    st.error(formatting.plain(refused))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     if st.button("Present from the first", type="primary" if scenes else "secondary", icon=":material/play_arrow:", disabled=not scenes,
                  shortcut="F5" if scenes else None):  # fmt: skip
@@ -56,7 +57,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         st.file_uploader("A file of scenes", type="json", key="present:file", on_change=load, max_upload_size=1)
     st.button("Clear", on_click=clear, disabled=not scenes, icon=":material/delete:")
 if wanted:
-    with page.waiting("Making the story out of the zoo's numbers"):
+    with drawing.waiting("Making the story out of the zoo's numbers"):
         here = computing.open()
         made = story(here.zoo, here.evaluator("held_out"))
     if scenes:
@@ -84,5 +85,5 @@ else:
             f"**{many}; their link has {len(link):,} characters, which some programs cut, so share them by “Save”.**"
         )
     if has_weights:
-        with page.errors_shown():
-            taken_along.draw(computing.open().zoo, scenes)
+        with drawing.errors_shown():
+            files.draw(computing.open().zoo, scenes)

@@ -7,7 +7,8 @@ from typing import get_args
 import pandas as pd
 import streamlit as st
 
-from pages.shared import caching, page
+from pages.shared import caching, drawing, page
+from soup_core import formatting
 from soup_core.data import Interpolation
 from soup_core.errors import ZooError
 from soup_core.runtime.files import shown
@@ -41,7 +42,9 @@ def looked_at(folder: Path) -> tuple[Looked, ...]:
         waiting = st.progress(0.0, "Looking at the files")
         for each in look(folder):
             found.append(each)
-            waiting.progress(len(found) / each.of, f"Looked at {page.plain(each.file.name)}, {len(found)} of {each.of}")
+            waiting.progress(
+                len(found) / each.of, f"Looked at {formatting.plain(each.file.name)}, {len(found)} of {each.of}"
+            )
         waiting.empty()
         state["looked:stamp"], state["looked"] = stamp, tuple(found)
     found_before: tuple[Looked, ...] = state["looked"]
@@ -59,7 +62,7 @@ def corrected(proposal: Proposal, key: str) -> Proposal:
             format_func=lambda option: known[option].architecture["name"] if option in known else option,
         )  # fmt: skip
         if chosen in known:
-            st.caption(page.plain(known[chosen].why))
+            st.caption(formatting.plain(known[chosen].why))
             proposal = with_architecture(proposal, known[chosen].architecture)
         else:
             name = st.text_input("Its name", placeholder="torchvision:resnet18", key=f"{key}:name")
@@ -142,17 +145,17 @@ def write(proposal: Proposal) -> None:
 
 written = state.pop("written", None)
 if isinstance(written, Path):
-    with page.errors_shown():
+    with drawing.errors_shown():
         zoo = open_zoo(written)
     st.success(
-        f"{page.plain(zoo.name)} is a zoo now: {len(zoo.ingredients)} ingredients, "
+        f"{formatting.plain(zoo.name)} is a zoo now: {len(zoo.ingredients)} ingredients, "
         f"{'with' if zoo.base else 'without'} a base; {len(zoo.excluded)} left out."
     )
     st.page_link(
         "pages/1_Ingredients.py", label="Open it", query_params={"zoo": zoo.name}, icon=":material/arrow_forward:"
     )
 elif written is not None:
-    st.error(page.plain(str(written)))
+    st.error(formatting.plain(str(written)))
 if not folders:
     st.info(
         "There is no folder to look at. Name the folder above your checkpoints when you start the app: "
@@ -162,10 +165,10 @@ if not folders:
     st.stop()
 folder = folders[st.selectbox(
     "Folder", list(folders), key="folder", bind="query-params",
-    format_func=page.labels(folders, lambda key: shown(folders[key].name)),
+    format_func=formatting.labels(folders, lambda key: shown(folders[key].name)),
     help="Folders that the operator named in SOUP_ZOOS and that hold no zoo.toml yet.",
 )]  # fmt: skip
-with page.errors_shown():
+with drawing.errors_shown():
     proposal = propose(folder, looked_at(folder))
     st.markdown(
         f"**{len(proposal.members)} checkpoints belong together"
@@ -173,7 +176,7 @@ with page.errors_shown():
     )
     if proposal.notices:
         with st.expander(f"{len(proposal.notices)} things to know"):
-            st.markdown("\n".join(f"- {page.plain(notice)}" for notice in proposal.notices))
+            st.markdown("\n".join(f"- {formatting.plain(notice)}" for notice in proposal.notices))
     proposal = chosen_members(corrected(proposal, str(folder)), str(folder))
     for question in proposal.questions:
         st.warning(question)

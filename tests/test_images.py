@@ -19,11 +19,11 @@ from torch import Tensor
 from torchvision import datasets, transforms
 
 import soup_core as sc
-from pages.shared.page import plain
 from soup_core import cli
 from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, HeldOut, Interpolation, Preprocessing, sources
 from soup_core.data import decoding as images
 from soup_core.data import splits as data_module
+from soup_core.formatting import plain
 from soup_core.runtime.files import home
 from tests.conftest import random_linears, write_zoo
 

@@ -8,8 +8,8 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import caching, context, page
-from pages.views import line, pairs, plane, take
+from pages.shared import caching, context
+from pages.views.interpolation import clicked_mix, line, pairs, plane
 from soup_core import charts
 from soup_core.analysis.interpolation import ensemble_line, plane_points, plane_through
 from soup_core.analysis.pairs import pair_advantages, sampled_pairs
@@ -78,7 +78,7 @@ def test_a_plane_tells_its_best_mix_and_reads_a_cell(zoo: sc.Zoo, monkeypatch: p
     best = max(point.evaluation.correct for point in points)
     assert f"The best of 25 mixes has {100 * best / evaluate.total:.1f} %" in words(test)
     point = points[-1]
-    test.session_state[take.AT] = ("m0", "m1", "m3"), (point.x, point.y)
+    test.session_state[clicked_mix.AT] = ("m0", "m1", "m3"), (point.x, point.y)
     assert metric(test.run(), "This mix") == charts.percent(point.evaluation)
     weights = [line for line in words(test).splitlines() if "× m0" in line]
     shares = [float(part.split(" × ")[0]) for part in weights[0].split(", ")]
@@ -97,7 +97,7 @@ def test_a_plane_is_drawn_in_each_form(form: str, c: str, zoo: sc.Zoo, monkeypat
 def test_a_click_on_another_plane_is_not_read(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plane, "RESOLUTION", 3)
     test = closes(open_page(PAGE, view="Plane", a="m0", b="m1", c="m3"))
-    test.session_state[take.AT] = ("m0", "m1", "m2"), (0.5, 0.5)
+    test.session_state[clicked_mix.AT] = ("m0", "m1", "m2"), (0.5, 0.5)
     test.run()
     assert not [each for each in test.metric if each.label.startswith("This mix")]
     assert "Click a cell" in words(test)
@@ -147,13 +147,13 @@ def test_a_mix_is_taken_chosen_and_dropped(zoo: sc.Zoo, monkeypatch: pytest.Monk
     laid = plane_through(sc.gram(zoo, evaluate.store), *(sc.Soup({name: 1.0}) for name in ("m0", "m1", "m3")))
     test = closes(open_page(PAGE, view="Plane", a="m0", b="m1", c="m3"))
     place = (laid.width + laid.lean) / 4, laid.height / 4
-    assert page.TAKEN not in chooser(test, "From").options
-    test.session_state[take.AT] = ("m0", "m1", "m3"), place
+    assert context.TAKEN not in chooser(test, "From").options
+    test.session_state[clicked_mix.AT] = ("m0", "m1", "m3"), place
     button(test.run(), "Take it as a soup").click().run()
     assert taken(test).coefficients == pytest.approx(dict(mix.coefficients))
     assert f"0.50 × m0, 0.25 × m1, 0.25 × m3: {charts.percent(evaluate(mix))} of 120 held-out images" in words(test)
     assert chooser(test, "And").value == "m3"
-    chooser(test, "To").set_value(page.TAKEN)
+    chooser(test, "To").set_value(context.TAKEN)
     test.session_state["view"] = "Line"
     closes(test.run())
     half = sc.interpolate(sc.Soup({"m0": 1.0}), mix, 0.5)
@@ -161,15 +161,15 @@ def test_a_mix_is_taken_chosen_and_dropped(zoo: sc.Zoo, monkeypatch: pytest.Monk
     button(test, "Drop it").click().run()
     assert not test.exception
     assert "taken" not in test.query_params
-    assert page.TAKEN not in chooser(test, "To").options
+    assert context.TAKEN not in chooser(test, "To").options
     assert chooser(test, "To").value == "m1"
     assert "The address names" not in words(test)
 
 
 def test_a_point_of_the_line_is_taken_and_mixed_on(zoo: sc.Zoo) -> None:
     first = sc.Soup({"m0": 0.25, "uniform soup": 0.75})
-    test = closes(open_page(PAGE, a=page.TAKEN, b="m0", taken=first.to_json()))
-    test.session_state[take.AT] = (page.TAKEN, "m0"), (0.5,)
+    test = closes(open_page(PAGE, a=context.TAKEN, b="m0", taken=first.to_json()))
+    test.session_state[clicked_mix.AT] = (context.TAKEN, "m0"), (0.5,)
     test.run()
     meant = sc.mix({sc.Soup({"m0": 1.0}): 0.625, sc.uniform_soup(zoo): 0.375})
     assert metric(test, "This mix, held-out") == charts.percent(sc.Evaluator(zoo)(meant))
@@ -181,7 +181,7 @@ def test_a_point_of_the_line_is_taken_and_mixed_on(zoo: sc.Zoo) -> None:
 def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> None:
     *_, last = sc.greedy_soup(zoo, sc.Evaluator(zoo), order=["m2"])
     assert last.soup == sc.Soup({"m2": 1.0})
-    here = page.Context(
+    here = context.Context(
         chosen="made",
         device="cpu",
         precision="float32",
@@ -191,7 +191,7 @@ def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> 
         which=caching.Which("made", ()),
         taken=sc.Soup({"m2": 0.25, "uniform soup": 0.75}),
     )
-    assert here.soup_of(page.TAKEN).coefficients == pytest.approx({**dict.fromkeys(zoo.names, 0.15), "m2": 0.4})
+    assert here.soup_of(context.TAKEN).coefficients == pytest.approx({**dict.fromkeys(zoo.names, 0.15), "m2": 0.4})
     assert context.mixed({"x": 0.25, "y": 0.75}, lambda _: sc.Soup({"m2": 1.0})) == sc.Soup({"m2": 1.0})
 
 
@@ -202,36 +202,38 @@ def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> 
      '{"m0": 1e999, "m1": 1.0}', '{"**![x](http://192.0.2.1/x.png)**": 1.0}', "[" * 100_000],
 )  # fmt: skip
 def test_a_mix_that_cannot_be_taken_is_one_warning(content: str, zoo: sc.Zoo) -> None:
-    test = closes(open_page(PAGE, a=page.TAKEN, b="m3", taken=content))
+    test = closes(open_page(PAGE, a=context.TAKEN, b="m3", taken=content))
     assert not test.exception
     assert not test.error
     (warning,) = [str(each.value) for each in test.warning]
     assert warning.startswith("The mix in the address cannot be taken.")
     assert "![" not in warning
-    assert page.TAKEN not in chooser(test, "From").options
+    assert context.TAKEN not in chooser(test, "From").options
     assert chooser(test, "From").value == "m0"
 
 
 def test_a_taken_mix_is_forgotten_with_its_zoo(zoo: sc.Zoo, tmp_path: Path) -> None:
     write_zoo(tmp_path / "other", linears_around_zero(4))
-    test = closes(open_page(PAGE, a=page.TAKEN, b="m3", taken='{"m0": 1.5, "m1": -0.5}'))
-    assert chooser(test, "From").value == page.TAKEN
+    test = closes(open_page(PAGE, a=context.TAKEN, b="m3", taken='{"m0": 1.5, "m1": -0.5}'))
+    assert chooser(test, "From").value == context.TAKEN
     chooser(test, "Zoo").set_value("other")
     closes(test.run())
     assert not test.exception
     assert not test.warning
     assert "taken" not in test.query_params
-    assert page.TAKEN not in chooser(test, "From").options
+    assert context.TAKEN not in chooser(test, "From").options
 
 
 def test_a_taken_mix_goes_along_to_what_changed(zoo: sc.Zoo) -> None:
-    test = open_page("pages/5_Robustness.py", view="What changed", a=page.TAKEN, b="m0", taken='{"m0": 0.5, "m1": 0.5}')
+    test = open_page(
+        "pages/5_Robustness.py", view="What changed", a=context.TAKEN, b="m0", taken='{"m0": 0.5, "m1": 0.5}'
+    )
     closes(test)
     report = sc.Evaluator(zoo, "test")
     found = sc.compare(report(sc.uniform_soup(zoo, ["m0", "m1"])), report(sc.Soup({"m0": 1.0})))
-    assert metric(test, f"Only {page.TAKEN} is right") == f"{found.gained:,} images"
+    assert metric(test, f"Only {context.TAKEN} is right") == f"{found.gained:,} images"
     test.switch_page(PAGE).run()
-    assert page.TAKEN in chooser(test, "From").options
+    assert context.TAKEN in chooser(test, "From").options
     assert taken(test) == sc.uniform_soup(zoo, ["m0", "m1"])
 
 
@@ -286,8 +288,8 @@ def test_a_clicked_cell_of_the_plane_is_kept_and_a_corner_is_not(monkeypatch: py
     plane._click(names, {"kind": "click", "points": [{"customdata": ["m0", "m0", "0.00"]}]})
     assert state == {}
     plane._click(names, {"kind": "click", "points": [{"customdata": [1.5, -2.0, 0.9, "", ""]}]})
-    assert take.clicked(names) == (1.5, -2.0)
-    assert take.clicked(("m0", "m1", "m2")) is None
+    assert clicked_mix.clicked(names) == (1.5, -2.0)
+    assert clicked_mix.clicked(("m0", "m1", "m2")) is None
 
 
 def test_a_clicked_alpha_of_the_line_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,4 +299,4 @@ def test_a_clicked_alpha_of_the_line_is_kept(monkeypatch: pytest.MonkeyPatch) ->
     line._click("m0", "m1", {0.0, 0.3, 1.0}, {"kind": "deselect", "points": []})
     assert state == {}
     line._click("m0", "m1", {0.0, 0.3, 1.0}, {"kind": "click", "points": [{"x": 0.3}]})
-    assert take.clicked(("m0", "m1")) == (0.3,)
+    assert clicked_mix.clicked(("m0", "m1")) == (0.3,)

@@ -17,8 +17,8 @@ import soup_core as sc
 from pages.lessons import LESSONS, batchnorm, ensemble, gap, hot, learned, lesson, line, shift, uniform, why
 from pages.lessons.lesson import agreed, near, near_difference
 from pages.lessons.progress import Answer, read
-from pages.shared import page
-from soup_core import charts, checkpoints
+from pages.shared import drawing
+from soup_core import charts, checkpoints, formatting
 from soup_core.analysis.ablations import Averaged, GapStep, NumberStep, greedy_on
 from soup_core.recipes.greedy import candidate_order
 from soup_core.zoo import user_ingredients
@@ -93,12 +93,15 @@ def of_why() -> list[str]:
     zoo, held_out, (best, *_) = soups(FASHION)
     *_, last = sc.greedy_soup(zoo, held_out)
     test = held_out.on("test")
-    return [page.points(sc.compare(test(last.soup), test(sc.Soup({best: 1.0})))), f"of {len(last.soup.names)} of 24"]
+    return [
+        formatting.points(sc.compare(test(last.soup), test(sc.Soup({best: 1.0})))),
+        f"of {len(last.soup.names)} of 24",
+    ]
 
 
 def of_uniform() -> list[str]:
     zoo, held_out, (best, *_) = soups(FASHION)
-    return [page.points(sc.compare(held_out(sc.uniform_soup(zoo)), held_out(sc.Soup({best: 1.0}))))]
+    return [formatting.points(sc.compare(held_out(sc.uniform_soup(zoo)), held_out(sc.Soup({best: 1.0}))))]
 
 
 def of_greedy() -> list[str]:
@@ -106,13 +109,20 @@ def of_greedy() -> list[str]:
     steps = list(sc.greedy_soup(zoo, held_out, order=names[:8]))
     accepted = sum(step.accepted for step in steps[1:])
     ours = held_out(sc.uniform_soup(zoo, names[:8]))
-    return [f"{accepted} times out of 7", charts.percent(ours), page.points(sc.compare(ours, held_out(steps[-1].soup)))]
+    return [
+        f"{accepted} times out of 7",
+        charts.percent(ours),
+        formatting.points(sc.compare(ours, held_out(steps[-1].soup))),
+    ]
 
 
 def of_line(zoo_name: str) -> list[str]:
     zoo, held_out, (a, b, *_) = soups(zoo_name)
     middle, first, last = (held_out(sc.uniform_soup(zoo, names)) for names in ((a, b), (a,), (b,)))
-    return [charts.percent(middle), page.points(sc.compare(middle, max(first, last, key=lambda end: end.correct)))]
+    return [
+        charts.percent(middle),
+        formatting.points(sc.compare(middle, max(first, last, key=lambda end: end.correct))),
+    ]
 
 
 def of_hot() -> list[str]:
@@ -142,14 +152,14 @@ def of_batchnorm() -> list[str]:
     zoo, held_out, _ = soups("fashion-batchnorm")
     made = [held_out(replace(sc.uniform_soup(zoo), batch_norm=way)) for way in ("averaged", "re-estimated", "first")]
     best, second, third = sorted(made, key=lambda each: -each.correct)
-    return [page.points(sc.compare(best, second)), page.points(sc.compare(best, third))]
+    return [formatting.points(sc.compare(best, second)), formatting.points(sc.compare(best, third))]
 
 
 def of_ensemble() -> list[str]:
     zoo, held_out, names = soups(FASHION)
     test = held_out.on("test")
     return [
-        page.points(sc.compare(sc.ensemble(test, names[:3]), test(sc.uniform_soup(zoo, names[:3])))),
+        formatting.points(sc.compare(sc.ensemble(test, names[:3]), test(sc.uniform_soup(zoo, names[:3])))),
         "runs 3 models",
     ]
 
@@ -172,7 +182,7 @@ def of_learned() -> list[str]:
         return ["equal shares of the start"]
     name, share = max(last.soup.coefficients.items(), key=lambda item: item[1])
     gain = sc.compare(held_out(last.soup), held_out(sc.uniform_soup(zoo, names[:3])))
-    return [f"{name}, ", f"takes {100 * share:.0f} %", page.points(gain)]
+    return [f"{name}, ", f"takes {100 * share:.0f} %", formatting.points(gain)]
 
 
 def of_shift() -> list[str]:
@@ -189,7 +199,7 @@ def of_run() -> list[str]:
     zoo, held_out, _ = soups("fashion-trajectory")
     test = held_out.on("test")
     latest = test(sc.uniform_soup(zoo, zoo.names[-5:]))
-    return [page.points(sc.compare(latest, test(sc.Soup({zoo.names[-1]: 1.0}))))]
+    return [formatting.points(sc.compare(latest, test(sc.Soup({zoo.names[-1]: 1.0}))))]
 
 
 EXPECTED: dict[str, Callable[[], list[str]]] = {
@@ -458,7 +468,7 @@ def test_the_best_of_the_averages_is_named() -> None:
 
 def test_three_uniform_soups_bear_one_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    monkeypatch.setattr(page, "chart", lambda figure, *rest: drawn.append(figure))
+    monkeypatch.setattr(drawing, "chart", lambda figure, *rest: drawn.append(figure))
     answered("batchnorm", "averaged like the weights")
     marks = [(trace.marker.symbol, trace.marker.color) for trace in drawn[-1].data]
     assert marks[:3] == [("circle", "#0072B2")] * 3

@@ -17,7 +17,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.views.changes import PICTURES
+from pages.views.robustness.changes import PICTURES
 from soup_core import charts
 from soup_core.analysis.calibration import calibration, calibrations, expected_error, reliability
 from soup_core.analysis.confusion import class_gains, confusion, confusion_difference, said_by_one

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import soup_core as sc
 from pages.lessons.lesson import Choice, Lesson, Link, Outcome, Said
-from pages.shared import page
-from soup_core import charts
+from pages.shared import context
+from soup_core import charts, formatting
 from soup_core.formatting import sure
 from soup_core.soup import BatchNorm
 
@@ -16,11 +16,11 @@ WAYS: dict[str, BatchNorm] = {
 }
 
 
-def ask(here: page.Context) -> Choice:
+def ask(here: context.Context) -> Choice:
     return Choice("The uniform soup is best with its statistics", tuple(WAYS))
 
 
-def run(here: page.Context, said: Said) -> Outcome:
+def run(here: context.Context, said: Said) -> Outcome:
     evaluate, soup = here.evaluator("held_out"), sc.uniform_soup(here.zoo)
     found = {way: evaluate(replace(soup, batch_norm=kind)) for way, kind in WAYS.items()}
     best = max(found, key=lambda way: found[way].correct)
@@ -40,7 +40,7 @@ def run(here: page.Context, said: Said) -> Outcome:
         "activations. The soup's activations are those of no model. Running training images through the soup once gives "
         "statistics that fit it, as in stochastic weight averaging "
         "([Izmailov et al. 2018](https://arxiv.org/abs/1803.05407)). The soup at its best here differs from the best single "
-        f"model by {page.points(gain)}, {sure(gain)}.",
+        f"model by {formatting.points(gain)}, {sure(gain)}.",
     )
 
 
@@ -57,8 +57,8 @@ def meaning(found: dict[str, sc.Evaluation], best: str) -> str:
     second = max((way for way in found if way != best), key=lambda way: found[way].correct)
     last, near = sc.compare(found[best], found[worst]), sc.compare(found[best], found[second])
     return (
-        f"No statistics do better than those {best}: {page.points(near)} against {second}, {sure(near)}, and "
-        f"{page.points(last)} against {worst}, {sure(last)}."
+        f"No statistics do better than those {best}: {formatting.points(near)} against {second}, {sure(near)}, and "
+        f"{formatting.points(last)} against {worst}, {sure(last)}."
     )
 
 

@@ -2,8 +2,8 @@
 
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference
-from pages.shared import page
-from soup_core import charts
+from pages.shared import context
+from soup_core import charts, formatting
 from soup_core.formatting import sure
 from soup_core.recipes import ensemble as ensembles
 from soup_core.recipes import uniform
@@ -12,11 +12,11 @@ from soup_core.recipes.greedy import candidate_order
 MODELS = 8
 
 
-def ask(here: page.Context) -> Number:
+def ask(here: context.Context) -> Number:
     return Number("Ensemble less soup of the same models, on the test images", -2.0, 2.0, 0.05)
 
 
-def run(here: page.Context, said: Said) -> Outcome:
+def run(here: context.Context, said: Said) -> Outcome:
     held_out, test = here.evaluator("held_out"), here.evaluator("test")
     names = candidate_order(here.singles(), "accuracy")[:MODELS]
     soup, best = sc.uniform_soup(here.zoo, names), test(sc.Soup({names[0]: 1.0}))
@@ -31,11 +31,11 @@ def run(here: page.Context, said: Said) -> Outcome:
     return Outcome(
         near_difference(float(said[0]), gain),
         f"{said[0]:+.2f} points",
-        page.points(gain),
+        formatting.points(gain),
         charts.cost_chart(entries, best),
         f"Test accuracy of the soup {charts.percent(averaged)} with one model run, of the ensemble "
         f"{charts.percent(together)} with {bill.models}.",
-        f"The ensemble of {len(names)} differs from their soup by {page.points(gain)}, {sure(gain)}, and runs {bill.models} "
+        f"The ensemble of {len(names)} differs from their soup by {formatting.points(gain)}, {sure(gain)}, and runs {bill.models} "
         "models for each image instead of one.",
         f"Here that is {bill.megabytes:.1f} MB of weights and {1e6 * bill.seconds_per_image:.0f} µs an image against "
         f"{one.megabytes:.1f} MB and {1e6 * one.seconds_per_image:.0f} µs. In the paper the two are close for fine-tunings "

@@ -1,8 +1,8 @@
 """The selection gap: a gain reported on the images that chose the soup."""
 
 from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near
-from pages.shared import page
-from pages.views.ablations import told
+from pages.shared import context
+from pages.views.ingredients.ablations.ablations import told
 from soup_core.analysis.ablations import GapStep, selection_gap
 from soup_core.charts.ablations import selection_gap_curve
 
@@ -12,11 +12,11 @@ DRAWS = 16
 REACH = 1.0  # points
 
 
-def ask(here: page.Context) -> Number:
+def ask(here: context.Context) -> Number:
     return Number(f"Gain on the {SIZES[-1]} images that chose, less the gain on test", -2.0, 2.0, 0.05)
 
 
-def run(here: page.Context, said: Said) -> Outcome:
+def run(here: context.Context, said: Said) -> Outcome:
     steps = list(selection_gap(here.zoo, here.few(IMAGES), here.evaluator("test"), sizes=SIZES, draws=DRAWS))
     gap = steps[-1].gap
     low, high = (100 * (gap.value + side * gap.reach) for side in (-1, 1))

@@ -8,8 +8,8 @@ import streamlit as st
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, agreed
 from pages.lessons.progress import keep
-from pages.shared import page
-from soup_core import charts
+from pages.shared import context, drawing
+from soup_core import charts, formatting
 from soup_core.formatting import sure
 from soup_core.recipes.greedy import candidate_order
 
@@ -34,7 +34,7 @@ def walked(evaluate: sc.Evaluator, names: Sequence[str], decisions: Said) -> lis
 class Play:
     """A decision a candidate; what each of them did is shown once it is decided."""
 
-    here: page.Context
+    here: context.Context
     names: tuple[str, ...]
 
     def draw(self, key: str, so_far: Said) -> Said:
@@ -45,12 +45,15 @@ class Play:
         steps = walked(evaluate, self.names, so_far)
         name, soup = self.names[len(steps)], evaluate(steps[-1].soup)
         alone = evaluate(sc.Soup({name: 1.0}))
-        page.chart(charts.greedy_curve(steps, candidates=len(self.names), label="your soup so far"), "by-hand",
+        drawing.chart(charts.greedy_curve(steps, candidates=len(self.names), label="your soup so far"), "by-hand",
                    f"Your search so far: {len(steps)} of {len(self.names)} candidates.")  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.metric("Your soup", charts.percent(soup), help=charts.counts(soup), width="content")
             st.metric(
-                f"Next: {page.plain(name)}, alone", charts.percent(alone), help=charts.counts(alone), width="content"
+                f"Next: {formatting.plain(name)}, alone",
+                charts.percent(alone),
+                help=charts.counts(alone),
+                width="content",
             )
         with st.container(horizontal=True):
             for decision in DECISIONS:
@@ -58,7 +61,9 @@ class Play:
                     decision.capitalize(), on_click=keep, args=(key, (*so_far, decision)), key=f"decide:{decision}"
                 )
         settings = self.here.zoo.by_name[name].hyperparameters
-        st.caption(page.plain(", ".join(f"{setting.replace('_', ' ')} {value}" for setting, value in settings.items())))
+        st.caption(
+            formatting.plain(", ".join(f"{setting.replace('_', ' ')} {value}" for setting, value in settings.items()))
+        )
         return so_far
 
     def fits(self, said: Said) -> bool:
@@ -69,11 +74,11 @@ class Play:
         return len(said) < len(self.names) - 1 and all(each in DECISIONS for each in said)
 
 
-def ask(here: page.Context) -> Play:
+def ask(here: context.Context) -> Play:
     return Play(here, tuple(candidate_order(here.singles(), "accuracy")[:MODELS]))
 
 
-def run(here: page.Context, said: Said) -> Outcome:
+def run(here: context.Context, said: Said) -> Outcome:
     evaluate, names = here.evaluator("held_out"), ask(here).names
     yours = walked(evaluate, names, said)
     greedy = list(sc.greedy_soup(here.zoo, evaluate, order=names, full=True))
@@ -83,7 +88,7 @@ def run(here: page.Context, said: Said) -> Outcome:
     if yours[-1].soup == greedy[-1].soup:
         told = f"and your soup is greedy's, with {charts.percent(ours)}"
     else:
-        told = f"your soup has {charts.percent(ours)}, greedy's {charts.percent(theirs)}: {page.points(found)}, {sure(found)}"
+        told = f"your soup has {charts.percent(ours)}, greedy's {charts.percent(theirs)}: {formatting.points(found)}, {sure(found)}"
     return Outcome(
         agreed(said, right),
         f"{len(yours[-1].soup.names)} models, {charts.percent(ours)}",

@@ -4,8 +4,8 @@ import streamlit as st
 
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said
-from pages.shared import page
-from soup_core import charts
+from pages.shared import context
+from soup_core import charts, formatting
 from soup_core.finetune import Beside, Hyperparameters, finetune
 from soup_core.zoo import user_ingredients
 
@@ -16,11 +16,11 @@ NEVER = "at none of them"
 PLACE = "lesson of learning rates"  # under which the fine-tunings are kept, beside no zoo
 
 
-def ask(here: page.Context) -> Choice:
+def ask(here: context.Context) -> Choice:
     return Choice("The first rate at which the average is worse than both", (*map("{:g}".format, RATES), NEVER))
 
 
-def made(here: page.Context) -> dict[float, list[str]]:
+def made(here: context.Context) -> dict[float, list[str]]:
     """The names of the fine-tunings by rate; a run that diverged left none. What was made before is not made again."""
     wanted = [
         Hyperparameters(rate, 0.01, EPOCHS, augmentation="flip+shift", seed=seed) for rate in RATES for seed in SEEDS
@@ -38,7 +38,7 @@ def made(here: page.Context) -> dict[float, list[str]]:
     return names
 
 
-def compared(here: page.Context, names: dict[float, list[str]]) -> dict[float, sc.Comparison]:
+def compared(here: context.Context, names: dict[float, list[str]]) -> dict[float, sc.Comparison]:
     """By rate, the average of the two fine-tunings against the worse of them; a rate whose runs diverged is left out."""
     files = tuple(
         (name, user_ingredients.folder_of(PLACE) / f"{name}.safetensors") for both in names.values() for name in both
@@ -64,7 +64,7 @@ def score(said: str, right: str) -> int:
     return max(0, 100 - 50 * abs(places.index(said) - places.index(right)))
 
 
-def run(here: page.Context, said: Said) -> Outcome:
+def run(here: context.Context, said: Said) -> Outcome:
     found = compared(here, made(here))
     right = first_failing(found)
     return Outcome(
@@ -82,7 +82,7 @@ def meaning(found: dict[float, sc.Comparison], right: str) -> str:
     """What the run says, whichever way it went."""
     if not found:
         return "At none of these rates did both runs end in usable weights."
-    told = ", ".join(f"at {rate:g} by {page.points(gain)}" for rate, gain in found.items())
+    told = ", ".join(f"at {rate:g} by {formatting.points(gain)}" for rate, gain in found.items())
     told = f"The average differs from the worse of the two {told}"
     if right == NEVER:
         return f"{told}: none of these rates was too hot."

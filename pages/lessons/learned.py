@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said
-from pages.shared import page
-from soup_core import charts
+from pages.shared import context
+from soup_core import charts, formatting
 from soup_core.formatting import sure
 from soup_core.recipes.greedy import candidate_order
 
@@ -13,15 +13,15 @@ MODELS = 6
 EPOCHS = 1
 
 
-def names_of(here: page.Context) -> list[str]:
+def names_of(here: context.Context) -> list[str]:
     return candidate_order(here.singles(), "accuracy")[:MODELS]
 
 
-def ask(here: page.Context) -> Choice:
+def ask(here: context.Context) -> Choice:
     return Choice("Largest share, models from best to worst", tuple(names_of(here)))
 
 
-def run(here: page.Context, said: Said) -> Outcome:
+def run(here: context.Context, said: Said) -> Outcome:
     evaluate, names = here.evaluator("held_out"), names_of(here)
     steps = list(sc.learned_soup(here.zoo, evaluate, granularity="model", names=names, epochs=EPOCHS))
     final = steps[-1]
@@ -31,8 +31,8 @@ def run(here: page.Context, said: Said) -> Outcome:
     gain = sc.compare(evaluate(final.soup), evaluate(sc.uniform_soup(here.zoo, names)))
     return Outcome(
         score(str(said[0]), shares),
-        f"{page.plain(str(said[0]))}: {100 * shares[str(said[0])]:.0f} %",
-        f"{page.plain(largest)}: {100 * shares[largest]:.0f} %",
+        f"{formatting.plain(str(said[0]))}: {100 * shares[str(said[0])]:.0f} %",
+        f"{formatting.plain(largest)}: {100 * shares[largest]:.0f} %",
         charts.coefficient_lines(steps),
         f"Coefficients of {len(names)} models over {final.index} rounds.",
         meaning(names, largest, shares, final.best_index, gain),
@@ -55,8 +55,8 @@ def meaning(names: list[str], largest: str, shares: Mapping[str, float], round_:
     place = names.index(largest) + 1
     of = "the best model alone" if place == 1 else f"number {place} of {len(names)} when alone"
     return (
-        f"{page.plain(largest)}, {of}, takes {100 * shares[largest]:.0f} %; from equal shares the learned soup differs "
-        f"by {page.points(gain)} on the held-out images, {sure(gain)}."
+        f"{formatting.plain(largest)}, {of}, takes {100 * shares[largest]:.0f} %; from equal shares the learned soup differs "
+        f"by {formatting.points(gain)} on the held-out images, {sure(gain)}."
     )
 
 

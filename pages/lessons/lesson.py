@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page
+from pages.shared import context
 
 Said = tuple[float | str, ...]
 PAPER = "[Wortsman et al. 2022](https://arxiv.org/abs/2203.05482)"
@@ -97,9 +97,9 @@ class Lesson:
     zoo: str
     question: str
     setting: str
-    ask: Callable[[page.Context], Prediction]
-    run: Callable[[page.Context, Said], Outcome]
-    onward: Callable[[page.Context], Link]
+    ask: Callable[[context.Context], Prediction]
+    run: Callable[[context.Context, Said], Outcome]
+    onward: Callable[[context.Context], Link]
 
 
 def is_number(value: Any, low: float, high: float) -> bool:

@@ -7,8 +7,8 @@ import streamlit as st
 
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, is_number, near
-from pages.shared import page
-from soup_core import charts
+from pages.shared import context, drawing
+from soup_core import charts, formatting
 from soup_core.analysis.interpolation import CONNECTED_BELOW
 from soup_core.formatting import sure
 from soup_core.recipes.greedy import candidate_order
@@ -37,7 +37,7 @@ class Sketch:
                 said[alpha] = st.slider(f"Accuracy at alpha {name}", 0.0, 100.0, 50.0, 0.5, format="%.1f %%",
                                         key=f"guess:{key}:{name}", bind="query-params")  # fmt: skip
         with above:
-            page.chart(charts.sketched_line(said, self.ends), f"sketch-{key}", "Your sketch of the line.")
+            drawing.chart(charts.sketched_line(said, self.ends), f"sketch-{key}", "Your sketch of the line.")
         return tuple(said.values())
 
     def fits(self, said: Said) -> bool:
@@ -45,13 +45,13 @@ class Sketch:
         return len(said) == len(SKETCHED) and all(is_number(each, 0, 100) for each in said)
 
 
-def ends_of(here: page.Context) -> tuple[str, str]:
+def ends_of(here: context.Context) -> tuple[str, str]:
     """The two best models on the held-out images."""
     first, second = candidate_order(here.singles(), "accuracy")[:2]
     return first, second
 
 
-def ask(here: page.Context) -> Sketch:
+def ask(here: context.Context) -> Sketch:
     first, second = (here.evaluator("held_out")(sc.Soup({name: 1.0})) for name in ends_of(here))
     return Sketch((first, second))
 
@@ -66,7 +66,7 @@ def score(said: Sequence[float], points: Sequence[sc.LinePoint]) -> int:
     return round(sum(scores) / len(scores))
 
 
-def run(here: page.Context, said: Said) -> Outcome:
+def run(here: context.Context, said: Said) -> Outcome:
     evaluate, (a, b) = here.evaluator("held_out"), ends_of(here)
     points = list(sc.line(evaluate, sc.Soup({a: 1.0}), sc.Soup({b: 1.0}), ALPHAS))
     found = {point.alpha: point.evaluation for point in points}
@@ -87,7 +87,7 @@ def run(here: page.Context, said: Said) -> Outcome:
 def meaning(barrier: sc.Barrier, middle: sc.Comparison, evaluation: sc.Evaluation) -> str:
     """What the run says, whichever way it went."""
     told = (
-        f"The middle has {charts.percent(evaluation)}, {page.points(middle)} against the better end, {sure(middle)}; the "
+        f"The middle has {charts.percent(evaluation)}, {formatting.points(middle)} against the better end, {sure(middle)}; the "
         f"error barrier is {100 * barrier.height:.2f} points"
     )
     return f"{told}: {'no wall between them' if barrier.connected else 'a wall lies between them'}."
@@ -121,7 +121,7 @@ def why(barrier: sc.Barrier, *, shared: bool) -> str:
     )
 
 
-def onward(here: page.Context) -> Link:
+def onward(here: context.Context) -> Link:
     a, b = ends_of(here)
     return Link("pages/3_Interpolation.py", "Walk this line, and beyond its ends", {"a": a, "b": b})
 

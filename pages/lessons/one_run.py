@@ -2,18 +2,18 @@
 
 import soup_core as sc
 from pages.lessons.lesson import Lesson, Link, Number, Outcome, Said, near_difference
-from pages.shared import page
-from soup_core import charts
+from pages.shared import context
+from soup_core import charts, formatting
 from soup_core.formatting import sure
 
 LAST = 5
 
 
-def ask(here: page.Context) -> Number:
+def ask(here: context.Context) -> Number:
     return Number(f"Average of the latest {LAST} less the last checkpoint, on the test images", -2.0, 2.0, 0.05)
 
 
-def run(here: page.Context, said: Said) -> Outcome:
+def run(here: context.Context, said: Said) -> Outcome:
     zoo, test = here.zoo, here.evaluator("test")
     last, lawa, ema = (
         test(soup) for soup in (sc.Soup({zoo.names[-1]: 1.0}), sc.lawa_soup(zoo, last=LAST), sc.ema_soup(zoo))
@@ -22,16 +22,16 @@ def run(here: page.Context, said: Said) -> Outcome:
     return Outcome(
         near_difference(float(said[0]), gain),
         f"{said[0]:+.2f} points",
-        page.points(gain),
+        formatting.points(gain),
         charts.accuracy_points(
             [("last checkpoint", "ingredient", last), (f"latest {LAST}", "lawa", lawa), ("moving average", "ema", ema)],
             images="test", predicted=100 * last.accuracy + float(said[0]),
         ),
         f"Test accuracy: last checkpoint {charts.percent(last)}, average of the latest {LAST} {charts.percent(lawa)}.",
-        f"The average of the latest {LAST} checkpoints differs from the last by {page.points(gain)}, {sure(gain)}.",
+        f"The average of the latest {LAST} checkpoints differs from the last by {formatting.points(gain)}, {sure(gain)}.",
         "While the learning rate is high the weights wander about a minimum, and their average can lie nearer to it than each "
         "of them, as the weights of a falling learning rate do ([Kaddour 2022](https://arxiv.org/abs/2209.14981)). A moving "
-        f"average of all of them differs from the last by {page.points(moving)}, {sure(moving)}.",
+        f"average of all of them differs from the last by {formatting.points(moving)}, {sure(moving)}.",
     )  # fmt: skip
 
 

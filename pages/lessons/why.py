@@ -2,16 +2,16 @@
 
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference
-from pages.shared import page
-from soup_core import charts
+from pages.shared import context
+from soup_core import charts, formatting
 from soup_core.formatting import sure
 
 
-def ask(here: page.Context) -> Number:
+def ask(here: context.Context) -> Number:
     return Number("Greedy soup less the best single model, on the test images", -2.0, 2.0, 0.05)
 
 
-def run(here: page.Context, said: Said) -> Outcome:
+def run(here: context.Context, said: Said) -> Outcome:
     test = here.evaluator("test")
     steps = list(sc.greedy_soup(here.zoo, here.evaluator("held_out")))
     best, uniform, greedy = (test(soup) for soup in (steps[0].soup, sc.uniform_soup(here.zoo), steps[-1].soup))
@@ -19,7 +19,7 @@ def run(here: page.Context, said: Said) -> Outcome:
     return Outcome(
         near_difference(float(said[0]), gain),
         f"{said[0]:+.2f} points",
-        page.points(gain),
+        formatting.points(gain),
         charts.accuracy_points(
             [("best single", "best", best), ("uniform soup", "uniform", uniform), ("greedy soup", "greedy", greedy)],
             images="test", predicted=100 * best.accuracy + float(said[0]),
@@ -37,7 +37,7 @@ def meaning(gain: sc.Comparison, models: int, of: int) -> str:
     """What the run says, whichever way it went."""
     if models == 1:
         return f"On the held-out images no other model helps the best of {of}, so greedy keeps that one alone."
-    told = f"The average of {models} of {of} models differs from the best of them by {page.points(gain)}, {sure(gain)}"
+    told = f"The average of {models} of {of} models differs from the best of them by {formatting.points(gain)}, {sure(gain)}"
     if gain.low > 0:
         return f"{told}: one model, and better than the one that would have been kept."
     return f"{told}: on these images averaging {'costs' if gain.high < 0 else 'is not shown to gain'} accuracy."

@@ -1,40 +1,22 @@
 """How every page begins: its title, the sidebar, the zoo and device of the address, and what is wrong with them."""
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlencode
 
-import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, presenting
-from pages.shared.context import GREEDY as GREEDY
-from pages.shared.context import TAKEN as TAKEN
-from pages.shared.context import UNIFORM as UNIFORM
-from pages.shared.context import Computing, taken_mix
-from pages.shared.context import Context as Context
-from pages.shared.live_chart import Event, live_chart
-from soup_core import charts
+from pages.shared import caching, presenting, published
+from pages.shared.address import DEPENDENT_KEYS, KEPT_KEYS, OWN_KEYS, _put_into_address, forget_choices
+from pages.shared.context import Computing, Context, taken_mix
+from pages.shared.drawing import errors_shown
 from soup_core.analysis.published import results_folders
-from soup_core.formatting import labels as labels
-from soup_core.formatting import plain as plain
-from soup_core.formatting import points as points
-from soup_core.formatting import visible
+from soup_core.formatting import plain
 from soup_core.runtime.store import default_store
 
-KEPT_KEYS = ("zoo", "device", "precision", "memory")
-OWN_KEYS = ("view", "test", "seed")  # the same words ask for something else on another page
-DEPENDENT_KEYS = (
-    "in", "a", "b", "c", "judged", "pairs", "at", "by", "true", "predicted", "step", "order", "seed", "ties", "best",
-    "brushes", "colour", "published-hyperparameter", "list", "start", "tuning_rate", "tuning_epochs", "augmentation",
-    "decay", "gone", "upload:gone",
-)  # fmt: skip
 STYLE = (Path(__file__).resolve().parent / "page.css").read_text()
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
 PAGES = {
@@ -52,35 +34,6 @@ PAGES = {
 # Streamlit collects garbage in full when a run of a page ends, which takes a fifth of a second with all that torch brings
 # and keeps the next click waiting. What is imported by now stays for good and need not be looked through.
 gc.freeze()
-
-
-def drop_taken() -> None:
-    """Let the taken mix go, also where it is chosen."""
-    st.session_state.pop("kept:taken", None)
-    st.query_params.pop("taken", None)
-    for key in ("a", "b", "c"):
-        if st.session_state.get(key) == TAKEN:
-            _forget(key)
-
-
-@contextmanager
-def errors_shown() -> Iterator[None]:
-    """Show an error of the core as one plain sentence, and end the page there."""
-    try:
-        yield
-    except sc.SoupError as error:
-        st.error(plain(str(error)))
-        st.stop()
-
-
-@contextmanager
-def waiting(words: str) -> Iterator[None]:
-    """Say what takes long while it does, let the next click end it, and show an error of the core."""
-    said = st.empty()
-    with errors_shown(), sc.interruptible(partial(said.caption, words)):
-        said.caption(words)
-        yield
-    said.empty()
 
 
 def paths() -> dict[str, str]:
@@ -127,8 +80,6 @@ def begin(title: str, lead: str, heading: str | None = None) -> Context:
 
 def _draw_results(folder: Path) -> NoReturn:
     """What can be said of results without weights is the same on every page."""
-    from pages.views import published  # it draws with this module
-
     published.draw(caching.results(folder, caching.zoo_stamp(folder)))
     st.stop()
 
@@ -209,67 +160,3 @@ def _tell_computing(here: Context) -> None:
         f"Computing on {here.device} in {here.precision}; the {len(here.zoo.by_name)} "
         f"checkpoints, {size:.2g} GB, are {where}."
     )
-
-
-@st.fragment(run_every=0.2)
-def _put_into_address() -> None:
-    # After a change of page the browser takes a value set from here into its address only with a run that it asks for.
-    if st.session_state.pop("kept:drawn", False):
-        del st.session_state["kept:late"]
-        st.rerun()
-    st.session_state["kept:drawn"] = True
-
-
-def forget_choices() -> None:
-    """Another zoo has other ingredients: choices made among the last one's go back to their defaults."""
-    drop_taken()
-    for key in ("at", "brushes", "empty", "paused"):  # no widget is bound to these
-        tell_address(key, None)
-    for key in DEPENDENT_KEYS:
-        _forget(key)
-
-
-def _forget(key: str) -> None:
-    st.session_state.pop(key, None)
-    if key in st.query_params:
-        st.session_state[f"stale:{key}"] = st.query_params.get_all(key)
-
-
-def tell_address(key: str, value: str | list[str] | None) -> None:
-    """Say in the address what no bound widget says there; None takes it out."""
-    if value is None:
-        st.query_params.pop(key, None)
-    elif st.query_params.get_all(key) != ([value] if isinstance(value, str) else value):
-        st.query_params[key] = value
-
-
-def spaced(key: str) -> str:
-    """The key of a hyperparameter in words."""
-    return visible(key.replace("_", " "))
-
-
-def named_in_address(
-    key: str, known: tuple[str, ...], reasons: Mapping[str, str], say: Callable[[str], str] = plain
-) -> None:
-    """Name what the address asks for and the zoo has not; call it before the widget that is bound to the key.
-
-    `say` is how that widget says a name, where it does not give it as it is.
-    """
-    label = labels(known, say)
-    stale = st.session_state.pop(f"stale:{key}", [])
-    for name in st.query_params.get_all(key):
-        if name == TAKEN and "taken" in st.query_params:
-            continue  # what is wrong with it has been said
-        if name and name not in known and name not in map(label, known) and name not in stale:
-            st.warning(f"The address names {plain(name)}, which {plain(reasons.get(name, 'is not in this zoo.'))}")
-
-
-def chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event], None] | None = None) -> None:
-    """Draw a figure; what is done on it goes to `on_event` (see live_chart)."""
-    live_chart(charts.enlarged(figure) if presenting.is_on() else figure, key, alt, on_event)
-
-
-def about(recipe: sc.About) -> None:
-    """What a recipe does and when it fails, with its paper, to be opened."""
-    with st.expander(f"{recipe.name}: what it does, when it fails"):
-        st.markdown(f"{recipe.text} ([{recipe.paper}]({recipe.link}))")

@@ -6,19 +6,20 @@ from typing import Any
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, page
+from pages.shared import caching, context
+from soup_core import formatting
 from soup_core.jobs import Job, Progress, Task
 
 POLL_SECONDS = 0.5
 SMALL_GIGABYTES = 0.5  # zoos up to this size are worked on without being asked
 
 
-def task(here: page.Context, recipe: str, *, images: int | None = None, **arguments: Any) -> Task:
+def task(here: context.Context, recipe: str, *, images: int | None = None, **arguments: Any) -> Task:
     """A recipe on the open zoo, on so many of the held-out images or all, computed as the sidebar says."""
     return Task(recipe, here.zoo.name, here.device, here.precision, here.memory, images, arguments)
 
 
-def job_of(here: page.Context, wanted: Task, start: str | None = None) -> Job | None:
+def job_of(here: context.Context, wanted: Task, start: str | None = None) -> Job | None:
     """The job of a task: the one there is, stopped or not, or one started now.
 
     With `start`, the words of a button, a large zoo's job is started only when that is pressed; until then None.
@@ -51,7 +52,7 @@ def follow(job: Job | None, total: int, what: str, draw: Callable[[Progress], No
             draw(progress)
         if progress.ended and progress.state != "done":
             told, button = controls.columns([4, 1], vertical_alignment="center")
-            told.warning(page.plain(progress.message), icon=":material/pause:")
+            told.warning(formatting.plain(progress.message), icon=":material/pause:")
             if button.button("Go on", key=f"go-{job.key}", width="stretch"):
                 caching.jobs().submit(job.task, job.zoo)
                 st.rerun()

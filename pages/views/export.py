@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page
-from pages.views.selection import choose
-from soup_core import export
+from pages.shared import context, drawing
+from pages.views.ingredients.selection import choose
+from soup_core import export, formatting
 from soup_core.formatting import counts, percent
 from soup_core.soup import uniform
 
@@ -16,7 +16,7 @@ UPLOAD_MEGABYTES = 200
 DOWNLOAD_GIGABYTES = 1.0  # a larger model is written by the command line, which holds it once
 
 
-def draw(here: page.Context, soup: sc.Soup | None, kind: str = "", *, choosing: bool = False) -> None:
+def draw(here: context.Context, soup: sc.Soup | None, kind: str = "", *, choosing: bool = False) -> None:
     """Offer a soup in every form, and take one back from a file; `choosing` puts the file's names into the selection."""
     with st.expander("Take this soup along, or bring one back"):
         if soup is not None:
@@ -38,7 +38,7 @@ def draw(here: page.Context, soup: sc.Soup | None, kind: str = "", *, choosing: 
         tell(here, brought(here.zoo, key), soup)
 
 
-def offer(here: page.Context, soup: sc.Soup, kind: str) -> None:
+def offer(here: context.Context, soup: sc.Soup, kind: str) -> None:
     """The buttons; what they give is made when they are pressed."""
     reported = st.toggle("Report the test images too", key="export:test", help="In the card and the recipe; else they "
                          "tell the held-out images alone.")  # fmt: skip
@@ -47,7 +47,7 @@ def offer(here: page.Context, soup: sc.Soup, kind: str) -> None:
     size = sum(tensor.nbytes for tensor in here.zoo.tensors.values())
     failed: list[str] = st.session_state.setdefault("export:failed", [])
     while failed:
-        st.error(page.plain(failed.pop()))
+        st.error(formatting.plain(failed.pop()))
 
     def button(label: str, file: str, make: Callable[[], str | bytes], large: bool = False) -> None:
         def made() -> str | bytes:  # the browser is told only that it failed; the reason stands here at the next run
@@ -86,20 +86,20 @@ def brought(zoo: sc.Zoo, key: str) -> sc.Soup | sc.SoupError | None:
         return error
 
 
-def tell(here: page.Context, found: sc.Soup | sc.SoupError | None, soup: sc.Soup | None) -> None:
+def tell(here: context.Context, found: sc.Soup | sc.SoupError | None, soup: sc.Soup | None) -> None:
     """Say what was brought back: that it is the soup of this page, or what else it is and how good."""
     if found is None:
         return
     if isinstance(found, sc.SoupError):
-        st.error(page.plain(str(found)))
+        st.error(formatting.plain(str(found)))
         return
     if found == soup:
         st.success("This page shows the soup of that file.")
         return
-    with page.errors_shown():
+    with drawing.errors_shown():
         evaluation = here.evaluator("held_out")(found)
     st.info(
-        f"The file holds {page.plain(sc.title_of(found))}: {percent(evaluation)} on the held-out images, "
+        f"The file holds {formatting.plain(sc.title_of(found))}: {percent(evaluation)} on the held-out images, "
         f"{counts(evaluation)}."
     )
     if chosen_alone(here.zoo, found):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from soup_core.cli.options import BatchSize, Device, Json, Precision, SoupOption, ZooName, Run
+from soup_core.cli.options import BatchSize, Device, Json, Precision, Run, SoupOption, ZooName
 from soup_core.cli.output import Row, figures, print_rows
 from soup_core.export import FORMATS, Export, export_soup, title_of
 

@@ -40,6 +40,7 @@ class Run:
         self._how: Row = {"device": device, "batch_size": batch_size, "precision": precision}
 
     def evaluator(self, split: str = "held_out") -> Evaluator:
+        """The zoo's evaluator on a split, computing as the options say."""
         return Evaluator(self.zoo, split, **self._how)
 
     def soup(self, text: str) -> Soup:
@@ -57,10 +58,12 @@ class Run:
         return uniform_soup(self.zoo, [name for name in text.split(",") if name])
 
     def report(self, soup: Soup, splits: list[str] | None = None) -> Row:
+        """A soup and its figures on these splits, by default on held-out and test images."""
         found = {split: figures(self.evaluator(split)(soup)) for split in splits or ["held_out", "test"]}
         return {"soup": json.loads(soup.to_json()), **found}
 
     def search(self, steps: Iterator[GreedyStep]) -> Iterator[Row]:
+        """A row a candidate, then the report of the soup that the search ends with."""
         soup = None
         for step in steps:
             soup = step.soup

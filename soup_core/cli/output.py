@@ -18,6 +18,7 @@ COLUMNS = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.comp
 
 
 def figures(evaluation: Evaluation) -> Row:
+    """Counts, accuracy and loss, ready for JSON, where a loss that is not a number is null."""
     loss = None if math.isnan(evaluation.loss) else evaluation.loss
     figures: Row = {
         "correct": evaluation.correct,
@@ -33,6 +34,7 @@ def figures(evaluation: Evaluation) -> Row:
 
 
 def print_rows(rows: Iterable[Row], as_json: bool) -> None:
+    """Print rows as they come as JSON, or all at the end as tables of equal heads."""
     if as_json:
         for row in rows:
             print(json.dumps(row), flush=True)

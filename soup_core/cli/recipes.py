@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from soup_core.analysis.interpolation import ALPHAS, line
-from soup_core.cli.options import BatchSize, Device, Full, Json, Precision, SoupOption, Ties, ZooName, Run
+from soup_core.cli.options import BatchSize, Device, Full, Json, Precision, Run, SoupOption, Ties, ZooName
 from soup_core.cli.output import Row, figures, print_rows
 from soup_core.errors import SoupError
 from soup_core.recipes.ensemble import ensemble as ensemble_evaluation

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from soup_core.analysis.preflight import overall, preflight_checks
 from soup_core.analysis.published import open_results, report, results_folders
-from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooName, Run
+from soup_core.cli.options import BatchSize, Device, Json, Precision, Run, ZooName
 from soup_core.cli.output import COLUMNS, Row, print_rows
 from soup_core.data import PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError

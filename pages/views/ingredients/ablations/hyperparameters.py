@@ -7,25 +7,25 @@ import numpy as np
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page
+from pages.shared import address, context, drawing
 from pages.shared.live_chart import Event
-from pages.views.selection import BRUSHES, Brushes, Selection, brush, brushes
-from soup_core import charts
+from pages.views.ingredients.selection import BRUSHES, Brushes, Selection, brush, brushes
+from soup_core import charts, formatting
 from soup_core.analysis.parallel_coordinates import HyperparameterTable, hyperparameter_table
 from soup_core.charts.ablations import brushed, parallel_coordinates
 
 
-def draw(here: page.Context, chosen: Selection) -> None:
+def draw(here: context.Context, chosen: Selection) -> None:
     """Draw parallel coordinates with the brushes that made the selection, for as long as nothing else has changed it."""
-    with page.errors_shown():
+    with drawing.errors_shown():
         table = hyperparameter_table(here.zoo, here.evaluator("held_out"))
     if len(table.axes) == 1:  # held-out accuracy alone
         st.markdown("**There is no hyperparameter in which these ingredients differ, so none to lay side by side.**")
         return
     take_address(here.zoo, table)
     drawn = brushes()
-    page.tell_address(BRUSHES, json.dumps(drawn.ranges) if drawn else None)
-    page.chart(
+    address.tell_address(BRUSHES, json.dumps(drawn.ranges) if drawn else None)
+    drawing.chart(
         parallel_coordinates(table, selected=chosen.names, ranges=drawn.ranges if drawn else {}), "hyperparameters",
         f"{len(table.names)} ingredients across {len(table.axes) - 1} hyperparameters to held-out accuracy; "
         f"{len(chosen.names)} are in the soup, {len(drawn.ranges) if drawn else 0} axes are brushed.",
@@ -67,5 +67,5 @@ def meaning(chosen: Selection, is_brushed: bool) -> str:
     comparison = sc.compare(chosen.evaluation, chosen.singles[chosen.order[0]])
     return (
         f"The {len(chosen.names)} {where} have {100 * min(accuracies):.2f} to {100 * max(accuracies):.2f} % one by one; "
-        f"their soup has {charts.percent(chosen.evaluation)}, {page.points(comparison)} against the best single model."
+        f"their soup has {charts.percent(chosen.evaluation)}, {formatting.points(comparison)} against the best single model."
     )

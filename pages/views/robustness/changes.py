@@ -7,9 +7,9 @@ import streamlit as st
 from torch import Tensor
 
 import soup_core as sc
-from pages.shared import caching, page
+from pages.shared import address, caching, context, drawing
 from pages.shared.live_chart import Event
-from soup_core import charts
+from soup_core import charts, formatting
 from soup_core.analysis.confusion import class_gains, confusion_difference, said_by_one
 from soup_core.data import Split
 
@@ -18,22 +18,24 @@ SIDE = 112  # pixels of a picture on the page
 ANY = "any"
 
 
-def draw(here: page.Context) -> None:
+def draw(here: context.Context) -> None:
     """Choose two models and a cell of the confusion difference; draw counts, gains by class, and the images."""
     zoo = here.zoo
     classes, options = _class_names(zoo), here.options
-    with page.errors_shown():
+    with drawing.errors_shown():
         singles = here.singles()
     best = min(zoo.names, key=lambda name: (-singles[name].correct, name))
     for key in ("a", "b"):
-        page.named_in_address(key, tuple(options), {each.name: f"is left out: {each.reason}" for each in zoo.excluded})
+        address.named_in_address(
+            key, tuple(options), {each.name: f"is left out: {each.reason}" for each in zoo.excluded}
+        )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        a = st.selectbox("Model", options, options.index(page.GREEDY), key="a", bind="query-params")
+        a = st.selectbox("Model", options, options.index(context.GREEDY), key="a", bind="query-params")
         b = st.selectbox("against", options, options.index(best), key="b", bind="query-params")
         true = st.selectbox("True class", [ANY, *classes], key="true", bind="query-params")
         predicted = st.selectbox("Predicted class", [ANY, *classes], key="predicted", bind="query-params",
                                  help="Shows the images of which only one of the two says so.")  # fmt: skip
-    with page.errors_shown():
+    with drawing.errors_shown():
         evaluate, soups = here.evaluator("test"), [here.soup_of(each) for each in (a, b)]
         evaluations = [evaluate(soup) for soup in soups]
         ours, theirs = (
@@ -45,8 +47,8 @@ def draw(here: page.Context) -> None:
             "predicted": None if predicted == ANY else classes.index(predicted)}  # fmt: skip
     gained, lost = said_by_one(ours, theirs, labels, **cell)
     first, second, third = st.columns(3)
-    first.metric(f"Only {page.plain(a)} is right", f"{comparison.gained:,} images")
-    second.metric(f"Only {page.plain(b)} is right", f"{comparison.lost:,} images")
+    first.metric(f"Only {formatting.plain(a)} is right", f"{comparison.gained:,} images")
+    second.metric(f"Only {formatting.plain(b)} is right", f"{comparison.lost:,} images")
     third.metric(
         "Difference, test", f"{100 * comparison.difference:+.2f} points",
         f"{100 * comparison.low:.2f} to {100 * comparison.high:.2f}", delta_color="off", delta_arrow="off",
@@ -55,26 +57,30 @@ def draw(here: page.Context) -> None:
     if soups[0] == soups[1]:
         st.info("Both are the same model. Choose two different ones to see which images change.")
         st.markdown(
-            f"**{page.plain(a)} and {page.plain(b)} are the same model: they differ by {page.points(comparison)}, and on "
+            f"**{formatting.plain(a)} and {formatting.plain(b)} are the same model: they differ by {formatting.points(comparison)}, and on "
             "no image.**"
         )
         return
     gains, (left, right) = class_gains(ours, theirs, labels), st.columns([3, 2])
     with left:
-        page.chart(charts.confusion_heatmap(confusion_difference(ours, theirs, labels), classes), "confusion",
+        drawing.chart(charts.confusion_heatmap(confusion_difference(ours, theirs, labels), classes), "confusion",
                    f"How many more images of each true class {a} takes for each class than {b}.",
                    partial(_show_cell, classes))  # fmt: skip
     with right:
-        page.chart(charts.class_gain_bars(gains, classes), "gains", f"Gain in accuracy of {a} over {b} on each class.")
+        drawing.chart(
+            charts.class_gain_bars(gains, classes), "gains", f"Gain in accuracy of {a} over {b} on each class."
+        )
     what = "the right class" if predicted == ANY else predicted
     for name, indices in ((a, gained), (b, lost)):
-        st.markdown(f"Only {page.plain(name)} says {page.plain(what)}: {len(indices):,} images, the surest first")
+        st.markdown(
+            f"Only {formatting.plain(name)} says {formatting.plain(what)}: {len(indices):,} images, the surest first"
+        )
         if indices:
             _gallery(evaluate.data, indices[:PICTURES], {a: ours, b: theirs}, classes)
     most = max(gains, key=lambda label: abs(gains[label].difference))
-    where = f"most on {page.plain(classes[most])}, by {page.points(gains[most])}"
+    where = f"most on {formatting.plain(classes[most])}, by {formatting.points(gains[most])}"
     st.markdown(
-        f"**Against {page.plain(b)}, {page.plain(a)} differs by {page.points(comparison)}; "
+        f"**Against {formatting.plain(b)}, {formatting.plain(a)} differs by {formatting.points(comparison)}; "
         f"{where if gains[most].difference else 'on each class as many images are gained as lost'}.**"
     )
 
@@ -108,6 +114,6 @@ def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], clas
             lines = [classes[true], *(line for who, shares in told.items() for line in (f"{who}:", *shares))]
             st.image(
                 (pixels if pixels.shape[2] == 3 else pixels[..., 0]).numpy(),  # one channel is shown in grey
-                caption="  \n".join(map(page.plain, lines)), width=SIDE, output_format="PNG",
+                caption="  \n".join(map(formatting.plain, lines)), width=SIDE, output_format="PNG",
                 alt=f"{classes[true]}; " + "; ".join(f"{who}: {', '.join(shares)}" for who, shares in told.items()),
             )  # fmt: skip

@@ -7,9 +7,10 @@ from typing import Any
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, work
-from pages.views import how_many, hyperparameters
-from pages.views.selection import Selection, toggle_clicked
+from pages.shared import context, drawing, work
+from pages.views.ingredients.ablations import hyperparameters, number_averaged
+from pages.views.ingredients.selection import Selection, toggle_clicked
+from soup_core import formatting
 from soup_core.analysis import ablations
 from soup_core.analysis.ablations import GapStep, Mean, ShapleyStep
 from soup_core.charts import ablations as figures
@@ -18,7 +19,7 @@ from soup_core.jobs import Progress
 PAIRS = 20
 
 
-def draw(here: page.Context, chosen: Selection) -> None:
+def draw(here: context.Context, chosen: Selection) -> None:
     """Draw the ablation that is asked for; no other is computed."""
     asked = st.segmented_control(
         "Ablation", list(VIEWS), default="How many", required=True, key="ablation", bind="query-params",
@@ -33,7 +34,7 @@ def draw(here: page.Context, chosen: Selection) -> None:
 
 
 def followed(
-    here: page.Context,
+    here: context.Context,
     recipe: str,
     total: int,
     words: tuple[str, str, str],
@@ -54,46 +55,46 @@ def followed(
         if progress.state == "done":
             st.markdown(f"**{sentence}**")
 
-    with page.errors_shown():
+    with drawing.errors_shown():
         job = work.job_of(here, work.task(here, recipe, **arguments), start)
     work.follow(job, total, what, panel)
 
 
-def without_each(here: page.Context, chosen: Selection) -> None:
+def without_each(here: context.Context, chosen: Selection) -> None:
     """The selection without each of its own."""
     if len(chosen.names) < 2:
         st.markdown("**Leaving one out needs at least two ingredients in the soup; put another one in.**")
         return
     chart, sentence = st.container(), st.empty()
     waiting = partial(sentence.caption, f"Leaving out each of {len(chosen.names)}")
-    with page.errors_shown(), sc.interruptible(waiting):
+    with drawing.errors_shown(), sc.interruptible(waiting):
         waiting()
         left = list(ablations.leave_one_out(here.zoo, here.evaluator("held_out"), chosen.names))
     with chart:
-        page.chart(
+        drawing.chart(
             figures.leave_one_out_bars(left), "leave-one-out",
             f"What taking out each of {len(left)} ingredients changes, with intervals; a click takes it out.",
             partial(toggle_clicked, here.zoo),
         )  # fmt: skip
     missed, *_, helped = sorted(left, key=lambda each: (each.comparison.difference, each.name))
     sentence.markdown(
-        f"**Most missed is {page.plain(missed.name)}: {page.points(missed.comparison)} without it; the soup would do best "
-        f"without {page.plain(helped.name)}: {page.points(helped.comparison)}.**"
+        f"**Most missed is {formatting.plain(missed.name)}: {formatting.points(missed.comparison)} without it; the soup would do best "
+        f"without {formatting.plain(helped.name)}: {formatting.points(helped.comparison)}.**"
     )
 
 
-def what_each_adds(here: page.Context, chosen: Selection) -> None:
+def what_each_adds(here: context.Context, chosen: Selection) -> None:
     """Shapley values of the whole zoo, which get surer with each pair of permutations."""
 
     def bars(steps: Sequence[ShapleyStep]) -> str:
         step = steps[-1]
-        page.chart(
+        drawing.chart(
             figures.shapley_bars(step, selected=chosen.names), "shapley",
             f"Shapley values of {len(step.names)} ingredients over {2 * step.pairs} orders; {len(chosen.names)} are in "
             "the soup.", partial(toggle_clicked, here.zoo),
         )  # fmt: skip
         ranked = sorted(zip(step.names, step.values, strict=True), key=lambda each: (-each[1].value, each[0]))
-        most, least = (f"{page.plain(name)}, {told(mean)}" for name, mean in (ranked[0], ranked[-1]))
+        most, least = (f"{formatting.plain(name)}, {told(mean)}" for name, mean in (ranked[0], ranked[-1]))
         return (
             f"All {len(ranked)} together add {100 * (step.whole - step.empty):+.2f} points to having none; the most comes "
             f"from {most}, the least from {least}."
@@ -104,11 +105,11 @@ def what_each_adds(here: page.Context, chosen: Selection) -> None:
     followed(here, "shapley", PAIRS, words, bars, pairs=PAIRS)
 
 
-def held_out_size(here: page.Context, chosen: Selection) -> None:
+def held_out_size(here: context.Context, chosen: Selection) -> None:
     """How the selection gap shrinks as more images choose."""
 
     def curve(steps: Sequence[GapStep]) -> str:
-        page.chart(
+        drawing.chart(
             figures.selection_gap_curve(steps), "selection-gap",
             f"Greedy's gain where it chose, on test, and the gap, for {len(steps)} sizes of the held-out set.",
         )  # fmt: skip
@@ -129,10 +130,10 @@ def told(mean: Mean) -> str:
     return f"{value:+.2f} points{interval}"
 
 
-VIEWS: dict[str, tuple[str, Callable[[page.Context, Selection], None]]] = {
+VIEWS: dict[str, tuple[str, Callable[[context.Context, Selection], None]]] = {
     "How many": (
         "Averages of the first k models. Click one to choose these, or a model alone to toggle it; filled ones are in.",
-        how_many.draw,
+        number_averaged.draw,
     ),
     "Leave one out": ("The selection without each of its ingredients in turn; a click takes one out.", without_each),
     "Shapley": (

@@ -7,12 +7,13 @@ from pathlib import PurePath
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, uploads
+from pages.shared import context, uploads
+from soup_core import formatting
 from soup_core.runtime.files import shown
 from soup_core.zoo import RESERVED, fitting_ingredient
 
 
-def draw(here: page.Context) -> None:
+def draw(here: context.Context) -> None:
     """A button that opens the uploader and the list of what is there."""
     state = st.session_state
     key = f"upload-{state.setdefault('upload:count', 0)}"  # another one once its files have been taken
@@ -24,17 +25,17 @@ def draw(here: page.Context) -> None:
         )  # fmt: skip
         names = [name for name, _ in uploads.of(here.zoo.name)]
         if names:
-            gone = st.pills("Uploaded", names, selection_mode="multi", key="upload:gone", format_func=page.plain)
+            gone = st.pills("Uploaded", names, selection_mode="multi", key="upload:gone", format_func=formatting.plain)
             st.button("Take away", on_click=take_away, args=(here.zoo.name, gone), disabled=not gone)
 
 
 def tell() -> None:
     """Say what is to be said of the files that came last: refusals and warnings."""
     for told in st.session_state.pop("upload:told", []):
-        st.warning(page.plain(told))
+        st.warning(formatting.plain(told))
 
 
-def take(here: page.Context, key: str) -> None:
+def take(here: context.Context, key: str) -> None:
     """Put the files that came into the zoo, and keep what is to be said of them."""
     state, told, zoo = st.session_state, list[str](), here.zoo
     for file in state[key]:

@@ -1,4 +1,4 @@
-"""Scenes as a file to take along: `python -m pages.shared.along ZOO [--scenes FILE] -o FILE.html|pptx|zip`.
+"""Scenes as a file to take along: `python -m pages.present.rendering ZOO [--scenes FILE] -o FILE.html|pptx|zip`.
 
 Each scene's page is run as it is, without a browser, until its work has ended; so the file says what the page says.
 """

@@ -6,8 +6,9 @@ from statistics import fmean
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, work
+from pages.shared import context, drawing, work
 from pages.shared.live_chart import Event
+from soup_core import formatting
 from soup_core.analysis.interpolation import Barrier
 from soup_core.analysis.pairs import SEED, PairBarrier, barrier_matrix
 from soup_core.charts.geometry import advantage_scatter, pair_heatmap
@@ -20,7 +21,7 @@ ALL = "all that differ"
 OPENED = "pairs:opened"
 
 
-def draw(here: page.Context) -> None:
+def draw(here: context.Context) -> None:
     """Evaluate the middle of a budgeted sample of pairs."""
     names = here.zoo.names
     possible = len(names) * (len(names) - 1) // 2
@@ -37,12 +38,12 @@ def draw(here: page.Context) -> None:
         )  # fmt: skip
         colour = st.selectbox(
             "Colour", keys, key="by", bind="query-params", width=220,
-            format_func=page.labels(keys, page.spaced), help="The hyperparameter in which two models differ, or how "
+            format_func=formatting.labels(keys, drawing.spaced), help="The hyperparameter in which two models differ, or how "
             "many there are; or whether they differ in one of those that some of the models share.",
         )  # fmt: skip
-    with page.waiting("Reading the weights once"):
+    with drawing.waiting("Reading the weights once"):
         gram = sc.gram(here.zoo, here.evaluator("held_out").store)
-    with page.errors_shown():
+    with drawing.errors_shown():
         job = work.job_of(here, work.task(here, "pairs", budget=int(budget)), "Evaluate the pairs")
     if job is None:
         st.markdown(f"**Nothing is known of {int(budget)} pairs yet; the work goes on when you leave the page.**")
@@ -56,12 +57,12 @@ def draw(here: page.Context) -> None:
         if not found:
             st.info("Here each pair will be a point.")
             return
-        page.chart(
+        drawing.chart(
             advantage_scatter(found, against=against, by=by), "advantage",
             f"What averaging gains in {len(found)} pairs against the angle between them.", _open,
         )  # fmt: skip
         barriers = [PairBarrier(pair.a, pair.b, Barrier(0.5, max(0.0, -pair.over_mean.difference))) for pair in found]
-        page.chart(
+        drawing.chart(
             pair_heatmap(names, barrier_matrix(names, barriers), clustered_order(names, angles(gram)),
                          quantity="barrier"),
             "barriers", f"Error barrier at the middle of {len(found)} pairs; the others are empty.", _open,
@@ -92,7 +93,7 @@ def _told_apart(found: Sequence[sc.PairAdvantage], against: str, by: str | None)
     if by is None or not all(gains.values()):
         return ""
     return (
-        f"; the {len(gains[True])} that differ in {page.plain(by.replace('_', ' '))} gain {fmean(gains[True]):+.2f} points "
+        f"; the {len(gains[True])} that differ in {formatting.plain(by.replace('_', ' '))} gain {fmean(gains[True]):+.2f} points "
         f"in the mean, the other {len(gains[False])} {fmean(gains[False]):+.2f}"
     )
 

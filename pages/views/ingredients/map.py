@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, work
+from pages.shared import context, drawing, work
 from pages.shared.live_chart import Event
-from pages.views.selection import Selection, choose, ingredients, toggle_clicked
+from pages.views.ingredients.selection import Selection, choose, ingredients, toggle_clicked
+from soup_core import formatting
 from soup_core.analysis.pairs import disagreement
 from soup_core.charts.geometry import QUANTITIES, Shown, map_scatter, pair_heatmap
 from soup_core.jobs import Progress
@@ -26,7 +27,7 @@ PAIRS = {"Angles": "angle", "Distances": "distance", "Disagreement": "disagreeme
 WORDS = {"angle": "an angle of", "distance": "a distance of", "disagreement": "different answers on"}
 
 
-def draw(here: page.Context, chosen: Selection) -> None:
+def draw(here: context.Context, chosen: Selection) -> None:
     """Draw the map, then one heatmap of pairs; both are closed by one sentence."""
     zoo, held_out = here.zoo, here.evaluator("held_out")
     if len(zoo.names) < 2:
@@ -41,16 +42,16 @@ def draw(here: page.Context, chosen: Selection) -> None:
         keys = dict.fromkeys(key for each in zoo.ingredients for key in each.hyperparameters)
         colour = st.selectbox(
             "Colour", [ACCURACY, *keys], key="colour", bind="query-params", width=240,
-            format_func=page.labels([ACCURACY, *keys], page.spaced), help="What the ingredients' colours show.",
+            format_func=formatting.labels([ACCURACY, *keys], drawing.spaced), help="What the ingredients' colours show.",
         )  # fmt: skip
     waiting = st.empty()
-    with page.errors_shown(), sc.interruptible(partial(waiting.caption, "Searching the greedy soup for its path")):
+    with drawing.errors_shown(), sc.interruptible(partial(waiting.caption, "Searching the greedy soup for its path")):
         waiting.caption("Reading the weights once")
         gram = sc.gram(zoo, held_out.store)
         accepted = [step.soup for step in sc.greedy_soup(zoo, held_out) if step.accepted]
     waiting.empty()
     places = MAPS[kind](gram)
-    page.chart(
+    drawing.chart(
         scatter(zoo, chosen, places, accepted, colour), "places",
         f"{kind} map of {len(zoo.names)} ingredients and soups of them, {len(chosen.names)} filled since they are in the "
         "soup; a click toggles, a drag chooses what it encloses.", partial(take, zoo),
@@ -77,10 +78,10 @@ def scatter(zoo: sc.Zoo, chosen: Selection, places: Map, accepted: Sequence[sc.S
     given = {each.name: each.hyperparameters.get(colour) for each in zoo.ingredients}
     if colour == ACCURACY:
         given = {name: 100 * evaluation.accuracy for name, evaluation in chosen.singles.items()}
-    soups = [Shown(page.UNIFORM, "uniform", places.place(sc.uniform_soup(zoo)))]
+    soups = [Shown(context.UNIFORM, "uniform", places.place(sc.uniform_soup(zoo)))]
     if zoo.base:
         soups.append(Shown("base", "base", places.place(sc.Soup({sc.BASE: 1.0}))))
-    soups.append(Shown(page.GREEDY, "greedy", places.place(accepted[-1])))
+    soups.append(Shown(context.GREEDY, "greedy", places.place(accepted[-1])))
     yours = placed(chosen)
     return map_scatter(
         places, {name: value for name, value in given.items() if value is not None}, label=colour.replace("_", " "),
@@ -122,7 +123,7 @@ def distance(gram: sc.Gram, a: sc.Soup, b: sc.Soup) -> float:
     return math.sqrt(max(0.0, gram.inner(a, b, a, b)))
 
 
-def compare_predictions(here: page.Context, order: Sequence[str], told: str) -> None:
+def compare_predictions(here: context.Context, order: Sequence[str], told: str) -> None:
     """Follow the job that looks at every ingredient's predictions, and draw where they differ."""
 
     def show(progress: Progress) -> None:
@@ -135,7 +136,7 @@ def compare_predictions(here: page.Context, order: Sequence[str], told: str) -> 
         if progress.state == "done":
             st.markdown(f"**{told} {sentence}**")
 
-    with page.errors_shown():
+    with drawing.errors_shown():
         job = work.job_of(here, work.task(here, "predictions"), "Compare the predictions")
     work.follow(job, len(order), "Comparing predictions", show)
 
@@ -143,7 +144,7 @@ def compare_predictions(here: page.Context, order: Sequence[str], told: str) -> 
 def draw_pairs(names: Sequence[str], matrix: Matrix, order: Sequence[str], quantity: str) -> str:
     """Draw a heatmap of pairs; tells the middle of all, and the two at the ends."""
     kind = QUANTITIES[quantity]
-    page.chart(
+    drawing.chart(
         pair_heatmap(names, matrix, order, quantity=quantity), f"pairs-{quantity}",
         f"{kind.title} of each pair of {len(names)} ingredients, like beside like.",
     )  # fmt: skip
@@ -153,7 +154,7 @@ def draw_pairs(names: Sequence[str], matrix: Matrix, order: Sequence[str], quant
         return "No pair of ingredients can be compared."
     ends = (known[0][0], known[-1][0])
     middle, low, high = (f"{value:{kind.text}}{kind.unit}" for value in (np.median([each[0] for each in known]), *ends))
-    closest, widest = (page.plain(" and ".join(pair)) for _, pair in (known[0], known[-1]))
+    closest, widest = (formatting.plain(" and ".join(pair)) for _, pair in (known[0], known[-1]))
     return (
         f"Pairs show {WORDS[quantity]} {middle} in the middle, {low} at least ({closest}), {high} at most ({widest})."
     )

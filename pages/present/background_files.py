@@ -17,7 +17,7 @@ from soup_core.presentation.scenes import Scene, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES_KEPT = 12
-COMMAND = (sys.executable, "-m", "pages.shared.along")
+COMMAND = (sys.executable, "-m", "pages.present.rendering")
 
 
 @dataclass(frozen=True)

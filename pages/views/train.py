@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, page
-from soup_core import charts
+from pages.shared import caching, context, drawing
+from soup_core import charts, formatting
 from soup_core.analysis.acceptance import Acceptance, acceptances
 from soup_core.finetune import FinetuneStep, Hyperparameters
 from soup_core.jobs import Progress
 
 
-def draw(here: page.Context, singles: Mapping[str, sc.Evaluation], progress: Progress) -> None:
+def draw(here: context.Context, singles: Mapping[str, sc.Evaluation], progress: Progress) -> None:
     """The runs so far: numbers, then accuracy and loss, then what greedy makes of the outcome."""
     zoo, steps = here.zoo, progress.steps
     if caching.zoo_stamp(zoo.folder) != here.which.stamp:
@@ -21,7 +21,7 @@ def draw(here: page.Context, singles: Mapping[str, sc.Evaluation], progress: Pro
         st.info("Training begins; accuracy and loss will be drawn here, epoch by epoch.")
         return
     names = [step.name for step in steps if step.name in zoo.names] if progress.ended else []
-    with page.errors_shown():
+    with drawing.errors_shown():
         found = list(acceptances(zoo, here.evaluator("held_out"), [name for name in names if name]))
         if found:
             _numbers(here, singles, found)
@@ -30,10 +30,12 @@ def draw(here: page.Context, singles: Mapping[str, sc.Evaluation], progress: Pro
     before = max((singles[name] for name in zoo.names if name not in names), key=lambda each: each.correct)
     left, right = st.columns(2)
     with left:
-        page.chart(charts.training_accuracy(steps, before), "accuracy",
+        drawing.chart(charts.training_accuracy(steps, before), "accuracy",
                    f"Held-out accuracy after each epoch of {steps[-1].run} runs, against the best single model.")  # fmt: skip
     with right:
-        page.chart(charts.training_losses(steps), "loss", f"Loss over {steps[-1].epoch} epochs of run {steps[-1].run}.")
+        drawing.chart(
+            charts.training_losses(steps), "loss", f"Loss over {steps[-1].epoch} epochs of run {steps[-1].run}."
+        )
     if found or progress.state == "done":
         st.markdown(f"**{_meaning(steps, found)}**")
 
@@ -50,17 +52,17 @@ def _progress(step: FinetuneStep, singles: Mapping[str, sc.Evaluation]) -> None:
         third.metric("Training loss", f"{step.loss:.3f}", help="The mean over the epoch, in nats.")
 
 
-def _numbers(here: page.Context, singles: Mapping[str, sc.Evaluation], found: Sequence[Acceptance]) -> None:
+def _numbers(here: context.Context, singles: Mapping[str, sc.Evaluation], found: Sequence[Acceptance]) -> None:
     zoo, held_out = here.zoo, here.evaluator("held_out")
     new = [each.name for each in found]
     best = max(found, key=lambda each: each.single.correct)
     rival = max((singles[name] for name in zoo.names if name not in new), key=lambda each: each.correct)
     columns = st.columns(3)
     comparison = sc.compare(best.single, rival)
-    columns[0].metric(f"{page.plain(best.name)}{', the best' if len(new) > 1 else ''}: held-out accuracy",
+    columns[0].metric(f"{formatting.plain(best.name)}{', the best' if len(new) > 1 else ''}: held-out accuracy",
                       charts.percent(best.single), f"{100 * comparison.difference:+.2f} points",
                       delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                      help=f"{charts.counts(best.single)}; against the best single model before {page.points(comparison)}.")  # fmt: skip
+                      help=f"{charts.counts(best.single)}; against the best single model before {formatting.points(comparison)}.")  # fmt: skip
     taken = sum(each.accepted for each in found)
     columns[1].metric(
         "Greedy", f"takes {taken} of {len(new)}" if len(new) > 1 else "takes it" if taken else "leaves it out"
@@ -72,7 +74,7 @@ def _numbers(here: page.Context, singles: Mapping[str, sc.Evaluation], found: Se
     comparison = sc.compare(after, before)
     columns[2].metric("Greedy soup, held-out", charts.percent(after), f"{100 * comparison.difference:+.2f} points",
                       delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                      help=f"{charts.counts(after)}; against greedy without what is new {page.points(comparison)}.")  # fmt: skip
+                      help=f"{charts.counts(after)}; against greedy without what is new {formatting.points(comparison)}.")  # fmt: skip
 
 
 def _meaning(steps: Sequence[FinetuneStep], found: Sequence[Acceptance]) -> str:
@@ -82,11 +84,11 @@ def _meaning(steps: Sequence[FinetuneStep], found: Sequence[Acceptance]) -> str:
             return "The numbers are no longer finite, so nothing was added; try a lower learning rate."
         return "What these runs made is no longer in the zoo; train again to have it back."
     if len(found) > 1:
-        taken = [page.plain(each.name) for each in found if each.accepted]
+        taken = [formatting.plain(each.name) for each in found if each.accepted]
         added = f"Of {len(found)} new ingredients greedy takes {len(taken)}{': ' if taken else ''}{', '.join(taken)}."
         return f"{added} {lost} runs ended in numbers that are not finite, and added none." if lost else added
     (one,) = found
-    name, change = page.plain(one.name), page.points(one.comparison)
+    name, change = formatting.plain(one.name), formatting.points(one.comparison)
     counted = f"{one.after.correct:,} of {one.after.total:,} held-out images right instead of {one.before.correct:,}, {change}"
     sure = "" if one.comparison.low > 0 or one.comparison.high < 0 else ", within what chance explains"
     if one.starts:

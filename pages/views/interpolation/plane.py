@@ -6,10 +6,10 @@ from itertools import product
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, work
+from pages.shared import context, drawing, work
 from pages.shared.live_chart import Event
-from pages.views import take
-from soup_core import charts
+from pages.views.interpolation import clicked_mix
+from soup_core import charts, formatting
 from soup_core.analysis.interpolation import Plane, plane_place
 from soup_core.charts.geometry import Shown
 from soup_core.charts.planes import plane_contour, plane_surface
@@ -18,11 +18,11 @@ from soup_core.jobs import Progress
 
 RESOLUTION = 21
 FEW = 1000
-KINDS = {sc.BASE: "base", page.UNIFORM: "uniform", page.GREEDY: "greedy", page.TAKEN: "taken"}
+KINDS = {sc.BASE: "base", context.UNIFORM: "uniform", context.GREEDY: "greedy", context.TAKEN: "taken"}
 Names = tuple[str, str, str]
 
 
-def draw(here: page.Context, names: Names) -> None:
+def draw(here: context.Context, names: Names) -> None:
     """Evaluate the plane through three named models, and read any of its cells."""
     held_out = here.evaluator("held_out")
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -34,18 +34,18 @@ def draw(here: page.Context, names: Names) -> None:
             f"All {held_out.total:,} images", key="all", bind="query-params",
             help=f"Else {FEW:,} of them, which is sooner there and less exact.",
         )  # fmt: skip
-    with page.waiting("Reading the weights once"):
+    with drawing.waiting("Reading the weights once"):
         evaluate = held_out if whole else here.few(FEW)
         gram = sc.gram(here.zoo, held_out.store)
-    with page.waiting("Making the three corners"):
+    with drawing.waiting("Making the three corners"):
         first, second, third = names
         corners = (here.soup_of(first), here.soup_of(second), here.soup_of(third))
     try:
         plane = sc.plane_through(gram, *corners)
     except sc.CoefficientError as error:
-        st.markdown(f"**There is no plane to see. {page.plain(str(error))}**")
+        st.markdown(f"**There is no plane to see. {formatting.plain(str(error))}**")
         return
-    with page.errors_shown():
+    with drawing.errors_shown():
         wanted = work.task(
             here, "plane", images=None if whole else FEW, corners=[soup.to_json() for soup in corners],
             resolution=RESOLUTION,
@@ -57,14 +57,14 @@ def draw(here: page.Context, names: Names) -> None:
             "page.**"
         )
         return
-    with page.waiting("Searching the greedy soup for its path"):
+    with drawing.waiting("Searching the greedy soup for its path"):
         accepted = [step.soup for step in sc.greedy_soup(here.zoo, held_out) if step.accepted]
     path = [plane_place(gram, plane, soup) for soup in accepted]
     soups = {name: here.soup_of(name) for name in here.options if name not in names}
     others = [Shown(name, _kind(name), plane_place(gram, plane, soup)) for name, soup in soups.items()]
     marks = ((first, _kind(first)), (second, _kind(second)), (third, _kind(third)))
     if form == "landscape":
-        with page.waiting("Evaluating the models beside the plane"):
+        with drawing.waiting("Evaluating the models beside the plane"):
             own = {soup: evaluate(soup) for soup in (*soups.values(), *accepted, *corners)}
 
     def show(progress: Progress) -> None:
@@ -81,7 +81,7 @@ def draw(here: page.Context, names: Names) -> None:
                 others=[(shown, own[soups[shown.name]]) for shown in others],
                 path=[(place, own[soup]) for place, soup in zip(path, accepted, strict=True)],
             )  # fmt: skip
-        page.chart(
+        drawing.chart(
             figure, f"plane-{form}",
             f"{quantity} on {evaluate.total} held-out images over the plane through {', '.join(names)}.",
             partial(_click, names),
@@ -92,7 +92,7 @@ def draw(here: page.Context, names: Names) -> None:
         so_far = "" if progress.state == "done" else " so far"
         st.markdown(
             f"**The best of {len(progress.steps)} mixes{so_far} has {charts.percent(best.evaluation)} of "
-            f"{evaluate.total:,} held-out images, {page.points(sc.compare(best.evaluation, ends_best))} against the "
+            f"{evaluate.total:,} held-out images, {formatting.points(sc.compare(best.evaluation, ends_best))} against the "
             f"best corner, which flatters it: it was chosen among all of them.**"
         )
 
@@ -103,12 +103,12 @@ def _click(names: Names, event: Event) -> None:
     """A click on a cell reads the mix there."""
     for point in event["points"] if event["kind"] == "click" else ():
         if len(cell := point.get("customdata") or []) == 5:
-            take.click(names, float(cell[0]), float(cell[1]))
+            clicked_mix.click(names, float(cell[0]), float(cell[1]))
 
 
-def _read(here: page.Context, plane: Plane, evaluate: Evaluator, names: Names) -> None:
+def _read(here: context.Context, plane: Plane, evaluate: Evaluator, names: Names) -> None:
     xs, ys = plane.grid(RESOLUTION)
-    at = take.clicked(names, list(product(xs, ys)))
+    at = clicked_mix.clicked(names, list(product(xs, ys)))
     if at is None:
         st.caption(
             "Click a cell to read the mix that it stands for, and to take it along. Hollow marks lie off the plane: hover "
@@ -116,7 +116,7 @@ def _read(here: page.Context, plane: Plane, evaluate: Evaluator, names: Names) -
         )
         return
     shares = dict(zip(names, plane.shares(*at), strict=True))
-    take.offer(here, shares, plane.soup(*at), evaluate, "held-out")
+    clicked_mix.offer(here, shares, plane.soup(*at), evaluate, "held-out")
 
 
 def _kind(name: str) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.shared import making, page, uploads
-from pages.shared.making import Made, Wanted
+from pages.present import background_files
+from pages.present.background_files import Made, Wanted
+from pages.shared import uploads
+from soup_core import formatting
 from soup_core.presentation.scenes import Scene
 from soup_core.zoo import Zoo
 
@@ -48,16 +50,16 @@ def _asked() -> dict[str, Wanted]:
 def _latest(now: Wanted) -> tuple[Wanted, Made | None]:
     """The file of the scenes as they are, or else the one that was asked for before they changed."""
     before = _asked().get(now.kind, now)
-    which = before if making.found(now) is None and before.zoo == now.zoo else now
-    return which, making.found(which)
+    which = before if background_files.found(now) is None and before.zoo == now.zoo else now
+    return which, background_files.found(which)
 
 
 def _offer(now: Wanted) -> None:
     label, form, mime, what = KINDS[now.kind]
     which, made = _latest(now)
     if made is not None and not made.ended:
-        st.progress(made.share, text=f"{label}: {page.plain(made.words)}")
-        st.button("Stop", key=f"end:{now.kind}", on_click=making.stop, args=(which,))
+        st.progress(made.share, text=f"{label}: {formatting.plain(made.words)}")
+        st.button("Stop", key=f"end:{now.kind}", on_click=background_files.stop, args=(which,))
         return
     if made is not None and made.data is not None:
         before = which != now
@@ -69,7 +71,7 @@ def _offer(now: Wanted) -> None:
             _button("Make it anew", now)
         return
     if made is not None:
-        st.error(page.plain(str(made.error)))
+        st.error(formatting.plain(str(made.error)))
     _button("Try again" if made is not None else f"Make the {label.lower()} ({form})", now, what)
 
 
@@ -79,4 +81,4 @@ def _button(label: str, now: Wanted, what: str | None = None) -> None:
 
 def _start(now: Wanted) -> None:
     _asked()[now.kind] = now
-    making.start(now, uploads.lent())
+    background_files.start(now, uploads.lent())

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page
-from soup_core import charts
+from pages.shared import address, context, drawing
+from soup_core import charts, formatting
 
 AT = "at"
 
@@ -26,7 +26,7 @@ def clicked(through: tuple[str, ...], places: Collection[tuple[float, ...]] = ()
         state[AT] = through, place
     at, place = state.get(AT, ((), ()))
     found: tuple[float, ...] | None = place if at == through else None
-    page.tell_address(AT, _written(found) if found else None)
+    address.tell_address(AT, _written(found) if found else None)
     return found
 
 
@@ -34,16 +34,18 @@ def _written(place: tuple[float, ...]) -> list[str]:
     return [repr(each) for each in place]
 
 
-def offer(here: page.Context, shares: Mapping[str, float], soup: sc.Soup, evaluate: sc.Evaluator, judged: str) -> None:
+def offer(
+    here: context.Context, shares: Mapping[str, float], soup: sc.Soup, evaluate: sc.Evaluator, judged: str
+) -> None:
     """What a clicked mix of options is, its accuracy, and the soup to keep as a file or to take along."""
-    with page.errors_shown():
+    with drawing.errors_shown():
         evaluation = evaluate(soup)
     left, right = st.columns([1, 2])
     left.metric(f"This mix, {judged}", charts.percent(evaluation), help=charts.counts(evaluation))
     right.markdown(told(shares))
     with right.container(horizontal=True):
         if st.button(
-            "Take it as a soup", type="primary", help=f"It then is the “{page.TAKEN}” wherever a soup is chosen."
+            "Take it as a soup", type="primary", help=f"It then is the “{context.TAKEN}” wherever a soup is chosen."
         ):
             here.take(shares)
             st.rerun()
@@ -53,18 +55,18 @@ def offer(here: page.Context, shares: Mapping[str, float], soup: sc.Soup, evalua
 
 def told(shares: Mapping[str, float]) -> str:
     """The shares in words."""
-    return ", ".join(f"{share:.2f} × {page.plain(option)}" for option, share in shares.items())
+    return ", ".join(f"{share:.2f} × {formatting.plain(option)}" for option, share in shares.items())
 
 
-def draw_taken(here: page.Context) -> None:
+def draw_taken(here: context.Context) -> None:
     """What has been taken, its accuracy, and letting it go."""
     if here.taken is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        with page.waiting("Evaluating the taken mix"):
-            evaluation = here.evaluator("held_out")(here.soup_of(page.TAKEN))
+        with drawing.waiting("Evaluating the taken mix"):
+            evaluation = here.evaluator("held_out")(here.soup_of(context.TAKEN))
         st.markdown(
-            f"The {page.TAKEN}, {told(here.taken.coefficients)}: {charts.percent(evaluation)} of {evaluation.total:,} "
+            f"The {context.TAKEN}, {told(here.taken.coefficients)}: {charts.percent(evaluation)} of {evaluation.total:,} "
             "held-out images.", width="content",
         )  # fmt: skip
-        st.button("Drop it", on_click=page.drop_taken, icon=":material/close:")
+        st.button("Drop it", on_click=address.drop_taken, icon=":material/close:")

@@ -3,7 +3,8 @@
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from pages.shared import page
+from pages.shared import drawing
+from soup_core import formatting
 from soup_core.analysis import published
 from soup_core.analysis.published import QUANTITIES, TEST, Estimate, Results, estimate
 from soup_core.charts.published import LABELS, drop_points, hyperparameter_points, robustness_scatter
@@ -17,12 +18,12 @@ UNPAIRED = (
 
 def draw(results: Results) -> None:
     """Draw the view of a results zoo, from the headline numbers down to what would need weights."""
-    st.subheader(page.plain(results.title), anchor=False)
+    st.subheader(formatting.plain(results.title), anchor=False)
     for notice in results.notices:
-        st.info(page.plain(notice))
+        st.info(formatting.plain(notice))
     _headline(results)
-    st.caption(f"The best single model is {page.plain(results.best.name)}, chosen on the held-out set.")
-    page.chart(
+    st.caption(f"The best single model is {formatting.plain(results.best.name)}, chosen on the held-out set.")
+    drawing.chart(
         robustness_scatter(results), "published-robustness",
         f"Test accuracy against the mean of five shifts: {len(results.models)} models and {len(results.soups)} soups.",
     )  # fmt: skip
@@ -41,7 +42,7 @@ def draw(results: Results) -> None:
         _hyperparameters(results)
     st.markdown("##### What each shift costs", help="The share of its test accuracy that a model loses on a shift.")
     shown = {"best on the held-out set": results.best, **{LABELS[soup.kind]: soup for soup in results.soups}}
-    page.chart(drop_points(shown), "published-drops", "Relative drop from test accuracy on each of five shifts.")
+    drawing.chart(drop_points(shown), "published-drops", "Relative drop from test accuracy on each of five shifts.")
     st.caption(published.NEEDS_WEIGHTS)
 
 
@@ -92,23 +93,23 @@ def _correlations(results: Results) -> None:
             if (found := published.correlation(models, QUANTITIES[one], QUANTITIES[other]))
         ]
         if told:
-            st.markdown(f"Correlation over {page.plain(over)}: {'; '.join(told)}.")
+            st.markdown(f"Correlation over {formatting.plain(over)}: {'; '.join(told)}.")
 
 
 def _hyperparameters(results: Results) -> None:
     with st.container(horizontal=True):
         chosen = st.selectbox("Hyperparameter", results.hyperparameters, key="published-hyperparameter",
-                              bind="query-params", format_func=page.labels(results.hyperparameters, visible))  # fmt: skip
+                              bind="query-params", format_func=formatting.labels(results.hyperparameters, visible))  # fmt: skip
         quantity = st.segmented_control("Accuracy", list(QUANTITIES), default="held-out", required=True,
                                         key="published-quantity", bind="query-params")  # fmt: skip
-    page.chart(
+    drawing.chart(
         hyperparameter_points(results, chosen, quantity), f"published-hyperparameter-{chosen}-{quantity}",
         f"{chosen} against {quantity} accuracy of {len(results.models)} models.",
     )  # fmt: skip
     found = published.rank_correlation(results.models, chosen, QUANTITIES[quantity])
     if found is not None:
         st.markdown(
-            f"Rank correlation of {page.plain(chosen)} with {quantity} accuracy: {found:+.2f} over {len(results.models)} "
+            f"Rank correlation of {formatting.plain(chosen)} with {quantity} accuracy: {found:+.2f} over {len(results.models)} "
             "fine-tuned models; other hyperparameters vary along with it."
         )
 

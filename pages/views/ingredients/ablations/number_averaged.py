@@ -6,9 +6,10 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import page, work
+from pages.shared import context, drawing, work
 from pages.shared.live_chart import Event
-from pages.views.selection import Selection, choose, toggle
+from pages.views.ingredients.selection import Selection, choose, toggle
+from soup_core import formatting
 from soup_core.analysis.ablations import NumberBandStep, NumberStep
 from soup_core.charts.ablations import number_averaged_curve
 from soup_core.jobs import Progress
@@ -16,7 +17,7 @@ from soup_core.jobs import Progress
 ORDERS = 20
 
 
-def draw(here: page.Context, chosen: Selection) -> None:
+def draw(here: context.Context, chosen: Selection) -> None:
     """Draw the curve over the number of models; when it is there, the band over shuffled orders behind it."""
     models = len(here.zoo.names)
 
@@ -25,7 +26,7 @@ def draw(here: page.Context, chosen: Selection) -> None:
         if not steps:
             st.info("The curve begins here with the best model alone.")
             return
-        page.chart(
+        drawing.chart(
             number_averaged_curve(steps, models=models, band=band, selected=chosen.names), "how-many",
             f"Held-out accuracy of soup and ensemble of the first models, up to {len(steps)} of {models}.",
             partial(take_clicked, here.zoo, [step.name for step in steps]),
@@ -33,12 +34,12 @@ def draw(here: page.Context, chosen: Selection) -> None:
         if found.state == "done":
             st.markdown(f"**{meaning(steps)}**")
 
-    with page.errors_shown():
+    with drawing.errors_shown():
         job = work.job_of(here, work.task(here, "number-averaged"), "Average one after another")
     if job is None or (found := job.progress()).state != "done":
         work.follow(job, models, "Averaging one after another", curve)
         return
-    with page.errors_shown():
+    with drawing.errors_shown():
         shuffled = work.job_of(here, work.task(here, "number-averaged-band", orders=ORDERS), "Shuffle the order too")
     if shuffled is None:
         curve(found)
@@ -60,7 +61,7 @@ def meaning(steps: Sequence[NumberStep]) -> str:
     """What averaging all does, and what their ensemble."""
     best, last = steps[0].held_out.single, steps[-1].held_out
     return (
-        f"Averaging all {len(steps)} changes held-out accuracy by {page.points(sc.compare(last.soup, best))} against the "
+        f"Averaging all {len(steps)} changes held-out accuracy by {formatting.points(sc.compare(last.soup, best))} against the "
         f"best single model; their ensemble, at {len(steps)} times the cost, by "
-        f"{page.points(sc.compare(last.ensemble, best))}."
+        f"{formatting.points(sc.compare(last.ensemble, best))}."
     )

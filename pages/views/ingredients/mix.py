@@ -9,10 +9,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import soup_core as sc
-from pages.shared import page
+from pages.shared import context, drawing
 from pages.views import export
-from pages.views.selection import Selection, choose, toggle_clicked
-from soup_core import charts
+from pages.views.ingredients.selection import Selection, choose, toggle_clicked
+from soup_core import charts, formatting
 from soup_core.export import ingredient_rows
 from soup_core.formatting import visible
 from soup_core.soup import BatchNorm
@@ -20,13 +20,13 @@ from soup_core.soup import BatchNorm
 PAINT_SECONDS = 0.08  # the browser paints the number in this time, before the charts keep it busy
 
 
-def draw(here: page.Context, chosen: Selection, rival: DeltaGenerator) -> None:
+def draw(here: context.Context, chosen: Selection, rival: DeltaGenerator) -> None:
     """Draw the points, the table and the changes; the ensemble's number goes to `rival`."""
     time.sleep(PAINT_SECONDS)
     state, selected = st.session_state, chosen.names
     toggles = state.get("toggles", 0) + (state.get("drawn") != selected)
     state["toggles"], state["drawn"] = toggles, selected
-    page.chart(
+    drawing.chart(
         charts.ingredient_points(chosen.singles, selected, soup=chosen.evaluation), "points",
         f"Held-out accuracy of {len(chosen.order)} ingredients; {len(selected)} are in the soup.",
         partial(toggle_clicked, here.zoo),
@@ -47,13 +47,13 @@ def draw(here: page.Context, chosen: Selection, rival: DeltaGenerator) -> None:
         compared.markdown(f"This soup by its BatchNorm statistics, held-out: {told}.")
     changes = try_changes(here, chosen, chosen.evaluation, sentence)
     with bars:
-        page.chart(charts.change_bars(changes, selected, chosen.order), "bars",
+        drawing.chart(charts.change_bars(changes, selected, chosen.order), "bars",
                    "What putting in or taking out each ingredient would change.")  # fmt: skip
     sentence.markdown(f"**{meaning(changes, selected)}**")
 
 
-def run_ensemble(here: page.Context, selected: list[str], rival: DeltaGenerator, sentence: DeltaGenerator) -> None:
-    with page.errors_shown(), sc.interruptible(partial(sentence.caption, "Running the models one by one")):
+def run_ensemble(here: context.Context, selected: list[str], rival: DeltaGenerator, sentence: DeltaGenerator) -> None:
+    with drawing.errors_shown(), sc.interruptible(partial(sentence.caption, "Running the models one by one")):
         together = sc.ensemble(here.evaluator("held_out"), selected)
         one, all_of_them = here.cost(), here.cost().of(len(selected))
     rival.metric(
@@ -87,21 +87,21 @@ def draw_table(zoo: sc.Zoo, chosen: Selection, key: str) -> None:
     )  # fmt: skip
 
 
-def by_statistics(here: page.Context, selected: list[str], sentence: DeltaGenerator) -> str:
+def by_statistics(here: context.Context, selected: list[str], sentence: DeltaGenerator) -> str:
     held_out = here.evaluator("held_out")
-    with page.errors_shown(), sc.interruptible(partial(sentence.caption, "Comparing BatchNorm statistics")):
+    with drawing.errors_shown(), sc.interruptible(partial(sentence.caption, "Comparing BatchNorm statistics")):
         each = {kind: held_out(sc.uniform_soup(here.zoo, selected, batch_norm=kind)) for kind in get_args(BatchNorm)}
     return ", ".join(f"{kind} {charts.percent(found)}" for kind, found in each.items())
 
 
 def try_changes(
-    here: page.Context, chosen: Selection, evaluation: sc.Evaluation, sentence: DeltaGenerator
+    here: context.Context, chosen: Selection, evaluation: sc.Evaluation, sentence: DeltaGenerator
 ) -> dict[str, float]:
     """What putting in, or taking out, each ingredient would change, in points."""
     zoo, held_out = here.zoo, here.evaluator("held_out")
     changes: dict[str, float] = {}
     rested = False
-    with page.errors_shown():
+    with drawing.errors_shown():
         for count, name in enumerate(chosen.order, 1):
             progress = f"Trying each change: {count} of {len(chosen.order)}"
             sentence.caption(progress)  # every such call is also where the next click ends this run
@@ -123,4 +123,4 @@ def meaning(changes: dict[str, float], selected: list[str]) -> str:
     if changes.get(name, 0) <= 0:
         return "No single change would raise the held-out accuracy of this soup."
     verb = "Taking out" if name in selected else "Putting in"
-    return f"{verb} {page.plain(name)} would help most: {changes[name]:+.2f} points on the held-out images."
+    return f"{verb} {formatting.plain(name)} would help most: {changes[name]:+.2f} points on the held-out images."

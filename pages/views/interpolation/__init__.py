@@ -1,0 +1,1 @@
+"""The page Interpolation: the line, the plane, many pairs, and the mix that was clicked."""

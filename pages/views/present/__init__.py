@@ -1,0 +1,1 @@
+"""The page Present: its scenes, and the files made of them."""

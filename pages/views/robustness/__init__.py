@@ -1,0 +1,1 @@
+"""The page Robustness: what changed between two models, and what each costs."""
