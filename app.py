@@ -5,25 +5,25 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import drawing, page, work
 from pages.views import export
-from soup_core import charts, formatting
+from soup_core import charts
 from soup_core.analysis.face_off import recipes_of
 from soup_core.export import entry_rows
-from soup_core.formatting import sure
+from soup_core.formatting import plain, points, significance
 from soup_core.jobs import Progress
 
-here = page.begin(
+context = page.begin(
     "Home",
     "A **model soup** averages the weights of several fine-tuned models "
     "([Wortsman et al. 2022](https://arxiv.org/abs/2203.05482)).",
     "Model Soups Explorer",
 )
-zoo = here.zoo
-st.subheader(formatting.plain(zoo.title), anchor=False)
+zoo = context.zoo
+st.subheader(plain(zoo.title), anchor=False)
 headline, note = st.container(), st.empty()
 onward, against_cost, search = st.container(), st.container(), st.container()
 
 with drawing.errors_shown():
-    held_out, test = here.evaluator("held_out"), here.evaluator("test")
+    held_out, test = context.evaluator("held_out"), context.evaluator("test")
     with headline, st.spinner("Comparing on the test images…"):
         columns = st.columns(3)
         steps = list(sc.greedy_soup(zoo, held_out))
@@ -33,7 +33,7 @@ with drawing.errors_shown():
         greedy = test(steps[-1].soup)
     names = steps[-1].soup.names
     cards = (
-        ("Best single model", best, f"{formatting.plain(best_name)}, chosen on held-out images"),
+        ("Best single model", best, f"{plain(best_name)}, chosen on held-out images"),
         ("Uniform soup", uniform, f"Average of all {len(zoo.names)}"),
         ("Greedy soup", greedy, f"Average of {len(names)}" if len(names) > 1 else "Keeps the best one alone"),
     )
@@ -44,7 +44,7 @@ with drawing.errors_shown():
             st.metric(
                 f"{label}: test accuracy",
                 charts.percent(evaluation),
-                "the one to beat" if evaluation is best else formatting.points(comparison),
+                "the one to beat" if evaluation is best else points(comparison),
                 border=True,
                 delta_arrow="off" if evaluation is best else "auto",
                 delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
@@ -56,7 +56,9 @@ with drawing.errors_shown():
     if len(names) == 1:
         sentence = "Here no average beats the best model on the held-out images, so greedy keeps that model alone."
     else:
-        sentence = f"Averaging {len(names)} of {len(zoo.names)} models: {formatting.points(gain)} on test images, at the cost of one."
+        sentence = (
+            f"Averaging {len(names)} of {len(zoo.names)} models: {points(gain)} on test images, at the cost of one."
+        )
     note.markdown(f"**{sentence}**")
     with search:
         st.markdown("##### The greedy search", help="Each candidate stays only if the average gets better.")
@@ -65,7 +67,7 @@ with drawing.errors_shown():
             f"Greedy search over {len(zoo.names)} candidates; {len(names)} were accepted.",
         )  # fmt: skip
         if len(names) > 1:
-            st.caption(f"Its gain on the test images is {sure(gain)}; on the held-out images, which chose its models, it was "
+            st.caption(f"Its gain on the test images is {significance(gain)}; on the held-out images, which chose its models, it was "
                        f"{100 * selection:+.2f} points.")  # fmt: skip
 
 with onward:
@@ -84,7 +86,7 @@ with onward:
 
 def draw(progress: Progress) -> None:
     """The entries so far as a chart and a table."""
-    entries: tuple[sc.Entry, ...] = progress.steps
+    entries: tuple[sc.RecipeResult, ...] = progress.steps
     drawing.chart(
         charts.cost_chart(entries, best), "cost",
         f"Test accuracy of {len(entries)} recipes against the number of models that each runs for an image.",
@@ -100,13 +102,13 @@ def draw(progress: Progress) -> None:
                 st.markdown(f"**{entry.about.name}.** {entry.about.text} ([{entry.about.paper}]({entry.about.link}))")
 
 
-def row(entry: sc.Entry) -> dict[str, object]:
+def row(entry: sc.RecipeResult) -> dict[str, object]:
     """An entry as a row of the table."""
     cost = entry.cost
     return {
         "recipe": entry.about.name,
         "test": charts.percent(entry.test),
-        "against the best single": formatting.points(sc.compare(entry.test, best)),
+        "against the best single": points(sc.compare(entry.test, best)),
         "held-out": charts.percent(entry.held_out),
         "models run": cost.models,
         "time an image": f"{1e6 * cost.seconds_per_image:.0f} µs",
@@ -115,7 +117,7 @@ def row(entry: sc.Entry) -> dict[str, object]:
 
 
 with against_cost, drawing.errors_shown():
-    job = work.job_of(here, work.task(here, "face-off"), "Compare all recipes")
+    job = work.job_of(context, work.task(context, "face-off"), "Compare all recipes")
     if job is None:
         st.caption("On a zoo of this size it takes a while.")
     else:

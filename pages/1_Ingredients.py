@@ -10,17 +10,18 @@ from pages.views.ingredients import map as weights
 from pages.views.ingredients import mix, preflight, upload
 from pages.views.ingredients.ablations import ablations
 from pages.views.ingredients.selection import Selection, choose, toggle
-from soup_core import charts, formatting
+from soup_core import charts
+from soup_core.formatting import labels, plain, points
 from soup_core.soup import BatchNorm
 
 VIEWS = ("Mix", "Map", "Ablations", "Will it soup?")
 
-here = page.begin("Ingredients", "Click an ingredient to put it in or take it out; the accuracy follows.")
+context = page.begin("Ingredients", "Click an ingredient to put it in or take it out; the accuracy follows.")
 EMPTY = "empty"  # in the address where code has emptied the selection, of which Streamlit then says nothing
-zoo, state = here.zoo, st.session_state
+zoo, state = context.zoo, st.session_state
 with drawing.errors_shown():
-    held_out = here.evaluator("held_out")
-    singles = here.singles()
+    held_out = context.evaluator("held_out")
+    singles = context.singles()
 order = sorted(zoo.names, key=lambda name: (-singles[name].correct, name))
 
 
@@ -34,7 +35,7 @@ address.named_in_address(
 number = st.container()
 selected = st.pills(
     "In the soup", list(zoo.names), selection_mode="multi", default=[] if EMPTY in st.query_params else list(zoo.names), key="in", bind="query-params",
-    format_func=formatting.labels(zoo.names),
+    format_func=labels(zoo.names),
 )  # fmt: skip
 address.tell_address(EMPTY, None if selected else "true")
 if state.get("history_of") != zoo.name:
@@ -51,7 +52,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
                              width=120)  # fmt: skip
     st.button("Only the best k", on_click=choose, args=(zoo, order[: int(best_k)]))
     st.button("Undo", on_click=undo, disabled=not state["history"], icon=":material/undo:")
-    upload.draw(here)
+    upload.draw(context)
 upload.tell()
 
 view = st.segmented_control("View", VIEWS, key="view", bind="query-params", required=True, default="Mix",
@@ -78,8 +79,8 @@ if selected:
             second, third = third, second
         first.metric("Your soup, held-out", charts.percent(evaluation), f"{100 * comparison.difference:+.2f} points",
                      delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                     help=f"{charts.counts(evaluation)}. Against the best single model, {formatting.plain(order[0])}: "
-                     f"{formatting.points(comparison)}, a 95 % interval.")  # fmt: skip
+                     help=f"{charts.counts(evaluation)}. Against the best single model, {plain(order[0])}: "
+                     f"{points(comparison)}, a 95 % interval.")  # fmt: skip
         rival = second.empty()
         if view == "Mix":
             rival.metric("Their ensemble", "…", f"{len(selected)} × the cost", delta_color="off", delta_arrow="off",
@@ -90,7 +91,7 @@ if selected:
                               help="The test images are for reporting; choosing by them would flatter the soup.")  # fmt: skip
         if asked:
             with drawing.errors_shown():
-                reported = here.evaluator("test")(soup)
+                reported = context.evaluator("test")(soup)
             fourth.metric("Your soup, test", charts.percent(reported), help=charts.counts(reported))
 else:
     number.info("Nothing is in the soup yet. Put an ingredient in, and its accuracy stands here.")
@@ -98,10 +99,10 @@ else:
 
 chosen = Selection(selected, statistics, soup, evaluation, order, singles)
 if view == "Mix":
-    mix.draw(here, chosen, rival)
+    mix.draw(context, chosen, rival)
 elif view == "Map":
-    weights.draw(here, chosen)
+    weights.draw(context, chosen)
 elif view == "Ablations":
-    ablations.draw(here, chosen)
+    ablations.draw(context, chosen)
 else:
-    preflight.draw(here, chosen)
+    preflight.draw(context, chosen)

@@ -7,20 +7,20 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import address, drawing, page, work
 from pages.views import export
-from soup_core import charts, formatting
+from soup_core import charts
 from soup_core.export import step_row
-from soup_core.formatting import visible
+from soup_core.formatting import labels, plain, points, visible
 from soup_core.jobs import Progress
 from soup_core.recipes import greedy
 
 ORDERS = 20
 SPEEDS = {"fast": 0.3, "normal": 0.8, "slow": 2.0}
 
-here = page.begin(
+context = page.begin(
     "Greedy",
     "Start from the best ingredient; keep each next one only if the average gets better on the held-out images.",
 )
-zoo, state = here.zoo, st.session_state
+zoo, state = context.zoo, st.session_state
 PAUSED = "paused"  # in the address of a search held at step 1, since the first step is left out of it
 from_address = "step" in st.query_params or PAUSED in st.query_params
 
@@ -48,16 +48,16 @@ if order == "given":
         "list", zoo.names, {each.name: f"is left out: {each.reason}" for each in zoo.excluded}, visible
     )
     wanted = st.multiselect("Candidates, in the order to try them", list(zoo.names), list(zoo.names[:3]), key="list",
-                            bind="query-params", on_change=restart, format_func=formatting.labels(zoo.names, visible))  # fmt: skip
+                            bind="query-params", on_change=restart, format_func=labels(zoo.names, visible))  # fmt: skip
     if not wanted:
         st.info("Name at least one candidate; the search starts from the first.")
         st.stop()
 count = len(wanted) if order == "given" else len(zoo.names)
 
-signature = (here.which, here.device, here.precision, str(wanted), ties)
+signature = (context.zoo_key, context.device, context.precision, str(wanted), ties)
 if state.get("walk_of") != signature:
     with drawing.errors_shown():
-        walk = sc.greedy_soup(zoo, here.evaluator("held_out"), order=wanted, ties=ties != "better")
+        walk = sc.greedy_soup(zoo, context.evaluator("held_out"), order=wanted, ties=ties != "better")
     state["walk_of"], state["walk"], state["steps"] = signature, walk, []
     if "step" not in state or "playing" not in state:
         state["playing"] = not from_address
@@ -106,15 +106,17 @@ def player() -> None:
             st.markdown(selection_gap(steps[0].soup, current.soup))
     if not state["playing"]:
         export.table_buttons(lambda: map(step_row, steps[:at]), "steps")
-        export.draw(here, current.soup, "Greedy soup")
+        export.draw(context, current.soup, "Greedy soup")
 
 
 def selection_gap(first: sc.Soup, last: sc.Soup) -> str:
-    gains = [sc.compare(here.evaluator(split)(last), here.evaluator(split)(first)) for split in ("held_out", "test")]
+    gains = [
+        sc.compare(context.evaluator(split)(last), context.evaluator(split)(first)) for split in ("held_out", "test")
+    ]
     gap = 100 * (gains[0].difference - gains[1].difference)
     return (
         f"On the held-out images, which chose it, the soup gains {100 * gains[0].difference:+.2f} points; on the test "
-        f"images {formatting.points(gains[1])}. The selection gap, the first less the second, is {gap:+.2f} points."
+        f"images {points(gains[1])}. The selection gap, the first less the second, is {gap:+.2f} points."
     )
 
 
@@ -127,7 +129,7 @@ def describe(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> None:
     total = best.total
     value = f"{100 * current.correct_at_most / total:.2f} %"
     third.metric(
-        f"{formatting.plain(current.candidate)}: {verdict}", value if current.evaluation else f"≤ {value}",
+        f"{plain(current.candidate)}: {verdict}", value if current.evaluation else f"≤ {value}",
         help=f"{'' if current.evaluation else 'At most '}{current.correct_at_most:,} of {total:,} images; "
         f"{current.images_evaluated:,} were run now.",
     )  # fmt: skip
@@ -136,19 +138,15 @@ def describe(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> None:
 def meaning(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> str:
     accepted = [step for step in steps if step.accepted]
     if current.index == 0:
-        return f"The search starts from {formatting.plain(current.candidate)}."
+        return f"The search starts from {plain(current.candidate)}."
     if len(steps) == count:
         gain = accepted[-1].correct_at_most - accepted[0].correct_at_most
         return f"Of {count} ingredients greedy keeps {len(accepted)}: {gain:+d} held-out images over its first model."
     if current.accepted:
-        return (
-            f"With {formatting.plain(current.candidate)} in, the average gets more held-out images right, so it stays."
-        )
+        return f"With {plain(current.candidate)} in, the average gets more held-out images right, so it stays."
     if current.evaluation is None:
-        return (
-            f"{formatting.plain(current.candidate)} had already missed too many images to win, so the rest was not run."
-        )
-    return f"With {formatting.plain(current.candidate)} in, the average gets no better, so it is left out."
+        return f"{plain(current.candidate)} had already missed too many images to win, so the rest was not run."
+    return f"With {plain(current.candidate)} in, the average gets no better, so it is left out."
 
 
 def draw_band(progress: Progress) -> None:
@@ -165,7 +163,7 @@ band_job = None
 if order != "given" and st.toggle(f"Band over {ORDERS} shuffled orders", key="band", bind="query-params",
                                   help="How much the order alone decides."):  # fmt: skip
     with drawing.errors_shown():
-        band_job = work.job_of(here, work.task(here, "band", orders=ORDERS, ties=ties != "better"))
+        band_job = work.job_of(context, work.task(context, "band", orders=ORDERS, ties=ties != "better"))
     if band_job and (searched := band_job.progress()).state == "done":
         band = searched.steps
 player()

@@ -6,12 +6,12 @@ import soup_core as sc
 from pages.shared import address, page
 from pages.views.interpolation import clicked_mix, line, pairs, plane
 
-here = page.begin(
+context = page.begin(
     "Interpolation",
     "Walk in a straight line from one set of weights to another: alpha 0 is the first, 1 the second, ½ their average.",
 )
-zoo, state = here.zoo, st.session_state
-options = here.options
+zoo, state = context.zoo, st.session_state
+options = context.options
 reasons = {excluded.name: f"is left out: {excluded.reason}" for excluded in zoo.excluded}
 for key in ("a", "b", "c"):
     address.named_in_address(key, tuple(options), reasons)
@@ -30,7 +30,7 @@ view = st.segmented_control("View", ("Line", "Plane", "Many pairs"), default="Li
                             bind="query-params")  # fmt: skip
 if view == "Many pairs":
     address.tell_address(clicked_mix.AT, None)
-    pairs.draw(here)
+    pairs.draw(context)
     st.stop()
 with st.container(horizontal=True, vertical_alignment="bottom"):
     a = st.selectbox("From", options, 0, key="a", bind="query-params")
@@ -42,8 +42,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         if zoo.name != other and other in sc.zoo_folders():
             st.button(text, on_click=to_zoo, args=(other,))
             break
-clicked_mix.draw_taken(here)
+clicked_mix.draw_taken(context)
 if view == "Line":
-    line.draw(here, a, b)
+    line.draw(context, a, b)
 else:
-    plane.draw(here, (a, b, c))
+    plane.draw(context, (a, b, c))

@@ -3,20 +3,22 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context, drawing, page, work
+from pages.shared import drawing, page, work
+from pages.shared.context import GREEDY
 from pages.views import export
-from soup_core import charts, formatting
+from soup_core import charts
+from soup_core.formatting import points
 from soup_core.jobs import Progress
 from soup_core.recipes import learned
 
 GRANULARITIES = {"model": "a model", "layer": "a layer", "tensor": "a tensor"}
 
-here = page.begin(
+context = page.begin(
     "Learned",
     "Let gradient descent on the held-out images say how much of each model goes into the average. A part of the images "
     "is kept back and says when to stop.",
 )
-zoo = here.zoo
+zoo = context.zoo
 with st.container(horizontal=True, vertical_alignment="bottom"):
     granularity = st.segmented_control("One coefficient for", list(GRANULARITIES), default="tensor", required=True,
                                        key="granularity", bind="query-params")  # fmt: skip
@@ -31,14 +33,14 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     seed = st.number_input("Seed", 0, 10_000, 0, key="seed", bind="query-params", width=80)
 
 with drawing.errors_shown():
-    held_out = here.evaluator("held_out")
-    singles = here.singles()
+    held_out = context.evaluator("held_out")
+    singles = context.singles()
     order = sorted(singles, key=lambda name: (-singles[name].correct, name))
-    greedy = here.soup_of(context.GREEDY)
+    greedy = context.soup_of(GREEDY)
     rivals = {"Greedy soup": greedy, "Uniform soup": sc.uniform_soup(zoo)}
     job = work.job_of(
-        here,
-        work.task(here, "learned", granularity=granularity, parameterization=parameterization, epochs=int(epochs),
+        context,
+        work.task(context, "learned", granularity=granularity, parameterization=parameterization, epochs=int(epochs),
                   learning_rate=float(rate), seed=int(seed)),
         "Learn the coefficients",
     )  # fmt: skip
@@ -71,7 +73,7 @@ def draw(progress: Progress) -> None:
     )  # fmt: skip
     if progress.ended:
         st.markdown(f"**{meaning(final)}**")
-        export.draw(here, final.soup, "Learned soup")
+        export.draw(context, final.soup, "Learned soup")
 
 
 def numbers(soup: sc.Soup, ended: bool) -> None:
@@ -80,7 +82,7 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
     if ended and columns[3].toggle("Show test accuracies", key="test", bind="query-params",
                                    help="The test images are for reporting; choosing settings by them would flatter "
                                    "the soup."):  # fmt: skip
-        reports.append(("test", here.evaluator("test")))
+        reports.append(("test", context.evaluator("test")))
     best = sc.Soup({order[0]: 1.0})
     for column, (label, each) in zip(columns, {"Learned soup": soup, **rivals}.items(), strict=False):
         for split, evaluate in reports:
@@ -92,7 +94,7 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
             column.metric(
                 f"{label}, {split}", charts.percent(found), f"{100 * comparison.difference:+.2f} points",
                 delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                help=f"{charts.counts(found)}; against the best single model {formatting.points(comparison)}.",
+                help=f"{charts.counts(found)}; against the best single model {points(comparison)}.",
             )  # fmt: skip
 
 
@@ -104,7 +106,7 @@ def meaning(final: sc.LearnedStep) -> str:
         return "No round lowered the loss on the images kept back, so the equal coefficients of the start are kept."
     return (
         f"The coefficients of round {final.best_index} are taken, where the loss on images kept back was lowest; on all "
-        f"held-out images they differ from greedy by {formatting.points(comparison)}{sure}."
+        f"held-out images they differ from greedy by {points(comparison)}{sure}."
     )
 
 

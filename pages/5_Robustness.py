@@ -9,12 +9,12 @@ import soup_core as sc
 from pages.shared import drawing, page, work
 from pages.views.robustness import changes
 from pages.views.robustness import cost as cost_view
-from soup_core import charts, formatting
+from soup_core import charts
 from soup_core.analysis.calibration import Calibration
 from soup_core.analysis.face_off import recipes_of
-from soup_core.analysis.robustness import Entry, latest, models_of, steps_of
+from soup_core.analysis.robustness import RobustnessResult, latest, models_of, steps_of
 from soup_core.evaluation import Estimate
-from soup_core.formatting import sure
+from soup_core.formatting import plain, points, significance
 from soup_core.jobs import Progress
 
 SHOWN = {
@@ -24,8 +24,8 @@ SHOWN = {
 
 NUMBER_WIDTH = 150  # pixels: five beside each other, two on a phone
 
-here = page.begin("Robustness", "What averaging does beyond test accuracy.")
-zoo = here.zoo
+context = page.begin("Robustness", "What averaging does beyond test accuracy.")
+zoo = context.zoo
 
 
 def told(found: Estimate, unit: str = "\u00a0%", sign: str = "") -> str:
@@ -46,7 +46,7 @@ def numbers(what: str, cells: Mapping[str, tuple[str, str | None, str]]) -> None
 def followed(recipe: str, total: int, what: str, draw: Callable[[Progress], None]) -> bool:
     """Draw what the job of a recipe has made; say whether it was started."""
     with drawing.errors_shown():
-        job = work.job_of(here, work.task(here, recipe), f"{what}: start")
+        job = work.job_of(context, work.task(context, recipe), f"{what}: start")
     if job is None:
         st.info("On a zoo of this size it takes a while; it goes on when you leave the page.")
     else:
@@ -54,7 +54,7 @@ def followed(recipe: str, total: int, what: str, draw: Callable[[Progress], None
     return job is not None
 
 
-def under_shift(draw: Callable[[tuple[Entry, ...], dict[str, Entry]], None]) -> None:
+def under_shift(draw: Callable[[tuple[RobustnessResult, ...], dict[str, RobustnessResult]], None]) -> None:
     def drawn(progress: Progress) -> None:
         entries = latest(progress.steps)
         if entries:
@@ -66,7 +66,7 @@ def under_shift(draw: Callable[[tuple[Entry, ...], dict[str, Entry]], None]) -> 
     followed("robustness", steps_of(zoo), "Running models on shifted images", drawn)
 
 
-def figure(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
+def figure(entries: tuple[RobustnessResult, ...], leading: dict[str, RobustnessResult]) -> None:
     best, greedy = leading["best"], leading["greedy"]
     what = f"Mean accuracy over {len(best.names)} shifts of {best.test.total:,} images"
     numbers(f"{what}; beneath, points over the best single", {
@@ -80,14 +80,14 @@ def figure(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
     drawing.chart(charts.robustness_figure(entries), "figure",
                f"Mean accuracy over {len(best.names)} shifts against test accuracy, {len(entries)} models.")  # fmt: skip
     lead = greedy.lead(best)
-    because = "since it is that model alone" if greedy.member.soup == best.member.soup else sure(lead)
+    because = "since it is that model alone" if greedy.member.soup == best.member.soup else significance(lead)
     st.markdown(
         f"**Under shift greedy soup differs from the best single model by {told(lead, ' points', '+')}, {because}; without "
-        f"shift by {formatting.points(sc.compare(greedy.test, best.test))}.**"
+        f"shift by {points(sc.compare(greedy.test, best.test))}.**"
     )
 
 
-def shifts(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
+def shifts(entries: tuple[RobustnessResult, ...], leading: dict[str, RobustnessResult]) -> None:
     best, greedy = leading["best"], leading["greedy"]
     drops = {role: entry.relative_drop() for role, entry in leading.items()}
     numbers("Share of test accuracy lost, mean over shifts", {
@@ -100,7 +100,7 @@ def shifts(entries: tuple[Entry, ...], leading: dict[str, Entry]) -> None:
     drawing.chart(charts.relative_drops(shown), "drops", "The share of clean accuracy that each shift takes.")
     worst = max(greedy.names, key=lambda name: greedy.relative_drop(name).value)
     st.markdown(
-        f"**Most is lost under {formatting.plain(worst)}: greedy soup loses {told(greedy.relative_drop(worst))} of its clean "
+        f"**Most is lost under {plain(worst)}: greedy soup loses {told(greedy.relative_drop(worst))} of its clean "
         f"accuracy, the best single model {told(best.relative_drop(worst))}.**"
     )
 
@@ -137,16 +137,18 @@ def calibration(progress: Progress) -> None:
 
 
 def cost() -> None:
-    if not followed("face-off", recipes_of(zoo), "Comparing recipes", lambda made: cost_view.recipes(here, made.steps)):
+    if not followed(
+        "face-off", recipes_of(zoo), "Comparing recipes", lambda made: cost_view.recipes(context, made.steps)
+    ):
         with drawing.errors_shown():
-            cost_view.numbers(here)
+            cost_view.numbers(context)
 
 
 VIEWS: dict[str, Callable[[], object]] = {
     "Figure": lambda: under_shift(figure),
     "Shifts": lambda: under_shift(shifts),
     "Calibration": lambda: followed("calibration", models_of(zoo), "Measuring calibration", calibration),
-    "What changed": lambda: changes.draw(here),
+    "What changed": lambda: changes.draw(context),
     "Cost": cost,
 }
 view = st.segmented_control("View", list(VIEWS), default="Figure", required=True, key="view", bind="query-params")

@@ -8,7 +8,7 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import caching, drawing, page, work
 from pages.views import train
-from soup_core import charts, formatting
+from soup_core import charts
 from soup_core.finetune import (
     EPOCHS_AT_MOST,
     RATE_AT_MOST,
@@ -19,22 +19,22 @@ from soup_core.finetune import (
     training_images,
     usual,
 )
-from soup_core.formatting import visible
+from soup_core.formatting import labels, plain, visible
 from soup_core.jobs import Task
 from soup_core.zoo import user_ingredients
 
 KINDS = ("one run", "random search")
 
-here = page.begin(
+context = page.begin(
     "Train", "Fine-tune the base once more: the new ingredient joins the zoo, and if greedy takes it, the soup."
 )
-zoo = here.zoo
+zoo = context.zoo
 itself = caching.open_zoo(  # without what was added, so that adding to it changes no job
-    caching.Which(str(zoo.folder), here.which.stamp)
+    caching.ZooKey(str(zoo.folder), context.zoo_key.stamp)
 )
 with drawing.errors_shown():
-    held_out = here.evaluator("held_out")
-    singles = here.singles()
+    held_out = context.evaluator("held_out")
+    singles = context.singles()
 side = min(held_out.data.images.shape[2:])
 middle = usual(itself, side)
 
@@ -77,11 +77,11 @@ def asked() -> Task:
     if zoo.base is None:
         best = min(itself.names, key=lambda name: (-singles[name].correct, name))
         start = st.selectbox("Start from", itself.names, itself.names.index(best), key="start", bind="query-params",
-                             format_func=formatting.labels(itself.names, visible), width=200,
+                             format_func=labels(itself.names, visible), width=200,
                              help="This zoo has no base. A random start would give a stranger, which does not soup; the "
                              "new one will soup with the ingredient that it starts from.")  # fmt: skip
     arguments = {"hyperparameters": [asdict(each) for each in wanted], "start": start, "beside": zoo.name}
-    return Task("finetune", str(zoo.folder), here.device, here.precision, here.memory, arguments=arguments)
+    return Task("finetune", str(zoo.folder), context.device, context.precision, context.memory, arguments=arguments)
 
 
 def waiting() -> None:
@@ -89,9 +89,7 @@ def waiting() -> None:
     steps = list(sc.greedy_soup(zoo, held_out))
     best, greedy = steps[0], held_out(steps[-1].soup)
     first, second, third = st.columns(3)
-    first.metric(
-        "Best single model, held-out", charts.percent(singles[best.candidate]), help=formatting.plain(best.candidate)
-    )
+    first.metric("Best single model, held-out", charts.percent(singles[best.candidate]), help=plain(best.candidate))
     second.metric("Greedy soup, held-out", charts.percent(greedy), help=charts.counts(greedy))
     third.metric("In the greedy soup", f"{len(steps[-1].soup.names)} of {len(zoo.names)}")
     drawing.chart(charts.ingredient_points(singles, steps[-1].soup.names), "points",
@@ -109,7 +107,7 @@ def own() -> None:
                 for name in names if name in singles]  # fmt: skip
         st.dataframe(rows, hide_index=True, alt="The added ingredients with their accuracy and hyperparameters.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            gone = st.pills("Take away", names, selection_mode="multi", key="gone", format_func=formatting.plain)
+            gone = st.pills("Take away", names, selection_mode="multi", key="gone", format_func=plain)
             if st.button("Remove", disabled=not gone, icon=":material/delete:"):
                 with drawing.errors_shown():
                     for name in gone:
@@ -130,5 +128,5 @@ if job is None:
         waiting()
 else:
     total = sum(int(each["epochs"]) for each in job.task.arguments["hyperparameters"])
-    work.follow(job, total, "Training", partial(train.draw, here, singles))
+    work.follow(job, total, "Training", partial(train.draw, context, singles))
 own()

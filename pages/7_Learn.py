@@ -24,8 +24,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 chosen = LESSONS[place]
 
 with drawing.errors_shown():
-    here = opened.on(chosen.zoo)
-    asked = chosen.ask(here)
+    context = opened.on(chosen.zoo)
+    asked = chosen.ask(context)
 answer = known.get(chosen.key, progress.Answer(()))
 answered = asked.fits(answer.said)
 st.subheader(f"{place + 1}. {chosen.question}", anchor=False, help=chosen.setting if answered else None)
@@ -39,7 +39,7 @@ if not answered:
             st.button("See the run", type="primary", on_click=progress.keep, args=(chosen.key, said))
 else:
     with drawing.waiting("Running the models of this lesson, which takes seconds"):
-        outcome = chosen.run(here, answer.said)
+        outcome = chosen.run(context, answer.said)
     if outcome.score != answer.score:
         progress.keep(chosen.key, answer.said, outcome.score)
     with st.container(horizontal=True, gap="medium"):
@@ -49,10 +49,10 @@ else:
     drawing.chart(outcome.figure, f"lesson-{chosen.key}", outcome.alt)
     st.markdown(f"**{outcome.sentence}**")
     st.markdown(outcome.why)
-    onward = chosen.onward(here)
+    onward = chosen.onward(context)
     with st.container(horizontal=True, vertical_alignment="center", key="prediction"):
         st.page_link(onward.path, label=onward.label, icon=":material/arrow_forward:",
-                     query_params={**here.address, **onward.state})  # fmt: skip
+                     query_params={**context.address, **onward.state})  # fmt: skip
         st.button("Predict again", on_click=progress.drop, args=(chosen.key,))
 given = [answer for key, answer in progress.answers().items() if key in KEYS]
 scores = [answer.score for answer in given if answer.score is not None]

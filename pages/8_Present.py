@@ -5,8 +5,8 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import drawing, page, presenting
 from pages.views.present import files, scene
-from soup_core import formatting
 from soup_core.analysis.published import results_folders
+from soup_core.formatting import plain
 from soup_core.presentation.scenes import from_json, to_json, to_link
 from soup_core.presentation.story import story
 
@@ -43,7 +43,7 @@ def clear() -> None:
 if scenes and st.query_params.get("scenes") != state["kept:scenes-link"]:
     st.query_params["scenes"] = state["kept:scenes-link"]
 if refused := state.pop("present:refused", None):
-    st.error(formatting.plain(refused))
+    st.error(plain(refused))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     if st.button("Present from the first", type="primary" if scenes else "secondary", icon=":material/play_arrow:", disabled=not scenes,
                  shortcut="F5" if scenes else None):  # fmt: skip
@@ -58,8 +58,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.button("Clear", on_click=clear, disabled=not scenes, icon=":material/delete:")
 if wanted:
     with drawing.waiting("Making the story out of the zoo's numbers"):
-        here = computing.open()
-        made = story(here.zoo, here.evaluator("held_out"))
+        context = computing.open()
+        made = story(context.zoo, context.evaluator("held_out"))
     if scenes:
         state["present:story"] = made
         st.warning(f"The story takes the place of the {len(scenes)} scenes below.")

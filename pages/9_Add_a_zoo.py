@@ -8,15 +8,15 @@ import pandas as pd
 import streamlit as st
 
 from pages.shared import caching, drawing, page
-from soup_core import formatting
 from soup_core.data import Interpolation
 from soup_core.errors import ZooError
+from soup_core.formatting import labels, plain
 from soup_core.runtime.files import shown
 from soup_core.zoo import open_zoo
 from soup_core.zoo.proposal import (
-    Looked,
+    InspectedFile,
     Proposal,
-    look,
+    inspect_folder,
     propose,
     sweep_folders,
     with_architecture,
@@ -34,20 +34,18 @@ state = st.session_state
 folders = {str(number): folder for number, folder in enumerate(sweep_folders(), 1)}
 
 
-def looked_at(folder: Path) -> tuple[Looked, ...]:
+def looked_at(folder: Path) -> tuple[InspectedFile, ...]:
     """Every file of the folder, opened; looked at again when files have changed."""
     stamp = (folder, caching.zoo_stamp(folder))
     if state.get("looked:stamp") != stamp:
-        found: list[Looked] = []
+        found: list[InspectedFile] = []
         waiting = st.progress(0.0, "Looking at the files")
-        for each in look(folder):
+        for each in inspect_folder(folder):
             found.append(each)
-            waiting.progress(
-                len(found) / each.of, f"Looked at {formatting.plain(each.file.name)}, {len(found)} of {each.of}"
-            )
+            waiting.progress(len(found) / each.of, f"Looked at {plain(each.file.name)}, {len(found)} of {each.of}")
         waiting.empty()
         state["looked:stamp"], state["looked"] = stamp, tuple(found)
-    found_before: tuple[Looked, ...] = state["looked"]
+    found_before: tuple[InspectedFile, ...] = state["looked"]
     return found_before
 
 
@@ -62,7 +60,7 @@ def corrected(proposal: Proposal, key: str) -> Proposal:
             format_func=lambda option: known[option].architecture["name"] if option in known else option,
         )  # fmt: skip
         if chosen in known:
-            st.caption(formatting.plain(known[chosen].why))
+            st.caption(plain(known[chosen].why))
             proposal = with_architecture(proposal, known[chosen].architecture)
         else:
             name = st.text_input("Its name", placeholder="torchvision:resnet18", key=f"{key}:name")
@@ -148,14 +146,14 @@ if isinstance(written, Path):
     with drawing.errors_shown():
         zoo = open_zoo(written)
     st.success(
-        f"{formatting.plain(zoo.name)} is a zoo now: {len(zoo.ingredients)} ingredients, "
+        f"{plain(zoo.name)} is a zoo now: {len(zoo.ingredients)} ingredients, "
         f"{'with' if zoo.base else 'without'} a base; {len(zoo.excluded)} left out."
     )
     st.page_link(
         "pages/1_Ingredients.py", label="Open it", query_params={"zoo": zoo.name}, icon=":material/arrow_forward:"
     )
 elif written is not None:
-    st.error(formatting.plain(str(written)))
+    st.error(plain(str(written)))
 if not folders:
     st.info(
         "There is no folder to look at. Name the folder above your checkpoints when you start the app: "
@@ -165,7 +163,7 @@ if not folders:
     st.stop()
 folder = folders[st.selectbox(
     "Folder", list(folders), key="folder", bind="query-params",
-    format_func=formatting.labels(folders, lambda key: shown(folders[key].name)),
+    format_func=labels(folders, lambda key: shown(folders[key].name)),
     help="Folders that the operator named in SOUP_ZOOS and that hold no zoo.toml yet.",
 )]  # fmt: skip
 with drawing.errors_shown():
@@ -176,7 +174,7 @@ with drawing.errors_shown():
     )
     if proposal.notices:
         with st.expander(f"{len(proposal.notices)} things to know"):
-            st.markdown("\n".join(f"- {formatting.plain(notice)}" for notice in proposal.notices))
+            st.markdown("\n".join(f"- {plain(notice)}" for notice in proposal.notices))
     proposal = chosen_members(corrected(proposal, str(folder)), str(folder))
     for question in proposal.questions:
         st.warning(question)

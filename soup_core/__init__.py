@@ -18,7 +18,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 from soup_core.analysis.calibration import calibrations
 from soup_core.analysis.cost import Cost, measured_cost
-from soup_core.analysis.face_off import Entry, face_off
+from soup_core.analysis.face_off import RecipeResult, face_off
 from soup_core.analysis.interpolation import (
     Barrier,
     LinePoint,
@@ -65,7 +65,6 @@ __all__ = [
     "Comparison",
     "Cost",
     "DataError",
-    "Entry",
     "Estimate",
     "Evaluation",
     "Evaluator",
@@ -81,6 +80,7 @@ __all__ = [
     "PairAdvantage",
     "Plane",
     "PlanePoint",
+    "RecipeResult",
     "Soup",
     "SoupError",
     "WiseStep",

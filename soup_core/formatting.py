@@ -51,6 +51,6 @@ def points(comparison: Comparison) -> str:
     return f"{difference:+.2f} points ({low:.2f} to {high:.2f})"
 
 
-def sure(found: Comparison | Estimate) -> str:
+def significance(found: Comparison | Estimate) -> str:
     """Whether a difference is more than chance, by its interval."""
     return "within what chance explains" if found.low <= 0 <= found.high else "more than chance explains"

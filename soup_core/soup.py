@@ -50,7 +50,7 @@ class Soup:
         """The names of all ingredients with a coefficient anywhere, sorted."""
         return tuple(sorted({*self.coefficients, *(name for mix in self.tensors.values() for name in mix)}))
 
-    def of(self, tensor: str) -> Coefficients:
+    def coefficients_for(self, tensor: str) -> Coefficients:
         """The coefficients that hold for one tensor of the model."""
         return self.tensors.get(tensor, self.coefficients)
 
@@ -112,7 +112,7 @@ def mix(shares: Mapping[Soup, float]) -> Soup:
     tensors = {tensor for soup in soups for tensor in soup.tensors}
     return Soup(
         _combined([(soup.coefficients, shares[soup]) for soup in soups]),
-        {tensor: _combined([(soup.of(tensor), shares[soup]) for soup in soups]) for tensor in tensors},
+        {tensor: _combined([(soup.coefficients_for(tensor), shares[soup]) for soup in soups]) for tensor in tensors},
         soups[0].batch_norm if soups else "averaged",
     )
 

@@ -203,11 +203,11 @@ def test_shapley_is_seeded_and_evaluates_no_soup_twice(linear_zoo: Make, evaluat
 
 
 def test_a_means_interval_is_students() -> None:
-    mean = means._mean([1.0, 2.0, 3.0, 6.0])
+    mean = means.mean_of([1.0, 2.0, 3.0, 6.0])
     assert mean.value == 3.0
     assert mean.standard_error == pytest.approx(math.sqrt(14 / 3 / 4))  # squares 4 + 1 + 0 + 9 over 3, over 4
     assert mean.reach == pytest.approx(3.182446 * mean.standard_error, abs=1e-5)  # the table's t for 3 degrees
-    assert math.isnan(means._mean([1.0]).reach)
+    assert math.isnan(means.mean_of([1.0]).reach)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -461,7 +461,7 @@ def test_names_are_literal_text_in_every_figure() -> None:
     name, soup = "<i>&x", sc.Soup({"<i>&x": 1.0})
     averaged = number.Averaged(evaluation, evaluation, evaluation)
     left = left_out.LeftOut(name, soup, evaluation, sc.compare(evaluation, evaluation))
-    shapley = shapley_values.ShapleyStep(1, (name,), (means._mean([0.1]),), 0.1, 0.2)
+    shapley = shapley_values.ShapleyStep(1, (name,), (means.mean_of([0.1]),), 0.1, 0.2)
     axes = (parallel_coordinates.Axis(name, (0.0,)), parallel_coordinates.Axis("held-out (%)", (50.0,)))
     for figure in (
         charts.number_averaged_curve([number.NumberStep(1, name, soup, averaged, None)], models=1),

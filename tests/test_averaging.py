@@ -111,7 +111,7 @@ def in_dtypes(files: Files, dtypes: tuple[torch.dtype, ...]) -> dict[str, dict[s
 
 def dense(files: Files, soup: sc.Soup, tensor: str) -> tuple[Tensor, Tensor]:
     """One tensor of a soup in float64, as the definition has it, and the sum of its summands' magnitudes."""
-    shares = {file: soup.of(tensor)[file] for file in files if file in soup.of(tensor)}
+    shares = {file: soup.coefficients_for(tensor)[file] for file in files if file in soup.coefficients_for(tensor)}
     first = next(iter(shares))
     if not files[first][tensor].is_floating_point():
         shares = {first: 1.0}
@@ -145,7 +145,7 @@ def test_the_bank_and_the_stream_give_the_definitions_tensors(tmp_path: Path, sm
         for theta in (sc.state_dict(zoo, soup), sc.state_dict(zoo, soup, bank=bank)):
             for name, tensor in theta.items():
                 wanted, magnitude = dense(files, soup, name)
-                first = next(file for file in files if file in soup.of(name))
+                first = next(file for file in files if file in soup.coefficients_for(name))
                 assert tensor.dtype == files[first][name].dtype
                 cast = torch.finfo(tensor.dtype).eps * wanted.abs() if tensor.is_floating_point() else 0
                 assert bool(((tensor.double() - wanted).abs() <= 8 * 2**-24 * magnitude + cast + 1e-7).all())

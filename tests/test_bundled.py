@@ -92,7 +92,7 @@ def made_idx(folder: Path) -> None:
 def small_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     hyperparameters = Hyperparameters(1e-3, 0.01, 1, mixup=0.2, augmentation="flip+shift", seed=5)
     plan = bundled.Plan(
-        "small", {}, (bundled.Run("base", "held_out", hyperparameters), bundled.Run("ft", "held_out", hyperparameters, "base"))
+        "small", {}, (bundled.PlannedRun("base", "held_out", hyperparameters), bundled.PlannedRun("ft", "held_out", hyperparameters, "base"))
     )  # fmt: skip
     monkeypatch.setitem(bundled.PLANS, "small", lambda seed: plan)
 

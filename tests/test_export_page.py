@@ -43,7 +43,7 @@ def test_what_was_taken_along_sets_the_pills(kind: str, zoo: sc.Zoo) -> None:
     out = sc.Export(soup, sc.Evaluator(zoo))
     content: str | bytes = {
         "recipe": out.recipe,
-        "card": export.card(out, "soup"),
+        "card": export.model_card(out, "soup"),
         "file": export.safetensors_bytes(out),
     }[kind]
     test = bring(open_page(INGREDIENTS), content)

@@ -838,7 +838,7 @@ def test_row_37_a_file_name_that_is_not_utf8_is_shown_with_replacements_and_load
 def examinations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read through or converted from here on."""
     names: list[str] = []
-    examined, ask = checkpoints.Checkpoint.examined, reader._ask
+    examined, ask = checkpoints.Checkpoint.examined, reader.ask_reader
     monkeypatch.setattr(checkpoints.Checkpoint, "examined", lambda self: names.append(self.name) or examined(self))
     monkeypatch.setattr(opening, "_ask", lambda *given: names.append(f"converted {given[3]}") or ask(*given))
     return names

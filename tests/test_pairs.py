@@ -10,8 +10,8 @@ import pytest
 
 import soup_core as sc
 from soup_core.analysis.pairs import (
+    IngredientPrediction,
     PairAdvantage,
-    Prediction,
     barrier_matrix,
     differing_hyperparameters,
     disagreement,
@@ -139,7 +139,7 @@ def test_a_model_without_finite_outputs_agrees_with_none(tmp_path: Path) -> None
     found = list(predictions(sc.Evaluator(zoo)))
     lost = found[1].classes == -1
     assert lost.any()
-    matrix = disagreement([found[1], Prediction("again", found[1].classes)])
+    matrix = disagreement([found[1], IngredientPrediction("again", found[1].classes)])
     assert matrix[0, 1] == pytest.approx(lost.mean())
 
 

@@ -20,8 +20,17 @@ import soup_core as sc
 from pages.views.robustness.changes import PICTURES
 from soup_core import charts
 from soup_core.analysis.calibration import calibration, calibrations, expected_error, reliability
-from soup_core.analysis.confusion import class_gains, confusion, confusion_difference, said_by_one
-from soup_core.analysis.robustness import Entry, Member, groups, latest, models_of, robustness, severities, steps_of
+from soup_core.analysis.confusion import class_gains, confusion, confusion_difference, decided_by_one
+from soup_core.analysis.robustness import (
+    ComparedModel,
+    RobustnessResult,
+    groups,
+    latest,
+    models_of,
+    robustness,
+    severities,
+    steps_of,
+)
 from soup_core.evaluation import estimate, measure, resampled_means
 from soup_core.jobs import Jobs, Task
 from soup_core.runtime.store import Store, default_store
@@ -58,11 +67,11 @@ def shifted_zoo(path: Path, files: Mapping[str, Mapping[str, torch.Tensor]], mon
     return sc.open_zoo(folder)
 
 
-def made(zoo: sc.Zoo) -> tuple[Entry, ...]:
+def made(zoo: sc.Zoo) -> tuple[RobustnessResult, ...]:
     return latest(robustness(zoo, sc.Evaluator(zoo)))
 
 
-def naive_mean(zoo: sc.Zoo, member: Member) -> float:
+def naive_mean(zoo: sc.Zoo, member: ComparedModel) -> float:
     """Every image of every shift, one by one, by the linear models' own arithmetic."""
     data = safetensors.torch.load_file(zoo.folder / "data.safetensors")
     weights = [safetensors.torch.load_file(each.file) for each in (*zoo.ingredients, zoo.base) if each]
@@ -129,7 +138,7 @@ def test_a_lead_is_paired_on_the_same_images(zoo: sc.Zoo) -> None:
     assert (lead.value, lead.low, lead.high) == (0, 0, 0)
     assert entry.mean.low < entry.mean.value < entry.mean.high
     assert other.lead(entry).value == pytest.approx(other.mean.value - entry.mean.value)
-    fewer = Entry(other.member, other.shifts["fog"], other.shifts, other.resampled)
+    fewer = RobustnessResult(other.member, other.shifts["fog"], other.shifts, other.resampled)
     with pytest.raises(ValueError, match="120 and 70"):
         entry.lead(fewer)
 
@@ -171,7 +180,7 @@ def test_reliability_bins_and_their_error_are_those_of_a_naive_loop() -> None:
 
 def test_calibrations_interval_holds_resampled_errors_turned_about_the_value() -> None:
     logits, labels = drawn_outputs()
-    member = Member("uniform", sc.Soup({"m0": 1.0}))
+    member = ComparedModel("uniform", sc.Soup({"m0": 1.0}))
     found = calibration(member, logits, labels)
     generator = np.random.default_rng(11)
     errors = []
@@ -188,7 +197,7 @@ def test_calibrations_interval_holds_resampled_errors_turned_about_the_value() -
 def test_outputs_that_are_not_finite_have_no_calibration() -> None:
     logits, labels = drawn_outputs()
     logits[3, 1] = math.nan
-    found = calibration(Member("uniform", sc.Soup({"m0": 1.0})), logits, labels)
+    found = calibration(ComparedModel("uniform", sc.Soup({"m0": 1.0})), logits, labels)
     assert found.bins == ()
     assert math.isnan(found.error.value)
 
@@ -237,14 +246,14 @@ def test_class_gains_are_paired_within_each_class() -> None:
 
 
 def test_a_cell_holds_the_images_of_which_one_alone_says_so_the_surest_first() -> None:
-    assert said_by_one(OURS, THEIRS, LABELS) == ([6, 3, 4, 1], [5])
-    assert said_by_one(OURS, THEIRS, LABELS, true=1) == ([3, 4], [5])
-    assert said_by_one(OURS, THEIRS, LABELS, true=1, predicted=0) == ([], [4, 3])
-    assert said_by_one(OURS, THEIRS, LABELS, predicted=2) == ([6, 5], [])
+    assert decided_by_one(OURS, THEIRS, LABELS) == ([6, 3, 4, 1], [5])
+    assert decided_by_one(OURS, THEIRS, LABELS, true=1) == ([3, 4], [5])
+    assert decided_by_one(OURS, THEIRS, LABELS, true=1, predicted=0) == ([], [4, 3])
+    assert decided_by_one(OURS, THEIRS, LABELS, predicted=2) == ([6, 5], [])
     difference = confusion_difference(OURS, THEIRS, LABELS)
     for true in range(CLASSES):
         for predicted in range(CLASSES):
-            gained, lost = said_by_one(OURS, THEIRS, LABELS, true=true, predicted=predicted)
+            gained, lost = decided_by_one(OURS, THEIRS, LABELS, true=true, predicted=predicted)
             assert len(gained) - len(lost) == difference[true, predicted]
 
 
@@ -432,7 +441,7 @@ def test_a_cell_without_images_and_the_same_model_twice_close_with_a_sentence(zo
     assert "m2 and m2 are the same model: they differ by +0.00 points" in meaning(test)
     test = page_at("What changed", a="m2", b="m3")
     empty = [(true, predicted) for true in range(CLASSES) for predicted in range(CLASSES)
-             if said_by_one(*outputs(zoo, "m2", "m3"), true=true, predicted=predicted) == ([], [])]  # fmt: skip
+             if decided_by_one(*outputs(zoo, "m2", "m3"), true=true, predicted=predicted) == ([], [])]  # fmt: skip
     assert empty
     for true, predicted in empty:
         test.selectbox(key="true").set_value(str(true))
@@ -489,7 +498,7 @@ def test_the_page_shows_what_changed_and_the_images_of_a_cell(zoo: sc.Zoo) -> No
     ours, theirs = (evaluate.logits(soup).softmax(1) for soup in (sc.uniform_soup(zoo), sc.Soup({"m1": 1.0})))
     for true in range(CLASSES):
         for predicted in range(CLASSES):
-            gained, lost = said_by_one(ours, theirs, evaluate.data.labels, true=true, predicted=predicted)
+            gained, lost = decided_by_one(ours, theirs, evaluate.data.labels, true=true, predicted=predicted)
             test.selectbox(key="true").set_value(str(true))
             test.selectbox(key="predicted").set_value(str(predicted)).run()
             assert not test.exception

@@ -52,7 +52,7 @@ def test_add_gives_the_average_share_and_keeps_a_sum_of_one(parts: dict[str, flo
 def test_drop_takes_an_ingredient_out_of_single_tensors_too() -> None:
     soup = sc.Soup({"x": 0.5, "y": 0.25, "z": 0.25}, {"t": {"x": 0.2, "y": 0.8}})
     assert soup.drop("y").names == ("x", "z")
-    assert soup.drop("y").of("t") == {"x": 1.0}
+    assert soup.drop("y").coefficients_for("t") == {"x": 1.0}
 
 
 @given(soups)
@@ -74,8 +74,8 @@ def test_zero_is_absence_and_nothing_is_refused() -> None:
 def test_per_tensor_coefficients_mix_per_tensor() -> None:
     a = sc.Soup({"x": 1.0}, {"t": {"y": 1.0}})
     middle = sc.interpolate(a, sc.Soup({"y": 1.0}), 0.5)
-    assert middle.of("t") == {"y": 1.0}
-    assert middle.of("other") == {"x": 0.5, "y": 0.5}
+    assert middle.coefficients_for("t") == {"y": 1.0}
+    assert middle.coefficients_for("other") == {"x": 0.5, "y": 0.5}
     assert sc.Soup({"x": 1.0}, {"t": {"x": 1.0}}) == sc.Soup({"x": 1.0})
 
 

@@ -157,16 +157,16 @@ def test_a_run_that_diverges_is_told(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatc
 
 
 def test_row_43_a_stopped_run_says_so_and_goes_on(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow, epochs = [True], sweep.Run.epochs
+    slow, epochs = [True], sweep.FinetuneRun.epochs
 
-    def slowly(self: sweep.Run, wanted: Hyperparameters, *, ended: bool = False) -> Iterator[object]:
+    def slowly(self: sweep.FinetuneRun, wanted: Hyperparameters, *, ended: bool = False) -> Iterator[object]:
         for step in epochs(self, wanted, ended=ended):
             yield step
             while slow[0]:
                 time.sleep(0.01)
                 sweep.pause()
 
-    monkeypatch.setattr(sweep.Run, "epochs", slowly)
+    monkeypatch.setattr(sweep.FinetuneRun, "epochs", slowly)
     test = open_page(PAGE, **SET)
     next(button for button in test.button if button.label == "Train").click().run()
     next(button for button in test.button if button.label == "Stop").click().run()

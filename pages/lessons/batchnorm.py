@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import soup_core as sc
 from pages.lessons.lesson import Choice, Lesson, Link, Outcome, Said
-from pages.shared import context
-from soup_core import charts, formatting
-from soup_core.formatting import sure
+from pages.shared.context import Context
+from soup_core import charts
+from soup_core.formatting import points, significance
 from soup_core.soup import BatchNorm
 
 WAYS: dict[str, BatchNorm] = {
@@ -16,15 +16,15 @@ WAYS: dict[str, BatchNorm] = {
 }
 
 
-def ask(here: context.Context) -> Choice:
+def ask(context: Context) -> Choice:
     return Choice("The uniform soup is best with its statistics", tuple(WAYS))
 
 
-def run(here: context.Context, said: Said) -> Outcome:
-    evaluate, soup = here.evaluator("held_out"), sc.uniform_soup(here.zoo)
+def run(context: Context, said: Said) -> Outcome:
+    evaluate, soup = context.evaluator("held_out"), sc.uniform_soup(context.zoo)
     found = {way: evaluate(replace(soup, batch_norm=kind)) for way, kind in WAYS.items()}
     best = max(found, key=lambda way: found[way].correct)
-    single = max(here.singles().values(), key=lambda each: each.correct)
+    single = max(context.singles().values(), key=lambda each: each.correct)
     gain = sc.compare(found[best], single)
     return Outcome(
         score(str(said[0]), {way: each.correct for way, each in found.items()}),
@@ -40,7 +40,7 @@ def run(here: context.Context, said: Said) -> Outcome:
         "activations. The soup's activations are those of no model. Running training images through the soup once gives "
         "statistics that fit it, as in stochastic weight averaging "
         "([Izmailov et al. 2018](https://arxiv.org/abs/1803.05407)). The soup at its best here differs from the best single "
-        f"model by {formatting.points(gain)}, {sure(gain)}.",
+        f"model by {points(gain)}, {significance(gain)}.",
     )
 
 
@@ -57,8 +57,8 @@ def meaning(found: dict[str, sc.Evaluation], best: str) -> str:
     second = max((way for way in found if way != best), key=lambda way: found[way].correct)
     last, near = sc.compare(found[best], found[worst]), sc.compare(found[best], found[second])
     return (
-        f"No statistics do better than those {best}: {formatting.points(near)} against {second}, {sure(near)}, and "
-        f"{formatting.points(last)} against {worst}, {sure(last)}."
+        f"No statistics do better than those {best}: {points(near)} against {second}, {significance(near)}, and "
+        f"{points(last)} against {worst}, {significance(last)}."
     )
 
 
@@ -67,6 +67,6 @@ LESSON = Lesson(
     "Which BatchNorm statistics does a soup need?",
     "These networks have BatchNorm, whose running statistics are no weights: they were measured. A soup can average them, "
     "measure anew, or take one model's.",
-    ask, run, lambda here: Link("pages/1_Ingredients.py", "Change the statistics of any soup",
+    ask, run, lambda context: Link("pages/1_Ingredients.py", "Change the statistics of any soup",
                                 {"batch_norm": "re-estimated"}),
 )  # fmt: skip

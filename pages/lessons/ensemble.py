@@ -1,10 +1,10 @@
 """Soup against ensemble: the same models averaged in weights or in outputs, and the bill."""
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near_difference
-from pages.shared import context
-from soup_core import charts, formatting
-from soup_core.formatting import sure
+from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Said, near_difference
+from pages.shared.context import Context
+from soup_core import charts
+from soup_core.formatting import points, significance
 from soup_core.recipes import ensemble as ensembles
 from soup_core.recipes import uniform
 from soup_core.recipes.greedy import candidate_order
@@ -12,30 +12,30 @@ from soup_core.recipes.greedy import candidate_order
 MODELS = 8
 
 
-def ask(here: context.Context) -> Number:
-    return Number("Ensemble less soup of the same models, on the test images", -2.0, 2.0, 0.05)
+def ask(context: Context) -> NumberPrediction:
+    return NumberPrediction("Ensemble less soup of the same models, on the test images", -2.0, 2.0, 0.05)
 
 
-def run(here: context.Context, said: Said) -> Outcome:
-    held_out, test = here.evaluator("held_out"), here.evaluator("test")
-    names = candidate_order(here.singles(), "accuracy")[:MODELS]
-    soup, best = sc.uniform_soup(here.zoo, names), test(sc.Soup({names[0]: 1.0}))
-    one = here.cost()
+def run(context: Context, said: Said) -> Outcome:
+    held_out, test = context.evaluator("held_out"), context.evaluator("test")
+    names = candidate_order(context.singles(), "accuracy")[:MODELS]
+    soup, best = sc.uniform_soup(context.zoo, names), test(sc.Soup({names[0]: 1.0}))
+    one = context.cost()
     averaged, together = test(soup), sc.ensemble(test, names)
     entries = (
-        sc.Entry("uniform", uniform.ABOUT, soup, held_out(soup), averaged, one),
-        sc.Entry("ensemble", ensembles.ABOUT, soup, sc.ensemble(held_out, names), together, one.of(len(names))),
+        sc.RecipeResult("uniform", uniform.ABOUT, soup, held_out(soup), averaged, one),
+        sc.RecipeResult("ensemble", ensembles.ABOUT, soup, sc.ensemble(held_out, names), together, one.of(len(names))),
     )
     gain = sc.compare(together, averaged)
     bill = entries[1].cost
     return Outcome(
         near_difference(float(said[0]), gain),
         f"{said[0]:+.2f} points",
-        formatting.points(gain),
+        points(gain),
         charts.cost_chart(entries, best),
         f"Test accuracy of the soup {charts.percent(averaged)} with one model run, of the ensemble "
         f"{charts.percent(together)} with {bill.models}.",
-        f"The ensemble of {len(names)} differs from their soup by {formatting.points(gain)}, {sure(gain)}, and runs {bill.models} "
+        f"The ensemble of {len(names)} differs from their soup by {points(gain)}, {significance(gain)}, and runs {bill.models} "
         "models for each image instead of one.",
         f"Here that is {bill.megabytes:.1f} MB of weights and {1e6 * bill.seconds_per_image:.0f} µs an image against "
         f"{one.megabytes:.1f} MB and {1e6 * one.seconds_per_image:.0f} µs. In the paper the two are close for fine-tunings "
@@ -49,5 +49,5 @@ LESSON = Lesson(
     "Is an ensemble better than the soup of the same models?",
     "The soup averages the weights of the best models and runs once. The ensemble runs each of them and averages what they "
     "say, so it pays for every one.",
-    ask, run, lambda here: Link("pages/5_Robustness.py", "See what every recipe costs", {"view": "Cost"}),
+    ask, run, lambda context: Link("pages/5_Robustness.py", "See what every recipe costs", {"view": "Cost"}),
 )  # fmt: skip

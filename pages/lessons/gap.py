@@ -1,7 +1,7 @@
 """The selection gap: a gain reported on the images that chose the soup."""
 
-from pages.lessons.lesson import PAPER, Lesson, Link, Number, Outcome, Said, near
-from pages.shared import context
+from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Said, near
+from pages.shared.context import Context
 from pages.views.ingredients.ablations.ablations import told
 from soup_core.analysis.ablations import GapStep, selection_gap
 from soup_core.charts.ablations import selection_gap_curve
@@ -12,12 +12,12 @@ DRAWS = 16
 REACH = 1.0  # points
 
 
-def ask(here: context.Context) -> Number:
-    return Number(f"Gain on the {SIZES[-1]} images that chose, less the gain on test", -2.0, 2.0, 0.05)
+def ask(context: Context) -> NumberPrediction:
+    return NumberPrediction(f"Gain on the {SIZES[-1]} images that chose, less the gain on test", -2.0, 2.0, 0.05)
 
 
-def run(here: context.Context, said: Said) -> Outcome:
-    steps = list(selection_gap(here.zoo, here.few(IMAGES), here.evaluator("test"), sizes=SIZES, draws=DRAWS))
+def run(context: Context, said: Said) -> Outcome:
+    steps = list(selection_gap(context.zoo, context.few(IMAGES), context.evaluator("test"), sizes=SIZES, draws=DRAWS))
     gap = steps[-1].gap
     low, high = (100 * (gap.value + side * gap.reach) for side in (-1, 1))
     return Outcome(
@@ -53,6 +53,6 @@ LESSON = Lesson(
     "You choose on the images that you also report on. Does that flatter, and by how much?",
     "Greedy soup is chosen on a few images and its gain over the best single model reported on the same ones, several times "
     "on different draws. The test images took no part.",
-    ask, run, lambda here: Link("pages/1_Ingredients.py", "Grow the held-out set",
+    ask, run, lambda context: Link("pages/1_Ingredients.py", "Grow the held-out set",
                                 {"view": "Ablations", "ablation": "Held-out size"}),
 )  # fmt: skip

@@ -8,9 +8,10 @@ import streamlit as st
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, agreed
 from pages.lessons.progress import keep
-from pages.shared import context, drawing
-from soup_core import charts, formatting
-from soup_core.formatting import sure
+from pages.shared import drawing
+from pages.shared.context import Context
+from soup_core import charts
+from soup_core.formatting import plain, points, significance
 from soup_core.recipes.greedy import candidate_order
 
 MODELS = 8
@@ -34,14 +35,14 @@ def walked(evaluate: sc.Evaluator, names: Sequence[str], decisions: Said) -> lis
 class Play:
     """A decision a candidate; what each of them did is shown once it is decided."""
 
-    here: context.Context
+    context: Context
     names: tuple[str, ...]
 
     def draw(self, key: str, so_far: Said) -> Said:
         """The curve so far, the next candidate, and two buttons."""
         if not self._are_decisions(so_far):
             so_far = ()
-        evaluate = self.here.evaluator("held_out")
+        evaluate = self.context.evaluator("held_out")
         steps = walked(evaluate, self.names, so_far)
         name, soup = self.names[len(steps)], evaluate(steps[-1].soup)
         alone = evaluate(sc.Soup({name: 1.0}))
@@ -50,7 +51,7 @@ class Play:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.metric("Your soup", charts.percent(soup), help=charts.counts(soup), width="content")
             st.metric(
-                f"Next: {formatting.plain(name)}, alone",
+                f"Next: {plain(name)}, alone",
                 charts.percent(alone),
                 help=charts.counts(alone),
                 width="content",
@@ -60,10 +61,8 @@ class Play:
                 st.button(
                     decision.capitalize(), on_click=keep, args=(key, (*so_far, decision)), key=f"decide:{decision}"
                 )
-        settings = self.here.zoo.by_name[name].hyperparameters
-        st.caption(
-            formatting.plain(", ".join(f"{setting.replace('_', ' ')} {value}" for setting, value in settings.items()))
-        )
+        settings = self.context.zoo.by_name[name].hyperparameters
+        st.caption(plain(", ".join(f"{setting.replace('_', ' ')} {value}" for setting, value in settings.items())))
         return so_far
 
     def fits(self, said: Said) -> bool:
@@ -74,21 +73,21 @@ class Play:
         return len(said) < len(self.names) - 1 and all(each in DECISIONS for each in said)
 
 
-def ask(here: context.Context) -> Play:
-    return Play(here, tuple(candidate_order(here.singles(), "accuracy")[:MODELS]))
+def ask(context: Context) -> Play:
+    return Play(context, tuple(candidate_order(context.singles(), "accuracy")[:MODELS]))
 
 
-def run(here: context.Context, said: Said) -> Outcome:
-    evaluate, names = here.evaluator("held_out"), ask(here).names
+def run(context: Context, said: Said) -> Outcome:
+    evaluate, names = context.evaluator("held_out"), ask(context).names
     yours = walked(evaluate, names, said)
-    greedy = list(sc.greedy_soup(here.zoo, evaluate, order=names, full=True))
+    greedy = list(sc.greedy_soup(context.zoo, evaluate, order=names, full=True))
     right = [DECISIONS[not step.accepted] for step in greedy[1:]]
     ours, theirs = evaluate(yours[-1].soup), evaluate(greedy[-1].soup)
     same, found = sum(a == b for a, b in zip(said, right, strict=True)), sc.compare(ours, theirs)
     if yours[-1].soup == greedy[-1].soup:
         told = f"and your soup is greedy's, with {charts.percent(ours)}"
     else:
-        told = f"your soup has {charts.percent(ours)}, greedy's {charts.percent(theirs)}: {formatting.points(found)}, {sure(found)}"
+        told = f"your soup has {charts.percent(ours)}, greedy's {charts.percent(theirs)}: {points(found)}, {significance(found)}"
     return Outcome(
         agreed(said, right),
         f"{len(yours[-1].soup.names)} models, {charts.percent(ours)}",
@@ -107,5 +106,5 @@ LESSON = Lesson(
     "Would you let this model into the average?",
     "The best model is in. Candidates come best first. Accept one if you think that the average with it gets more held-out "
     "images right; you see the result after you decided.",
-    ask, run, lambda here: Link("pages/2_Greedy.py", "Watch greedy on all of them", {"step": str(MODELS)}),
+    ask, run, lambda context: Link("pages/2_Greedy.py", "Watch greedy on all of them", {"step": str(MODELS)}),
 )  # fmt: skip

@@ -4,9 +4,10 @@ import streamlit as st
 
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said
-from pages.shared import context
-from soup_core import charts, formatting
+from pages.shared.context import Context
+from soup_core import charts
 from soup_core.finetune import Beside, Hyperparameters, finetune
+from soup_core.formatting import points
 from soup_core.zoo import user_ingredients
 
 RATES = (0.001, 0.008, 0.064)
@@ -16,17 +17,17 @@ NEVER = "at none of them"
 PLACE = "lesson of learning rates"  # under which the fine-tunings are kept, beside no zoo
 
 
-def ask(here: context.Context) -> Choice:
+def ask(context: Context) -> Choice:
     return Choice("The first rate at which the average is worse than both", (*map("{:g}".format, RATES), NEVER))
 
 
-def made(here: context.Context) -> dict[float, list[str]]:
+def made(context: Context) -> dict[float, list[str]]:
     """The names of the fine-tunings by rate; a run that diverged left none. What was made before is not made again."""
     wanted = [
         Hyperparameters(rate, 0.01, EPOCHS, augmentation="flip+shift", seed=seed) for rate in RATES for seed in SEEDS
     ]
-    evaluate = here.evaluator("held_out")
-    runs = finetune(here.zoo, evaluate, hyperparameters=wanted, place=Beside(here.zoo, PLACE, evaluate.store))
+    evaluate = context.evaluator("held_out")
+    runs = finetune(context.zoo, evaluate, hyperparameters=wanted, place=Beside(context.zoo, PLACE, evaluate.store))
     bar, ends = st.empty(), {}
     for step in runs:
         ends[step.run] = step
@@ -38,12 +39,12 @@ def made(here: context.Context) -> dict[float, list[str]]:
     return names
 
 
-def compared(here: context.Context, names: dict[float, list[str]]) -> dict[float, sc.Comparison]:
+def compared(context: Context, names: dict[float, list[str]]) -> dict[float, sc.Comparison]:
     """By rate, the average of the two fine-tunings against the worse of them; a rate whose runs diverged is left out."""
     files = tuple(
         (name, user_ingredients.folder_of(PLACE) / f"{name}.safetensors") for both in names.values() for name in both
     )
-    evaluate = here.on(here.zoo.name, files).evaluator("held_out")
+    evaluate = context.on(context.zoo.name, files).evaluator("held_out")
     found = {}
     for rate, (*both,) in names.items():
         if len(both) == len(SEEDS):
@@ -64,8 +65,8 @@ def score(said: str, right: str) -> int:
     return max(0, 100 - 50 * abs(places.index(said) - places.index(right)))
 
 
-def run(here: context.Context, said: Said) -> Outcome:
-    found = compared(here, made(here))
+def run(context: Context, said: Said) -> Outcome:
+    found = compared(context, made(context))
     right = first_failing(found)
     return Outcome(
         score(str(said[0]), right),
@@ -82,7 +83,7 @@ def meaning(found: dict[float, sc.Comparison], right: str) -> str:
     """What the run says, whichever way it went."""
     if not found:
         return "At none of these rates did both runs end in usable weights."
-    told = ", ".join(f"at {rate:g} by {formatting.points(gain)}" for rate, gain in found.items())
+    told = ", ".join(f"at {rate:g} by {points(gain)}" for rate, gain in found.items())
     told = f"The average differs from the worse of the two {told}"
     if right == NEVER:
         return f"{told}: none of these rates was too hot."
@@ -115,5 +116,5 @@ LESSON = Lesson(
     "From which learning rate on, if any, does the average of two fine-tunings fail?",
     "At each rate the base is fine-tuned twice, now, in some seconds; only the seed differs, which orders and augments the "
     "images. Then the two are averaged, and compared with the worse of them.",
-    ask, run, lambda here: Link("pages/6_Train.py", "Fine-tune at a rate of your own"),
+    ask, run, lambda context: Link("pages/6_Train.py", "Fine-tune at a rate of your own"),
 )  # fmt: skip

@@ -4,35 +4,35 @@ from collections.abc import Mapping
 
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said
-from pages.shared import context
-from soup_core import charts, formatting
-from soup_core.formatting import sure
+from pages.shared.context import Context
+from soup_core import charts
+from soup_core.formatting import plain, points, significance
 from soup_core.recipes.greedy import candidate_order
 
 MODELS = 6
 EPOCHS = 1
 
 
-def names_of(here: context.Context) -> list[str]:
-    return candidate_order(here.singles(), "accuracy")[:MODELS]
+def names_of(context: Context) -> list[str]:
+    return candidate_order(context.singles(), "accuracy")[:MODELS]
 
 
-def ask(here: context.Context) -> Choice:
-    return Choice("Largest share, models from best to worst", tuple(names_of(here)))
+def ask(context: Context) -> Choice:
+    return Choice("Largest share, models from best to worst", tuple(names_of(context)))
 
 
-def run(here: context.Context, said: Said) -> Outcome:
-    evaluate, names = here.evaluator("held_out"), names_of(here)
-    steps = list(sc.learned_soup(here.zoo, evaluate, granularity="model", names=names, epochs=EPOCHS))
+def run(context: Context, said: Said) -> Outcome:
+    evaluate, names = context.evaluator("held_out"), names_of(context)
+    steps = list(sc.learned_soup(context.zoo, evaluate, granularity="model", names=names, epochs=EPOCHS))
     final = steps[-1]
     taken = steps[final.best_index].coefficients[0]
     shares = {name: float(share) for name, share in zip(final.names, taken, strict=True)}
     largest = max(names, key=lambda name: shares[name])
-    gain = sc.compare(evaluate(final.soup), evaluate(sc.uniform_soup(here.zoo, names)))
+    gain = sc.compare(evaluate(final.soup), evaluate(sc.uniform_soup(context.zoo, names)))
     return Outcome(
         score(str(said[0]), shares),
-        f"{formatting.plain(str(said[0]))}: {100 * shares[str(said[0])]:.0f} %",
-        f"{formatting.plain(largest)}: {100 * shares[largest]:.0f} %",
+        f"{plain(str(said[0]))}: {100 * shares[str(said[0])]:.0f} %",
+        f"{plain(largest)}: {100 * shares[largest]:.0f} %",
         charts.coefficient_lines(steps),
         f"Coefficients of {len(names)} models over {final.index} rounds.",
         meaning(names, largest, shares, final.best_index, gain),
@@ -55,8 +55,8 @@ def meaning(names: list[str], largest: str, shares: Mapping[str, float], round_:
     place = names.index(largest) + 1
     of = "the best model alone" if place == 1 else f"number {place} of {len(names)} when alone"
     return (
-        f"{formatting.plain(largest)}, {of}, takes {100 * shares[largest]:.0f} %; from equal shares the learned soup differs "
-        f"by {formatting.points(gain)} on the held-out images, {sure(gain)}."
+        f"{plain(largest)}, {of}, takes {100 * shares[largest]:.0f} %; from equal shares the learned soup differs "
+        f"by {points(gain)} on the held-out images, {significance(gain)}."
     )
 
 
@@ -65,5 +65,5 @@ LESSON = Lesson(
     "Which model gets the largest share, if gradient descent decides?",
     "The best models are mixed, each with one coefficient. All start equal; descent on the held-out loss moves them, and "
     "together they stay 1.",
-    ask, run, lambda here: Link("pages/4_Learned.py", "Learn all coefficients", {"granularity": "a model"}),
+    ask, run, lambda context: Link("pages/4_Learned.py", "Learn all coefficients", {"granularity": "a model"}),
 )  # fmt: skip

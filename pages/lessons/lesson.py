@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context
+from pages.shared.context import Context
 
 Said = tuple[float | str, ...]
 PAPER = "[Wortsman et al. 2022](https://arxiv.org/abs/2203.05482)"
@@ -25,7 +25,7 @@ class Prediction(Protocol):
 
 
 @dataclass(frozen=True)
-class Number:
+class NumberPrediction:
     """A number set on a slider; its unit is shown with it."""
 
     label: str
@@ -97,9 +97,9 @@ class Lesson:
     zoo: str
     question: str
     setting: str
-    ask: Callable[[context.Context], Prediction]
-    run: Callable[[context.Context, Said], Outcome]
-    onward: Callable[[context.Context], Link]
+    ask: Callable[[Context], Prediction]
+    run: Callable[[Context, Said], Outcome]
+    onward: Callable[[Context], Link]
 
 
 def is_number(value: Any, low: float, high: float) -> bool:

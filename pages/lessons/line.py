@@ -7,10 +7,11 @@ import streamlit as st
 
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, is_number, near
-from pages.shared import context, drawing
+from pages.shared import drawing
+from pages.shared.context import Context
 from soup_core import charts, formatting
 from soup_core.analysis.interpolation import CONNECTED_BELOW
-from soup_core.formatting import sure
+from soup_core.formatting import significance
 from soup_core.recipes.greedy import candidate_order
 
 SKETCHED = {0.25: "¼", 0.5: "½", 0.75: "¾"}
@@ -45,14 +46,14 @@ class Sketch:
         return len(said) == len(SKETCHED) and all(is_number(each, 0, 100) for each in said)
 
 
-def ends_of(here: context.Context) -> tuple[str, str]:
+def ends_of(context: Context) -> tuple[str, str]:
     """The two best models on the held-out images."""
-    first, second = candidate_order(here.singles(), "accuracy")[:2]
+    first, second = candidate_order(context.singles(), "accuracy")[:2]
     return first, second
 
 
-def ask(here: context.Context) -> Sketch:
-    first, second = (here.evaluator("held_out")(sc.Soup({name: 1.0})) for name in ends_of(here))
+def ask(context: Context) -> Sketch:
+    first, second = (context.evaluator("held_out")(sc.Soup({name: 1.0})) for name in ends_of(context))
     return Sketch((first, second))
 
 
@@ -66,8 +67,8 @@ def score(said: Sequence[float], points: Sequence[sc.LinePoint]) -> int:
     return round(sum(scores) / len(scores))
 
 
-def run(here: context.Context, said: Said) -> Outcome:
-    evaluate, (a, b) = here.evaluator("held_out"), ends_of(here)
+def run(context: Context, said: Said) -> Outcome:
+    evaluate, (a, b) = context.evaluator("held_out"), ends_of(context)
     points = list(sc.line(evaluate, sc.Soup({a: 1.0}), sc.Soup({b: 1.0}), ALPHAS))
     found = {point.alpha: point.evaluation for point in points}
     sketch = dict(zip(SKETCHED, map(float, said), strict=True))
@@ -80,14 +81,14 @@ def run(here: context.Context, said: Said) -> Outcome:
         charts.sketched_line(sketch, (found[0.0], found[1.0]), points),
         f"Your sketch and the real line from {a} to {b} at {len(points)} values of alpha.",
         meaning(barrier, sc.compare(found[0.5], better), found[0.5]),
-        why(barrier, shared=here.zoo.base is not None),
+        why(barrier, shared=context.zoo.base is not None),
     )
 
 
 def meaning(barrier: sc.Barrier, middle: sc.Comparison, evaluation: sc.Evaluation) -> str:
     """What the run says, whichever way it went."""
     told = (
-        f"The middle has {charts.percent(evaluation)}, {formatting.points(middle)} against the better end, {sure(middle)}; the "
+        f"The middle has {charts.percent(evaluation)}, {formatting.points(middle)} against the better end, {significance(middle)}; the "
         f"error barrier is {100 * barrier.height:.2f} points"
     )
     return f"{told}: {'no wall between them' if barrier.connected else 'a wall lies between them'}."
@@ -121,8 +122,8 @@ def why(barrier: sc.Barrier, *, shared: bool) -> str:
     )
 
 
-def onward(here: context.Context) -> Link:
-    a, b = ends_of(here)
+def onward(context: Context) -> Link:
+    a, b = ends_of(context)
     return Link("pages/3_Interpolation.py", "Walk this line, and beyond its ends", {"a": a, "b": b})
 
 

@@ -1,20 +1,22 @@
 """Along one run: the average of its latest checkpoints against the last one."""
 
 import soup_core as sc
-from pages.lessons.lesson import Lesson, Link, Number, Outcome, Said, near_difference
-from pages.shared import context
-from soup_core import charts, formatting
-from soup_core.formatting import sure
+from pages.lessons.lesson import Lesson, Link, NumberPrediction, Outcome, Said, near_difference
+from pages.shared.context import Context
+from soup_core import charts
+from soup_core.formatting import points, significance
 
 LAST = 5
 
 
-def ask(here: context.Context) -> Number:
-    return Number(f"Average of the latest {LAST} less the last checkpoint, on the test images", -2.0, 2.0, 0.05)
+def ask(context: Context) -> NumberPrediction:
+    return NumberPrediction(
+        f"Average of the latest {LAST} less the last checkpoint, on the test images", -2.0, 2.0, 0.05
+    )
 
 
-def run(here: context.Context, said: Said) -> Outcome:
-    zoo, test = here.zoo, here.evaluator("test")
+def run(context: Context, said: Said) -> Outcome:
+    zoo, test = context.zoo, context.evaluator("test")
     last, lawa, ema = (
         test(soup) for soup in (sc.Soup({zoo.names[-1]: 1.0}), sc.lawa_soup(zoo, last=LAST), sc.ema_soup(zoo))
     )
@@ -22,16 +24,16 @@ def run(here: context.Context, said: Said) -> Outcome:
     return Outcome(
         near_difference(float(said[0]), gain),
         f"{said[0]:+.2f} points",
-        formatting.points(gain),
+        points(gain),
         charts.accuracy_points(
             [("last checkpoint", "ingredient", last), (f"latest {LAST}", "lawa", lawa), ("moving average", "ema", ema)],
             images="test", predicted=100 * last.accuracy + float(said[0]),
         ),
         f"Test accuracy: last checkpoint {charts.percent(last)}, average of the latest {LAST} {charts.percent(lawa)}.",
-        f"The average of the latest {LAST} checkpoints differs from the last by {formatting.points(gain)}, {sure(gain)}.",
+        f"The average of the latest {LAST} checkpoints differs from the last by {points(gain)}, {significance(gain)}.",
         "While the learning rate is high the weights wander about a minimum, and their average can lie nearer to it than each "
         "of them, as the weights of a falling learning rate do ([Kaddour 2022](https://arxiv.org/abs/2209.14981)). A moving "
-        f"average of all of them differs from the last by {formatting.points(moving)}, {sure(moving)}.",
+        f"average of all of them differs from the last by {points(moving)}, {significance(moving)}.",
     )  # fmt: skip
 
 
@@ -40,6 +42,6 @@ LESSON = Lesson(
     "Can one training run be its own soup?",
     "One run, a checkpoint after each epoch, at a learning rate that does not fall. Average the latest checkpoints instead "
     "of taking the last.",
-    ask, run, lambda here: Link("pages/1_Ingredients.py", "Choose the checkpoints yourself",
-                                {"in": list(here.zoo.names[-LAST:])}),
+    ask, run, lambda context: Link("pages/1_Ingredients.py", "Choose the checkpoints yourself",
+                                {"in": list(context.zoo.names[-LAST:])}),
 )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages.lessons.lesson import Said, is_number
-from soup_core import formatting
+from soup_core.formatting import plain
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ def answers() -> dict[str, Answer]:
         found = read(text)
     except ValueError as error:
         begin_again()
-        st.warning(f"The answers in the address cannot be read: {formatting.plain(str(error))}")
+        st.warning(f"The answers in the address cannot be read: {plain(str(error))}")
         return {}
     st.session_state["kept:answered"] = text
     if "answered" not in st.query_params:

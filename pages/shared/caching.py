@@ -16,7 +16,7 @@ takes_up_jobs = True  # whether this process goes on with the jobs that an earli
 Stamp = tuple[tuple[str, int, int], ...]
 
 
-class Which(NamedTuple):
+class ZooKey(NamedTuple):
     """A zoo as one session sees it: its name, what its files were like, and what the session has uploaded to it."""
 
     name: str
@@ -49,32 +49,32 @@ def zoo_stamp(folder: Path) -> Stamp:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def open_zoo(which: Which) -> sc.Zoo:
+def open_zoo(zoo_key: ZooKey) -> sc.Zoo:
     """The zoo, opened once for as long as its files stay the same."""
-    if which.uploads:
-        return with_uploads(open_zoo(which._replace(uploads=())), dict(which.uploads))
-    return sc.open_zoo(which.name)
+    if zoo_key.uploads:
+        return with_uploads(open_zoo(zoo_key._replace(uploads=())), dict(zoo_key.uploads))
+    return sc.open_zoo(zoo_key.name)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)  # each holds the images of its split
 def evaluator(
-    which: Which, split: str, device: str, precision: str, memory: float, images: int | None = None
+    zoo_key: ZooKey, split: str, device: str, precision: str, memory: float, images: int | None = None
 ) -> sc.Evaluator:
     """One evaluator a zoo, split and way of computing; it locks itself while a model is evaluated."""
-    return sc.Evaluator(open_zoo(which), split, device, precision=precision, memory=memory, images=images)
+    return sc.Evaluator(open_zoo(zoo_key), split, device, precision=precision, memory=memory, images=images)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def cost(which: Which, device: str, precision: str, memory: float) -> sc.Cost:
+def cost(zoo_key: ZooKey, device: str, precision: str, memory: float) -> sc.Cost:
     """What one model of a zoo costs at inference, measured once."""
-    zoo = open_zoo(which)
-    return sc.measured_cost(evaluator(which, "held_out", device, precision, memory), [sc.uniform_soup(zoo)])
+    zoo = open_zoo(zoo_key)
+    return sc.measured_cost(evaluator(zoo_key, "held_out", device, precision, memory), [sc.uniform_soup(zoo)])
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def probabilities(which: Which, split: str, device: str, precision: str, memory: float, soup: str) -> torch.Tensor:
+def probabilities(zoo_key: ZooKey, split: str, device: str, precision: str, memory: float, soup: str) -> torch.Tensor:
     """What a soup, given as JSON, says of every image of a split: float32, N×num_classes."""
-    return evaluator(which, split, device, precision, memory).logits(sc.Soup.from_json(soup)).softmax(1)
+    return evaluator(zoo_key, split, device, precision, memory).logits(sc.Soup.from_json(soup)).softmax(1)
 
 
 def jobs() -> Jobs:

@@ -31,16 +31,16 @@ class Computing:
         `uploads` are names and files of further ingredients. Raises ZooError for a name that no zoo has.
         """
         folder = caching.zoo_folder(name)
-        which = caching.Which(str(folder), caching.zoo_stamp(folder), uploads)
+        zoo_key = caching.ZooKey(str(folder), caching.zoo_stamp(folder), uploads)
         # Streamlit drops what the page before had bound from a link within a tab, so the zoo goes under a second name.
         address = {**self.address, "zoo": name, "open": name}
-        return Context(name, self.device, self.precision, self.memory, address, caching.open_zoo(which), which)
+        return Context(name, self.device, self.precision, self.memory, address, caching.open_zoo(zoo_key), zoo_key)
 
     def open(self) -> "Context":
         """The chosen zoo, with what the user has added to it. Raises SoupError where it cannot be opened."""
         name = self.chosen
-        which = caching.Which(name, caching.zoo_stamp(caching.zoo_folder(name)), uploads.of(name))
-        return Context(name, self.device, self.precision, self.memory, self.address, caching.open_zoo(which), which)
+        zoo_key = caching.ZooKey(name, caching.zoo_stamp(caching.zoo_folder(name)), uploads.of(name))
+        return Context(name, self.device, self.precision, self.memory, self.address, caching.open_zoo(zoo_key), zoo_key)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Context(Computing):
     """
 
     zoo: sc.Zoo
-    which: caching.Which
+    zoo_key: caching.ZooKey
     taken: sc.Soup | None = None
 
     @property
@@ -62,16 +62,16 @@ class Context(Computing):
     def evaluator(self, split: str) -> sc.Evaluator:
         """The evaluator of the open zoo on a split, whose images are decoded first where that has not been done."""
         _decode(self.zoo.data, split)
-        return caching.evaluator(self.which, split, self.device, self.precision, self.memory)
+        return caching.evaluator(self.zoo_key, split, self.device, self.precision, self.memory)
 
     def few(self, images: int) -> sc.Evaluator:
         """The evaluator on so many of the held-out images, drawn with a fixed seed."""
         _decode(self.zoo.data, "held_out")
-        return caching.evaluator(self.which, "held_out", self.device, self.precision, self.memory, images)
+        return caching.evaluator(self.zoo_key, "held_out", self.device, self.precision, self.memory, images)
 
     def cost(self) -> sc.Cost:
         """What one model costs at inference."""
-        return caching.cost(self.which, self.device, self.precision, self.memory)
+        return caching.cost(self.zoo_key, self.device, self.precision, self.memory)
 
     def singles(self, split: str = "held_out") -> dict[str, sc.Evaluation]:
         """Every ingredient's own evaluation, by name."""

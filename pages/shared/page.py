@@ -69,13 +69,13 @@ def begin(title: str, lead: str, heading: str | None = None) -> Context:
     with errors_shown():
         if folder := results_folders().get(computing.chosen):
             _draw_results(folder)
-        here = computing.open()
-        _tell_computing(here)
-        for excluded in here.zoo.excluded:
+        context = computing.open()
+        _tell_computing(context)
+        for excluded in context.zoo.excluded:
             st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
-        for told in here.zoo.data.notices():
+        for told in context.zoo.data.notices():
             st.warning(plain(told))
-    return replace(here, taken=taken_mix(here.zoo))
+    return replace(context, taken=taken_mix(context.zoo))
 
 
 def _draw_results(folder: Path) -> NoReturn:
@@ -153,10 +153,10 @@ def _usual() -> dict[str, Any]:
     return {"zoo": next(iter(sc.zoo_folders())), "device": "auto", "precision": "float32", "memory": sc.memory_budget()}
 
 
-def _tell_computing(here: Context) -> None:
-    size = sc.bank_size(here.zoo)
-    where = "kept in memory" if size <= here.memory else "read from their files"
+def _tell_computing(context: Context) -> None:
+    size = sc.bank_size(context.zoo)
+    where = "kept in memory" if size <= context.memory else "read from their files"
     st.sidebar.caption(
-        f"Computing on {here.device} in {here.precision}; the {len(here.zoo.by_name)} "
+        f"Computing on {context.device} in {context.precision}; the {len(context.zoo.by_name)} "
         f"checkpoints, {size:.2g} GB, are {where}."
     )

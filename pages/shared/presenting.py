@@ -77,7 +77,7 @@ def keep(changed: Sequence[Scene]) -> None:
         st.query_params["scenes"] = link
 
 
-def here(title: str, zoo: str) -> Scene:
+def context(title: str, zoo: str) -> Scene:
     """The view that is open as a scene, with its zoo told in any case. Raises SoupError where its address is too long."""
     state = {key: tuple(st.query_params.get_all(key)) for key in st.query_params if key not in OWN}
     view = state.get("lesson") or state.get("view") or ()
@@ -92,7 +92,7 @@ def here(title: str, zoo: str) -> Scene:
 def add(title: str, zoo: str) -> None:
     """Add the view that is open to the scenes; `told` says what came of it."""
     try:
-        keep((*scenes(), here(title, zoo)))
+        keep((*scenes(), context(title, zoo)))
         told = f"Scene {len(scenes())} is added; Present has them all."
     except SoupError as error:
         told = plain(str(error))

@@ -4,11 +4,10 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from pages.shared import drawing
-from soup_core import formatting
 from soup_core.analysis import published
 from soup_core.analysis.published import QUANTITIES, TEST, Estimate, Results, estimate
 from soup_core.charts.published import LABELS, drop_points, hyperparameter_points, robustness_scatter
-from soup_core.formatting import visible
+from soup_core.formatting import labels, plain, visible
 
 UNPAIRED = (
     "Unpaired: published results do not say which images a model has right, so the two count as independent; the 95 % "
@@ -18,11 +17,11 @@ UNPAIRED = (
 
 def draw(results: Results) -> None:
     """Draw the view of a results zoo, from the headline numbers down to what would need weights."""
-    st.subheader(formatting.plain(results.title), anchor=False)
+    st.subheader(plain(results.title), anchor=False)
     for notice in results.notices:
-        st.info(formatting.plain(notice))
+        st.info(plain(notice))
     _headline(results)
-    st.caption(f"The best single model is {formatting.plain(results.best.name)}, chosen on the held-out set.")
+    st.caption(f"The best single model is {plain(results.best.name)}, chosen on the held-out set.")
     drawing.chart(
         robustness_scatter(results), "published-robustness",
         f"Test accuracy against the mean of five shifts: {len(results.models)} models and {len(results.soups)} soups.",
@@ -93,13 +92,13 @@ def _correlations(results: Results) -> None:
             if (found := published.correlation(models, QUANTITIES[one], QUANTITIES[other]))
         ]
         if told:
-            st.markdown(f"Correlation over {formatting.plain(over)}: {'; '.join(told)}.")
+            st.markdown(f"Correlation over {plain(over)}: {'; '.join(told)}.")
 
 
 def _hyperparameters(results: Results) -> None:
     with st.container(horizontal=True):
         chosen = st.selectbox("Hyperparameter", results.hyperparameters, key="published-hyperparameter",
-                              bind="query-params", format_func=formatting.labels(results.hyperparameters, visible))  # fmt: skip
+                              bind="query-params", format_func=labels(results.hyperparameters, visible))  # fmt: skip
         quantity = st.segmented_control("Accuracy", list(QUANTITIES), default="held-out", required=True,
                                         key="published-quantity", bind="query-params")  # fmt: skip
     drawing.chart(
@@ -109,7 +108,7 @@ def _hyperparameters(results: Results) -> None:
     found = published.rank_correlation(results.models, chosen, QUANTITIES[quantity])
     if found is not None:
         st.markdown(
-            f"Rank correlation of {formatting.plain(chosen)} with {quantity} accuracy: {found:+.2f} over {len(results.models)} "
+            f"Rank correlation of {plain(chosen)} with {quantity} accuracy: {found:+.2f} over {len(results.models)} "
             "fine-tuned models; other hyperparameters vary along with it."
         )
 

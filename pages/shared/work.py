@@ -6,30 +6,31 @@ from typing import Any
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, context
-from soup_core import formatting
+from pages.shared import caching
+from pages.shared.context import Context
+from soup_core.formatting import plain
 from soup_core.jobs import Job, Progress, Task
 
 POLL_SECONDS = 0.5
 SMALL_GIGABYTES = 0.5  # zoos up to this size are worked on without being asked
 
 
-def task(here: context.Context, recipe: str, *, images: int | None = None, **arguments: Any) -> Task:
+def task(context: Context, recipe: str, *, images: int | None = None, **arguments: Any) -> Task:
     """A recipe on the open zoo, on so many of the held-out images or all, computed as the sidebar says."""
-    return Task(recipe, here.zoo.name, here.device, here.precision, here.memory, images, arguments)
+    return Task(recipe, context.zoo.name, context.device, context.precision, context.memory, images, arguments)
 
 
-def job_of(here: context.Context, wanted: Task, start: str | None = None) -> Job | None:
+def job_of(context: Context, wanted: Task, start: str | None = None) -> Job | None:
     """The job of a task: the one there is, stopped or not, or one started now.
 
     With `start`, the words of a button, a large zoo's job is started only when that is pressed; until then None.
     """
     jobs = caching.jobs()
-    found = jobs.find(wanted, here.zoo)
+    found = jobs.find(wanted, context.zoo)
     if found is None and (
-        start is None or sc.bank_size(here.zoo) <= SMALL_GIGABYTES or st.button(start, type="primary")
+        start is None or sc.bank_size(context.zoo) <= SMALL_GIGABYTES or st.button(start, type="primary")
     ):
-        found = jobs.submit(wanted, here.zoo)
+        found = jobs.submit(wanted, context.zoo)
     return found
 
 
@@ -52,7 +53,7 @@ def follow(job: Job | None, total: int, what: str, draw: Callable[[Progress], No
             draw(progress)
         if progress.ended and progress.state != "done":
             told, button = controls.columns([4, 1], vertical_alignment="center")
-            told.warning(formatting.plain(progress.message), icon=":material/pause:")
+            told.warning(plain(progress.message), icon=":material/pause:")
             if button.button("Go on", key=f"go-{job.key}", width="stretch"):
                 caching.jobs().submit(job.task, job.zoo)
                 st.rerun()

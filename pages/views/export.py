@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context, drawing
+from pages.shared import drawing
+from pages.shared.context import Context
 from pages.views.ingredients.selection import choose
-from soup_core import export, formatting
-from soup_core.formatting import counts, percent
+from soup_core import export
+from soup_core.formatting import counts, percent, plain
 from soup_core.soup import uniform
 
 FILE = "soup.safetensors"
@@ -16,18 +17,18 @@ UPLOAD_MEGABYTES = 200
 DOWNLOAD_GIGABYTES = 1.0  # a larger model is written by the command line, which holds it once
 
 
-def draw(here: context.Context, soup: sc.Soup | None, kind: str = "", *, choosing: bool = False) -> None:
+def draw(context: Context, soup: sc.Soup | None, kind: str = "", *, choosing: bool = False) -> None:
     """Offer a soup in every form, and take one back from a file; `choosing` puts the file's names into the selection."""
     with st.expander("Take this soup along, or bring one back"):
         if soup is not None:
-            offer(here, soup, kind)
-        key = f"recipe-{here.zoo.name}"
+            offer(context, soup, kind)
+        key = f"recipe-{context.zoo.name}"
 
         def put_in() -> None:
-            found = brought(here.zoo, key)
-            if isinstance(found, sc.Soup) and chosen_alone(here.zoo, found):
-                choose(here.zoo, found.names)
-                if here.zoo.has_batch_norm:
+            found = brought(context.zoo, key)
+            if isinstance(found, sc.Soup) and chosen_alone(context.zoo, found):
+                choose(context.zoo, found.names)
+                if context.zoo.has_batch_norm:
                     st.session_state["batch_norm"] = found.batch_norm
 
         st.file_uploader(
@@ -35,19 +36,19 @@ def draw(here: context.Context, soup: sc.Soup | None, kind: str = "", *, choosin
             max_upload_size=UPLOAD_MEGABYTES, on_change=put_in if choosing else None,
             help="Its ingredients are looked up in the open zoo, and their files compared with those it was made of.",
         )  # fmt: skip
-        tell(here, brought(here.zoo, key), soup)
+        tell(context, brought(context.zoo, key), soup)
 
 
-def offer(here: context.Context, soup: sc.Soup, kind: str) -> None:
+def offer(context: Context, soup: sc.Soup, kind: str) -> None:
     """The buttons; what they give is made when they are pressed."""
     reported = st.toggle("Report the test images too", key="export:test", help="In the card and the recipe; else they "
                          "tell the held-out images alone.")  # fmt: skip
-    test = here.evaluator("test") if reported else None
-    out = sc.Export(soup, here.evaluator("held_out"), test, sc.title_of(soup, kind))
-    size = sum(tensor.nbytes for tensor in here.zoo.tensors.values())
+    test = context.evaluator("test") if reported else None
+    out = sc.Export(soup, context.evaluator("held_out"), test, sc.title_of(soup, kind))
+    size = sum(tensor.nbytes for tensor in context.zoo.tensors.values())
     failed: list[str] = st.session_state.setdefault("export:failed", [])
     while failed:
-        st.error(formatting.plain(failed.pop()))
+        st.error(plain(failed.pop()))
 
     def button(label: str, file: str, make: Callable[[], str | bytes], large: bool = False) -> None:
         def made() -> str | bytes:  # the browser is told only that it failed; the reason stands here at the next run
@@ -67,8 +68,8 @@ def offer(here: context.Context, soup: sc.Soup, kind: str) -> None:
             lambda: export.safetensors_bytes(out),
             1e-9 * size > DOWNLOAD_GIGABYTES,
         )
-        button("Model card", f"{FILE}.md", lambda: export.card(out, FILE))
-        button("Script", f"{FILE}.py", lambda: export.script(out))
+        button("Model card", f"{FILE}.md", lambda: export.model_card(out, FILE))
+        button("Script", f"{FILE}.py", lambda: export.remaking_script(out))
         button("Recipe", "soup.json", lambda: out.recipe)
     st.code(export.command(out, FILE, "soup.json"), language="bash", wrap_lines=True)
     st.code(export.python(out), language="python", wrap_lines=True)
@@ -86,25 +87,25 @@ def brought(zoo: sc.Zoo, key: str) -> sc.Soup | sc.SoupError | None:
         return error
 
 
-def tell(here: context.Context, found: sc.Soup | sc.SoupError | None, soup: sc.Soup | None) -> None:
+def tell(context: Context, found: sc.Soup | sc.SoupError | None, soup: sc.Soup | None) -> None:
     """Say what was brought back: that it is the soup of this page, or what else it is and how good."""
     if found is None:
         return
     if isinstance(found, sc.SoupError):
-        st.error(formatting.plain(str(found)))
+        st.error(plain(str(found)))
         return
     if found == soup:
         st.success("This page shows the soup of that file.")
         return
     with drawing.errors_shown():
-        evaluation = here.evaluator("held_out")(found)
+        evaluation = context.evaluator("held_out")(found)
     st.info(
-        f"The file holds {formatting.plain(sc.title_of(found))}: {percent(evaluation)} on the held-out images, "
+        f"The file holds {plain(sc.title_of(found))}: {percent(evaluation)} on the held-out images, "
         f"{counts(evaluation)}."
     )
-    if chosen_alone(here.zoo, found):
+    if chosen_alone(context.zoo, found):
         st.page_link("pages/1_Ingredients.py", label="Open it on Ingredients", icon=":material/arrow_forward:",
-                     query_params={**here.address, "in": list(found.names)})  # fmt: skip
+                     query_params={**context.address, "in": list(found.names)})  # fmt: skip
 
 
 def chosen_alone(zoo: sc.Zoo, soup: sc.Soup) -> bool:

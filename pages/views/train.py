@@ -5,26 +5,28 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, context, drawing
-from soup_core import charts, formatting
+from pages.shared import caching, drawing
+from pages.shared.context import Context
+from soup_core import charts
 from soup_core.analysis.acceptance import Acceptance, acceptances
 from soup_core.finetune import FinetuneStep, Hyperparameters
+from soup_core.formatting import plain, points
 from soup_core.jobs import Progress
 
 
-def draw(here: context.Context, singles: Mapping[str, sc.Evaluation], progress: Progress) -> None:
+def draw(context: Context, singles: Mapping[str, sc.Evaluation], progress: Progress) -> None:
     """The runs so far: numbers, then accuracy and loss, then what greedy makes of the outcome."""
-    zoo, steps = here.zoo, progress.steps
-    if caching.zoo_stamp(zoo.folder) != here.which.stamp:
+    zoo, steps = context.zoo, progress.steps
+    if caching.zoo_stamp(zoo.folder) != context.zoo_key.stamp:
         st.rerun()  # a new ingredient is there, which this run of the page has not opened
     if not steps:
         st.info("Training begins; accuracy and loss will be drawn here, epoch by epoch.")
         return
     names = [step.name for step in steps if step.name in zoo.names] if progress.ended else []
     with drawing.errors_shown():
-        found = list(acceptances(zoo, here.evaluator("held_out"), [name for name in names if name]))
+        found = list(acceptances(zoo, context.evaluator("held_out"), [name for name in names if name]))
         if found:
-            _numbers(here, singles, found)
+            _numbers(context, singles, found)
         else:
             _progress(steps[-1], singles)
     before = max((singles[name] for name in zoo.names if name not in names), key=lambda each: each.correct)
@@ -52,17 +54,17 @@ def _progress(step: FinetuneStep, singles: Mapping[str, sc.Evaluation]) -> None:
         third.metric("Training loss", f"{step.loss:.3f}", help="The mean over the epoch, in nats.")
 
 
-def _numbers(here: context.Context, singles: Mapping[str, sc.Evaluation], found: Sequence[Acceptance]) -> None:
-    zoo, held_out = here.zoo, here.evaluator("held_out")
+def _numbers(context: Context, singles: Mapping[str, sc.Evaluation], found: Sequence[Acceptance]) -> None:
+    zoo, held_out = context.zoo, context.evaluator("held_out")
     new = [each.name for each in found]
     best = max(found, key=lambda each: each.single.correct)
     rival = max((singles[name] for name in zoo.names if name not in new), key=lambda each: each.correct)
     columns = st.columns(3)
     comparison = sc.compare(best.single, rival)
-    columns[0].metric(f"{formatting.plain(best.name)}{', the best' if len(new) > 1 else ''}: held-out accuracy",
+    columns[0].metric(f"{plain(best.name)}{', the best' if len(new) > 1 else ''}: held-out accuracy",
                       charts.percent(best.single), f"{100 * comparison.difference:+.2f} points",
                       delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                      help=f"{charts.counts(best.single)}; against the best single model before {formatting.points(comparison)}.")  # fmt: skip
+                      help=f"{charts.counts(best.single)}; against the best single model before {points(comparison)}.")  # fmt: skip
     taken = sum(each.accepted for each in found)
     columns[1].metric(
         "Greedy", f"takes {taken} of {len(new)}" if len(new) > 1 else "takes it" if taken else "leaves it out"
@@ -74,7 +76,7 @@ def _numbers(here: context.Context, singles: Mapping[str, sc.Evaluation], found:
     comparison = sc.compare(after, before)
     columns[2].metric("Greedy soup, held-out", charts.percent(after), f"{100 * comparison.difference:+.2f} points",
                       delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                      help=f"{charts.counts(after)}; against greedy without what is new {formatting.points(comparison)}.")  # fmt: skip
+                      help=f"{charts.counts(after)}; against greedy without what is new {points(comparison)}.")  # fmt: skip
 
 
 def _meaning(steps: Sequence[FinetuneStep], found: Sequence[Acceptance]) -> str:
@@ -84,11 +86,11 @@ def _meaning(steps: Sequence[FinetuneStep], found: Sequence[Acceptance]) -> str:
             return "The numbers are no longer finite, so nothing was added; try a lower learning rate."
         return "What these runs made is no longer in the zoo; train again to have it back."
     if len(found) > 1:
-        taken = [formatting.plain(each.name) for each in found if each.accepted]
+        taken = [plain(each.name) for each in found if each.accepted]
         added = f"Of {len(found)} new ingredients greedy takes {len(taken)}{': ' if taken else ''}{', '.join(taken)}."
         return f"{added} {lost} runs ended in numbers that are not finite, and added none." if lost else added
     (one,) = found
-    name, change = formatting.plain(one.name), formatting.points(one.comparison)
+    name, change = plain(one.name), points(one.comparison)
     counted = f"{one.after.correct:,} of {one.after.total:,} held-out images right instead of {one.before.correct:,}, {change}"
     sure = "" if one.comparison.low > 0 or one.comparison.high < 0 else ", within what chance explains"
     if one.starts:

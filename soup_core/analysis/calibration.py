@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soup_core.analysis.robustness import Member, groups
+from soup_core.analysis.robustness import ComparedModel, groups
 from soup_core.evaluation import CALIBRATION_BINS, DRAWS, Estimate, Evaluator, estimate
 from soup_core.recipes.ensemble import averaged_outputs
 from soup_core.zoo import Zoo
@@ -34,7 +34,7 @@ class Calibration:
     All are shares of 1; without bins and NaN where outputs are not finite.
     """
 
-    member: Member
+    member: ComparedModel
     bins: tuple[Bin, ...]
     error: Estimate
     excess_confidence: float
@@ -49,7 +49,7 @@ def calibrations(zoo: Zoo, evaluate: Evaluator) -> Iterator[Calibration]:
         yield calibration(member, logits, report.data.labels)
 
 
-def calibration(member: Member, logits: Tensor, labels: Tensor) -> Calibration:
+def calibration(member: ComparedModel, logits: Tensor, labels: Tensor) -> Calibration:
     """A member's calibration from its logits (N×C) and the labels (N)."""
     if not bool(logits.isfinite().all()):
         return Calibration(member, (), Estimate(math.nan, math.nan, math.nan), math.nan)

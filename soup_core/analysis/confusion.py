@@ -32,7 +32,7 @@ def class_gains(ours: Tensor, theirs: Tensor, labels: Tensor) -> dict[int, Compa
     return {int(label): compare_bits(*(bits[(labels == label).numpy()] for bits in right)) for label in labels.unique()}
 
 
-def said_by_one(
+def decided_by_one(
     ours: Tensor, theirs: Tensor, labels: Tensor, *, true: int | None = None, predicted: int | None = None
 ) -> tuple[Sequence[int], Sequence[int]]:
     """The images of which only we, and those of which only they, predict a class, the surest first.

@@ -17,7 +17,7 @@ Step = TypeVar("Step")
 
 
 @dataclass(frozen=True)
-class Entry:
+class RecipeResult:
     """One recipe's outcome: chosen on held-out images, reported on test images; `models` are run at inference."""
 
     recipe: str
@@ -33,7 +33,7 @@ class Entry:
         return self.cost.models
 
 
-def face_off(zoo: Zoo, evaluate: Evaluator) -> Iterator[Entry]:
+def face_off(zoo: Zoo, evaluate: Evaluator) -> Iterator[RecipeResult]:
     """Run the recipes that suit the zoo, the cheapest first, yielding an entry for each.
 
     Recipes that need a base are left out where there is none, averages along a run where the ingredients are not one.
@@ -43,8 +43,8 @@ def face_off(zoo: Zoo, evaluate: Evaluator) -> Iterator[Entry]:
     every = uniform.uniform_soup(zoo)
     one = measured_cost(evaluate, [every])
 
-    def soup(recipe: str, about: About, made: Soup) -> Entry:
-        return Entry(recipe, about, made, evaluate(made), test(made), one)
+    def soup(recipe: str, about: About, made: Soup) -> RecipeResult:
+        return RecipeResult(recipe, about, made, evaluate(made), test(made), one)
 
     chosen = last(greedy.greedy_soup(zoo, evaluate)).soup
     yield soup("uniform", uniform.ABOUT, every)
@@ -58,9 +58,11 @@ def face_off(zoo: Zoo, evaluate: Evaluator) -> Iterator[Entry]:
         yield soup("lawa", LAWA_ABOUT, lawa_soup(zoo))
     yield soup("learned", learned.ABOUT, last(learned.learned_soup(zoo, evaluate)).soup)
 
-    def members(recipe: str, about: About, made: Soup, cost: Cost) -> Entry:
+    def members(recipe: str, about: About, made: Soup, cost: Cost) -> RecipeResult:
         names = made.names
-        return Entry(recipe, about, made, ensembles.ensemble(evaluate, names), ensembles.ensemble(test, names), cost)
+        return RecipeResult(
+            recipe, about, made, ensembles.ensemble(evaluate, names), ensembles.ensemble(test, names), cost
+        )
 
     few = last(ensembles.greedy_ensemble(zoo, evaluate)).soup
     yield members("greedy ensemble", ensembles.GREEDY_ABOUT, few, one.of(len(few.names)))

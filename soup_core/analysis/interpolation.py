@@ -16,7 +16,7 @@ from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator, measure
 from soup_core.soup import Soup, interpolate, mix
 from soup_core.weight_space.gram import Gram
-from soup_core.weight_space.maps import Place, check_placed
+from soup_core.weight_space.maps import Position, check_placed
 
 ALPHAS = tuple(step / 10 for step in range(-5, 16))
 CONNECTED_BELOW = 0.02  # Frankle et al. 2020: below such a barrier two networks are linearly connected
@@ -134,14 +134,14 @@ def plane_through(gram: Gram, a: Soup, b: Soup, c: Soup) -> Plane:
     return Plane((a, b, c), width, lean, height)
 
 
-def plane_place(gram: Gram, plane: Plane, soup: Soup) -> Place:
+def plane_place(gram: Gram, plane: Plane, soup: Soup) -> Position:
     """A soup's projection on the plane, and its distance off it. Raises CoefficientError where it has no place."""
     check_placed(gram, soup)
     a, b, c = plane.corners
     x = gram.inner(a, soup, a, b) / plane.width
     y = (gram.inner(a, soup, a, c) - plane.lean * x) / plane.height
     foot = plane.soup(x, y)
-    return Place(x, y, math.sqrt(max(0.0, gram.inner(foot, soup, foot, soup))))
+    return Position(x, y, math.sqrt(max(0.0, gram.inner(foot, soup, foot, soup))))
 
 
 def plane_points(evaluate: Evaluator, plane: Plane, *, resolution: int = 21) -> Iterator[PlanePoint]:

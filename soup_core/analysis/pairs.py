@@ -68,7 +68,7 @@ class PairBarrier:
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class IngredientPrediction:
     """The class that a model says of each image, in the split's order; -1 where its logits are not finite."""
 
     name: str
@@ -120,14 +120,14 @@ def barrier_matrix(names: Sequence[str], barriers: Iterable[PairBarrier]) -> Mat
     return matrix
 
 
-def predictions(evaluate: Evaluator, names: Iterable[str] | None = None) -> Iterator[Prediction]:
+def predictions(evaluate: Evaluator, names: Iterable[str] | None = None) -> Iterator[IngredientPrediction]:
     """What each ingredient predicts, from its kept logits; a forward pass over the split where there are none."""
     for name in evaluate.zoo.names if names is None else names:
         logits = evaluate.logits(Soup({name: 1.0}))
-        yield Prediction(name, logits.argmax(1).where(logits.isfinite().all(1), -1).numpy())
+        yield IngredientPrediction(name, logits.argmax(1).where(logits.isfinite().all(1), -1).numpy())
 
 
-def disagreement(found: Sequence[Prediction]) -> Matrix:
+def disagreement(found: Sequence[IngredientPrediction]) -> Matrix:
     """K×K share of images on which the predicted classes of two models differ; without a class they always do.
 
     Which images are right does not tell: two models may be wrong in different ways (Fort et al. 2019, arXiv

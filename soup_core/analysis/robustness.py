@@ -23,7 +23,7 @@ CLEAN = "clean"
 
 
 @dataclass(frozen=True)
-class Member:
+class ComparedModel:
     """What is compared: one model, a soup of several, or an ensemble of those that `soup` names.
 
     `kind` is "ingredient", "base", or a recipe's name; `best` marks the best ingredient on the held-out images.
@@ -50,14 +50,14 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class RobustnessResult:
     """A member on the test images and on each shift, by "NAME-SEVERITY".
 
     `resampled` holds its accuracy in the same resamples of the images for every member: by "clean", and by shift as the
     mean of its severities.
     """
 
-    member: Member
+    member: ComparedModel
     test: Evaluation
     shifts: Mapping[str, Evaluation]
     resampled: Mapping[str, NDArray[np.float64]]
@@ -84,7 +84,7 @@ class Entry:
     def _mean_resampled(self) -> NDArray[np.float64]:
         return _average([self.resampled[shift] for shift in self.names])
 
-    def lead(self, other: "Entry") -> Estimate:
+    def lead(self, other: "RobustnessResult") -> Estimate:
         """How far the mean over the shifts is above another's, on the same images, as a share of 1.
 
         Raises ValueError where the other was seen on other images.
@@ -108,26 +108,26 @@ class RobustnessStep:
 
     split: str
     images: int
-    entries: tuple[Entry, ...]
+    entries: tuple[RobustnessResult, ...]
 
 
-def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[Member, ...]]:
+def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[ComparedModel, ...]]:
     """What is compared, chosen on held-out images: best model, base and soups first, then the learned one, then all."""
     *_, final = steps = list(greedy_soup(zoo, evaluate))
     best = steps[0].candidate
     yield (
-        Member("ingredient", Soup({best: 1.0}), best=True),
-        *([Member("base", Soup({BASE: 1.0}))] if zoo.base else []),
-        Member("uniform", uniform_soup(zoo)),
-        Member("greedy", final.soup),
+        ComparedModel("ingredient", Soup({best: 1.0}), best=True),
+        *([ComparedModel("base", Soup({BASE: 1.0}))] if zoo.base else []),
+        ComparedModel("uniform", uniform_soup(zoo)),
+        ComparedModel("greedy", final.soup),
     )
     *_, learned = learned_soup(zoo, evaluate)
-    yield (Member("learned", learned.soup),)
+    yield (ComparedModel("learned", learned.soup),)
     *_, few = greedy_ensemble(zoo, evaluate)
     yield (
-        *(Member("ingredient", Soup({name: 1.0})) for name in zoo.names if name != best),
-        Member("greedy ensemble", few.soup),
-        Member("ensemble", uniform_soup(zoo)),
+        *(ComparedModel("ingredient", Soup({name: 1.0})) for name in zoo.names if name != best),
+        ComparedModel("greedy ensemble", few.soup),
+        ComparedModel("ensemble", uniform_soup(zoo)),
     )
 
 
@@ -138,7 +138,7 @@ def robustness(zoo: Zoo, evaluate: Evaluator) -> Iterator[RobustnessStep]:
     run before, there is no first picture. `evaluate`, on held-out images, chooses the soups.
     """
     last = evaluate.on(splits_of(zoo)[-1]).known(Soup({zoo.names[-1]: 1.0}))
-    members: list[Member] = []
+    members: list[ComparedModel] = []
     for group in groups(zoo, evaluate):
         members += group
         if last is None:
@@ -146,7 +146,9 @@ def robustness(zoo: Zoo, evaluate: Evaluator) -> Iterator[RobustnessStep]:
     yield from _on_every_split(evaluate, members, None)
 
 
-def _on_every_split(evaluate: Evaluator, members: Sequence[Member], images: int | None) -> Iterator[RobustnessStep]:
+def _on_every_split(
+    evaluate: Evaluator, members: Sequence[ComparedModel], images: int | None
+) -> Iterator[RobustnessStep]:
     splits = splits_of(evaluate.zoo)
     found: list[dict[str, Evaluation]] = [{} for _ in members]
     for split in splits:
@@ -172,7 +174,7 @@ def splits_of(zoo: Zoo) -> tuple[str, ...]:
     return ("test", *(f"test:{shift}" for shift in zoo.data.shifts()))
 
 
-def evaluated(evaluate: Evaluator, members: Sequence[Member]) -> list[Evaluation]:
+def evaluated(evaluate: Evaluator, members: Sequence[ComparedModel]) -> list[Evaluation]:
     """The members' evaluations, whether they are one model or an ensemble; each model is run once."""
     together = [member for member in members if member.is_ensemble]
     # The ensembles first: what they run is known afterwards.
@@ -180,23 +182,23 @@ def evaluated(evaluate: Evaluator, members: Sequence[Member]) -> list[Evaluation
     return [found[member] if member.is_ensemble else evaluate(member.soup) for member in members]
 
 
-def latest(steps: Iterable[RobustnessStep]) -> tuple[Entry, ...]:
+def latest(steps: Iterable[RobustnessStep]) -> tuple[RobustnessResult, ...]:
     """The entries of most images, so that all that are compared were seen on the same."""
-    known: dict[int, dict[Member, Entry]] = {}
+    known: dict[int, dict[ComparedModel, RobustnessResult]] = {}
     for step in steps:
         for entry in step.entries:
             known.setdefault(entry.test.total, {})[entry.member] = entry
     return tuple(known[max(known)].values()) if known else ()
 
 
-def entry_of(member: Member, found: Mapping[str, Evaluation]) -> Entry:
+def entry_of(member: ComparedModel, found: Mapping[str, Evaluation]) -> RobustnessResult:
     """The entry of a member from its evaluations on "test" and on "test:SHIFT" of each shift."""
     shifts = {split.removeprefix("test:"): its for split, its in found.items() if split != "test"}
     by_split = _resampled({CLEAN: found["test"], **shifts})
     by_shift = {
         name: _average([by_split[split] for split in splits.values()]) for name, splits in severities(shifts).items()
     }
-    return Entry(member, found["test"], shifts, {CLEAN: by_split[CLEAN], **by_shift})
+    return RobustnessResult(member, found["test"], shifts, {CLEAN: by_split[CLEAN], **by_shift})
 
 
 def _resampled(evaluations: Mapping[str, Evaluation]) -> dict[str, NDArray[np.float64]]:

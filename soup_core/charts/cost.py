@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from soup_core.analysis.face_off import Entry
+from soup_core.analysis.face_off import RecipeResult
 from soup_core.charts.style import NEUTRAL, RECIPE_MARKS, counts, empty_figure, level
 from soup_core.evaluation import Evaluation, accuracy_interval
 
 
-def cost_chart(entries: Sequence[Entry], best: Evaluation) -> go.Figure:
+def cost_chart(entries: Sequence[RecipeResult], best: Evaluation) -> go.Figure:
     """Test accuracy with its 95 % interval against the models run at inference, a mark a recipe, the best single a line.
 
     Recipes that cost one model stand side by side, so that their intervals can be told apart.

@@ -28,7 +28,7 @@ from soup_core.charts.style import (
 from soup_core.evaluation import Evaluation
 from soup_core.soup import Soup
 from soup_core.weight_space.gram import Matrix
-from soup_core.weight_space.maps import Map, Place
+from soup_core.weight_space.maps import Map, Position
 from soup_core.zoo import BASE, Value
 
 SHAPES = ("diamond", "square", "circle", "triangle-up", "cross", "triangle-down", "pentagon", "x")
@@ -63,7 +63,7 @@ class Shown:
 
     name: str
     kind: str
-    place: Place
+    place: Position
 
 
 def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, quantity: str) -> go.Figure:
@@ -129,9 +129,9 @@ def map_scatter(
     label: str,
     singles: Mapping[str, Evaluation] | None = None,
     soups: Sequence[Shown] = (),
-    path: Sequence[Place] = (),
+    path: Sequence[Position] = (),
     selected: Collection[str] | None = None,
-    yours: Place | None = None,
+    yours: Position | None = None,
 ) -> go.Figure:
     """The ingredients on a map, coloured by `values`: numbers by a scale, categories by colours and shapes.
 
@@ -169,7 +169,7 @@ def map_scatter(
     return figure
 
 
-def add_path(figure: go.Figure, path: Sequence[Place]) -> None:
+def add_path(figure: go.Figure, path: Sequence[Position]) -> None:
     """The greedy search's way over a map or a plane, a small star at each accepted soup."""
     if not path:
         return

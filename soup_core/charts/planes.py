@@ -13,7 +13,7 @@ from soup_core.analysis.interpolation import Plane, PlanePoint
 from soup_core.charts.geometry import Shown, add_path, add_soup, colour_bar
 from soup_core.charts.style import MARKS, NEUTRAL, RECIPE_MARKS, counts, empty_figure, literal, percent, short
 from soup_core.evaluation import Evaluation
-from soup_core.weight_space.maps import Place
+from soup_core.weight_space.maps import Position
 
 STRIDES = (4, 2, 1)
 SYMBOLS_3D = {"diamond": "diamond", "square": "square", "circle": "circle", "star": "cross", "pentagon": "circle"}
@@ -33,7 +33,7 @@ def plane_contour(
     corners: Corners,
     quantity: str = "accuracy",
     others: Sequence[Shown] = (),
-    path: Sequence[Place] = (),
+    path: Sequence[Position] = (),
 ) -> go.Figure:
     """Accuracy or loss over the plane, with contour lines once every point is there; `quantity` as in `line_chart`.
 
@@ -80,7 +80,7 @@ def plane_contour(
         )  # fmt: skip
     add_path(figure, path)
     for (name, kind), (x, y) in zip(corners, _corner_places(plane), strict=True):
-        add_soup(figure, Shown(name, kind, Place(x, y, 0.0)))
+        add_soup(figure, Shown(name, kind, Position(x, y, 0.0)))
         figure.data[-1].update(
             mode="markers+text", text=[literal(short(name))], textposition="top center", textfont=ON_COLOURS,
             showlegend=False,
@@ -100,7 +100,7 @@ def plane_surface(
     evaluations: tuple[Evaluation, Evaluation, Evaluation],
     quantity: str = "accuracy",
     others: Sequence[tuple[Shown, Evaluation]] = (),
-    path: Sequence[tuple[Place, Evaluation]] = (),
+    path: Sequence[tuple[Position, Evaluation]] = (),
 ) -> go.Figure:
     """The plane as a landscape over its finest complete pass, with soups at the heights of their own evaluations.
 
@@ -144,7 +144,9 @@ def plane_surface(
             )
         )  # fmt: skip
     for (name, kind), (x, y), evaluation in zip(corners, _corner_places(plane), evaluations, strict=True):
-        _add_marks(figure, literal(short(name)), kind, [(name, Place(x, y, 0.0), evaluation)], quantity, hollow=False)
+        _add_marks(
+            figure, literal(short(name)), kind, [(name, Position(x, y, 0.0), evaluation)], quantity, hollow=False
+        )
     names = [
         {"x": trace.x[0], "y": trace.y[0], "z": trace.z[0], "text": trace.name, "font": {"color": "white", "size": 13},
          "bgcolor": "rgba(0, 0, 0, 0.6)", "arrowcolor": NEUTRAL, "arrowhead": 0, "ax": 0, "ay": -28}
@@ -175,7 +177,7 @@ def _add_marks(
     figure: go.Figure,
     label: str,
     kind: str,
-    soups: Sequence[tuple[str, Place, Evaluation]],
+    soups: Sequence[tuple[str, Position, Evaluation]],
     quantity: str,
     *,
     hollow: bool = True,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from soup_core.analysis.calibration import Calibration
-from soup_core.analysis.robustness import Entry, severities
+from soup_core.analysis.robustness import RobustnessResult, severities
 from soup_core.charts.style import (
     GREY_LINE,
     NEUTRAL,
@@ -34,7 +34,7 @@ BEST = Mark(NEUTRAL, "line-ns", 11)
 DIVERGING = ((0.0, "#0072B2"), (0.5, "rgba(128, 128, 128, 0.08)"), (1.0, "#D55E00"))
 
 
-def robustness_figure(entries: Sequence[Entry]) -> go.Figure:
+def robustness_figure(entries: Sequence[RobustnessResult]) -> go.Figure:
     """Clean test accuracy against the mean over shifts, a mark a member, with 95 % intervals both ways.
 
     Figure 1 of Wortsman et al. 2022 (arXiv 2203.05482). Ingredients in the greedy soup are filled, others hollow; lines
@@ -78,7 +78,7 @@ def robustness_figure(entries: Sequence[Entry]) -> go.Figure:
     return figure
 
 
-def severity_curves(entries: Sequence[Entry]) -> go.Figure:
+def severity_curves(entries: Sequence[RobustnessResult]) -> go.Figure:
     """Accuracy with its 95 % interval against severity, a small chart a shift, a line a member; severity 0 is no shift."""
     kinds = severities(entries[0].shifts)
     rows = math.ceil(len(kinds) / COLUMNS)
@@ -114,7 +114,7 @@ def severity_curves(entries: Sequence[Entry]) -> go.Figure:
     return figure
 
 
-def relative_drops(entries: Sequence[Entry]) -> go.Figure:
+def relative_drops(entries: Sequence[RobustnessResult]) -> go.Figure:
     """The share of the clean accuracy that each shift takes, with its 95 % interval, a bar a member; the mean is last."""
     figure = empty_figure("Accuracy lost (% of clean)")
     names = entries[0].names

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from soup_core.checkpoints.pickled import WHOLE
-from soup_core.checkpoints.reader import _ask, _Refused
+from soup_core.checkpoints.reader import Refused, ask_reader
 from soup_core.checkpoints.safetensors import START_BYTES, Checkpoint, kind_of, refusal
 from soup_core.errors import CheckpointError, SoupError
 from soup_core.runtime.files import home, shown, write_together
@@ -144,7 +144,7 @@ def _converted(descriptor: int, identity: Identity, name: str, weights: str | No
     if known is None or not ("refused" in known or _place(known["content"]).exists()):
         try:
             known = {"content": _convert(descriptor, identity, name, weights)}
-        except _Refused as refused:
+        except Refused as refused:
             known = {"refused": shown(str(refused), MESSAGE_AT_MOST), "places": list(refused.places)}
         except CheckpointError:
             raise
@@ -180,7 +180,7 @@ def _convert(descriptor: int, identity: Identity, name: str, weights: str | None
     def write(place: Path) -> None:
         target = os.open(place, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            _ask(descriptor, target, identity.size, name, weights)
+            ask_reader(descriptor, target, identity.size, name, weights)
         finally:
             os.close(target)
         _unchanged(os.fstat(descriptor), identity, name)

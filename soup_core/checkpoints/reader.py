@@ -24,7 +24,7 @@ ANSWER_AT_MOST = 1 << 20
 # ---- files of torch.save -----------------------------------------------------------------------------------------------
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """What the reading process says against a file, as the rest of a sentence that begins with its name."""
 
     def __init__(self, sentence: str, places: Sequence[str] = ()) -> None:
@@ -32,7 +32,7 @@ class _Refused(Exception):
         self.places = places
 
 
-def _ask(source: int, target: int, size: int, name: str, weights: str | None) -> None:
+def ask_reader(source: int, target: int, size: int, name: str, weights: str | None) -> None:
     """Have the reading process convert one file. Raises _Refused with what it says, OSError where it cannot write."""
     answer = _process.ask(source, target, weights, SECONDS + size / BYTES_A_SECOND)
     if answer is None:
@@ -42,14 +42,14 @@ def _ask(source: int, target: int, size: int, name: str, weights: str | None) ->
     if "failed" in answer:
         raise OSError(answer["failed"], os.strerror(answer["failed"]))
     if "refused" in answer:
-        raise _Refused(answer["refused"], answer.get("places", ()))
+        raise Refused(answer["refused"], answer.get("places", ()))
     died = answer.get("died")
     if died == BROKE_OUT:
-        raise _Refused("contains code, which tried to run and was stopped; use it no further.")
+        raise Refused("contains code, which tried to run and was stopped; use it no further.")
     if died == -signal.SIGXCPU:
-        raise _Refused("takes longer to be read than a file of its size may; save its state_dict again.")
+        raise Refused("takes longer to be read than a file of its size may; save its state_dict again.")
     if died is not None:
-        raise _Refused("makes its reader fail, so that it is damaged, or made to do harm; save its state_dict again.")
+        raise Refused("makes its reader fail, so that it is damaged, or made to do harm; save its state_dict again.")
 
 
 class _Process:

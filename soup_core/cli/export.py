@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from soup_core.cli.options import BatchSize, Device, Json, Precision, Run, SoupOption, ZooName
+from soup_core.cli.options import BatchSize, Device, Json, Precision, SoupOption, ZooCommand, ZooName
 from soup_core.cli.output import Row, figures, print_rows
 from soup_core.export import FORMATS, Export, export_soup, title_of
 
@@ -24,7 +24,7 @@ def export(
     precision: Precision = "float32",
 ) -> None:
     """Write a soup, by default the uniform one, as a file that loads elsewhere, with a card and a script beside it."""
-    run = Run(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision)
     made = run.soup(soup or "uniform")
     kind = f"{soup.capitalize()} soup" if soup in ("greedy", "learned") else ""
     out = Export(

@@ -72,7 +72,7 @@ def finetune(
             raise SoupError("--init takes --data SOURCE and --output FOLDER beside it.")
         found = finetuning.downloaded(init) if download else dict(Checkpoint(weights).read_all()) if weights else None
         opened = finetuning.planned_zoo(output, init, data, pretrained=found is not None, side=side)
-        place: finetuning.Place = finetuning.Inside(output, default_store(), finetuning.header(opened))
+        place: finetuning.Destination = finetuning.Inside(output, default_store(), finetuning.header(opened))
         base_steps = finetuning.make_base(opened, Evaluator(opened, **how), weights=found, seed=seed)
         shown = output
     else:

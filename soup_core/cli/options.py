@@ -32,7 +32,7 @@ SoupOption = Annotated[
 ]
 
 
-class Run:
+class ZooCommand:
     """What the commands share: the open zoo and how to compute on it."""
 
     def __init__(self, zoo: str, device: str, batch_size: int | None, precision: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from soup_core.analysis.interpolation import ALPHAS, line
-from soup_core.cli.options import BatchSize, Device, Full, Json, Precision, Run, SoupOption, Ties, ZooName
+from soup_core.cli.options import BatchSize, Device, Full, Json, Precision, SoupOption, Ties, ZooCommand, ZooName
 from soup_core.cli.output import Row, figures, print_rows
 from soup_core.errors import SoupError
 from soup_core.recipes.ensemble import ensemble as ensemble_evaluation
@@ -33,7 +33,7 @@ def evaluate(
     precision: Precision = "float32",
 ) -> None:
     """Evaluate a soup, by default the uniform one."""
-    run = Run(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision)
     print_rows([run.report(run.soup(soup or "uniform"), [split] if split else None)], as_json)
 
 
@@ -45,7 +45,7 @@ def uniform(
     precision: Precision = "float32",
 ) -> None:
     """Average all ingredients and evaluate the soup."""
-    run = Run(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision)
     print_rows([run.report(uniform_soup(run.zoo))], as_json)
 
 
@@ -60,7 +60,7 @@ def greedy(
     precision: Precision = "float32",
 ) -> None:
     """Run the greedy soup, a line a candidate, then its evaluation."""
-    run = Run(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision)
     names = order.split(",") if "," in order else order
     print_rows(run.search(greedy_soup(run.zoo, run.evaluator(), order=names, ties=ties, full=full)), as_json)
 
@@ -75,7 +75,7 @@ def pruned(
     precision: Precision = "float32",
 ) -> None:
     """Run the pruned soup, a line a candidate ("accepted" means dropped), then its evaluation."""
-    run = Run(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision)
     print_rows(run.search(pruned_soup(run.zoo, run.evaluator(), ties=ties, full=full)), as_json)
 
 
@@ -92,7 +92,7 @@ def learned(
     precision: Precision = "float32",
 ) -> None:
     """Learn the coefficients, a line a round of batches, then the soup's evaluation; stopped, it goes on when run again."""
-    run = Run(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision)
     steps = learned_soup(
         run.zoo, run.evaluator(), granularity=granularity, parameterization=parameterization, epochs=epochs,
         learning_rate=learning_rate, seed=seed,
@@ -123,7 +123,7 @@ def ensemble(
     precision: Precision = "float32",
 ) -> None:
     """Average the models' outputs instead of their weights, and evaluate that."""
-    run = Run(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision)
     members = uniform_soup(run.zoo, [name for name in names.split(",") if name] if names else None)
     if greedily:
         *_, final = greedy_ensemble(run.zoo, run.evaluator(), average=average)
@@ -150,7 +150,7 @@ def soup(
     precision: Precision = "float32",
 ) -> None:
     """Make a soup by a recipe in closed form, or on the line from the base, and evaluate it."""
-    run = Run(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision)
     held_out = run.evaluator()
     if recipe == "wise-ft":
         *_, step = wise_ft(run.zoo, held_out, towards=run.soup(towards))
@@ -183,7 +183,7 @@ def interpolate(
     precision: Precision = "float32",
 ) -> None:
     """Evaluate along the line (1 - alpha) * A + alpha * B, both ends always among the points."""
-    run = Run(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision)
     try:
         wanted = [float(alpha) for alpha in alphas.split(",")] if alphas else list(ALPHAS)
         if not all(math.isfinite(alpha) for alpha in wanted):

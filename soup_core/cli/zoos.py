@@ -13,13 +13,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from soup_core.analysis.preflight import overall, preflight_checks
 from soup_core.analysis.published import open_results, report, results_folders
-from soup_core.cli.options import BatchSize, Device, Json, Precision, Run, ZooName
+from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooCommand, ZooName
 from soup_core.cli.output import COLUMNS, Row, print_rows
 from soup_core.data import PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import shown
 from soup_core.zoo import BASE, open_zoo, zoo_folders
-from soup_core.zoo.proposal import look, propose, with_architecture, with_base, with_source
+from soup_core.zoo.proposal import inspect_folder, propose, with_architecture, with_base, with_source
 
 
 def zoos(as_json: Json = False) -> None:
@@ -50,7 +50,7 @@ def init(
     with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
         task = progress.add_task("looking", total=None)
         looked = []
-        for each in look(folder):
+        for each in inspect_folder(folder):
             looked.append(each)
             progress.update(task, completed=len(looked), total=each.of, description=shown(each.file.name))
     proposal = propose(folder, looked)
@@ -149,7 +149,7 @@ def preflight(
     precision: Precision = "float32",
 ) -> None:
     """Check whether ingredients will average well: a line a finding, and the verdict last."""
-    run = Run(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision)
 
     def found() -> Iterator[Row]:
         findings = []

@@ -61,7 +61,7 @@ class Contents(NamedTuple):
 
     names: list[str]
     labels: list[int]
-    prints: Tensor
+    image_digests: Tensor
     damaged: list[tuple[str, str]]
 
 
@@ -281,7 +281,7 @@ class Decoding:
         )
 
 
-def prints(images: Tensor) -> Tensor:
+def image_digests(images: Tensor) -> Tensor:
     """A digest of each image (uint8, N×16): equal images have equal ones."""
     digests = [hashlib.blake2b(image.tobytes(), digest_size=PRINT_BYTES).digest() for image in images.numpy()]
     return torch.from_numpy(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, PRINT_BYTES).copy())
@@ -316,7 +316,7 @@ def _keep(file: Path, names: list[str], found: list[tuple[Pixels, int] | str], s
         "checksum": _checksum(images),
     }
     labels = torch.tensor([label for *_, label in decoded], dtype=torch.int64)
-    save(file, {"images": images, "labels": labels, "prints": prints(images)}, json.dumps(told))
+    save(file, {"images": images, "labels": labels, "prints": image_digests(images)}, json.dumps(told))
 
 
 def _told(block: Checkpoint) -> dict[str, Any]:

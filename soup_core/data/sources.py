@@ -105,14 +105,14 @@ class HeldOut:
         return hashlib.sha256(os.fsencode(f"{self.seed} {name}")).digest()
 
 
-class Origin(NamedTuple):
+class SplitOrigin(NamedTuple):
     """The part of a source that a split is taken from: all of it, or what is held out of it, or the rest."""
 
     part: str
     held_out: bool | None = None
 
 
-def origin(split: str, parts: Collection[str], where: str) -> Origin:
+def split_origin(split: str, parts: Collection[str], where: str) -> SplitOrigin:
     """Where "held_out", "test" or "train" comes from, of the parts that a source has.
 
     Given parts are taken as they are. Where held-out images are missing they are taken out of train; where there is no
@@ -122,14 +122,14 @@ def origin(split: str, parts: Collection[str], where: str) -> Origin:
     pools = [part for part in ("held_out", "test", WHOLE) if part in parts]
     if split == "train":
         if "train" in parts:
-            return Origin("train", None if pools != ["test"] else False)
+            return SplitOrigin("train", None if pools != ["test"] else False)
         raise DataError(f"{where} has no training images; an image folder has them in a folder named train.")
     if split in parts and len(pools) == 2:
-        return Origin(split)
+        return SplitOrigin(split)
     if "train" in parts and pools == ["test"]:
-        return Origin("test") if split == "test" else Origin("train", True)
+        return SplitOrigin("test") if split == "test" else SplitOrigin("train", True)
     if pools:
-        return Origin(pools[0], split == "held_out")
+        return SplitOrigin(pools[0], split == "held_out")
     raise DataError(
         f"{where} has training images alone; an image folder has those to report on in a folder named test."
     )

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import sources
-from soup_core.data.decoding import Contents, Decoded, Decoding, prints
+from soup_core.data.decoding import Contents, Decoded, Decoding, image_digests
 from soup_core.data.preprocessing import Normalization, Preprocessing
 from soup_core.data.shifts import SHIFTS, shifted
 from soup_core.data.sources import Files, HeldOut, TorchvisionSet
@@ -228,7 +228,7 @@ class Data:
         if self._kind == "tensors":
             prefix = f"shift.{shift}" if shift else plain
             return _Holding((self._tensors, prefix), partial(self._read, prefix))
-        part, held_out = sources.origin(plain, self._parts, self.source)
+        part, held_out = sources.split_origin(plain, self._parts, self.source)
         collection = self._parts[part]
         if held_out is not None and isinstance(collection, Files):  # only what is needed is decoded
             chosen = self.held_out.chosen([name for name, *_ in collection.stamps], collection.labels)
@@ -275,7 +275,7 @@ class Data:
                 if self._kind == "fashion_mnist":
                     return None
                 split = self.split(name)
-                return Contents([f"image {index}" for index in range(len(split))], [], prints(split.images), [])
+                return Contents([f"image {index}" for index in range(len(split))], [], image_digests(split.images), [])
             contents = decoding.contents()
         except SoupError:
             return None
@@ -283,7 +283,7 @@ class Data:
             return contents
         kept = self._kept(contents, holding.held_out)
         names = [name for name, taken in zip(contents.names, kept.tolist(), strict=True) if taken]
-        return Contents(names, [], contents.prints[kept], contents.damaged)
+        return Contents(names, [], contents.image_digests[kept], contents.damaged)
 
     def _checked(self, split: Split) -> Split:
         images, labels = split.images, split.labels
@@ -356,7 +356,7 @@ def _damaged(contents: Mapping[str, Contents]) -> Iterator[str]:
 
 def _in_two(contents: Mapping[str, Contents]) -> Iterator[str]:
     keyed = {
-        split: {print.tobytes(): name for print, name in zip(its.prints.numpy(), its.names, strict=True)}
+        split: {print.tobytes(): name for print, name in zip(its.image_digests.numpy(), its.names, strict=True)}
         for split, its in contents.items()
     }
     for (one, other), why in WHY_APART.items():

@@ -88,11 +88,15 @@ def measure(logits: Tensor, labels: Tensor) -> Evaluation:
     return Evaluation(int(correct.sum()), len(labels), loss, ece, bits, int((~finite).sum()))
 
 
-def _is_correct(logits: Tensor, labels: Tensor) -> Tensor:
+def is_correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether each image is right (N booleans) by its logits (N×C); one whose logits are not finite is wrong."""
+    """Whether each image is right (N booleans) by its logits (N×C); one whose logits are not finite is wrong."""
     return (logits.argmax(1) == labels) & torch.isfinite(logits).all(1)
 
 
-def _row(key: str, evaluation: Evaluation) -> Row:
+def row_of(key: str, evaluation: Evaluation) -> Row:
+    """An evaluation as the store keeps it under a key."""
+    """An evaluation as the store keeps it under a key."""
     loss, ece = (None if math.isnan(value) else value for value in (evaluation.loss, evaluation.ece))
     return (key, evaluation.correct, evaluation.total, loss, ece, evaluation.not_finite, evaluation.correctness)
 

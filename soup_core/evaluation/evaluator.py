@@ -19,9 +19,9 @@ from torch import Tensor
 
 from soup_core.data import Split
 from soup_core.errors import OutOfMemory, SoupError
-from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, _is_correct, _row, measure, shipped_rows
-from soup_core.runtime.devices import _room_for, available_precisions, exactly, is_out_of_memory, resolve_device
-from soup_core.runtime.interruption import _in_front, pause
+from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, is_correct, measure, row_of, shipped_rows
+from soup_core.runtime.devices import available_precisions, exactly, is_out_of_memory, resolve_device, room_for
+from soup_core.runtime.interruption import in_front, yield_point
 from soup_core.runtime.store import Store, default_store
 from soup_core.soup import Soup
 from soup_core.weight_space.averaging import state_dict
@@ -66,7 +66,7 @@ class Evaluator:
         self.store = store or default_store()
         self._lock = threading.RLock()
         for _ in zoo.data.decode(split):
-            pause()
+            yield_point()
         self._data = _drawn(zoo.data.split(split), images)
         self._check_labels()
         default = BATCH_SIZE if self.device == "cpu" else self.total
@@ -123,7 +123,7 @@ class Evaluator:
 
     def load(self, module: torch.nn.Module, soup: Soup) -> None:
         """Give a module on the device a soup's weights. Raises OutOfMemory where they do not fit."""
-        with _room_for("the model", self.device), exactly("float32", self.device):
+        with room_for("the model", self.device), exactly("float32", self.device):
             module.load_state_dict(state_dict(self.zoo, soup, self.device, self.bank), strict=True)
 
     def halving(self, indices: Tensor, size: int, run: Callable[[Tensor], Found]) -> Iterator[tuple[Tensor, Found]]:
@@ -132,7 +132,7 @@ class Evaluator:
         while done < len(indices):
             batch = indices[done : done + size]
             try:
-                with _room_for("even one image beside the model", self.device):
+                with room_for("even one image beside the model", self.device):
                     found = run(batch)
             except OutOfMemory:
                 if len(batch) == 1:
@@ -234,17 +234,17 @@ class Evaluator:
     def _keep(self, soup: Soup, key: str, logits: Tensor) -> Evaluation:
         evaluation = replace(measure(logits, self._data.labels), precision=self.precision)
         kept = {self._logits_key(key): {"logits": self._rounded(logits)}} if self._keeps_logits(soup) else {}
-        self.store.keep_evaluations([_row(key, evaluation)], kept)
+        self.store.keep_evaluations([row_of(key, evaluation)], kept)
         return evaluation
 
     def record(self, key: str, evaluation: Evaluation) -> None:
         """Keep an evaluation on this split under a key."""
-        self.store.keep_evaluations([_row(key, evaluation)])
+        self.store.keep_evaluations([row_of(key, evaluation)])
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
         """Hold this evaluator's model, and the soup against other processes that would evaluate it now."""
-        with self._lock, self.store.claim(f"evaluation-{key}"), _in_front():
+        with self._lock, self.store.claim(f"evaluation-{key}"), in_front():
             yield
 
     def _run(
@@ -265,7 +265,7 @@ class Evaluator:
             logits = found.float().cpu()
             collected.append(logits)
             run += len(batch)
-            errors += int((~_is_correct(logits, self._data.labels[batch])).sum())
+            errors += int((~is_correct(logits, self._data.labels[batch])).sum())
             if errors >= errors_below and seen + run < self.total:
                 self.store.keep_bound(key, order.digest, seen + run, errors)
                 return Trial(None, self.total - errors, run)
@@ -290,7 +290,7 @@ class Evaluator:
         self.load(self._module, soup)
         for batch, logits in self.halving(indices, size, self._outputs):
             yield batch, logits
-            pause()
+            yield_point()
 
     def _outputs(self, batch: Tensor) -> Tensor:
         with torch.inference_mode(), exactly(self.precision, self.device):

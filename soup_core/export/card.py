@@ -5,9 +5,9 @@ import json
 from soup_core import architectures
 from soup_core.evaluation import Evaluation, accuracy_interval
 from soup_core.export.export import Export, Standing
-from soup_core.export.formats import _suited
-from soup_core.export.script import _on_a_line, command
-from soup_core.export.tables import _table, _value
+from soup_core.export.formats import suited
+from soup_core.export.script import command, shell_line
+from soup_core.export.tables import markdown, markdown_cell
 from soup_core.formatting import percent, plain, points
 
 STATISTICS = {
@@ -73,7 +73,7 @@ python {script}
 """
 
 
-def card(export: Export, file: str) -> str:
+def model_card(export: Export, file: str) -> str:
     """The model card, in Markdown: what it is, what it is worth, how to load it, how to make it again."""
     zoo, soup = export.zoo, export.soup
     several = f"a mix of {len(soup.names)} checkpoints" if len(soup.names) > 1 else "those of one checkpoint"
@@ -92,7 +92,7 @@ def card(export: Export, file: str) -> str:
         inputs=f"It takes images (N×C×H×W) on the 0 to 1 scale, less the mean {list(normalization.mean)}, divided by the "
         f"standard deviation {list(normalization.std)}, channel by channel.",
         command=command(export, file),
-        script=_on_a_line(f"{file}.py"),
+        script=shell_line(f"{file}.py"),
         recipe=json.dumps(json.loads(export.recipe), indent=1),
     )  # fmt: skip
 
@@ -113,18 +113,18 @@ def _ingredient_table(export: Export) -> str:
     heads = ["ingredient", "coefficient", *(plain(key.replace("_", " ")) for key in keys), "file"]
     rows = [
         [plain(member.name), _coefficient(export, member.name),
-         *(_value(member.hyperparameters.get(key, "")) for key in keys), plain(member.file.name)]
+         *(markdown_cell(member.hyperparameters.get(key, "")) for key in keys), plain(member.file.name)]
         for member in members
     ]  # fmt: skip
     notes = [
         f"\n\nBatchNorm's running statistics are {STATISTICS[export.soup.batch_norm]}."
     ] * export.zoo.has_batch_norm
     notes += ["\n\nTensors differ in their coefficients; all are in the recipe below."] * bool(export.soup.tensors)
-    return _table(heads, rows) + "".join(notes)
+    return markdown(heads, rows) + "".join(notes)
 
 
 def _coefficient(export: Export, name: str) -> str:
-    values = [export.soup.of(tensor).get(name, 0.0) for tensor in export.zoo.floating]
+    values = [export.soup.coefficients_for(tensor).get(name, 0.0) for tensor in export.zoo.floating]
     low, high = min(values), max(values)
     return f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
 
@@ -135,7 +135,7 @@ def _loading(export: Export, file: str) -> str:
     library, _, plain_name = name.partition(":")
     options = "".join(f", {key}={value!a}" for key, value in architecture.items())
     if export.format == "transformers":
-        (kind,) = json.loads(_suited(export)[0])["architectures"]
+        (kind,) = json.loads(suited(export)[0])["architectures"]
         return f"from transformers import {kind}\n\nmodel = {kind}.from_pretrained({file!a}).eval()"
     if library == "torchvision":
         lines = [

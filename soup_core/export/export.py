@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from soup_core.evaluation import Comparison, Evaluation, Evaluator, compare
-from soup_core.export.tables import _counted
+from soup_core.export.tables import counted
 from soup_core.recipes.greedy import candidate_order
 from soup_core.soup import Soup, uniform
 from soup_core.version import __version__
@@ -98,8 +98,8 @@ class Export:
         gain = asdict(standing.gain)
         gain["interval"] = [gain.pop("low"), gain.pop("high")]
         return {
-            **_counted(standing.evaluation),
-            "best_single": {"name": self.best, **_counted(standing.best)},
+            **counted(standing.evaluation),
+            "best_single": {"name": self.best, **counted(standing.best)},
             "against_best_single": gain,
         }
 

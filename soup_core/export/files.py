@@ -9,10 +9,10 @@ from torch import Tensor
 
 from soup_core import checkpoints
 from soup_core.errors import SoupError
-from soup_core.export.card import card
+from soup_core.export.card import model_card
 from soup_core.export.export import Export
-from soup_core.export.formats import _suited
-from soup_core.export.script import script
+from soup_core.export.formats import suited
+from soup_core.export.script import remaking_script
 from soup_core.runtime.files import Writer, write_together
 from soup_core.soup import Soup
 from soup_core.weight_space.averaging import state_dict
@@ -28,22 +28,22 @@ def export_soup(export: Export, path: Path) -> tuple[Path, ...]:
     where a file of the zoo lies, and where the disk is full; CheckpointError where a cast overflows. What stood there
     before is then intact.
     """
-    config, prefix = _suited(export)
+    config, prefix = suited(export)
     if path.resolve() in {each.file.resolve() for each in export.zoo.by_name.values()}:
         raise SoupError(f"{path} is a checkpoint of the zoo {export.zoo.name}; export the soup under another name.")
     texts = {
-        path.with_name(f"{path.name}.md"): card(export, path.name),
-        path.with_name(f"{path.name}.py"): script(export),
+        path.with_name(f"{path.name}.md"): model_card(export, path.name),
+        path.with_name(f"{path.name}.py"): remaking_script(export),
     }
     theta = {name.removeprefix(prefix): tensor for name, tensor in weights(export.zoo, export.soup).items()}
     if export.format == "transformers":
         model, writer = (
             path / "model.safetensors",
-            checkpoints.writer(_apart(theta), {"format": "pt"}),
+            checkpoints.writer(_untied(theta), {"format": "pt"}),
         )  # what it asks for
         texts[path / "config.json"] = config
     elif export.format == "safetensors":
-        model, writer = path, checkpoints.writer(_apart(theta), {"soup_core": export.recipe})
+        model, writer = path, checkpoints.writer(_untied(theta), {"soup_core": export.recipe})
     else:
         model, writer = path, _torch_writer(theta)
     contents = {place: text.encode(errors="replace") for place, text in texts.items()}
@@ -54,7 +54,7 @@ def export_soup(export: Export, path: Path) -> tuple[Path, ...]:
 
 def safetensors_bytes(export: Export) -> bytes:
     """What `export_soup` writes as safetensors, for one who has no place to write to."""
-    return safetensors.torch.save(_apart(weights(export.zoo, export.soup)), {"soup_core": export.recipe})
+    return safetensors.torch.save(_untied(weights(export.zoo, export.soup)), {"soup_core": export.recipe})
 
 
 def weights(zoo: Zoo, soup: Soup) -> dict[str, Tensor]:
@@ -65,7 +65,7 @@ def weights(zoo: Zoo, soup: Soup) -> dict[str, Tensor]:
     return {name: theta[loaded[id(parameters[name])]] if name in parameters else theta[name] for name in theta}
 
 
-def _apart(theta: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _untied(theta: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tied tensors each with memory of its own, as a safetensors file needs them."""
     owner = {id(tensor): name for name, tensor in theta.items()}
     return {name: tensor if owner[id(tensor)] == name else tensor.clone() for name, tensor in theta.items()}

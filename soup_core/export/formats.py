@@ -8,7 +8,7 @@ from soup_core.export.export import Export
 FORMATS = ("safetensors", "torchvision", "timm", "transformers")
 
 
-def _suited(export: Export) -> tuple[str, str]:
+def suited(export: Export) -> tuple[str, str]:
     """The text of config.json and the prefix of the names for transformers, else two empty texts; refuse what cannot be."""
     architecture = str(export.zoo.architecture["name"])
     if export.format not in FORMATS:

@@ -43,23 +43,23 @@ def command(export: Export, file: str, source: str = "") -> str:
         "--device": export.held_out.device,
         "--precision": "" if export.held_out.precision == "float32" else export.held_out.precision,
     }
-    words = ["python", "-m", "soup_core", "export", _place(export.zoo), *(["--test"] if export.test else [])]
-    return _on_a_line(*words, *(word for key, value in options.items() if value for word in (key, value)))
+    words = ["python", "-m", "soup_core", "export", zoo_argument(export.zoo), *(["--test"] if export.test else [])]
+    return shell_line(*words, *(word for key, value in options.items() if value for word in (key, value)))
 
 
-def _on_a_line(*words: str) -> str:
+def shell_line(*words: str) -> str:
     """Words as a shell takes them; what would not be seen, or would end the line, is replaced."""
     return "".join(sign if sign.isprintable() else "?" for sign in shlex.join(words))
 
 
-def script(export: Export) -> str:
+def remaking_script(export: Export) -> str:
     """A Python script that makes the file again; it lies beside the file, under its name and .py."""
     recipe = json.loads(export.recipe)
     digests = {name: {"digest": entry["digest"]} for name, entry in recipe["ingredients"].items()}
     device, precision = ascii(export.held_out.device), ascii(export.held_out.precision)
     return SCRIPT.format(
         recipe=pprint.pformat({"soup": recipe["soup"], "ingredients": digests}, width=110, sort_dicts=False),
-        zoo=ascii(_place(export.zoo)),
+        zoo=ascii(zoo_argument(export.zoo)),
         device=device,
         precision=precision,
         test=f'sc.Evaluator(zoo, "test", {device}, precision={precision})' if export.test else None,
@@ -78,12 +78,12 @@ def python(export: Export) -> str:
     else:  # a coefficient a tensor
         made = f"sc.Soup.from_json({soup.to_json()!a})"
     return "\n".join((
-        "import soup_core as sc", "", f"zoo = sc.open_zoo({_place(export.zoo)!a})", f"soup = {made}",
+        "import soup_core as sc", "", f"zoo = sc.open_zoo({zoo_argument(export.zoo)!a})", f"soup = {made}",
         "theta = sc.state_dict(zoo, soup)", 'evaluation = sc.Evaluator(zoo, split="held_out")(soup)',
     ))  # fmt: skip
 
 
-def _place(zoo: Zoo) -> str:
+def zoo_argument(zoo: Zoo) -> str:
     """What opens the zoo again: its name where that is known, else its folder."""
     known = zoo_folders().get(zoo.name)
     return zoo.name if known and known.resolve() == zoo.folder.resolve() else str(zoo.folder.resolve())

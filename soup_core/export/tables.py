@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from soup_core.analysis.face_off import Entry
+from soup_core.analysis.face_off import RecipeResult
 from soup_core.evaluation import Evaluation, accuracy_interval, compare
 from soup_core.formatting import plain
 from soup_core.recipes.greedy import GreedyStep
@@ -39,7 +39,7 @@ def step_row(step: GreedyStep) -> dict[str, object]:
     }
 
 
-def entry_rows(entries: Iterable[Entry], best: Evaluation) -> list[dict[str, object]]:
+def entry_rows(entries: Iterable[RecipeResult], best: Evaluation) -> list[dict[str, object]]:
     """A row a recipe of the face-off: counts on both splits, the gain over the best single model's `best`, the cost."""
     return [
         {
@@ -58,10 +58,11 @@ def markdown_table(rows: Iterable[Mapping[str, object]]) -> str:
     """Rows as a table in Markdown, with the union of their keys as the heads; its cells are literal text."""
     rows = list(rows)
     heads = list(dict.fromkeys(key for row in rows for key in row))
-    return _table(map(plain, heads), ([_value(row.get(head)) for head in heads] for row in rows))
+    return markdown(map(plain, heads), ([markdown_cell(row.get(head)) for head in heads] for row in rows))
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown of cells that are Markdown already."""
     heads = list(heads)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows))
 
@@ -90,12 +91,13 @@ def _cell(value: object) -> object:
 
 
 def _flat(split: str, evaluation: Evaluation) -> dict[str, object]:
-    found = _counted(evaluation)
+    found = counted(evaluation)
     found["low"], found["high"] = found.pop("interval")
     return {f"{split}_{key}": value for key, value in found.items()}
 
 
-def _counted(evaluation: Evaluation) -> dict[str, Any]:
+def counted(evaluation: Evaluation) -> dict[str, Any]:
+    """Counts, accuracy and its interval, ready for JSON."""
     return {
         "correct": evaluation.correct,
         "total": evaluation.total,
@@ -104,7 +106,8 @@ def _counted(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _value(value: object) -> str:
+def markdown_cell(value: object) -> str:
+    """A value as a cell: texts literal, lists with commas between."""
     if isinstance(value, list):
         value = ", ".join(map(str, value))
     return plain(value) if isinstance(value, str) else "" if value is None else str(value)

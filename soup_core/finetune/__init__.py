@@ -1,7 +1,7 @@
 """Making ingredients: one training run, the random search for its hyperparameters, and where what comes out is kept."""
 
 from soup_core.finetune.augmentation import augment, augmentations_for
-from soup_core.finetune.destinations import Beside, Inside, Place
+from soup_core.finetune.destinations import Beside, Destination, Inside
 from soup_core.finetune.hyperparameters import (
     EPOCHS_AT_MOST,
     RATE_AT_MOST,
@@ -14,20 +14,27 @@ from soup_core.finetune.hyperparameters import (
     with_given,
 )
 from soup_core.finetune.new_zoo import downloaded, header, make_base, planned_zoo, with_base
-from soup_core.finetune.sweep import FinetuneStep, Run, finetune, start_of, training_images
-from soup_core.finetune.training import Epoch, Source, learning_rate_share, tensor_source, train, training_precision
+from soup_core.finetune.sweep import FinetuneRun, FinetuneStep, finetune, start_of, training_images
+from soup_core.finetune.training import (
+    Epoch,
+    ImageSource,
+    learning_rate_share,
+    tensor_source,
+    train,
+    training_precision,
+)
 
 __all__ = [
     "EPOCHS_AT_MOST",
     "RATE_AT_MOST",
     "Beside",
+    "Destination",
     "Epoch",
+    "FinetuneRun",
     "FinetuneStep",
     "Hyperparameters",
+    "ImageSource",
     "Inside",
-    "Place",
-    "Run",
-    "Source",
     "Space",
     "augment",
     "augmentations_for",

@@ -25,7 +25,7 @@ from soup_core import architectures, checkpoints
 from soup_core.data import FASHION_MNIST, FASHION_NORMALIZATION
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.evaluation import Evaluator
-from soup_core.evaluation.evaluation import _row
+from soup_core.evaluation.evaluation import row_of
 from soup_core.finetune import Hyperparameters, Space, random_search, tensor_source, train
 from soup_core.runtime.files import write_atomically
 from soup_core.soup import Soup
@@ -36,7 +36,7 @@ PARTITION = {"pretrain": (0, 30_000), "train": (30_000, 40_000), "held_out": (40
 
 
 @dataclass(frozen=True)
-class Run:
+class PlannedRun:
     """One training run; `start` names the run whose weights it begins with, None for random ones.
 
     It gives one checkpoint under its own name, or one after each of the epochs in `snapshots`, named for the epoch.
@@ -61,7 +61,7 @@ class Plan:
 
     title: str
     options: Mapping[str, Any]
-    runs: tuple[Run, ...]
+    runs: tuple[PlannedRun, ...]
     recorded: tuple[str, ...] = field(
         default=("learning_rate", "weight_decay", "epochs", "label_smoothing", "mixup", "augmentation", "seed")
     )
@@ -78,9 +78,9 @@ class BuildStep:
 
 def fashion(seed: int) -> Plan:
     """24 fine-tunings of one base: a random search, all in the region where averaging pays."""
-    base = Run("base", "pretrain", Hyperparameters(3e-3, 0.01, 8, augmentation="flip+shift", seed=1000 * seed))
+    base = PlannedRun("base", "pretrain", Hyperparameters(3e-3, 0.01, 8, augmentation="flip+shift", seed=1000 * seed))
     runs = [
-        Run(f"ft-{index:02d}", "train", hyperparameters, start="base")
+        PlannedRun(f"ft-{index:02d}", "train", hyperparameters, start="base")
         for index, hyperparameters in enumerate(random_search(24, seed=1000 * seed, space=SPACE), 1)
     ]
     return Plan("Fashion-MNIST: 24 fine-tunings of one base", {"hidden": 128}, (base, *runs))
@@ -89,7 +89,7 @@ def fashion(seed: int) -> Plan:
 def fashion_scratch(seed: int) -> Plan:
     """The same recipe from six random starts: each good alone, useless in the middle."""
     runs = tuple(
-        Run(
+        PlannedRun(
             f"start-{index}", "pretrain",
             Hyperparameters(3e-3, 0.01, 8, augmentation="flip+shift", seed=1000 * seed + index),
         )
@@ -101,15 +101,15 @@ def fashion_scratch(seed: int) -> Plan:
 def fashion_trajectory(seed: int) -> Plan:
     """Twelve checkpoints along one run whose learning rate stays high, so that the weights wander around a minimum."""
     hyperparameters = Hyperparameters(3e-3, 0.01, 16, augmentation="flip+shift", seed=1000 * seed, schedule="constant")
-    run = Run("run", "pretrain", hyperparameters, snapshots=tuple(range(5, 17)))
+    run = PlannedRun("run", "pretrain", hyperparameters, snapshots=tuple(range(5, 17)))
     return Plan("Fashion-MNIST: twelve checkpoints along one run", {}, (run,), recorded=("learning_rate", "epochs"))
 
 
 def fashion_batchnorm(seed: int) -> Plan:
     """Eight fine-tunings of a base with BatchNorm, whose running statistics need a choice when averaged."""
-    base = Run("base", "pretrain", Hyperparameters(3e-3, 0.01, 8, augmentation="flip+shift", seed=1000 * seed))
+    base = PlannedRun("base", "pretrain", Hyperparameters(3e-3, 0.01, 8, augmentation="flip+shift", seed=1000 * seed))
     runs = [
-        Run(f"ft-{index:02d}", "train", hyperparameters, start="base")
+        PlannedRun(f"ft-{index:02d}", "train", hyperparameters, start="base")
         for index, hyperparameters in enumerate(random_search(8, seed=1000 * seed, space=SPACE), 1)
     ]
     return Plan("Fashion-MNIST: eight fine-tunings with BatchNorm", {"normalization": "batch"}, (base, *runs))
@@ -143,7 +143,7 @@ def build(name: str, images: Path, folder: Path, *, seed: int, device: str = "cp
     yield BuildStep(done, len(plan.runs), "earlier runs")
     workers = (os.cpu_count() or 1) if device == "cpu" else 1
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        running: dict[Future[None], Run] = {}
+        running: dict[Future[None], PlannedRun] = {}
         while waiting or running:
             unfinished = {run.name for run in (*waiting, *running.values())}
             for run in [run for run in waiting if run.start not in unfinished]:
@@ -157,7 +157,7 @@ def build(name: str, images: Path, folder: Path, *, seed: int, device: str = "cp
     write_atomically(folder / "zoo.toml", _zoo_toml(plan).encode())
 
 
-def _is_built(folder: Path, plan: Plan, run: Run) -> bool:
+def _is_built(folder: Path, plan: Plan, run: PlannedRun) -> bool:
     recipe = _recipe(plan, run)
     try:
         return all(
@@ -168,11 +168,11 @@ def _is_built(folder: Path, plan: Plan, run: Run) -> bool:
         return False
 
 
-def _recipe(plan: Plan, run: Run) -> str:
+def _recipe(plan: Plan, run: PlannedRun) -> str:
     return json.dumps({"network": dict(plan.options), "run": asdict(run)}, sort_keys=True)
 
 
-def _train(plan: Plan, run: Run, images: Path, folder: Path, device: str) -> None:
+def _train(plan: Plan, run: PlannedRun, images: Path, folder: Path, device: str) -> None:
     if device == "cpu":
         torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
@@ -268,5 +268,5 @@ def bundle_images(source: Path, folder: Path = FASHION_MNIST) -> None:
 
 def shipped_line(evaluator: Evaluator, soup: Soup) -> str:
     """One line of a zoo's evaluations file."""
-    row = _row(evaluator.key(soup), evaluator(soup))
+    row = row_of(evaluator.key(soup), evaluator(soup))
     return json.dumps([*row[:6], base64.b64encode(row[6]).decode()])

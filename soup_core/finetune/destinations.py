@@ -17,7 +17,7 @@ from soup_core.zoo import RESERVED, Zoo, user_ingredients
 from soup_core.zoo.user_ingredients import Origin
 
 
-class Place(Protocol):
+class Destination(Protocol):
     """Somewhere to keep ingredients."""
 
     def find(self, run: str) -> str | None:

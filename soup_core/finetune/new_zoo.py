@@ -20,7 +20,7 @@ from soup_core.evaluation import Evaluator
 from soup_core.finetune.augmentation import augmentations_for
 from soup_core.finetune.destinations import toml
 from soup_core.finetune.hyperparameters import Hyperparameters
-from soup_core.finetune.sweep import FinetuneStep, Run, tensors_digest, training_images
+from soup_core.finetune.sweep import FinetuneRun, FinetuneStep, tensors_digest, training_images
 from soup_core.zoo import BASE, Ingredient, Zoo, user_ingredients
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -133,7 +133,7 @@ def make_base(
     start |= {name: tensor.to(start[name].dtype) for name, tensor in fitting.items()}
     parameters = {name for name, _ in module.named_parameters()}
     digest = tensors_digest(start)
-    run = Run(zoo, evaluate, images, start, digest, only=None if weights is None else head & parameters)
+    run = FinetuneRun(zoo, evaluate, images, start, digest, only=None if weights is None else head & parameters)
     hyperparameters = Hyperparameters(
         1e-3, 0.01, BASE_EPOCHS, augmentation=augmentations_for(min(images.images.shape[2:]))[1], seed=seed
     )

@@ -25,11 +25,19 @@ from soup_core.checkpoints import Checkpoint
 from soup_core.data import Split
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.evaluation import Evaluation, Evaluator, measure
-from soup_core.finetune.destinations import Beside, Place
+from soup_core.finetune.destinations import Beside, Destination
 from soup_core.finetune.hyperparameters import Hyperparameters, checked
-from soup_core.finetune.training import Epoch, Source, State, module_state, tensor_source, train, training_precision
+from soup_core.finetune.training import (
+    Epoch,
+    ImageSource,
+    State,
+    module_state,
+    tensor_source,
+    train,
+    training_precision,
+)
 from soup_core.runtime.devices import exactly
-from soup_core.runtime.interruption import pause
+from soup_core.runtime.interruption import yield_point
 from soup_core.runtime.store import Store
 from soup_core.zoo import BASE, Ingredient, Zoo
 from soup_core.zoo.user_ingredients import Origin
@@ -69,7 +77,7 @@ def finetune(
     hyperparameters: Sequence[Hyperparameters | Mapping[str, Any]],
     start: str = BASE,
     beside: str | None = None,
-    place: Place | None = None,
+    place: Destination | None = None,
 ) -> Iterator[FinetuneStep]:
     """Train one model a set of hyperparameters on the zoo's fine-tuning images, yielding after each epoch.
 
@@ -81,7 +89,7 @@ def finetune(
     origin = start_of(zoo, start)
     place = place or Beside(zoo, beside or zoo.name, evaluate.store)
     images = training_images(zoo)
-    run = Run(zoo, evaluate, images, dict(origin.checkpoint.read_all()), origin.digest)
+    run = FinetuneRun(zoo, evaluate, images, dict(origin.checkpoint.read_all()), origin.digest)
     for number, wanted in enumerate(runs, 1):
         key = run.key(wanted)
         found = Origin(run=key, start=start, start_digest=origin.digest, hyperparameters=wanted.recorded())
@@ -120,7 +128,7 @@ def training_images(zoo: Zoo) -> Split:
     return images
 
 
-class Run:
+class FinetuneRun:
     """Training from one start on one set of images: what is kept of each run, and going on from it."""
 
     def __init__(
@@ -228,7 +236,7 @@ class Run:
         every = torch.arange(self.evaluate.total)
         for _, logits in self.evaluate.halving(every, self.evaluate.batch_size, run):
             collected.append(logits)
-            pause()
+            yield_point()
         found = measure(torch.cat(collected), self.evaluate.data.labels)
         return replace(found, precision=self.evaluate.precision)
 
@@ -237,7 +245,7 @@ class Run:
         return self.zoo.module().to(self.device)
 
     @cached_property
-    def _source(self) -> Source:
+    def _source(self) -> ImageSource:
         return tensor_source(self._images.images, self._images.labels, self.device)
 
     def _state_file(self, key: str) -> Path:
@@ -293,7 +301,7 @@ def _alone(store: Store, name: str) -> Iterator[None]:
             if mine:
                 yield
                 return
-        pause()
+        yield_point()
         time.sleep(0.1)
 
 

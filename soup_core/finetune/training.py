@@ -20,7 +20,7 @@ from soup_core.errors import OutOfMemory
 from soup_core.finetune.augmentation import augment
 from soup_core.finetune.hyperparameters import Hyperparameters
 from soup_core.runtime.devices import HALF, is_out_of_memory
-from soup_core.runtime.interruption import pause
+from soup_core.runtime.interruption import yield_point
 
 BATCH_SIZE = 128
 WARMUP_SHARE = 0.05
@@ -40,7 +40,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Source:
+class ImageSource:
     """Labelled images to train on: how many there are, and batches of them for tensors of their indices.
 
     A batch is uint8 images (N×C×H×W) and int64 labels (N) on the device. Images that do not fit into memory need no more
@@ -51,7 +51,7 @@ class Source:
     batches: Callable[[Iterable[Tensor]], Iterator[tuple[Tensor, Tensor]]]
 
 
-def tensor_source(images: Tensor, labels: Tensor, device: str) -> Source:
+def tensor_source(images: Tensor, labels: Tensor, device: str) -> ImageSource:
     """Images and labels that are tensors: kept on the device where they take less than half of what is free there."""
     resident = device == "cpu" or images.nbytes < torch.cuda.mem_get_info(device)[0] / 2
     if resident:
@@ -66,7 +66,7 @@ def tensor_source(images: Tensor, labels: Tensor, device: str) -> Source:
                 pair = (images[batch].pin_memory(), labels[batch].pin_memory())
                 yield pair[0].to(device, non_blocking=True), pair[1].to(device, non_blocking=True)
 
-    return Source(len(labels), batches)
+    return ImageSource(len(labels), batches)
 
 
 def training_precision(device: str) -> str:
@@ -78,7 +78,7 @@ def training_precision(device: str) -> str:
 
 def train(
     module: nn.Module,
-    source: Source,
+    source: ImageSource,
     hyperparameters: Hyperparameters,
     *,
     normalization: Normalization,
@@ -126,7 +126,7 @@ def train(
             scaler.step(optimizer)
             scaler.update()
             total += loss
-            pause()
+            yield_point()
         yield Epoch(epoch, float(total) / batches, partial(_state, epoch, module, optimizer, scaler, rng))
 
 

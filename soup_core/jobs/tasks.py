@@ -10,9 +10,9 @@ from soup_core.analysis import ablations, face_off
 from soup_core.analysis.calibration import calibrations
 from soup_core.analysis.interpolation import PlanePoint, plane_points, plane_through
 from soup_core.analysis.pairs import (
+    IngredientPrediction,
     PairAdvantage,
     PairBarrier,
-    Prediction,
     pair_advantages,
     pair_barriers,
     predictions,
@@ -69,11 +69,11 @@ def _barriers(
     yield from pair_barriers(evaluate, sampled_pairs(zoo, budget, seed), alphas=alphas, batch_norm=batch_norm)
 
 
-def _predictions(zoo: Zoo, evaluate: Evaluator) -> Iterator[Prediction]:
+def _predictions(zoo: Zoo, evaluate: Evaluator) -> Iterator[IngredientPrediction]:
     yield from predictions(evaluate)
 
 
-RECIPES: Mapping[str, Callable[..., Iterator[Any]]] = {
+TASKS: Mapping[str, Callable[..., Iterator[Any]]] = {
     "greedy": greedy_soup,
     "band": greedy_band,
     "pruned": pruned_soup,
@@ -118,4 +118,4 @@ class Task:
         evaluate = Evaluator(
             zoo, "held_out", self.device, precision=self.precision, images=self.images, memory=self.memory, store=store
         )
-        return RECIPES[self.recipe](zoo, evaluate, **self.arguments)
+        return TASKS[self.recipe](zoo, evaluate, **self.arguments)

@@ -2,7 +2,7 @@
 
 from soup_core.analysis.interpolation import error_barrier, line
 from soup_core.evaluation import Comparison, Evaluation, Evaluator, compare
-from soup_core.formatting import counts, labels, percent, points, sure
+from soup_core.formatting import counts, labels, percent, points, significance
 from soup_core.presentation.scenes import Scene
 from soup_core.recipes.ensemble import ensemble
 from soup_core.recipes.greedy import candidate_order, greedy_soup
@@ -70,7 +70,7 @@ def _gained(first: str, kept: int, best: Evaluation, made: Evaluation, gain: Com
         return (f"On the held-out images no average beats {first}, so it is kept alone: {percent(best)} of the test images, "
                 f"{counts(best)}.")  # fmt: skip
     return (f"The best single model gets {percent(best)} of the test images right, the average of {kept} gets {percent(made)}: "
-            f"{points(gain)}, {sure(gain)}. It runs as one model.")  # fmt: skip
+            f"{points(gain)}, {significance(gain)}. It runs as one model.")  # fmt: skip
 
 
 def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str, kept: int) -> Scene:

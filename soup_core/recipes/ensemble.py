@@ -12,7 +12,7 @@ from torch import Tensor
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator, Trial, measure
 from soup_core.recipes.about import About
-from soup_core.recipes.greedy import GreedyStep, candidate_order, walk
+from soup_core.recipes.greedy import GreedyStep, candidate_order, keep_improvements
 from soup_core.soup import Soup, uniform
 from soup_core.zoo import Zoo
 
@@ -83,7 +83,7 @@ def greedy_ensemble(
         found = ensemble(evaluate, members.names, average=average)
         return Trial(found, found.correct, 0)
 
-    yield from walk(uniform(names[:1]), names, first, Soup.add, judge, ties=ties)
+    yield from keep_improvements(uniform(names[:1]), names, first, Soup.add, judge, ties=ties)
 
 
 def _members(evaluate: Evaluator, names: Iterable[str], average: str) -> list[str]:

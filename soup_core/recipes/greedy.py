@@ -72,7 +72,7 @@ def greedy_soup(
         raise CoefficientError("The base is no candidate; name ingredients.")
     images = None if full else hardest_first(singles.values())
     first = Trial(singles[names[0]], singles[names[0]].correct, trials[names[0]].images_evaluated)
-    yield from walk(
+    yield from keep_improvements(
         Soup({names[0]: 1.0}),
         names,
         first,
@@ -82,7 +82,7 @@ def greedy_soup(
     )
 
 
-def walk(
+def keep_improvements(
     soup: Soup,
     candidates: Sequence[str],
     first: Trial,

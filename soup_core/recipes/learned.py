@@ -21,7 +21,7 @@ from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator, measure
 from soup_core.recipes.about import About
 from soup_core.runtime.devices import exactly
-from soup_core.runtime.interruption import pause
+from soup_core.runtime.interruption import yield_point
 from soup_core.soup import BatchNorm, Soup
 from soup_core.weight_space.averaging import inner_products
 from soup_core.zoo import Zoo
@@ -129,7 +129,7 @@ def learned_soup(
         for batch in rounds[index - 1] if index else []:
             losses.append(_learn(evaluate, mixture, module, raw, scale, batch))
             optimizer.step()
-            pause()
+            yield_point()
         loss = sum(losses) / len(losses) if losses else math.nan
         found = _evaluate_fold(evaluate, module, mixture.soup(raw, learning=True), scale.item(), fold)
         return _state(optimizer, loss, found)
@@ -260,7 +260,7 @@ def _evaluate_fold(evaluate: Evaluator, module: torch.nn.Module, soup: Soup, sca
     collected = []
     for _, logits in evaluate.halving(fold, evaluate.batch_size, run):
         collected.append(logits)
-        pause()
+        yield_point()
     return replace(measure(torch.cat(collected), evaluate.data.labels[fold]), precision=evaluate.precision)
 
 

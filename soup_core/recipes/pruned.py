@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from soup_core.evaluation import Evaluator, hardest_first
 from soup_core.recipes.about import About
-from soup_core.recipes.greedy import GreedyStep, candidate_order, walk
+from soup_core.recipes.greedy import GreedyStep, candidate_order, keep_improvements
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
@@ -30,7 +30,7 @@ def pruned_soup(zoo: Zoo, evaluate: Evaluator, *, ties: bool = False, full: bool
     best, *others = candidate_order(singles, "accuracy")
     images = None if full else hardest_first(singles.values())
     everything = uniform_soup(zoo)
-    yield from walk(
+    yield from keep_improvements(
         everything,
         [best, *reversed(others)],
         evaluate.trial(everything),

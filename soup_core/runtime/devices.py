@@ -55,7 +55,8 @@ _cuda_flags = threading.RLock()  # TF32 is switched for the whole process
 
 
 @contextmanager
-def _room_for(what: str, device: str) -> Iterator[None]:
+def room_for(what: str, device: str) -> Iterator[None]:
+    """Within it, running out of memory raises OutOfMemory, which names what was asked for and the device."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

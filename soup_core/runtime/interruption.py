@@ -31,7 +31,7 @@ def interruptible(call: Callable[[], object], *, background: bool = False) -> It
         _break.reset(token)
 
 
-def pause() -> None:
+def yield_point() -> None:
     """The place between two batches: see `interruptible`."""
     here = _break.get()
     here.call()
@@ -41,7 +41,8 @@ def pause() -> None:
 
 
 @contextmanager
-def _in_front() -> Iterator[None]:
+def in_front() -> Iterator[None]:
+    """Within it, an evaluation that someone waits for goes before work in the background."""
     global _evaluating_in_front
     counts = not _break.get().background
     with _front:

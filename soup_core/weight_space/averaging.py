@@ -14,7 +14,7 @@ from soup_core.errors import CheckpointError, CoefficientError
 from soup_core.soup import Soup
 from soup_core.weight_space.bank import Bank
 from soup_core.weight_space.batch_norm import reestimated
-from soup_core.weight_space.streaming import BLOCK, Read, _sum_dtype, stream
+from soup_core.weight_space.streaming import BLOCK, Read, stream, sum_dtype
 from soup_core.zoo import Ingredient, Zoo
 
 PIECE = 32_768  # up to so many elements torch adds on the calling thread alone
@@ -33,7 +33,7 @@ def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = 
     totals = bank.average(weights) if bank else _streamed(zoo, weights, members, device)
     theta: dict[str, Tensor] = {}
     for name in zoo.tensors:
-        first = next(member for member in members if member.name in soup.of(name))
+        first = next(member for member in members if member.name in soup.coefficients_for(name))
         if name in totals:
             theta[name] = _cast(totals[name], first.checkpoint.tensors[name].dtype, name)
         else:
@@ -80,7 +80,7 @@ def _streamed(
     zoo: Zoo, weights: Mapping[str, Mapping[str, float]], members: Sequence[Ingredient], device: str
 ) -> dict[str, Tensor]:
     totals = {
-        name: torch.empty(zoo.tensors[name].shape, dtype=_sum_dtype(members, name), device=device) for name in weights
+        name: torch.empty(zoo.tensors[name].shape, dtype=sum_dtype(members, name), device=device) for name in weights
     }
     flat = {name: total.view(-1) for name, total in totals.items()}
 
@@ -103,7 +103,7 @@ def _streamed(
 
 
 def _weights(zoo: Zoo, soup: Soup, name: str, members: Sequence[Ingredient]) -> Mapping[str, float]:
-    coefficients = soup.of(name)
+    coefficients = soup.coefficients_for(name)
     if name not in zoo.buffers:
         return coefficients
     if soup.batch_norm == "first":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from soup_core.errors import SoupError
-from soup_core.weight_space.streaming import _sum_dtype
+from soup_core.weight_space.streaming import sum_dtype
 from soup_core.zoo import Zoo
 
 MEMORY = 2.0  # gigabytes that a bank may take where nobody says otherwise
@@ -91,7 +91,7 @@ def bank_size(zoo: Zoo) -> float:
 
 
 def _bank_dtype(zoo: Zoo) -> torch.dtype:
-    dtypes = {_sum_dtype(tuple(zoo.by_name.values()), name) for name in zoo.floating}
+    dtypes = {sum_dtype(tuple(zoo.by_name.values()), name) for name in zoo.floating}
     return torch.float64 if torch.float64 in dtypes else torch.float32
 
 

@@ -60,7 +60,7 @@ class Gram:
 
     def shares(self, soup: Soup, tensor: str) -> NDArray[np.float64]:
         """A soup's place in this tensor: how much of each of the K differences, then of the origin itself, it holds."""
-        coefficients = soup.of(tensor)
+        coefficients = soup.coefficients_for(tensor)
         origin = coefficients.get(BASE, 0.0) if self.has_base else 0.0
         rows = np.array([coefficients.get(name, 0.0) for name in self.names])
         return np.append(rows, rows.sum() + origin)
@@ -102,10 +102,11 @@ def angles(gram: Gram, tensors: Iterable[str] | None = None) -> Matrix:
 
 def distances(gram: Gram, tensors: Iterable[str] | None = None) -> Matrix:
     """K×K Euclidean distances between the ingredients' weights."""
-    return _distances(gram.differences(tensors))
+    return euclidean_distances(gram.differences(tensors))
 
 
-def _distances(products: Matrix) -> Matrix:
+def euclidean_distances(products: Matrix) -> Matrix:
+    """Distances (K×K) between K points from their inner products (K×K)."""
     squares = np.diag(products)
     lengths: Matrix = np.sqrt(np.clip(squares[:, None] + squares[None, :] - 2 * products, 0, None))
     np.fill_diagonal(lengths, 0.0)

@@ -8,7 +8,7 @@ import numpy as np
 
 from soup_core.errors import CoefficientError
 from soup_core.soup import Soup, uniform
-from soup_core.weight_space.gram import Gram, Matrix, _distances
+from soup_core.weight_space.gram import Gram, Matrix, euclidean_distances
 from soup_core.zoo import BASE
 
 
@@ -31,7 +31,7 @@ def clustered_order(names: Sequence[str], dissimilarities: Matrix) -> tuple[str,
 
 
 @dataclass(frozen=True)
-class Place:
+class Position:
     """Where a soup lies on a map or a plane, and how far off it, all in Euclidean units of the weights."""
 
     x: float
@@ -54,7 +54,7 @@ class Map:
     shares: tuple[float, ...]
     stress: float
 
-    def place(self, soup: Soup) -> Place:
+    def place(self, soup: Soup) -> Position:
         """Where a soup lies, from its coefficients alone: its projection on the two axes, and its distance off them.
 
         Projecting is what Gower's formula for further points (1968, doi 10.1093/biomet/55.3.582) comes to where
@@ -63,7 +63,7 @@ class Map:
         check_placed(self.gram, soup)
         along = self.gram.along(uniform(self.names), soup)
         x, y = (float(value) for value in along @ self._weights()[: len(along)])  # the base's difference is zero
-        return Place(x, y, _length(self.gram, self.soup(x, y), soup))
+        return Position(x, y, _length(self.gram, self.soup(x, y), soup))
 
     def soup(self, x: float, y: float) -> Soup:
         """The mix of the map's checkpoints that lies at a point of the map, on its plane."""
@@ -115,7 +115,7 @@ def _map(gram: Gram, names: tuple[str, ...], products: Matrix) -> Map:
     vectors = vectors * np.where(vectors.max(0) < -vectors.min(0), -1, 1)  # an axis' sign is free: the same every time
     places = np.zeros((len(names), 2))
     places[:, : len(variances)] = (vectors * np.sqrt(variances))[:, :2]
-    true, drawn = _distances(products), _distances(places @ places.T)
+    true, drawn = euclidean_distances(products), euclidean_distances(places @ places.T)
     size = float(np.linalg.norm(true))
     return Map(
         gram,

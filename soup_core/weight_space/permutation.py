@@ -13,7 +13,7 @@ from torch import Tensor
 from soup_core.zoo import Zoo
 
 ROWS_AT_MOST = 4096  # an assignment of n rows takes n² numbers, and time that grows faster still
-LIKE = 0.3  # as in preflight.py: below it, two checkpoints' tensors have nothing to do with each other
+SAME_START_COSINE = 0.3  # as in preflight.py: below it, two checkpoints' tensors have nothing to do with each other
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def alignment(zoo: Zoo, name: str, reference: str) -> Alignment:
             )
             orders[len(right)] = found[1]
             lengths = given.norm() * right.norm()
-            if not lengths or (given * right).sum() / lengths >= LIKE:
+            if not lengths or (given * right).sum() / lengths >= SAME_START_COSINE:
                 continue
             disagreeing.append(tensor)
             products += torch.stack(

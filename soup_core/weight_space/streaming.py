@@ -103,6 +103,7 @@ def _place(memory: Tensor) -> Callable[[torch.dtype, int], tuple[Tensor, memoryv
     return as_elements
 
 
-def _sum_dtype(members: Sequence[Ingredient], name: str) -> torch.dtype:
+def sum_dtype(members: Sequence[Ingredient], name: str) -> torch.dtype:
+    """In what a tensor is summed: float64 where a member holds it so, else float32."""
     wide = any(member.checkpoint.tensors[name].dtype == torch.float64 for member in members)
     return torch.float64 if wide else torch.float32

@@ -33,7 +33,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class InspectedFile:
     """A file of the folder, opened or refused with the reason; `of` is how many files there are to look at.
 
     `weights` is the part that was taken where a file holds several.
@@ -47,7 +47,7 @@ class Looked:
 
 
 @dataclass(frozen=True)
-class Member:
+class ProposedIngredient:
     """A checkpoint that belongs to the zoo: its name there, its file, the part of it that is meant, what made it."""
 
     name: str
@@ -68,7 +68,7 @@ class Proposal:
     architecture: Mapping[str, Any] | None
     guesses: tuple[Guess, ...]
     base: Path | None
-    members: tuple[Member, ...]
+    members: tuple[ProposedIngredient, ...]
     data: Mapping[str, Any]
     notices: tuple[str, ...]
 
@@ -134,7 +134,7 @@ def sweep_folders() -> tuple[Path, ...]:
     return tuple(folder for folder in dict.fromkeys(found) if next(_candidates(folder, DEPTH), None))
 
 
-def look(folder: Path) -> Iterator[Looked]:
+def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
     """Open every file of the folder, and of its sub-folders, that may be a checkpoint.
 
     Raises ZooError where the folder cannot be read or holds none, or too many.
@@ -148,18 +148,18 @@ def look(folder: Path) -> Iterator[Looked]:
         try:
             checkpoint, place = open_likeliest(file, roots=[folder])
         except CheckpointError as error:
-            yield Looked(file, len(files), None, str(error))
+            yield InspectedFile(file, len(files), None, str(error))
         else:
             said = f"{shown(file)} holds weights in several places; those of {shown(place)} are taken." if place else ""
-            yield Looked(file, len(files), checkpoint, said, place)
+            yield InspectedFile(file, len(files), checkpoint, said, place)
 
 
-def propose(folder: Path, looked: Sequence[Looked]) -> Proposal:
+def propose(folder: Path, looked: Sequence[InspectedFile]) -> Proposal:
     """A proposal from what was looked at: the largest family of equal names and shapes, and all that is known of it.
 
     Raises ZooError where no file could be opened.
     """
-    families: dict[tuple[tuple[str, tuple[int, ...]], ...], list[Looked]] = {}
+    families: dict[tuple[tuple[str, tuple[int, ...]], ...], list[InspectedFile]] = {}
     notices = [each.reason for each in looked if each.reason]
     data, is_data = _data(folder, looked)
     for each in looked:
@@ -192,7 +192,7 @@ def propose(folder: Path, looked: Sequence[Looked]) -> Proposal:
     said = (file for file in files if _is_base(names[file]) or "initiali" in str(settings[file].get("info")))
     base = next(said, None) if len(files) > 1 else None
     weights = {each.file: each.weights for each in members}
-    listed = tuple(Member(names[file], file, weights[file], settings[file]) for file in files)
+    listed = tuple(ProposedIngredient(names[file], file, weights[file], settings[file]) for file in files)
     proposal = Proposal(folder, folder.resolve().name, None, guesses, base, listed, data, tuple(notices))
     return with_architecture(proposal, guesses[0].architecture) if guesses else proposal
 
@@ -305,7 +305,7 @@ def _hints(settings: Mapping[Path, Settings]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
-def _data(folder: Path, looked: Sequence[Looked]) -> tuple[dict[str, Any], Path | None]:
+def _data(folder: Path, looked: Sequence[InspectedFile]) -> tuple[dict[str, Any], Path | None]:
     """The images beside the checkpoints, as zoo.toml's table, and the file among those looked at that holds them."""
     for each in looked:
         if each.checkpoint is not None and {"held_out.images", "held_out.labels"} <= set(each.checkpoint.tensors):

@@ -10,12 +10,13 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context, drawing, work
+from pages.shared import drawing, work
+from pages.shared.context import GREEDY, UNIFORM, Context
 from pages.shared.live_chart import Event
 from pages.views.ingredients.selection import Selection, choose, ingredients, toggle_clicked
-from soup_core import formatting
 from soup_core.analysis.pairs import disagreement
 from soup_core.charts.geometry import QUANTITIES, Shown, map_scatter, pair_heatmap
+from soup_core.formatting import labels, plain
 from soup_core.jobs import Progress
 from soup_core.soup import uniform
 from soup_core.weight_space.gram import Matrix, angles, distances
@@ -27,9 +28,9 @@ PAIRS = {"Angles": "angle", "Distances": "distance", "Disagreement": "disagreeme
 WORDS = {"angle": "an angle of", "distance": "a distance of", "disagreement": "different answers on"}
 
 
-def draw(here: context.Context, chosen: Selection) -> None:
+def draw(context: Context, chosen: Selection) -> None:
     """Draw the map, then one heatmap of pairs; both are closed by one sentence."""
-    zoo, held_out = here.zoo, here.evaluator("held_out")
+    zoo, held_out = context.zoo, context.evaluator("held_out")
     if len(zoo.names) < 2:
         st.markdown("**A map of weights needs at least two ingredients; this zoo has one.**")
         return
@@ -42,7 +43,7 @@ def draw(here: context.Context, chosen: Selection) -> None:
         keys = dict.fromkeys(key for each in zoo.ingredients for key in each.hyperparameters)
         colour = st.selectbox(
             "Colour", [ACCURACY, *keys], key="colour", bind="query-params", width=240,
-            format_func=formatting.labels([ACCURACY, *keys], drawing.spaced), help="What the ingredients' colours show.",
+            format_func=labels([ACCURACY, *keys], drawing.spaced), help="What the ingredients' colours show.",
         )  # fmt: skip
     waiting = st.empty()
     with drawing.errors_shown(), sc.interruptible(partial(waiting.caption, "Searching the greedy soup for its path")):
@@ -67,7 +68,7 @@ def draw(here: context.Context, chosen: Selection) -> None:
     )  # fmt: skip
     told, order = where(chosen, places), clustered_order(zoo.names, angles(gram))
     if pairs == "Disagreement":
-        compare_predictions(here, order, told)
+        compare_predictions(context, order, told)
     else:
         matrix = angles(gram) if pairs == "Angles" else distances(gram)
         st.markdown(f"**{told} {draw_pairs(zoo.names, matrix, order, PAIRS[pairs])}**")
@@ -78,10 +79,10 @@ def scatter(zoo: sc.Zoo, chosen: Selection, places: Map, accepted: Sequence[sc.S
     given = {each.name: each.hyperparameters.get(colour) for each in zoo.ingredients}
     if colour == ACCURACY:
         given = {name: 100 * evaluation.accuracy for name, evaluation in chosen.singles.items()}
-    soups = [Shown(context.UNIFORM, "uniform", places.place(sc.uniform_soup(zoo)))]
+    soups = [Shown(UNIFORM, "uniform", places.place(sc.uniform_soup(zoo)))]
     if zoo.base:
         soups.append(Shown("base", "base", places.place(sc.Soup({sc.BASE: 1.0}))))
-    soups.append(Shown(context.GREEDY, "greedy", places.place(accepted[-1])))
+    soups.append(Shown(GREEDY, "greedy", places.place(accepted[-1])))
     yours = placed(chosen)
     return map_scatter(
         places, {name: value for name, value in given.items() if value is not None}, label=colour.replace("_", " "),
@@ -123,7 +124,7 @@ def distance(gram: sc.Gram, a: sc.Soup, b: sc.Soup) -> float:
     return math.sqrt(max(0.0, gram.inner(a, b, a, b)))
 
 
-def compare_predictions(here: context.Context, order: Sequence[str], told: str) -> None:
+def compare_predictions(context: Context, order: Sequence[str], told: str) -> None:
     """Follow the job that looks at every ingredient's predictions, and draw where they differ."""
 
     def show(progress: Progress) -> None:
@@ -137,7 +138,7 @@ def compare_predictions(here: context.Context, order: Sequence[str], told: str) 
             st.markdown(f"**{told} {sentence}**")
 
     with drawing.errors_shown():
-        job = work.job_of(here, work.task(here, "predictions"), "Compare the predictions")
+        job = work.job_of(context, work.task(context, "predictions"), "Compare the predictions")
     work.follow(job, len(order), "Comparing predictions", show)
 
 
@@ -154,7 +155,7 @@ def draw_pairs(names: Sequence[str], matrix: Matrix, order: Sequence[str], quant
         return "No pair of ingredients can be compared."
     ends = (known[0][0], known[-1][0])
     middle, low, high = (f"{value:{kind.text}}{kind.unit}" for value in (np.median([each[0] for each in known]), *ends))
-    closest, widest = (formatting.plain(" and ".join(pair)) for _, pair in (known[0], known[-1]))
+    closest, widest = (plain(" and ".join(pair)) for _, pair in (known[0], known[-1]))
     return (
         f"Pairs show {WORDS[quantity]} {middle} in the middle, {low} at least ({closest}), {high} at most ({widest})."
     )

@@ -9,18 +9,19 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 import soup_core as sc
-from pages.shared import context, drawing
+from pages.shared import drawing
+from pages.shared.context import Context
 from pages.views import export
 from pages.views.ingredients.selection import Selection, choose, toggle_clicked
-from soup_core import charts, formatting
+from soup_core import charts
 from soup_core.export import ingredient_rows
-from soup_core.formatting import visible
+from soup_core.formatting import plain, visible
 from soup_core.soup import BatchNorm
 
 PAINT_SECONDS = 0.08  # the browser paints the number in this time, before the charts keep it busy
 
 
-def draw(here: context.Context, chosen: Selection, rival: DeltaGenerator) -> None:
+def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
     """Draw the points, the table and the changes; the ensemble's number goes to `rival`."""
     time.sleep(PAINT_SECONDS)
     state, selected = st.session_state, chosen.names
@@ -29,33 +30,33 @@ def draw(here: context.Context, chosen: Selection, rival: DeltaGenerator) -> Non
     drawing.chart(
         charts.ingredient_points(chosen.singles, selected, soup=chosen.evaluation), "points",
         f"Held-out accuracy of {len(chosen.order)} ingredients; {len(selected)} are in the soup.",
-        partial(toggle_clicked, here.zoo),
+        partial(toggle_clicked, context.zoo),
     )  # fmt: skip
     # What a container shows stays until it is drawn anew.
     compared, bars, sentence = st.empty(), st.container(), st.empty()
     if chosen.soup is not None:
-        run_ensemble(here, selected, rival, sentence)
+        run_ensemble(context, selected, rival, sentence)
     with st.expander("All ingredients with their hyperparameters", expanded=True):
-        draw_table(here.zoo, chosen, f"table-{toggles}")
-        export.table_buttons(lambda: ingredient_rows(here.zoo, chosen.singles), "ingredients")
-    export.draw(here, chosen.soup, choosing=True)
+        draw_table(context.zoo, chosen, f"table-{toggles}")
+        export.table_buttons(lambda: ingredient_rows(context.zoo, chosen.singles), "ingredients")
+    export.draw(context, chosen.soup, choosing=True)
     if chosen.soup is None or chosen.evaluation is None:
         sentence.markdown("**Nothing is in the soup; click a point or tick a row to put an ingredient in.**")
         return
-    if here.zoo.has_batch_norm:
-        told = by_statistics(here, selected, sentence)
+    if context.zoo.has_batch_norm:
+        told = by_statistics(context, selected, sentence)
         compared.markdown(f"This soup by its BatchNorm statistics, held-out: {told}.")
-    changes = try_changes(here, chosen, chosen.evaluation, sentence)
+    changes = try_changes(context, chosen, chosen.evaluation, sentence)
     with bars:
         drawing.chart(charts.change_bars(changes, selected, chosen.order), "bars",
                    "What putting in or taking out each ingredient would change.")  # fmt: skip
     sentence.markdown(f"**{meaning(changes, selected)}**")
 
 
-def run_ensemble(here: context.Context, selected: list[str], rival: DeltaGenerator, sentence: DeltaGenerator) -> None:
+def run_ensemble(context: Context, selected: list[str], rival: DeltaGenerator, sentence: DeltaGenerator) -> None:
     with drawing.errors_shown(), sc.interruptible(partial(sentence.caption, "Running the models one by one")):
-        together = sc.ensemble(here.evaluator("held_out"), selected)
-        one, all_of_them = here.cost(), here.cost().of(len(selected))
+        together = sc.ensemble(context.evaluator("held_out"), selected)
+        one, all_of_them = context.cost(), context.cost().of(len(selected))
     rival.metric(
         "Their ensemble", charts.percent(together), f"{len(selected)} × the cost", delta_color="off",
         delta_arrow="off", help=f"{charts.counts(together)}, from the models' own outputs. The soup takes "
@@ -87,18 +88,18 @@ def draw_table(zoo: sc.Zoo, chosen: Selection, key: str) -> None:
     )  # fmt: skip
 
 
-def by_statistics(here: context.Context, selected: list[str], sentence: DeltaGenerator) -> str:
-    held_out = here.evaluator("held_out")
+def by_statistics(context: Context, selected: list[str], sentence: DeltaGenerator) -> str:
+    held_out = context.evaluator("held_out")
     with drawing.errors_shown(), sc.interruptible(partial(sentence.caption, "Comparing BatchNorm statistics")):
-        each = {kind: held_out(sc.uniform_soup(here.zoo, selected, batch_norm=kind)) for kind in get_args(BatchNorm)}
+        each = {kind: held_out(sc.uniform_soup(context.zoo, selected, batch_norm=kind)) for kind in get_args(BatchNorm)}
     return ", ".join(f"{kind} {charts.percent(found)}" for kind, found in each.items())
 
 
 def try_changes(
-    here: context.Context, chosen: Selection, evaluation: sc.Evaluation, sentence: DeltaGenerator
+    context: Context, chosen: Selection, evaluation: sc.Evaluation, sentence: DeltaGenerator
 ) -> dict[str, float]:
     """What putting in, or taking out, each ingredient would change, in points."""
-    zoo, held_out = here.zoo, here.evaluator("held_out")
+    zoo, held_out = context.zoo, context.evaluator("held_out")
     changes: dict[str, float] = {}
     rested = False
     with drawing.errors_shown():
@@ -123,4 +124,4 @@ def meaning(changes: dict[str, float], selected: list[str]) -> str:
     if changes.get(name, 0) <= 0:
         return "No single change would raise the held-out accuracy of this soup."
     verb = "Taking out" if name in selected else "Putting in"
-    return f"{verb} {formatting.plain(name)} would help most: {changes[name]:+.2f} points on the held-out images."
+    return f"{verb} {plain(name)} would help most: {changes[name]:+.2f} points on the held-out images."

@@ -7,37 +7,38 @@ from pathlib import PurePath
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context, uploads
-from soup_core import formatting
+from pages.shared import uploads
+from pages.shared.context import Context
+from soup_core.formatting import plain
 from soup_core.runtime.files import shown
 from soup_core.zoo import RESERVED, fitting_ingredient
 
 
-def draw(here: context.Context) -> None:
+def draw(context: Context) -> None:
     """A button that opens the uploader and the list of what is there."""
     state = st.session_state
     key = f"upload-{state.setdefault('upload:count', 0)}"  # another one once its files have been taken
     with st.popover("Upload", icon=":material/upload:"):
         st.file_uploader(
             "Checkpoints that fit this zoo", accept_multiple_files=True, key=key, max_upload_size=uploads.MEGABYTES,
-            on_change=take, args=(here, key),
+            on_change=take, args=(context, key),
             help="Files of torch.save or safetensors. They join the zoo for this session alone and are checked as its own.",
         )  # fmt: skip
-        names = [name for name, _ in uploads.of(here.zoo.name)]
+        names = [name for name, _ in uploads.of(context.zoo.name)]
         if names:
-            gone = st.pills("Uploaded", names, selection_mode="multi", key="upload:gone", format_func=formatting.plain)
-            st.button("Take away", on_click=take_away, args=(here.zoo.name, gone), disabled=not gone)
+            gone = st.pills("Uploaded", names, selection_mode="multi", key="upload:gone", format_func=plain)
+            st.button("Take away", on_click=take_away, args=(context.zoo.name, gone), disabled=not gone)
 
 
 def tell() -> None:
     """Say what is to be said of the files that came last: refusals and warnings."""
     for told in st.session_state.pop("upload:told", []):
-        st.warning(formatting.plain(told))
+        st.warning(plain(told))
 
 
-def take(here: context.Context, key: str) -> None:
+def take(context: Context, key: str) -> None:
     """Put the files that came into the zoo, and keep what is to be said of them."""
-    state, told, zoo = st.session_state, list[str](), here.zoo
+    state, told, zoo = st.session_state, list[str](), context.zoo
     for file in state[key]:
         taken = {*zoo.by_name, *RESERVED, *(each.name for each in zoo.excluded)}
         stem = shown(PurePath(file.name).stem) or "upload"

@@ -5,8 +5,10 @@ from collections.abc import Collection, Mapping
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, context, drawing
-from soup_core import charts, formatting
+from pages.shared import address, drawing
+from pages.shared.context import TAKEN, Context
+from soup_core import charts
+from soup_core.formatting import plain
 
 AT = "at"
 
@@ -34,9 +36,7 @@ def _written(place: tuple[float, ...]) -> list[str]:
     return [repr(each) for each in place]
 
 
-def offer(
-    here: context.Context, shares: Mapping[str, float], soup: sc.Soup, evaluate: sc.Evaluator, judged: str
-) -> None:
+def offer(context: Context, shares: Mapping[str, float], soup: sc.Soup, evaluate: sc.Evaluator, judged: str) -> None:
     """What a clicked mix of options is, its accuracy, and the soup to keep as a file or to take along."""
     with drawing.errors_shown():
         evaluation = evaluate(soup)
@@ -44,10 +44,8 @@ def offer(
     left.metric(f"This mix, {judged}", charts.percent(evaluation), help=charts.counts(evaluation))
     right.markdown(told(shares))
     with right.container(horizontal=True):
-        if st.button(
-            "Take it as a soup", type="primary", help=f"It then is the “{context.TAKEN}” wherever a soup is chosen."
-        ):
-            here.take(shares)
+        if st.button("Take it as a soup", type="primary", help=f"It then is the “{TAKEN}” wherever a soup is chosen."):
+            context.take(shares)
             st.rerun()
         st.download_button("Download it", soup.to_json(), "soup.json", "application/json", on_click="ignore",
                            help="A file that `python -m soup_core evaluate ZOO --soup FILE` reads.")  # fmt: skip
@@ -55,18 +53,18 @@ def offer(
 
 def told(shares: Mapping[str, float]) -> str:
     """The shares in words."""
-    return ", ".join(f"{share:.2f} × {formatting.plain(option)}" for option, share in shares.items())
+    return ", ".join(f"{share:.2f} × {plain(option)}" for option, share in shares.items())
 
 
-def draw_taken(here: context.Context) -> None:
+def draw_taken(context: Context) -> None:
     """What has been taken, its accuracy, and letting it go."""
-    if here.taken is None:
+    if context.taken is None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         with drawing.waiting("Evaluating the taken mix"):
-            evaluation = here.evaluator("held_out")(here.soup_of(context.TAKEN))
+            evaluation = context.evaluator("held_out")(context.soup_of(TAKEN))
         st.markdown(
-            f"The {context.TAKEN}, {told(here.taken.coefficients)}: {charts.percent(evaluation)} of {evaluation.total:,} "
+            f"The {TAKEN}, {told(context.taken.coefficients)}: {charts.percent(evaluation)} of {evaluation.total:,} "
             "held-out images.", width="content",
         )  # fmt: skip
         st.button("Drop it", on_click=address.drop_taken, icon=":material/close:")

@@ -6,17 +6,18 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context, drawing
+from pages.shared import drawing
+from pages.shared.context import Context
 from pages.shared.live_chart import Event
 from pages.views.interpolation import clicked_mix
-from soup_core import charts, formatting
+from soup_core import charts
 from soup_core.analysis.interpolation import ALPHAS, ensemble_line
-from soup_core.formatting import sure
+from soup_core.formatting import plain, points, significance
 
 
-def draw(here: context.Context, a: str, b: str) -> None:
+def draw(context: Context, a: str, b: str) -> None:
     """Evaluate the line from `a` to `b` and say what lies between them."""
-    splits = {"held-out": "held_out", **{shift: f"test:{shift}" for shift in here.zoo.data.shifts()}}
+    splits = {"held-out": "held_out", **{shift: f"test:{shift}" for shift in context.zoo.data.shifts()}}
     judged = st.selectbox(
         "Judged on", list(splits), key="judged", bind="query-params", width=240,
         help="The held-out images, or the test images under a distribution shift: other images than the models know.",
@@ -24,12 +25,12 @@ def draw(here: context.Context, a: str, b: str) -> None:
     number, chart, clicked, warned, sentence = st.empty(), st.container(), st.container(), st.container(), st.empty()
     found: list[sc.LinePoint] = []
     with drawing.waiting("Making the two ends"):
-        soup_a, soup_b = here.soup_of(a), here.soup_of(b)
+        soup_a, soup_b = context.soup_of(a), context.soup_of(b)
     if soup_a == soup_b:
         sentence.markdown("**Both ends are the same model, and so is all between them; choose two different ones.**")
         return
     with drawing.errors_shown():
-        evaluate = here.evaluator(splits[judged])
+        evaluate = context.evaluator(splits[judged])
         for point in sc.line(evaluate, soup_a, soup_b):
             found.append(point)
             sentence.caption(f"Evaluating the line: {len(found)} of {len({0.0, 1.0, *ALPHAS})} points")
@@ -48,7 +49,9 @@ def draw(here: context.Context, a: str, b: str) -> None:
     with clicked:
         if at := clicked_mix.clicked((a, b), [(alpha,) for alpha in by_alpha]):
             (alpha,) = at
-            clicked_mix.offer(here, {a: 1 - alpha, b: alpha}, sc.interpolate(soup_a, soup_b, alpha), evaluate, judged)
+            clicked_mix.offer(
+                context, {a: 1 - alpha, b: alpha}, sc.interpolate(soup_a, soup_b, alpha), evaluate, judged
+            )
         else:
             st.caption("Click a point of the line to read the mix that it stands for, and to take it along.")
     middle, mixed = by_alpha[0.5], next(point.evaluation for point in ensemble if point.alpha == 0.5)
@@ -57,13 +60,13 @@ def draw(here: context.Context, a: str, b: str) -> None:
     with number.container(horizontal=True, gap="medium"):
         st.metric("The middle, alpha ½", charts.percent(middle), help=charts.counts(middle), width="content")
         st.metric("Against the better end", f"{100 * comparison.difference:+.2f} points", width="content",
-                  help=f"95 % interval: {formatting.points(comparison)}")  # fmt: skip
+                  help=f"95 % interval: {points(comparison)}")  # fmt: skip
         st.metric("Error barrier", f"{100 * barrier.height:.2f} points", width="content",
                   help="How far the error rises above a straight line between the two ends' errors "
                   "(Entezari et al. 2022).")  # fmt: skip
         st.metric("Ensemble of the two", charts.percent(mixed), width="content",
                   help=f"{charts.counts(mixed)}; both models run, their probabilities averaged. The middle "
-                  f"differs from it by {formatting.points(sc.compare(middle, mixed))}.")  # fmt: skip
+                  f"differs from it by {points(sc.compare(middle, mixed))}.")  # fmt: skip
     if broken := [point.alpha for point in found if point.evaluation.not_finite]:
         warned.warning(
             f"At alpha {', '.join(f'{alpha:g}' for alpha in sorted(broken))} some outputs are not finite; beyond the "
@@ -87,12 +90,12 @@ def _click(a: str, b: str, alphas: Collection[float], event: Event) -> None:
 
 
 def _meaning(a: str, b: str, barrier: sc.Barrier, comparison: sc.Comparison, judged: str) -> str:
-    names, images = f"{formatting.plain(a)} and {formatting.plain(b)}", f"{formatting.plain(judged)} images"
+    names, images = f"{plain(a)} and {plain(b)}", f"{plain(judged)} images"
     if not barrier.connected:
         return f"Between {names} accuracy falls by {100 * barrier.height:.1f} points: a wall lies between them."
     if comparison.low > 0:
-        return f"The average of {names} beats both on the {images}, by {formatting.points(comparison)} over the better."
+        return f"The average of {names} beats both on the {images}, by {points(comparison)} over the better."
     return (
-        f"Between {names} there is no wall; the middle differs from the better end by {formatting.points(comparison)}, "
-        f"{sure(comparison)}."
+        f"Between {names} there is no wall; the middle differs from the better end by {points(comparison)}, "
+        f"{significance(comparison)}."
     )

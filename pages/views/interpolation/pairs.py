@@ -6,12 +6,13 @@ from statistics import fmean
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context, drawing, work
+from pages.shared import drawing, work
+from pages.shared.context import Context
 from pages.shared.live_chart import Event
-from soup_core import formatting
 from soup_core.analysis.interpolation import Barrier
 from soup_core.analysis.pairs import SEED, PairBarrier, barrier_matrix
 from soup_core.charts.geometry import advantage_scatter, pair_heatmap
+from soup_core.formatting import labels, plain
 from soup_core.jobs import Progress
 from soup_core.weight_space.gram import angles
 from soup_core.weight_space.maps import clustered_order
@@ -21,14 +22,14 @@ ALL = "all that differ"
 OPENED = "pairs:opened"
 
 
-def draw(here: context.Context) -> None:
+def draw(context: Context) -> None:
     """Evaluate the middle of a budgeted sample of pairs."""
-    names = here.zoo.names
+    names = context.zoo.names
     possible = len(names) * (len(names) - 1) // 2
     if not possible:
         st.markdown("**A pair needs two ingredients, and this zoo has one.**")
         return
-    keys = [ALL, *telling(here.zoo)]
+    keys = [ALL, *telling(context.zoo)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         budget = st.number_input("Pairs", 1, possible, min(USUAL_BUDGET, possible), key="pairs", bind="query-params",
                                  width=140, help=f"Drawn at random of {possible}; each is one evaluation.")  # fmt: skip
@@ -38,13 +39,13 @@ def draw(here: context.Context) -> None:
         )  # fmt: skip
         colour = st.selectbox(
             "Colour", keys, key="by", bind="query-params", width=220,
-            format_func=formatting.labels(keys, drawing.spaced), help="The hyperparameter in which two models differ, or how "
+            format_func=labels(keys, drawing.spaced), help="The hyperparameter in which two models differ, or how "
             "many there are; or whether they differ in one of those that some of the models share.",
         )  # fmt: skip
     with drawing.waiting("Reading the weights once"):
-        gram = sc.gram(here.zoo, here.evaluator("held_out").store)
+        gram = sc.gram(context.zoo, context.evaluator("held_out").store)
     with drawing.errors_shown():
-        job = work.job_of(here, work.task(here, "pairs", budget=int(budget)), "Evaluate the pairs")
+        job = work.job_of(context, work.task(context, "pairs", budget=int(budget)), "Evaluate the pairs")
     if job is None:
         st.markdown(f"**Nothing is known of {int(budget)} pairs yet; the work goes on when you leave the page.**")
         return
@@ -93,7 +94,7 @@ def _told_apart(found: Sequence[sc.PairAdvantage], against: str, by: str | None)
     if by is None or not all(gains.values()):
         return ""
     return (
-        f"; the {len(gains[True])} that differ in {formatting.plain(by.replace('_', ' '))} gain {fmean(gains[True]):+.2f} points "
+        f"; the {len(gains[True])} that differ in {plain(by.replace('_', ' '))} gain {fmean(gains[True]):+.2f} points "
         f"in the mean, the other {len(gains[False])} {fmean(gains[False]):+.2f}"
     )
 

@@ -6,25 +6,27 @@ from itertools import product
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context, drawing, work
+from pages.shared import drawing, work
+from pages.shared.context import GREEDY, TAKEN, UNIFORM, Context
 from pages.shared.live_chart import Event
 from pages.views.interpolation import clicked_mix
-from soup_core import charts, formatting
+from soup_core import charts
 from soup_core.analysis.interpolation import Plane, plane_place
 from soup_core.charts.geometry import Shown
 from soup_core.charts.planes import plane_contour, plane_surface
 from soup_core.evaluation import Evaluator
+from soup_core.formatting import plain, points
 from soup_core.jobs import Progress
 
 RESOLUTION = 21
 FEW = 1000
-KINDS = {sc.BASE: "base", context.UNIFORM: "uniform", context.GREEDY: "greedy", context.TAKEN: "taken"}
+KINDS = {sc.BASE: "base", UNIFORM: "uniform", GREEDY: "greedy", TAKEN: "taken"}
 Names = tuple[str, str, str]
 
 
-def draw(here: context.Context, names: Names) -> None:
+def draw(context: Context, names: Names) -> None:
     """Evaluate the plane through three named models, and read any of its cells."""
-    held_out = here.evaluator("held_out")
+    held_out = context.evaluator("held_out")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         quantity = st.segmented_control("Shown", ("accuracy", "loss"), default="accuracy", required=True,
                                         key="shown", bind="query-params")  # fmt: skip
@@ -35,22 +37,22 @@ def draw(here: context.Context, names: Names) -> None:
             help=f"Else {FEW:,} of them, which is sooner there and less exact.",
         )  # fmt: skip
     with drawing.waiting("Reading the weights once"):
-        evaluate = held_out if whole else here.few(FEW)
-        gram = sc.gram(here.zoo, held_out.store)
+        evaluate = held_out if whole else context.few(FEW)
+        gram = sc.gram(context.zoo, held_out.store)
     with drawing.waiting("Making the three corners"):
         first, second, third = names
-        corners = (here.soup_of(first), here.soup_of(second), here.soup_of(third))
+        corners = (context.soup_of(first), context.soup_of(second), context.soup_of(third))
     try:
         plane = sc.plane_through(gram, *corners)
     except sc.CoefficientError as error:
-        st.markdown(f"**There is no plane to see. {formatting.plain(str(error))}**")
+        st.markdown(f"**There is no plane to see. {plain(str(error))}**")
         return
     with drawing.errors_shown():
         wanted = work.task(
-            here, "plane", images=None if whole else FEW, corners=[soup.to_json() for soup in corners],
+            context, "plane", images=None if whole else FEW, corners=[soup.to_json() for soup in corners],
             resolution=RESOLUTION,
         )  # fmt: skip
-        job = work.job_of(here, wanted, "Evaluate the plane")
+        job = work.job_of(context, wanted, "Evaluate the plane")
     if job is None:
         st.markdown(
             f"**Nothing of this plane is known yet: it takes {RESOLUTION**2} evaluations, which go on when you leave the "
@@ -58,9 +60,9 @@ def draw(here: context.Context, names: Names) -> None:
         )
         return
     with drawing.waiting("Searching the greedy soup for its path"):
-        accepted = [step.soup for step in sc.greedy_soup(here.zoo, held_out) if step.accepted]
+        accepted = [step.soup for step in sc.greedy_soup(context.zoo, held_out) if step.accepted]
     path = [plane_place(gram, plane, soup) for soup in accepted]
-    soups = {name: here.soup_of(name) for name in here.options if name not in names}
+    soups = {name: context.soup_of(name) for name in context.options if name not in names}
     others = [Shown(name, _kind(name), plane_place(gram, plane, soup)) for name, soup in soups.items()]
     marks = ((first, _kind(first)), (second, _kind(second)), (third, _kind(third)))
     if form == "landscape":
@@ -86,13 +88,13 @@ def draw(here: context.Context, names: Names) -> None:
             f"{quantity} on {evaluate.total} held-out images over the plane through {', '.join(names)}.",
             partial(_click, names),
         )  # fmt: skip
-        _read(here, plane, evaluate, names)
+        _read(context, plane, evaluate, names)
         best = max(progress.steps, key=lambda point: (point.evaluation.correct, -point.stride))
         ends_best = max((evaluate(soup) for soup in corners), key=lambda evaluation: evaluation.correct)
         so_far = "" if progress.state == "done" else " so far"
         st.markdown(
             f"**The best of {len(progress.steps)} mixes{so_far} has {charts.percent(best.evaluation)} of "
-            f"{evaluate.total:,} held-out images, {formatting.points(sc.compare(best.evaluation, ends_best))} against the "
+            f"{evaluate.total:,} held-out images, {points(sc.compare(best.evaluation, ends_best))} against the "
             f"best corner, which flatters it: it was chosen among all of them.**"
         )
 
@@ -106,7 +108,7 @@ def _click(names: Names, event: Event) -> None:
             clicked_mix.click(names, float(cell[0]), float(cell[1]))
 
 
-def _read(here: context.Context, plane: Plane, evaluate: Evaluator, names: Names) -> None:
+def _read(context: Context, plane: Plane, evaluate: Evaluator, names: Names) -> None:
     xs, ys = plane.grid(RESOLUTION)
     at = clicked_mix.clicked(names, list(product(xs, ys)))
     if at is None:
@@ -116,7 +118,7 @@ def _read(here: context.Context, plane: Plane, evaluate: Evaluator, names: Names
         )
         return
     shares = dict(zip(names, plane.shares(*at), strict=True))
-    clicked_mix.offer(here, shares, plane.soup(*at), evaluate, "held-out")
+    clicked_mix.offer(context, shares, plane.soup(*at), evaluate, "held-out")
 
 
 def _kind(name: str) -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 from pages.present import background_files
 from pages.present.background_files import Made, Wanted
 from pages.shared import uploads
-from soup_core import formatting
+from soup_core.formatting import plain
 from soup_core.presentation.scenes import Scene
 from soup_core.zoo import Zoo
 
@@ -58,7 +58,7 @@ def _offer(now: Wanted) -> None:
     label, form, mime, what = KINDS[now.kind]
     which, made = _latest(now)
     if made is not None and not made.ended:
-        st.progress(made.share, text=f"{label}: {formatting.plain(made.words)}")
+        st.progress(made.share, text=f"{label}: {plain(made.words)}")
         st.button("Stop", key=f"end:{now.kind}", on_click=background_files.stop, args=(which,))
         return
     if made is not None and made.data is not None:
@@ -71,7 +71,7 @@ def _offer(now: Wanted) -> None:
             _button("Make it anew", now)
         return
     if made is not None:
-        st.error(formatting.plain(str(made.error)))
+        st.error(plain(str(made.error)))
     _button("Try again" if made is not None else f"Make the {label.lower()} ({form})", now, what)
 
 

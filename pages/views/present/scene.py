@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from pages.shared import presenting
-from soup_core import formatting
+from soup_core.formatting import plain
 from soup_core.presentation.scenes import Scene
 
 
@@ -21,7 +21,7 @@ def draw(paths: Mapping[str, str], number: int) -> None:
     key = f"scene:{st.session_state.get('kept:scenes-drawn', 0)}:{number}"
     with st.container(border=True):
         words, place = st.columns([2, 1])
-        words.text_input(f"Scene {number}, {formatting.plain(scene.page)}: title", scene.title, max_chars=200, key=f"{key}:title",
+        words.text_input(f"Scene {number}, {plain(scene.page)}: title", scene.title, max_chars=200, key=f"{key}:title",
                          on_change=_write, args=(number, key, "title"))  # fmt: skip
         words.text_area("Note", scene.note, height=80, max_chars=2000, key=f"{key}:note", on_change=_write,
                         args=(number, key, "note"), help="It stands under the title, and in the notes of a slide.")  # fmt: skip

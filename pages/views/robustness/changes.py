@@ -7,48 +7,52 @@ import streamlit as st
 from torch import Tensor
 
 import soup_core as sc
-from pages.shared import address, caching, context, drawing
+from pages.shared import address, caching, drawing
+from pages.shared.context import GREEDY, Context
 from pages.shared.live_chart import Event
-from soup_core import charts, formatting
-from soup_core.analysis.confusion import class_gains, confusion_difference, said_by_one
+from soup_core import charts
+from soup_core.analysis.confusion import class_gains, confusion_difference, decided_by_one
 from soup_core.data import Split
+from soup_core.formatting import plain, points
 
 PICTURES = 6
 SIDE = 112  # pixels of a picture on the page
 ANY = "any"
 
 
-def draw(here: context.Context) -> None:
+def draw(context: Context) -> None:
     """Choose two models and a cell of the confusion difference; draw counts, gains by class, and the images."""
-    zoo = here.zoo
-    classes, options = _class_names(zoo), here.options
+    zoo = context.zoo
+    classes, options = _class_names(zoo), context.options
     with drawing.errors_shown():
-        singles = here.singles()
+        singles = context.singles()
     best = min(zoo.names, key=lambda name: (-singles[name].correct, name))
     for key in ("a", "b"):
         address.named_in_address(
             key, tuple(options), {each.name: f"is left out: {each.reason}" for each in zoo.excluded}
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        a = st.selectbox("Model", options, options.index(context.GREEDY), key="a", bind="query-params")
+        a = st.selectbox("Model", options, options.index(GREEDY), key="a", bind="query-params")
         b = st.selectbox("against", options, options.index(best), key="b", bind="query-params")
         true = st.selectbox("True class", [ANY, *classes], key="true", bind="query-params")
         predicted = st.selectbox("Predicted class", [ANY, *classes], key="predicted", bind="query-params",
                                  help="Shows the images of which only one of the two says so.")  # fmt: skip
     with drawing.errors_shown():
-        evaluate, soups = here.evaluator("test"), [here.soup_of(each) for each in (a, b)]
+        evaluate, soups = context.evaluator("test"), [context.soup_of(each) for each in (a, b)]
         evaluations = [evaluate(soup) for soup in soups]
         ours, theirs = (
-            caching.probabilities(here.which, "test", here.device, here.precision, here.memory, soup.to_json())
+            caching.probabilities(
+                context.zoo_key, "test", context.device, context.precision, context.memory, soup.to_json()
+            )
             for soup in soups
         )
     labels, comparison = evaluate.data.labels, sc.compare(*evaluations)
     cell = {"true": None if true == ANY else classes.index(true),
             "predicted": None if predicted == ANY else classes.index(predicted)}  # fmt: skip
-    gained, lost = said_by_one(ours, theirs, labels, **cell)
+    gained, lost = decided_by_one(ours, theirs, labels, **cell)
     first, second, third = st.columns(3)
-    first.metric(f"Only {formatting.plain(a)} is right", f"{comparison.gained:,} images")
-    second.metric(f"Only {formatting.plain(b)} is right", f"{comparison.lost:,} images")
+    first.metric(f"Only {plain(a)} is right", f"{comparison.gained:,} images")
+    second.metric(f"Only {plain(b)} is right", f"{comparison.lost:,} images")
     third.metric(
         "Difference, test", f"{100 * comparison.difference:+.2f} points",
         f"{100 * comparison.low:.2f} to {100 * comparison.high:.2f}", delta_color="off", delta_arrow="off",
@@ -57,8 +61,7 @@ def draw(here: context.Context) -> None:
     if soups[0] == soups[1]:
         st.info("Both are the same model. Choose two different ones to see which images change.")
         st.markdown(
-            f"**{formatting.plain(a)} and {formatting.plain(b)} are the same model: they differ by {formatting.points(comparison)}, and on "
-            "no image.**"
+            f"**{plain(a)} and {plain(b)} are the same model: they differ by {points(comparison)}, and on no image.**"
         )
         return
     gains, (left, right) = class_gains(ours, theirs, labels), st.columns([3, 2])
@@ -72,15 +75,13 @@ def draw(here: context.Context) -> None:
         )
     what = "the right class" if predicted == ANY else predicted
     for name, indices in ((a, gained), (b, lost)):
-        st.markdown(
-            f"Only {formatting.plain(name)} says {formatting.plain(what)}: {len(indices):,} images, the surest first"
-        )
+        st.markdown(f"Only {plain(name)} says {plain(what)}: {len(indices):,} images, the surest first")
         if indices:
             _gallery(evaluate.data, indices[:PICTURES], {a: ours, b: theirs}, classes)
     most = max(gains, key=lambda label: abs(gains[label].difference))
-    where = f"most on {formatting.plain(classes[most])}, by {formatting.points(gains[most])}"
+    where = f"most on {plain(classes[most])}, by {points(gains[most])}"
     st.markdown(
-        f"**Against {formatting.plain(b)}, {formatting.plain(a)} differs by {formatting.points(comparison)}; "
+        f"**Against {plain(b)}, {plain(a)} differs by {points(comparison)}; "
         f"{where if gains[most].difference else 'on each class as many images are gained as lost'}.**"
     )
 
@@ -114,6 +115,6 @@ def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], clas
             lines = [classes[true], *(line for who, shares in told.items() for line in (f"{who}:", *shares))]
             st.image(
                 (pixels if pixels.shape[2] == 3 else pixels[..., 0]).numpy(),  # one channel is shown in grey
-                caption="  \n".join(map(formatting.plain, lines)), width=SIDE, output_format="PNG",
+                caption="  \n".join(map(plain, lines)), width=SIDE, output_format="PNG",
                 alt=f"{classes[true]}; " + "; ".join(f"{who}: {', '.join(shares)}" for who, shares in told.items()),
             )  # fmt: skip

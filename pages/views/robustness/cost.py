@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context, drawing
-from soup_core import charts, formatting
+from pages.shared import drawing
+from pages.shared.context import GREEDY, Context
+from soup_core import charts
+from soup_core.formatting import points
 
 
 def file_megabytes(zoo: sc.Zoo) -> float:
@@ -14,11 +16,11 @@ def file_megabytes(zoo: sc.Zoo) -> float:
     return sum(each.file.stat().st_size for each in zoo.ingredients) / len(zoo.ingredients) / 1e6
 
 
-def numbers(here: context.Context, entries: Sequence[sc.Entry] = ()) -> None:
+def numbers(context: Context, entries: Sequence[sc.RecipeResult] = ()) -> None:
     """Draw one model's bill, a soup's, with that of an ensemble of all beneath it, as measured with the entries."""
-    one = entries[0].cost if entries else here.cost()
+    one = entries[0].cost if entries else context.cost()
     together = [entry.cost for entry in entries if entry.recipe == "ensemble"]
-    many, size = (together or [one.of(len(here.zoo.names))])[0], file_megabytes(here.zoo)
+    many, size = (together or [one.of(len(context.zoo.names))])[0], file_megabytes(context.zoo)
     st.caption(f"One model, a soup; beneath, an ensemble of all {many.models}")
     rows = (
         ("Parameters", f"{one.parameters:,}", f"{many.parameters:,}"),
@@ -32,14 +34,14 @@ def numbers(here: context.Context, entries: Sequence[sc.Entry] = ()) -> None:
             st.metric(label, soup, ensemble, delta_color="off", delta_arrow="off", help=explained, width=150)
 
 
-def recipes(here: context.Context, entries: Sequence[sc.Entry]) -> None:
+def recipes(context: Context, entries: Sequence[sc.RecipeResult]) -> None:
     """Draw the bill, and every recipe's against its test accuracy."""
-    size, count = file_megabytes(here.zoo), len(here.zoo.names)
+    size, count = file_megabytes(context.zoo), len(context.zoo.names)
     with drawing.errors_shown():
-        numbers(here, entries)
-        singles, report = here.singles(), here.evaluator("test")
+        numbers(context, entries)
+        singles, report = context.singles(), context.evaluator("test")
         best = report(sc.Soup({min(singles, key=lambda name: (-singles[name].correct, name)): 1.0}))
-        greedy = report(here.soup_of(context.GREEDY))
+        greedy = report(context.soup_of(GREEDY))
     if not entries:
         st.info("Here the recipes will stand one by one, each with its accuracy and its cost.")
         return
@@ -47,7 +49,7 @@ def recipes(here: context.Context, entries: Sequence[sc.Entry]) -> None:
                f"Test accuracy of {len(entries)} recipes against the models run for an image.")  # fmt: skip
     table = [
         {"recipe": entry.about.name, "test": charts.percent(entry.test),
-         "over the best single": formatting.points(sc.compare(entry.test, best)), "models run": entry.cost.models,
+         "over the best single": points(sc.compare(entry.test, best)), "models run": entry.cost.models,
          "parameters": f"{entry.cost.parameters:,}", "files": f"{size * entry.cost.models:.2f} MB",
          "time an image": f"{1e6 * entry.cost.seconds_per_image:.0f} µs",
          "memory": f"{entry.cost.megabytes:.2f} MB"}
@@ -56,9 +58,9 @@ def recipes(here: context.Context, entries: Sequence[sc.Entry]) -> None:
     st.dataframe(table, hide_index=True, column_config={"recipe": st.column_config.TextColumn(width=130)},
                  alt="Every recipe with its test accuracy and its cost.")  # fmt: skip
     together = [entry.test for entry in entries if entry.recipe == "ensemble"]
-    rival = f", and differs by {formatting.points(sc.compare(together[0], best))}" if together else ""
+    rival = f", and differs by {points(sc.compare(together[0], best))}" if together else ""
     st.markdown(
-        f"**At the cost of one model greedy soup differs from the best single by {formatting.points(sc.compare(greedy, best))} "
+        f"**At the cost of one model greedy soup differs from the best single by {points(sc.compare(greedy, best))} "
         f"on the test images; an ensemble of all {count} costs {count} forward passes an image and {count} "
         f"files{rival}.**"
     )

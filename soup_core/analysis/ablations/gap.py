@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soup_core.analysis.ablations.means import Mean, _mean
+from soup_core.analysis.ablations.means import Mean, mean_of
 from soup_core.errors import SoupError
 from soup_core.evaluation import Evaluation, Evaluator, Trial
-from soup_core.recipes.greedy import GreedyStep, candidate_order, walk
+from soup_core.recipes.greedy import GreedyStep, candidate_order, keep_improvements
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
 
@@ -31,17 +31,17 @@ class GapStep:
     @property
     def held_out_gain(self) -> Mean:
         """The mean gain on the images that chose the soup."""
-        return _mean(self.held_out_gains)
+        return mean_of(self.held_out_gains)
 
     @property
     def report_gain(self) -> Mean:
         """The mean gain on the images that only report."""
-        return _mean(self.report_gains)
+        return mean_of(self.report_gains)
 
     @property
     def gap(self) -> Mean:
         """The mean selection gap: how much the first gain flatters."""
-        return _mean(np.subtract(self.held_out_gains, self.report_gains))
+        return mean_of(np.subtract(self.held_out_gains, self.report_gains))
 
 
 def greedy_on(zoo: Zoo, evaluate: Evaluator, images: NDArray[np.int64], *, ties: bool = False) -> Iterator[GreedyStep]:
@@ -58,7 +58,7 @@ def greedy_on(zoo: Zoo, evaluate: Evaluator, images: NDArray[np.int64], *, ties:
 
     singles = {name: trial(Soup({name: 1.0})) for name in zoo.names}
     names = candidate_order({name: found for name, (found, _) in singles.items()}, "accuracy")
-    yield from walk(
+    yield from keep_improvements(
         Soup({names[0]: 1.0}), names, singles[names[0]][1], Soup.add, lambda soup, _: trial(soup)[1], ties=ties
     )
 

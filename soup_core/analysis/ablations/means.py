@@ -25,7 +25,8 @@ class Mean:
         return self.standard_error * float(special.stdtrit(self.samples - 1, 0.975))
 
 
-def _mean(samples: Sequence[float] | NDArray[np.float64]) -> Mean:
+def mean_of(samples: Sequence[float] | NDArray[np.float64]) -> Mean:
+    """The mean of samples with its standard error, NaN for a single one."""
     count = len(samples)
     error = float(np.std(samples, ddof=1)) / math.sqrt(count) if count > 1 else math.nan
     return Mean(float(np.mean(samples)), error, count)

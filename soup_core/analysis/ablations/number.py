@@ -55,7 +55,7 @@ def number_averaged(
     def averaged(evaluate: Evaluator, first: list[str], soup: Soup) -> Averaged:
         return Averaged(evaluate(Soup({first[-1]: 1.0})), evaluate(soup), ensemble(evaluate, first))
 
-    for count, soup in enumerate(_soups(zoo, names), 1):
+    for count, soup in enumerate(growing_soups(zoo, names), 1):
         first = names[:count]
         yield NumberStep(
             count,
@@ -75,7 +75,7 @@ def number_averaged_band(
     """
     for seed in range(orders):
         names = _ordered(zoo, evaluate, f"random:{seed}")
-        soups = _soups(zoo, names)
+        soups = growing_soups(zoo, names)
         held_out = tuple(evaluate.many(soups))
         yield NumberBandStep(seed, tuple(names), held_out, tuple(report.many(soups)) if report else None)
 
@@ -86,6 +86,6 @@ def _ordered(zoo: Zoo, evaluate: Evaluator, order: str | Sequence[str]) -> list[
     return names
 
 
-def _soups(zoo: Zoo, names: Sequence[str]) -> list[Soup]:
+def growing_soups(zoo: Zoo, names: Sequence[str]) -> list[Soup]:
     """The uniform soups of the first name, of the first two, and so on."""
     return [uniform_soup(zoo, names[:count]) for count in range(1, len(names) + 1)]

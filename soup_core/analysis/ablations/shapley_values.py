@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soup_core.analysis.ablations.means import Mean, _mean
-from soup_core.analysis.ablations.number import _soups
+from soup_core.analysis.ablations.means import Mean, mean_of
+from soup_core.analysis.ablations.number import growing_soups
 from soup_core.evaluation import Evaluator
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
@@ -49,7 +49,7 @@ def shapley(
         order = shuffled.sample(members, len(members))
         both = []
         for permutation in (order, order[::-1]):
-            correct = [found.correct for found in evaluate.many(_soups(zoo, permutation))]
+            correct = [found.correct for found in evaluate.many(growing_soups(zoo, permutation))]
             added = dict(zip(permutation, np.diff([empty, *correct]), strict=True))
             both.append([added[name] for name in members])
         samples.append(np.mean(both, axis=0))
@@ -57,7 +57,7 @@ def shapley(
         yield ShapleyStep(
             pair,
             members,
-            tuple(_mean(found) for found in each),
+            tuple(mean_of(found) for found in each),
             empty / evaluate.total,
             evaluate(whole).accuracy,
         )

@@ -19,7 +19,7 @@ from soup_core.evaluation import Evaluation, Evaluator, accuracy_interval, compa
 from soup_core.formatting import percent
 from soup_core.soup import Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, cosines, gram
-from soup_core.weight_space.permutation import LIKE, alignment
+from soup_core.weight_space.permutation import SAME_START_COSINE, alignment
 from soup_core.zoo import BASE, Zoo
 
 # Each number lies between what the bundled zoos that soup show and what those that do not show, or made failures.
@@ -106,7 +106,7 @@ class _Selection:
         """Those outside the largest group that cosines hold together; all where no two are alike."""
         from scipy.sparse.csgraph import connected_components  # takes long to import
 
-        _, group = connected_components(self.cosine >= LIKE, directed=False)
+        _, group = connected_components(self.cosine >= SAME_START_COSINE, directed=False)
         sizes = np.bincount(group)
         if sizes.max() == 1:
             return self.names
@@ -245,7 +245,7 @@ def _base(selection: _Selection) -> Finding | None:
     if not selection.gram.has_base or not lengths.all():
         return None
     middle = float(np.median((whole[:-1, -1][selection.rows] + whole[-1, -1]) / lengths))
-    if middle >= LIKE:
+    if middle >= SAME_START_COSINE:
         return None
     return Finding(
         "base", "notice",
@@ -274,7 +274,7 @@ def _layers(selection: _Selection) -> Finding | None:
         for row, index in enumerate(inside):
             middle = float(np.median(np.delete(cosine[row], row)))
             lowest = min(lowest, middle)
-            if middle < LIKE:
+            if middle < SAME_START_COSINE:
                 apart.setdefault(selection.names[index], []).append(tensor)
     if not apart:
         return Finding("layers", "good", f"They agree layer by layer too: cosine {lowest:.2f} or more in every matrix.")

@@ -43,7 +43,7 @@ ROW_HIGH, COUNT_HIGH, CELL_EDGE, COLUMN_AT_LEAST = Inches(0.33), Inches(0.25), P
 MARKERS = {"circle": XL_MARKER_STYLE.CIRCLE, "diamond": XL_MARKER_STYLE.DIAMOND, "square": XL_MARKER_STYLE.SQUARE,
            "star": XL_MARKER_STYLE.STAR, "triangle": XL_MARKER_STYLE.TRIANGLE, "hexagon": XL_MARKER_STYLE.CIRCLE,
            "pentagon": XL_MARKER_STYLE.CIRCLE, "x": XL_MARKER_STYLE.X}  # fmt: skip
-Place = tuple[int, int, int, int]  # from the left, from the top, how wide and how high, in EMU
+Box = tuple[int, int, int, int]  # from the left, from the top, how wide and how high, in EMU
 Draw = Callable[[Sequence[go.Figure]], Sequence[Picture]]
 
 
@@ -136,7 +136,7 @@ def _closing(page: Page, sentences: Sequence[str]) -> int:
     return _write(page, "\n".join(shown), place, (fitted.size,), INK, bold=True)
 
 
-def _thing(page: Page, thing: Drawing | Table, shown: dict[int, Picture | str], place: Place) -> None:
+def _thing(page: Page, thing: Drawing | Table, shown: dict[int, Picture | str], place: Box) -> None:
     left, top, width, height = place
     if isinstance(thing, Table):
         _table(page, thing, place)
@@ -154,7 +154,7 @@ def _thing(page: Page, thing: Drawing | Table, shown: dict[int, Picture | str], 
     placed._element.nvPicPr.cNvPr.set("descr", _text(thing.alt))  # python-pptx has no name for it
 
 
-def _numbers(page: Page, numbers: Sequence[Number], place: Place, columns: int) -> None:
+def _numbers(page: Page, numbers: Sequence[Number], place: Box, columns: int) -> None:
     """Numbers in columns, each a label, its value, and what stands beneath it."""
     left, top, width, height = place
     if not numbers:
@@ -173,7 +173,7 @@ def _numbers(page: Page, numbers: Sequence[Number], place: Place, columns: int) 
         _write(page, number.beneath, (x, y + label + value, wide, beneath), small, QUIET)
 
 
-def _table(page: Page, table: Table, place: Place) -> None:
+def _table(page: Page, table: Table, place: Box) -> None:
     left, top, width, height = place
     rows = table.rows[: (height - COUNT_HIGH) // ROW_HIGH - 1]
     widths = _columns((table.heads, *rows), width)
@@ -204,7 +204,7 @@ def _columns(rows: Sequence[Sequence[str]], width: int) -> list[int]:
     return [width * each // sum(needed) for each in needed]
 
 
-def _chart(page: Page, chart: Chart, alt: str, place: Place) -> None:
+def _chart(page: Page, chart: Chart, alt: str, place: Box) -> None:
     left, top, width, height = place
 
     def one_line(text: str, wide: int) -> str:
@@ -293,7 +293,7 @@ def _colour_series(series: Any, of: Series, bars: bool) -> None:
     series.marker.format.fill.fore_color.brightness = 0.0 if of.fill else HOLLOW
 
 
-def _write(page: Page, text: str, place: Place, sizes: Sequence[float], colour: RGBColor, bold: bool = False) -> int:
+def _write(page: Page, text: str, place: Box, sizes: Sequence[float], colour: RGBColor, bold: bool = False) -> int:
     """Write a text into its place, in the largest of the sizes at which it fits, else cut; returns how high it is."""
     if not text:
         return 0

@@ -7,19 +7,20 @@ from typing import Any
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context, drawing, work
+from pages.shared import drawing, work
+from pages.shared.context import Context
 from pages.views.ingredients.ablations import hyperparameters, number_averaged
 from pages.views.ingredients.selection import Selection, toggle_clicked
-from soup_core import formatting
 from soup_core.analysis import ablations
 from soup_core.analysis.ablations import GapStep, Mean, ShapleyStep
 from soup_core.charts import ablations as figures
+from soup_core.formatting import plain, points
 from soup_core.jobs import Progress
 
 PAIRS = 20
 
 
-def draw(here: context.Context, chosen: Selection) -> None:
+def draw(context: Context, chosen: Selection) -> None:
     """Draw the ablation that is asked for; no other is computed."""
     asked = st.segmented_control(
         "Ablation", list(VIEWS), default="How many", required=True, key="ablation", bind="query-params",
@@ -30,11 +31,11 @@ def draw(here: context.Context, chosen: Selection) -> None:
     st.caption(text)
     if chosen.batch_norm != "averaged":
         st.caption("Here with averaged BatchNorm statistics.")
-    view(here, chosen)
+    view(context, chosen)
 
 
 def followed(
-    here: context.Context,
+    context: Context,
     recipe: str,
     total: int,
     words: tuple[str, str, str],
@@ -56,11 +57,11 @@ def followed(
             st.markdown(f"**{sentence}**")
 
     with drawing.errors_shown():
-        job = work.job_of(here, work.task(here, recipe, **arguments), start)
+        job = work.job_of(context, work.task(context, recipe, **arguments), start)
     work.follow(job, total, what, panel)
 
 
-def without_each(here: context.Context, chosen: Selection) -> None:
+def without_each(context: Context, chosen: Selection) -> None:
     """The selection without each of its own."""
     if len(chosen.names) < 2:
         st.markdown("**Leaving one out needs at least two ingredients in the soup; put another one in.**")
@@ -69,21 +70,21 @@ def without_each(here: context.Context, chosen: Selection) -> None:
     waiting = partial(sentence.caption, f"Leaving out each of {len(chosen.names)}")
     with drawing.errors_shown(), sc.interruptible(waiting):
         waiting()
-        left = list(ablations.leave_one_out(here.zoo, here.evaluator("held_out"), chosen.names))
+        left = list(ablations.leave_one_out(context.zoo, context.evaluator("held_out"), chosen.names))
     with chart:
         drawing.chart(
             figures.leave_one_out_bars(left), "leave-one-out",
             f"What taking out each of {len(left)} ingredients changes, with intervals; a click takes it out.",
-            partial(toggle_clicked, here.zoo),
+            partial(toggle_clicked, context.zoo),
         )  # fmt: skip
     missed, *_, helped = sorted(left, key=lambda each: (each.comparison.difference, each.name))
     sentence.markdown(
-        f"**Most missed is {formatting.plain(missed.name)}: {formatting.points(missed.comparison)} without it; the soup would do best "
-        f"without {formatting.plain(helped.name)}: {formatting.points(helped.comparison)}.**"
+        f"**Most missed is {plain(missed.name)}: {points(missed.comparison)} without it; the soup would do best "
+        f"without {plain(helped.name)}: {points(helped.comparison)}.**"
     )
 
 
-def what_each_adds(here: context.Context, chosen: Selection) -> None:
+def what_each_adds(context: Context, chosen: Selection) -> None:
     """Shapley values of the whole zoo, which get surer with each pair of permutations."""
 
     def bars(steps: Sequence[ShapleyStep]) -> str:
@@ -91,10 +92,10 @@ def what_each_adds(here: context.Context, chosen: Selection) -> None:
         drawing.chart(
             figures.shapley_bars(step, selected=chosen.names), "shapley",
             f"Shapley values of {len(step.names)} ingredients over {2 * step.pairs} orders; {len(chosen.names)} are in "
-            "the soup.", partial(toggle_clicked, here.zoo),
+            "the soup.", partial(toggle_clicked, context.zoo),
         )  # fmt: skip
         ranked = sorted(zip(step.names, step.values, strict=True), key=lambda each: (-each[1].value, each[0]))
-        most, least = (f"{formatting.plain(name)}, {told(mean)}" for name, mean in (ranked[0], ranked[-1]))
+        most, least = (f"{plain(name)}, {told(mean)}" for name, mean in (ranked[0], ranked[-1]))
         return (
             f"All {len(ranked)} together add {100 * (step.whole - step.empty):+.2f} points to having none; the most comes "
             f"from {most}, the least from {least}."
@@ -102,10 +103,10 @@ def what_each_adds(here: context.Context, chosen: Selection) -> None:
 
     words = ("Estimate Shapley values", "Shapley values, pairs of orders",
              "What each ingredient adds stands here after the first two orders.")  # fmt: skip
-    followed(here, "shapley", PAIRS, words, bars, pairs=PAIRS)
+    followed(context, "shapley", PAIRS, words, bars, pairs=PAIRS)
 
 
-def held_out_size(here: context.Context, chosen: Selection) -> None:
+def held_out_size(context: Context, chosen: Selection) -> None:
     """How the selection gap shrinks as more images choose."""
 
     def curve(steps: Sequence[GapStep]) -> str:
@@ -118,10 +119,10 @@ def held_out_size(here: context.Context, chosen: Selection) -> None:
             f"{steps[-1].size:,}, by {told(steps[-1].gap)}."
         )
 
-    sizes = sum(size < here.evaluator("held_out").total for size in ablations.SIZES) + 1
+    sizes = sum(size < context.evaluator("held_out").total for size in ablations.SIZES) + 1
     words = ("Choose on fewer images", "Choosing on more and more images",
              "The gains of greedy soups chosen on few images, then on more, stand here as they come.")  # fmt: skip
-    followed(here, "selection-gap", sizes, words, curve)
+    followed(context, "selection-gap", sizes, words, curve)
 
 
 def told(mean: Mean) -> str:
@@ -130,7 +131,7 @@ def told(mean: Mean) -> str:
     return f"{value:+.2f} points{interval}"
 
 
-VIEWS: dict[str, tuple[str, Callable[[context.Context, Selection], None]]] = {
+VIEWS: dict[str, tuple[str, Callable[[Context, Selection], None]]] = {
     "How many": (
         "Averages of the first k models. Click one to choose these, or a model alone to toggle it; filled ones are in.",
         number_averaged.draw,

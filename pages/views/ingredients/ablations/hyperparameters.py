@@ -7,29 +7,31 @@ import numpy as np
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, context, drawing
+from pages.shared import address, drawing
+from pages.shared.context import Context
 from pages.shared.live_chart import Event
 from pages.views.ingredients.selection import BRUSHES, Brushes, Selection, brush, brushes
-from soup_core import charts, formatting
+from soup_core import charts
 from soup_core.analysis.parallel_coordinates import HyperparameterTable, hyperparameter_table
 from soup_core.charts.ablations import brushed, parallel_coordinates
+from soup_core.formatting import points
 
 
-def draw(here: context.Context, chosen: Selection) -> None:
+def draw(context: Context, chosen: Selection) -> None:
     """Draw parallel coordinates with the brushes that made the selection, for as long as nothing else has changed it."""
     with drawing.errors_shown():
-        table = hyperparameter_table(here.zoo, here.evaluator("held_out"))
+        table = hyperparameter_table(context.zoo, context.evaluator("held_out"))
     if len(table.axes) == 1:  # held-out accuracy alone
         st.markdown("**There is no hyperparameter in which these ingredients differ, so none to lay side by side.**")
         return
-    take_address(here.zoo, table)
+    take_address(context.zoo, table)
     drawn = brushes()
     address.tell_address(BRUSHES, json.dumps(drawn.ranges) if drawn else None)
     drawing.chart(
         parallel_coordinates(table, selected=chosen.names, ranges=drawn.ranges if drawn else {}), "hyperparameters",
         f"{len(table.names)} ingredients across {len(table.axes) - 1} hyperparameters to held-out accuracy; "
         f"{len(chosen.names)} are in the soup, {len(drawn.ranges) if drawn else 0} axes are brushed.",
-        partial(take_brushed, here.zoo, table),
+        partial(take_brushed, context.zoo, table),
     )  # fmt: skip
     st.markdown(f"**{meaning(chosen, bool(drawn))}**")
 
@@ -67,5 +69,5 @@ def meaning(chosen: Selection, is_brushed: bool) -> str:
     comparison = sc.compare(chosen.evaluation, chosen.singles[chosen.order[0]])
     return (
         f"The {len(chosen.names)} {where} have {100 * min(accuracies):.2f} to {100 * max(accuracies):.2f} % one by one; "
-        f"their soup has {charts.percent(chosen.evaluation)}, {formatting.points(comparison)} against the best single model."
+        f"their soup has {charts.percent(chosen.evaluation)}, {points(comparison)} against the best single model."
     )

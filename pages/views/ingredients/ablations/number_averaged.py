@@ -6,20 +6,21 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import context, drawing, work
+from pages.shared import drawing, work
+from pages.shared.context import Context
 from pages.shared.live_chart import Event
 from pages.views.ingredients.selection import Selection, choose, toggle
-from soup_core import formatting
 from soup_core.analysis.ablations import NumberBandStep, NumberStep
 from soup_core.charts.ablations import number_averaged_curve
+from soup_core.formatting import points
 from soup_core.jobs import Progress
 
 ORDERS = 20
 
 
-def draw(here: context.Context, chosen: Selection) -> None:
+def draw(context: Context, chosen: Selection) -> None:
     """Draw the curve over the number of models; when it is there, the band over shuffled orders behind it."""
-    models = len(here.zoo.names)
+    models = len(context.zoo.names)
 
     def curve(found: Progress, band: Sequence[NumberBandStep] = ()) -> None:
         steps: tuple[NumberStep, ...] = found.steps
@@ -29,18 +30,20 @@ def draw(here: context.Context, chosen: Selection) -> None:
         drawing.chart(
             number_averaged_curve(steps, models=models, band=band, selected=chosen.names), "how-many",
             f"Held-out accuracy of soup and ensemble of the first models, up to {len(steps)} of {models}.",
-            partial(take_clicked, here.zoo, [step.name for step in steps]),
+            partial(take_clicked, context.zoo, [step.name for step in steps]),
         )  # fmt: skip
         if found.state == "done":
             st.markdown(f"**{meaning(steps)}**")
 
     with drawing.errors_shown():
-        job = work.job_of(here, work.task(here, "number-averaged"), "Average one after another")
+        job = work.job_of(context, work.task(context, "number-averaged"), "Average one after another")
     if job is None or (found := job.progress()).state != "done":
         work.follow(job, models, "Averaging one after another", curve)
         return
     with drawing.errors_shown():
-        shuffled = work.job_of(here, work.task(here, "number-averaged-band", orders=ORDERS), "Shuffle the order too")
+        shuffled = work.job_of(
+            context, work.task(context, "number-averaged-band", orders=ORDERS), "Shuffle the order too"
+        )
     if shuffled is None:
         curve(found)
     else:
@@ -61,7 +64,7 @@ def meaning(steps: Sequence[NumberStep]) -> str:
     """What averaging all does, and what their ensemble."""
     best, last = steps[0].held_out.single, steps[-1].held_out
     return (
-        f"Averaging all {len(steps)} changes held-out accuracy by {formatting.points(sc.compare(last.soup, best))} against the "
+        f"Averaging all {len(steps)} changes held-out accuracy by {points(sc.compare(last.soup, best))} against the "
         f"best single model; their ensemble, at {len(steps)} times the cost, by "
-        f"{formatting.points(sc.compare(last.ensemble, best))}."
+        f"{points(sc.compare(last.ensemble, best))}."
     )
