@@ -63,12 +63,15 @@ with drawing.errors_shown():
     with search:
         st.markdown("##### The greedy search", help="Each candidate stays only if the average gets better.")
         drawing.chart(
-            charts.greedy_curve(steps, candidates=len(zoo.names)), "curve",
+            charts.greedy_curve(steps, candidates=len(zoo.names)),
+            "curve",
             f"Greedy search over {len(zoo.names)} candidates; {len(names)} were accepted.",
-        )  # fmt: skip
+        )
         if len(names) > 1:
-            st.caption(f"Its gain on the test images is {significance(gain)}; on the held-out images, which chose its models, it was "
-                       f"{100 * selection:+.2f} points.")  # fmt: skip
+            st.caption(
+                f"Its gain on the test images is {significance(gain)}; on the held-out images, which chose its models, it was "
+                f"{100 * selection:+.2f} points."
+            )
 
 with onward:
     for column, (path, label) in zip(
@@ -88,15 +91,17 @@ def draw(progress: Progress) -> None:
     """The entries so far as a chart and a table."""
     entries: tuple[sc.RecipeResult, ...] = progress.steps
     drawing.chart(
-        charts.cost_chart(entries, best), "cost",
+        charts.cost_chart(entries, best),
+        "cost",
         f"Test accuracy of {len(entries)} recipes against the number of models that each runs for an image.",
-    )  # fmt: skip
+    )
     if entries:
         with st.expander(f"{len(entries)} recipes: what each gains, costs and does"):
             st.dataframe(
-                [row(entry) for entry in entries], hide_index=True,
+                [row(entry) for entry in entries],
+                hide_index=True,
                 alt="Every recipe with its test accuracy, its gain over the best single model, and its cost.",
-            )  # fmt: skip
+            )
             export.table_buttons(lambda: entry_rows(entries, best), "recipes")
             for entry in entries:
                 st.markdown(f"**{entry.about.name}.** {entry.about.text} ([{entry.about.paper}]({entry.about.link}))")

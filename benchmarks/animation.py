@@ -86,8 +86,14 @@ def main() -> None:
             pictures.append((small, stays))
     palette = stacked([picture for picture, _ in pictures]).quantize(COLOURS)
     first, *others = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture, _ in pictures]
-    first.save(FILE, save_all=True, append_images=others, duration=[int(1000 * stays) for _, stays in pictures], loop=0,
-               optimize=True)  # fmt: skip
+    first.save(
+        FILE,
+        save_all=True,
+        append_images=others,
+        duration=[int(1000 * stays) for _, stays in pictures],
+        loop=0,
+        optimize=True,
+    )
     print(f"{FILE.name}: {len(pictures)} pictures, {FILE.stat().st_size / 1e6:.2f} MB")
 
 

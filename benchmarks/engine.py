@@ -72,8 +72,14 @@ class Row:
     def cells(self) -> list[str]:
         limit = self.wanted if self.limit is None else f"{self.wanted} {self.limit:g}"
         met = {True: "yes", False: "**no**", None: ""}[self.met]
-        return [self.what, quantity(self.ours, self.unit), f"{self.against}: {quantity(self.theirs, self.unit)}",
-                f"{self.ratio:.2f}", limit, met]  # fmt: skip
+        return [
+            self.what,
+            quantity(self.ours, self.unit),
+            f"{self.against}: {quantity(self.theirs, self.unit)}",
+            f"{self.ratio:.2f}",
+            limit,
+            met,
+        ]
 
 
 def quantity(value: float, unit: str) -> str:
@@ -117,8 +123,13 @@ def write_zoo(models: Path, folder: Path, count: int, images: int = 20) -> Path:
     """A zoo of so many ingredients, hard links to the models in turn, with random images."""
     folder.mkdir()
     files = sorted(models.glob("*.safetensors"))
-    lines = ["format = 1", 'title = "Random weights"', f'architecture = {{ name = "{VIT}", num_classes = {CLASSES} }}',
-             "[data]", 'source = "tensors:data.safetensors"']  # fmt: skip
+    lines = [
+        "format = 1",
+        'title = "Random weights"',
+        f'architecture = {{ name = "{VIT}", num_classes = {CLASSES} }}',
+        "[data]",
+        'source = "tensors:data.safetensors"',
+    ]
     for index in range(count):
         os.link(files[index % len(files)], folder / f"m{index:02}.safetensors")
         lines += ["[[ingredients]]", f'name = "m{index:02}"', f'file = "m{index:02}.safetensors"']
@@ -444,8 +455,15 @@ def gpu_rows(models: Path, root: Path) -> Iterator[Row]:
     yield Row("CUDA: a step of the learned soup of 8, batch 64", ours, "through autograd", usual, "s", "at most", 0.35)
     for precision, limit in (("float32", 0.8), ("bf16", 0.25)):
         half = sc.Evaluator(zoo, device="cuda", memory=4, precision=precision, store=store)
-        yield Row(f"CUDA: a rejected greedy step, 10,000 images, {precision}", rejected_seconds(half), "limit", limit,
-                  "s", "at most", 1.0)  # fmt: skip
+        yield Row(
+            f"CUDA: a rejected greedy step, 10,000 images, {precision}",
+            rejected_seconds(half),
+            "limit",
+            limit,
+            "s",
+            "at most",
+            1.0,
+        )
 
 
 def bandwidth_row(evaluate: sc.Evaluator) -> Row:
@@ -461,8 +479,9 @@ def bandwidth_row(evaluate: sc.Evaluator) -> Row:
     by_turns(3, *works)  # warm
     ours, copy = by_turns(21, *works)
     copied = copy * moved / (2 * source.nbytes)
-    return Row(f"CUDA: average of {len(zoo.names)} resident models", ours, "copying so many bytes", copied, "s",
-               "at most", 1.6)  # fmt: skip
+    return Row(
+        f"CUDA: average of {len(zoo.names)} resident models", ours, "copying so many bytes", copied, "s", "at most", 1.6
+    )
 
 
 def rejected_seconds(evaluate: sc.Evaluator) -> float:

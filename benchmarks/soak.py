@@ -42,8 +42,14 @@ def tensors() -> dict[str, Tensor]:
     """A small state_dict of several types, with a view and two names for one tensor."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(4, 3, generator=generator)
-    return {"weight": weight, "tied": weight, "half": torch.randn(5, generator=generator).half(), "view": weight.T[1:],
-            "count": torch.tensor(7), "flags": torch.tensor([True, False])}  # fmt: skip
+    return {
+        "weight": weight,
+        "tied": weight,
+        "half": torch.randn(5, generator=generator).half(),
+        "view": weight.T[1:],
+        "count": torch.tensor(7),
+        "flags": torch.tensor([True, False]),
+    }
 
 
 def saved(content: object, **options: Any) -> bytes:
@@ -82,14 +88,61 @@ def hostile_parts() -> list[bytes]:
     command = f"touch {CANARY}".encode()
     short = b"X" + struct.pack("<I", len(command)) + command
     return [
-        b"cposix\nsystem\n" + short + b"\x85R", b"cos\nsystem\n" + short + b"\x85R0", b"(iposix\nsystem\n",
-        b"(cposix\nsystem\n" + short + b"o", b"cbuiltins\neval\nX\x01\x00\x00\x001\x85R", b"c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R",
-        b"\x8c\x05posix\x8c\x06system\x93" + short + b"\x85R", b"ctorch\nFloatTensor\nK@\x85R", b"\x82\x01", b"\x97", b"\x96" + b"\xff" * 8,
-        b"ccollections\nOrderedDict\n)R", b"ctorch._utils\n_rebuild_tensor_v2\n(tR", b"\x81", b"\x92", b"b", b"s", b"u", b"a", b"e", b"t", b"(",
-        b"0", b"1", b"2", b"N", b"}", b"]", b")", b"\x85", b"\x86", b"\x87", b"R", b"Q", b".", b"h\x00", b"q\x00", b"\x94", b"\x8f", b"\x90",
-        b"K\xff", b"M\xff\xff", b"J\xff\xff\xff\xff", b"\x8a\x08" + b"\xff" * 7 + b"\x7f", b"\x8b\xff\xff\xff\x7f", b"I99999999999\n", b"L1L\n",
-        b"G" + b"\x7f\xf0" + b"\0" * 6, b"V\\ud800\n", b"S'a'\n", b"Ppersid\n", b"X\xff\xff\xff\xff", b"\x8d" + b"\xff" * 8, b"\x95" + b"\xff" * 8,
-    ]  # fmt: skip
+        b"cposix\nsystem\n" + short + b"\x85R",
+        b"cos\nsystem\n" + short + b"\x85R0",
+        b"(iposix\nsystem\n",
+        b"(cposix\nsystem\n" + short + b"o",
+        b"cbuiltins\neval\nX\x01\x00\x00\x001\x85R",
+        b"c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R",
+        b"\x8c\x05posix\x8c\x06system\x93" + short + b"\x85R",
+        b"ctorch\nFloatTensor\nK@\x85R",
+        b"\x82\x01",
+        b"\x97",
+        b"\x96" + b"\xff" * 8,
+        b"ccollections\nOrderedDict\n)R",
+        b"ctorch._utils\n_rebuild_tensor_v2\n(tR",
+        b"\x81",
+        b"\x92",
+        b"b",
+        b"s",
+        b"u",
+        b"a",
+        b"e",
+        b"t",
+        b"(",
+        b"0",
+        b"1",
+        b"2",
+        b"N",
+        b"}",
+        b"]",
+        b")",
+        b"\x85",
+        b"\x86",
+        b"\x87",
+        b"R",
+        b"Q",
+        b".",
+        b"h\x00",
+        b"q\x00",
+        b"\x94",
+        b"\x8f",
+        b"\x90",
+        b"K\xff",
+        b"M\xff\xff",
+        b"J\xff\xff\xff\xff",
+        b"\x8a\x08" + b"\xff" * 7 + b"\x7f",
+        b"\x8b\xff\xff\xff\x7f",
+        b"I99999999999\n",
+        b"L1L\n",
+        b"G" + b"\x7f\xf0" + b"\0" * 6,
+        b"V\\ud800\n",
+        b"S'a'\n",
+        b"Ppersid\n",
+        b"X\xff\xff\xff\xff",
+        b"\x8d" + b"\xff" * 8,
+        b"\x95" + b"\xff" * 8,
+    ]
 
 
 PARTS = hostile_parts()
@@ -151,12 +204,16 @@ def kinds() -> list[Kind]:
     apart = {name: tensor.clone().contiguous() for name, tensor in state.items()}
     old = {"_use_new_zipfile_serialization": False}
     return [
-        Kind("zip", (saved(state), saved({"state_dict": state, "epoch": 3}), saved(state, pickle_protocol=4)), covered=True),
+        Kind(
+            "zip",
+            (saved(state), saved({"state_dict": state, "epoch": 3}), saved(state, pickle_protocol=4)),
+            covered=True,
+        ),
         Kind("pickle", (data_pickle(), data_pickle(pickle_protocol=4)), (zipped, zipped, zipped, bytes)),
         Kind("legacy", (saved(state, **old), saved({"model": state}, **old))),
         Kind("tar", (tar(),), opened=False),
         Kind("safetensors", (safetensors.torch.save(apart), safetensors.torch.save(apart, {"format": "pt"}))),
-    ]  # fmt: skip
+    ]
 
 
 @dataclass
@@ -257,10 +314,17 @@ def table(outcomes: Mapping[str, Outcome]) -> list[str]:
     ]
     lines = [header, ["---"] * len(header)]
     lines += [
-        [name, f"{it.files:,}", f"{it.refused:,}", f"{it.unchanged:,}", f"{it.changed:,}", str(len(it.failures)),
-         f"{1000 * it.worst:.0f} ms"]
+        [
+            name,
+            f"{it.files:,}",
+            f"{it.refused:,}",
+            f"{it.unchanged:,}",
+            f"{it.changed:,}",
+            str(len(it.failures)),
+            f"{1000 * it.worst:.0f} ms",
+        ]
         for name, it in outcomes.items()
-    ]  # fmt: skip
+    ]
     return [f"| {' | '.join(cells)} |" for cells in lines]
 
 

@@ -37,9 +37,14 @@ assert any(each.label == "The run" for each in test.metric), "it has not run"
 def said(key: str) -> list[float | str]:
     """An answer that fits the lesson, whatever it is worth."""
     answers: dict[str, list[float | str]] = {
-        "greedy": ["accept"] * 7, "hot": ["0.008"], "batchnorm": ["re-estimated with the soup"], "line": [80, 80, 80],
-        "strangers": [80, 80, 80], "shift": [3], "learned": ["ft-22"],
-    }  # fmt: skip
+        "greedy": ["accept"] * 7,
+        "hot": ["0.008"],
+        "batchnorm": ["re-estimated with the soup"],
+        "line": [80, 80, 80],
+        "strangers": [80, 80, 80],
+        "shift": [3],
+        "learned": ["ft-22"],
+    }
     return answers.get(key, [0.5])
 
 
@@ -66,9 +71,13 @@ def measured() -> list[tuple[str, float, float, str]]:
 def _seconds(key: str, title: str, folder: str) -> float:
     answer = json.dumps({key: [None, *said(key)]})
     found = subprocess.run(
-        [sys.executable, "-c", RUN, title, answer], cwd=ROOT, env={**os.environ, "SOUP_HOME": f"{folder}/{key}"},
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", RUN, title, answer],
+        cwd=ROOT,
+        env={**os.environ, "SOUP_HOME": f"{folder}/{key}"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     return float(found.stdout.split()[-1])
 
 

@@ -34,9 +34,14 @@ address.named_in_address(
 )
 number = st.container()
 selected = st.pills(
-    "In the soup", list(zoo.names), selection_mode="multi", default=[] if EMPTY in st.query_params else list(zoo.names), key="in", bind="query-params",
+    "In the soup",
+    list(zoo.names),
+    selection_mode="multi",
+    default=[] if EMPTY in st.query_params else list(zoo.names),
+    key="in",
+    bind="query-params",
     format_func=labels(zoo.names),
-)  # fmt: skip
+)
 address.tell_address(EMPTY, None if selected else "true")
 if state.get("history_of") != zoo.name:
     state["history_of"], state["history"], state["history:now"] = zoo.name, [], selected
@@ -48,22 +53,35 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.button("All", on_click=choose, args=(zoo, zoo.names))
     st.button("None", on_click=choose, args=(zoo, []))
     st.button("Invert", on_click=toggle, args=(zoo, zoo.names))
-    best_k = st.number_input("Best k", 1, len(zoo.names), min(3, len(zoo.names)), key="best", bind="query-params",
-                             width=120)  # fmt: skip
+    best_k = st.number_input(
+        "Best k", 1, len(zoo.names), min(3, len(zoo.names)), key="best", bind="query-params", width=120
+    )
     st.button("Only the best k", on_click=choose, args=(zoo, order[: int(best_k)]))
     st.button("Undo", on_click=undo, disabled=not state["history"], icon=":material/undo:")
     upload.draw(context)
 upload.tell()
 
-view = st.segmented_control("View", VIEWS, key="view", bind="query-params", required=True, default="Mix",
-                            help="How to look at the selection above, which all views share.")  # fmt: skip
+view = st.segmented_control(
+    "View",
+    VIEWS,
+    key="view",
+    bind="query-params",
+    required=True,
+    default="Mix",
+    help="How to look at the selection above, which all views share.",
+)
 statistics: BatchNorm = "averaged"
 if zoo.has_batch_norm:
     statistics = st.segmented_control(
-        "BatchNorm statistics", get_args(BatchNorm), default="averaged", required=True, key="batch_norm",
-        bind="query-params", help="The soup's running means and variances: the ingredients' averaged, estimated anew on "
+        "BatchNorm statistics",
+        get_args(BatchNorm),
+        default="averaged",
+        required=True,
+        key="batch_norm",
+        bind="query-params",
+        help="The soup's running means and variances: the ingredients' averaged, estimated anew on "
         "the fine-tuning images, or the first ingredient's.",
-    )  # fmt: skip
+    )
 best_single = singles[order[0]]
 soup: sc.Soup | None = None
 evaluation: sc.Evaluation | None = None
@@ -77,18 +95,37 @@ if selected:
         first, second, third, fourth = st.columns(4)
         if view != "Mix":  # their ensemble is compared there alone
             second, third = third, second
-        first.metric("Your soup, held-out", charts.percent(evaluation), f"{100 * comparison.difference:+.2f} points",
-                     delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                     help=f"{charts.counts(evaluation)}. Against the best single model, {plain(order[0])}: "
-                     f"{points(comparison)}, a 95 % interval.")  # fmt: skip
+        first.metric(
+            "Your soup, held-out",
+            charts.percent(evaluation),
+            f"{100 * comparison.difference:+.2f} points",
+            delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+            help=f"{charts.counts(evaluation)}. Against the best single model, {plain(order[0])}: "
+            f"{points(comparison)}, a 95 % interval.",
+        )
         rival = second.empty()
         if view == "Mix":
-            rival.metric("Their ensemble", "…", f"{len(selected)} × the cost", delta_color="off", delta_arrow="off",
-                         help="Running all of them and averaging what they say.")  # fmt: skip
-        third.metric("Their mean", f"{100 * mean:.2f} %", f"{100 * (evaluation.accuracy - mean):+.2f} in the soup",
-                     delta_color="off", help="The mean held-out accuracy of the ingredients, one by one.")  # fmt: skip
-        asked = fourth.toggle("Test accuracy", key="test", bind="query-params",
-                              help="The test images are for reporting; choosing by them would flatter the soup.")  # fmt: skip
+            rival.metric(
+                "Their ensemble",
+                "…",
+                f"{len(selected)} × the cost",
+                delta_color="off",
+                delta_arrow="off",
+                help="Running all of them and averaging what they say.",
+            )
+        third.metric(
+            "Their mean",
+            f"{100 * mean:.2f} %",
+            f"{100 * (evaluation.accuracy - mean):+.2f} in the soup",
+            delta_color="off",
+            help="The mean held-out accuracy of the ingredients, one by one.",
+        )
+        asked = fourth.toggle(
+            "Test accuracy",
+            key="test",
+            bind="query-params",
+            help="The test images are for reporting; choosing by them would flatter the soup.",
+        )
         if asked:
             with drawing.errors_shown():
                 reported = context.evaluator("test")(soup)

@@ -34,21 +34,52 @@ def go_to(step: int, playing: bool = False) -> None:
 
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    order = st.segmented_control("Order", ["accuracy", "shuffled", "given"], default="accuracy", required=True, key="order",
-                                 bind="query-params", on_change=restart)  # fmt: skip
-    seed = st.number_input("Seed", 0, 10_000, 0, key="seed", bind="query-params", on_change=restart, width=120,
-                           disabled=order != "shuffled")  # fmt: skip
-    ties = st.segmented_control("Accept", ["better", "better or equal"], default="better", required=True, key="ties",
-                                bind="query-params", on_change=restart)  # fmt: skip
-    speed = st.segmented_control("Speed", list(SPEEDS), default="normal", required=True, key="speed",
-                                 bind="query-params")  # fmt: skip
+    order = st.segmented_control(
+        "Order",
+        ["accuracy", "shuffled", "given"],
+        default="accuracy",
+        required=True,
+        key="order",
+        bind="query-params",
+        on_change=restart,
+    )
+    seed = st.number_input(
+        "Seed",
+        0,
+        10_000,
+        0,
+        key="seed",
+        bind="query-params",
+        on_change=restart,
+        width=120,
+        disabled=order != "shuffled",
+    )
+    ties = st.segmented_control(
+        "Accept",
+        ["better", "better or equal"],
+        default="better",
+        required=True,
+        key="ties",
+        bind="query-params",
+        on_change=restart,
+    )
+    speed = st.segmented_control(
+        "Speed", list(SPEEDS), default="normal", required=True, key="speed", bind="query-params"
+    )
 wanted: str | list[str] = "accuracy" if order == "accuracy" else f"random:{seed}"
 if order == "given":
     address.named_in_address(
         "list", zoo.names, {each.name: f"is left out: {each.reason}" for each in zoo.excluded}, visible
     )
-    wanted = st.multiselect("Candidates, in the order to try them", list(zoo.names), list(zoo.names[:3]), key="list",
-                            bind="query-params", on_change=restart, format_func=labels(zoo.names, visible))  # fmt: skip
+    wanted = st.multiselect(
+        "Candidates, in the order to try them",
+        list(zoo.names),
+        list(zoo.names[:3]),
+        key="list",
+        bind="query-params",
+        on_change=restart,
+        format_func=labels(zoo.names, visible),
+    )
     if not wanted:
         st.info("Name at least one candidate; the search starts from the first.")
         st.stop()
@@ -97,9 +128,10 @@ def player() -> None:
     with shown.container():
         describe(steps[:at], current)
         drawing.chart(
-            charts.greedy_curve(steps[:at], candidates=count, current=current.index, band=band), "greedy",
+            charts.greedy_curve(steps[:at], candidates=count, current=current.index, band=band),
+            "greedy",
             f"Greedy search, step {at} of {count}: {len(current.soup.names)} accepted so far.",
-        )  # fmt: skip
+        )
     st.markdown(f"**{meaning(steps[:at], current)}**")
     if at == count and order == "accuracy":
         with drawing.errors_shown():
@@ -129,10 +161,11 @@ def describe(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> None:
     total = best.total
     value = f"{100 * current.correct_at_most / total:.2f} %"
     third.metric(
-        f"{plain(current.candidate)}: {verdict}", value if current.evaluation else f"≤ {value}",
+        f"{plain(current.candidate)}: {verdict}",
+        value if current.evaluation else f"≤ {value}",
         help=f"{'' if current.evaluation else 'At most '}{current.correct_at_most:,} of {total:,} images; "
         f"{current.images_evaluated:,} were run now.",
-    )  # fmt: skip
+    )
 
 
 def meaning(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> str:
@@ -160,8 +193,9 @@ def draw_band(progress: Progress) -> None:
 
 band: tuple[sc.BandStep, ...] = ()
 band_job = None
-if order != "given" and st.toggle(f"Band over {ORDERS} shuffled orders", key="band", bind="query-params",
-                                  help="How much the order alone decides."):  # fmt: skip
+if order != "given" and st.toggle(
+    f"Band over {ORDERS} shuffled orders", key="band", bind="query-params", help="How much the order alone decides."
+):
     with drawing.errors_shown():
         band_job = work.job_of(context, work.task(context, "band", orders=ORDERS, ties=ties != "better"))
     if band_job and (searched := band_job.progress()).state == "done":

@@ -26,8 +26,9 @@ def swap() -> None:
     state["a"], state["b"] = state["b"], state["a"]
 
 
-view = st.segmented_control("View", ("Line", "Plane", "Many pairs"), default="Line", required=True, key="view",
-                            bind="query-params")  # fmt: skip
+view = st.segmented_control(
+    "View", ("Line", "Plane", "Many pairs"), default="Line", required=True, key="view", bind="query-params"
+)
 if view == "Many pairs":
     address.tell_address(clicked_mix.AT, None)
     pairs.draw(context)

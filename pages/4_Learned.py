@@ -20,15 +20,34 @@ context = page.begin(
 )
 zoo = context.zoo
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    granularity = st.segmented_control("One coefficient for", list(GRANULARITIES), default="tensor", required=True,
-                                       key="granularity", bind="query-params")  # fmt: skip
+    granularity = st.segmented_control(
+        "One coefficient for",
+        list(GRANULARITIES),
+        default="tensor",
+        required=True,
+        key="granularity",
+        bind="query-params",
+    )
     parameterization = st.segmented_control(
-        "Coefficients are", list(learned.PARAMETERIZATIONS), default="softmax", required=True,
-        key="parameterization", bind="query-params",
+        "Coefficients are",
+        list(learned.PARAMETERIZATIONS),
+        default="softmax",
+        required=True,
+        key="parameterization",
+        bind="query-params",
         help="softmax: positive, and they sum to one; unconstrained: they start equal and may go anywhere.",
-    )  # fmt: skip
-    rate = st.number_input("Learning rate", 0.0001, 1.0, 0.05 if parameterization == "softmax" else 0.005, step=0.005,
-                           format="%.4f", key=f"{parameterization}_rate", bind="query-params", width=125)  # fmt: skip
+    )
+    rate = st.number_input(
+        "Learning rate",
+        0.0001,
+        1.0,
+        0.05 if parameterization == "softmax" else 0.005,
+        step=0.005,
+        format="%.4f",
+        key=f"{parameterization}_rate",
+        bind="query-params",
+        width=125,
+    )
     epochs = st.number_input("Epochs at most", 1, 100, 5, key="epochs", bind="query-params", width=115)
     seed = st.number_input("Seed", 0, 10_000, 0, key="seed", bind="query-params", width=80)
 
@@ -40,10 +59,17 @@ with drawing.errors_shown():
     rivals = {"Greedy soup": greedy, "Uniform soup": sc.uniform_soup(zoo)}
     job = work.job_of(
         context,
-        work.task(context, "learned", granularity=granularity, parameterization=parameterization, epochs=int(epochs),
-                  learning_rate=float(rate), seed=int(seed)),
+        work.task(
+            context,
+            "learned",
+            granularity=granularity,
+            parameterization=parameterization,
+            epochs=int(epochs),
+            learning_rate=float(rate),
+            seed=int(seed),
+        ),
         "Learn the coefficients",
-    )  # fmt: skip
+    )
 
 
 def draw(progress: Progress) -> None:
@@ -58,19 +84,22 @@ def draw(progress: Progress) -> None:
     left, right = st.columns(2)
     with left:
         drawing.chart(
-            charts.coefficient_lines(steps), "lines",
+            charts.coefficient_lines(steps),
+            "lines",
             f"Coefficients of {len(final.names)} ingredients over {final.index} rounds.",
-        )  # fmt: skip
+        )
     with right:
         drawing.chart(
-            charts.loss_lines(steps), "loss",
+            charts.loss_lines(steps),
+            "loss",
             f"Loss over {final.index} rounds, on the images trained on and on those kept back.",
-        )  # fmt: skip
+        )
     shown = steps[final.best_index] if progress.ended else final
     drawing.chart(
-        charts.coefficient_heatmap(shown, order), "map",
+        charts.coefficient_heatmap(shown, order),
+        "map",
         f"Coefficients of {len(shown.groups)} groups of tensors and {len(shown.names)} ingredients.",
-    )  # fmt: skip
+    )
     if progress.ended:
         st.markdown(f"**{meaning(final)}**")
         export.draw(context, final.soup, "Learned soup")
@@ -79,9 +108,12 @@ def draw(progress: Progress) -> None:
 def numbers(soup: sc.Soup, ended: bool) -> None:
     columns = st.columns(4)
     reports = [("held-out", held_out)]
-    if ended and columns[3].toggle("Show test accuracies", key="test", bind="query-params",
-                                   help="The test images are for reporting; choosing settings by them would flatter "
-                                   "the soup."):  # fmt: skip
+    if ended and columns[3].toggle(
+        "Show test accuracies",
+        key="test",
+        bind="query-params",
+        help="The test images are for reporting; choosing settings by them would flatter the soup.",
+    ):
         reports.append(("test", context.evaluator("test")))
     best = sc.Soup({order[0]: 1.0})
     for column, (label, each) in zip(columns, {"Learned soup": soup, **rivals}.items(), strict=False):
@@ -92,10 +124,12 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
             found = evaluate(each)
             comparison = sc.compare(found, evaluate(best))
             column.metric(
-                f"{label}, {split}", charts.percent(found), f"{100 * comparison.difference:+.2f} points",
+                f"{label}, {split}",
+                charts.percent(found),
+                f"{100 * comparison.difference:+.2f} points",
                 delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
                 help=f"{charts.counts(found)}; against the best single model {points(comparison)}.",
-            )  # fmt: skip
+            )
 
 
 def meaning(final: sc.LearnedStep) -> str:

@@ -69,16 +69,23 @@ def under_shift(draw: Callable[[tuple[RobustnessResult, ...], dict[str, Robustne
 def figure(entries: tuple[RobustnessResult, ...], leading: dict[str, RobustnessResult]) -> None:
     best, greedy = leading["best"], leading["greedy"]
     what = f"Mean accuracy over {len(best.names)} shifts of {best.test.total:,} images"
-    numbers(f"{what}; beneath, points over the best single", {
-        role: (
-            f"{100 * entry.mean.value:.2f} %", None if entry is best else told(entry.lead(best), "", "+"),
-            f"{told(entry.mean)}: mean over {len(entry.names)} shifts of {entry.test.total:,} test images; without shift "
-            f"{charts.percent(entry.test)}. Beneath, the difference from the best single model on the same images.",
-        )
-        for role, entry in leading.items()
-    })  # fmt: skip
-    drawing.chart(charts.robustness_figure(entries), "figure",
-               f"Mean accuracy over {len(best.names)} shifts against test accuracy, {len(entries)} models.")  # fmt: skip
+    numbers(
+        f"{what}; beneath, points over the best single",
+        {
+            role: (
+                f"{100 * entry.mean.value:.2f} %",
+                None if entry is best else told(entry.lead(best), "", "+"),
+                f"{told(entry.mean)}: mean over {len(entry.names)} shifts of {entry.test.total:,} test images; without shift "
+                f"{charts.percent(entry.test)}. Beneath, the difference from the best single model on the same images.",
+            )
+            for role, entry in leading.items()
+        },
+    )
+    drawing.chart(
+        charts.robustness_figure(entries),
+        "figure",
+        f"Mean accuracy over {len(best.names)} shifts against test accuracy, {len(entries)} models.",
+    )
     lead = greedy.lead(best)
     because = "since it is that model alone" if greedy.member.soup == best.member.soup else significance(lead)
     st.markdown(
@@ -90,11 +97,17 @@ def figure(entries: tuple[RobustnessResult, ...], leading: dict[str, RobustnessR
 def shifts(entries: tuple[RobustnessResult, ...], leading: dict[str, RobustnessResult]) -> None:
     best, greedy = leading["best"], leading["greedy"]
     drops = {role: entry.relative_drop() for role, entry in leading.items()}
-    numbers("Share of test accuracy lost, mean over shifts", {
-        role: (f"{100 * drop.value:.2f} %", f"{100 * drop.low:.2f} to {100 * drop.high:.2f}",
-               "The share of its clean test accuracy that shifts take, mean over all; 95 % bootstrap interval.")
-        for role, drop in drops.items()
-    })  # fmt: skip
+    numbers(
+        "Share of test accuracy lost, mean over shifts",
+        {
+            role: (
+                f"{100 * drop.value:.2f} %",
+                f"{100 * drop.low:.2f} to {100 * drop.high:.2f}",
+                "The share of its clean test accuracy that shifts take, mean over all; 95 % bootstrap interval.",
+            )
+            for role, drop in drops.items()
+        },
+    )
     shown = list(leading.values())
     drawing.chart(charts.severity_curves(shown), "curves", "Accuracy against severity, a small chart a shift.")
     drawing.chart(charts.relative_drops(shown), "drops", "The share of clean accuracy that each shift takes.")
@@ -108,19 +121,26 @@ def shifts(entries: tuple[RobustnessResult, ...], leading: dict[str, RobustnessR
 def calibration(progress: Progress) -> None:
     found: tuple[Calibration, ...] = progress.steps
     leading = {each.member.role: each for each in found if each.member.role in SHOWN}
-    numbers("Calibration error on the test images", {
-        role: (
-            f"{100 * each.error.value:.2f} %", f"{100 * each.error.low:.2f} to {100 * each.error.high:.2f}",
-            "Confidence and accuracy lie so far apart, mean over 15 bins of equally many images; 95 % bootstrap "
-            f"interval. On average it is {100 * each.excess_confidence:+.2f} points surer than right.",
-        ) if each.bins else ("–", None, "Its outputs are not finite, so it has no calibration.")
-        for role, each in leading.items()
-    })  # fmt: skip
+    numbers(
+        "Calibration error on the test images",
+        {
+            role: (
+                f"{100 * each.error.value:.2f} %",
+                f"{100 * each.error.low:.2f} to {100 * each.error.high:.2f}",
+                "Confidence and accuracy lie so far apart, mean over 15 bins of equally many images; 95 % bootstrap "
+                f"interval. On average it is {100 * each.excess_confidence:+.2f} points surer than right.",
+            )
+            if each.bins
+            else ("–", None, "Its outputs are not finite, so it has no calibration.")
+            for role, each in leading.items()
+        },
+    )
     if "greedy" not in leading:
         st.info("Here each model's accuracy will stand against its confidence.")
         return
-    drawing.chart(charts.reliability_diagram(found), "reliability",
-               f"Accuracy against confidence of {len(found)} models.")  # fmt: skip
+    drawing.chart(
+        charts.reliability_diagram(found), "reliability", f"Accuracy against confidence of {len(found)} models."
+    )
     soup, rival = leading["greedy"].error, leading.get("ensemble", leading["best"])
     whose = "the ensemble's" if rival.member.is_ensemble else "the best single model's"
     if isnan(soup.value + rival.error.value):

@@ -46,27 +46,76 @@ def settings() -> list[Hyperparameters]:
         space = space_of(itself, side)
         low, high = space.learning_rates
         runs = st.number_input(
-            "Runs", 2, 64, 4, key="runs", bind="query-params", width=115,
+            "Runs",
+            2,
+            64,
+            4,
+            key="runs",
+            bind="query-params",
+            width=115,
             help=f"Each draws a learning rate from {low:g} to {high:g}, {', '.join(map(str, space.epochs))} epochs, and the "
             f"augmentation from {', '.join(space.augmentations)}; weight decay, mixup and label smoothing too.",
-        )  # fmt: skip
+        )
         seed = st.number_input("Seed", 0, 10_000, 0, key="tuning_seed", bind="query-params", width=115)
         return list(random_search(int(runs), seed=int(seed), space=space))
-    rate = st.number_input("Learning rate", 0.0, RATE_AT_MOST, middle.learning_rate, step=middle.learning_rate / 4,
-                           format="%.3g", key="tuning_rate", bind="query-params", width=135)  # fmt: skip
+    rate = st.number_input(
+        "Learning rate",
+        0.0,
+        RATE_AT_MOST,
+        middle.learning_rate,
+        step=middle.learning_rate / 4,
+        format="%.3g",
+        key="tuning_rate",
+        bind="query-params",
+        width=135,
+    )
     epochs = st.number_input(
         "Epochs", 1, EPOCHS_AT_MOST, middle.epochs, key="tuning_epochs", bind="query-params", width=115
     )
     known = augmentations_for(side)
     usually = known.index(middle.augmentation) if middle.augmentation in known else 0
-    augmentation = st.selectbox("Augmentation", known, usually, key="augmentation", bind="query-params", width=140,
-                                help="How images are changed by chance before they are trained on.")  # fmt: skip
-    mixup = st.number_input("Mixup", 0.0, 2.0, 0.0, step=0.1, key="mixup", bind="query-params", width=115,
-                            help="Trains on blends of two images (arXiv 1710.09412); 0 for none.")  # fmt: skip
-    smoothing = st.number_input("Smoothing", 0.0, 0.5, 0.0, step=0.05, key="smoothing", bind="query-params", width=125,
-                                help="Label smoothing: the share of each label spread over all classes.")  # fmt: skip
-    decay = st.number_input("Weight decay", 0.0, RATE_AT_MOST, middle.weight_decay, step=0.01, format="%.3g", key="decay",
-                            bind="query-params", width=130)  # fmt: skip
+    augmentation = st.selectbox(
+        "Augmentation",
+        known,
+        usually,
+        key="augmentation",
+        bind="query-params",
+        width=140,
+        help="How images are changed by chance before they are trained on.",
+    )
+    mixup = st.number_input(
+        "Mixup",
+        0.0,
+        2.0,
+        0.0,
+        step=0.1,
+        key="mixup",
+        bind="query-params",
+        width=115,
+        help="Trains on blends of two images (arXiv 1710.09412); 0 for none.",
+    )
+    smoothing = st.number_input(
+        "Smoothing",
+        0.0,
+        0.5,
+        0.0,
+        step=0.05,
+        key="smoothing",
+        bind="query-params",
+        width=125,
+        help="Label smoothing: the share of each label spread over all classes.",
+    )
+    decay = st.number_input(
+        "Weight decay",
+        0.0,
+        RATE_AT_MOST,
+        middle.weight_decay,
+        step=0.01,
+        format="%.3g",
+        key="decay",
+        bind="query-params",
+        width=130,
+    )
     seed = st.number_input("Seed", 0, 10_000, 0, key="tuning_seed", bind="query-params", width=115)
     return [Hyperparameters(rate, decay, int(epochs), smoothing, mixup, augmentation, int(seed))]
 
@@ -76,10 +125,17 @@ def asked() -> Task:
     wanted, start = settings(), sc.BASE
     if zoo.base is None:
         best = min(itself.names, key=lambda name: (-singles[name].correct, name))
-        start = st.selectbox("Start from", itself.names, itself.names.index(best), key="start", bind="query-params",
-                             format_func=labels(itself.names, visible), width=200,
-                             help="This zoo has no base. A random start would give a stranger, which does not soup; the "
-                             "new one will soup with the ingredient that it starts from.")  # fmt: skip
+        start = st.selectbox(
+            "Start from",
+            itself.names,
+            itself.names.index(best),
+            key="start",
+            bind="query-params",
+            format_func=labels(itself.names, visible),
+            width=200,
+            help="This zoo has no base. A random start would give a stranger, which does not soup; the "
+            "new one will soup with the ingredient that it starts from.",
+        )
     arguments = {"hyperparameters": [asdict(each) for each in wanted], "start": start, "beside": zoo.name}
     return Task("finetune", str(zoo.folder), context.device, context.precision, context.memory, arguments=arguments)
 
@@ -92,8 +148,11 @@ def waiting() -> None:
     first.metric("Best single model, held-out", charts.percent(singles[best.candidate]), help=plain(best.candidate))
     second.metric("Greedy soup, held-out", charts.percent(greedy), help=charts.counts(greedy))
     third.metric("In the greedy soup", f"{len(steps[-1].soup.names)} of {len(zoo.names)}")
-    drawing.chart(charts.ingredient_points(singles, steps[-1].soup.names), "points",
-               f"Held-out accuracy of {len(zoo.names)} ingredients; those in the greedy soup are filled.")  # fmt: skip
+    drawing.chart(
+        charts.ingredient_points(singles, steps[-1].soup.names),
+        "points",
+        f"Held-out accuracy of {len(zoo.names)} ingredients; those in the greedy soup are filled.",
+    )
     st.markdown("**Greedy takes a new ingredient if the soup that it meets then gets more held-out images right.**")
 
 
@@ -103,8 +162,11 @@ def own() -> None:
     if not names:
         return
     with st.expander(f"Added by you: {len(names)}"):
-        rows = [{"ingredient": name, "held-out": charts.percent(singles[name]), **zoo.by_name[name].hyperparameters}
-                for name in names if name in singles]  # fmt: skip
+        rows = [
+            {"ingredient": name, "held-out": charts.percent(singles[name]), **zoo.by_name[name].hyperparameters}
+            for name in names
+            if name in singles
+        ]
         st.dataframe(rows, hide_index=True, alt="The added ingredients with their accuracy and hyperparameters.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
             gone = st.pills("Take away", names, selection_mode="multi", key="gone", format_func=plain)

@@ -19,8 +19,13 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     title = st.selectbox("Lesson", TITLES, key="lesson", bind="query-params", width=240)
     place = TITLES.index(title)
     st.button("Next", on_click=go_to, args=(TITLES[(place + 1) % len(TITLES)],), icon=":material/arrow_forward:")
-    st.button("Begin again", on_click=progress.begin_again, disabled=not known, icon=":material/restart_alt:",
-              help="Forget all predictions and scores.")  # fmt: skip
+    st.button(
+        "Begin again",
+        on_click=progress.begin_again,
+        disabled=not known,
+        icon=":material/restart_alt:",
+        help="Forget all predictions and scores.",
+    )
 chosen = LESSONS[place]
 
 with drawing.errors_shown():
@@ -51,8 +56,12 @@ else:
     st.markdown(outcome.why)
     onward = chosen.onward(context)
     with st.container(horizontal=True, vertical_alignment="center", key="prediction"):
-        st.page_link(onward.path, label=onward.label, icon=":material/arrow_forward:",
-                     query_params={**context.address, **onward.state})  # fmt: skip
+        st.page_link(
+            onward.path,
+            label=onward.label,
+            icon=":material/arrow_forward:",
+            query_params={**context.address, **onward.state},
+        )
         st.button("Predict again", on_click=progress.drop, args=(chosen.key,))
 given = [answer for key, answer in progress.answers().items() if key in KEYS]
 scores = [answer.score for answer in given if answer.score is not None]

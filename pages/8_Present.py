@@ -45,14 +45,30 @@ if scenes and st.query_params.get("scenes") != state["kept:scenes-link"]:
 if refused := state.pop("present:refused", None):
     st.error(plain(refused))
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    if st.button("Present from the first", type="primary" if scenes else "secondary", icon=":material/play_arrow:", disabled=not scenes,
-                 shortcut="F5" if scenes else None):  # fmt: skip
+    if st.button(
+        "Present from the first",
+        type="primary" if scenes else "secondary",
+        icon=":material/play_arrow:",
+        disabled=not scenes,
+        shortcut="F5" if scenes else None,
+    ):
         presenting.show(page.paths(), 1)
-    wanted = st.button("Tell this zoo's story", type="secondary" if scenes else "primary", icon=":material/auto_stories:",
-                       disabled=not has_weights,
-                       help="Five ready-made scenes of the open zoo, whose sentences are made of its numbers.")  # fmt: skip
-    st.download_button("Save", lambda: to_json(scenes), "scenes.json", "application/json", on_click="ignore",
-                       icon=":material/download:", disabled=not scenes)  # fmt: skip
+    wanted = st.button(
+        "Tell this zoo's story",
+        type="secondary" if scenes else "primary",
+        icon=":material/auto_stories:",
+        disabled=not has_weights,
+        help="Five ready-made scenes of the open zoo, whose sentences are made of its numbers.",
+    )
+    st.download_button(
+        "Save",
+        lambda: to_json(scenes),
+        "scenes.json",
+        "application/json",
+        on_click="ignore",
+        icon=":material/download:",
+        disabled=not scenes,
+    )
     with st.popover("Load", icon=":material/upload:"):
         st.file_uploader("A file of scenes", type="json", key="present:file", on_change=load, max_upload_size=1)
     st.button("Clear", on_click=clear, disabled=not scenes, icon=":material/delete:")

@@ -56,9 +56,12 @@ def corrected(proposal: Proposal, key: str) -> Proposal:
         title = st.text_input("Title", proposal.title, key=f"{key}:title", help="What pages call it.")
         known = {str(number): guess for number, guess in enumerate(proposal.guesses)}
         chosen = st.selectbox(
-            "Network", [*known, ANOTHER], key=f"{key}:network", help="Told by the names and shapes of the tensors.",
+            "Network",
+            [*known, ANOTHER],
+            key=f"{key}:network",
+            help="Told by the names and shapes of the tensors.",
             format_func=lambda option: known[option].architecture["name"] if option in known else option,
-        )  # fmt: skip
+        )
         if chosen in known:
             st.caption(plain(known[chosen].why))
             proposal = with_architecture(proposal, known[chosen].architecture)
@@ -69,19 +72,26 @@ def corrected(proposal: Proposal, key: str) -> Proposal:
             proposal = with_architecture(proposal, given) if given else replace(proposal, architecture=None)
     with right:
         source = st.text_input(
-            "Images", str(proposal.data.get("source", "")), key=f"{key}:source", placeholder="imagefolder:PATH",
+            "Images",
+            str(proposal.data.get("source", "")),
+            key=f"{key}:source",
+            placeholder="imagefolder:PATH",
             help="A folder of labelled images, `imagefolder:PATH`; a dataset of torchvision on this disk, "
             "`torchvision:CIFAR10`; or tensors, `tensors:FILE`. Paths begin at the zoo's folder.",
-        )  # fmt: skip
+        )
         if source:
             proposal = with_source(proposal, source)
         names = [each.name for each in proposal.members]
         usual = next((each.name for each in proposal.members if each.file == proposal.base), None)
         base = st.selectbox(
-            "Base", names, names.index(usual) if usual else None, key=f"{key}:base", placeholder="none",
+            "Base",
+            names,
+            names.index(usual) if usual else None,
+            key=f"{key}:base",
+            placeholder="none",
             format_func={each.name: shown(each.file.name) for each in proposal.members}.__getitem__,
             help="The checkpoint that all others were fine-tuned from, where it is among them.",
-        )  # fmt: skip
+        )
         proposal = with_base(proposal, base)
     return replace(preprocessed(proposal, key), title=title)
 
@@ -94,21 +104,31 @@ def preprocessed(proposal: Proposal, key: str) -> Proposal:
     key = f"{key}:{(proposal.architecture or {}).get('name')}"
     if "preprocessing" in data:
         given = data["preprocessing"]
-        resize = columns[0].number_input("Resize to", 1, 4096, given["resize"], key=f"{key}:resize",
-                                         help="Pixels of the shorter side.")  # fmt: skip
-        crop = columns[1].number_input("Crop", 1, 4096, given["crop"], key=f"{key}:crop",
-                                       help="Pixels of the square that is cut from the middle.")  # fmt: skip
+        resize = columns[0].number_input(
+            "Resize to", 1, 4096, given["resize"], key=f"{key}:resize", help="Pixels of the shorter side."
+        )
+        crop = columns[1].number_input(
+            "Crop", 1, 4096, given["crop"], key=f"{key}:crop", help="Pixels of the square that is cut from the middle."
+        )
         kinds = get_args(Interpolation)
         kind = columns[2].selectbox("Interpolation", kinds, kinds.index(given["interpolation"]), key=f"{key}:kind")
-        stretch = columns[2].toggle("Stretch", given.get("stretch", False), key=f"{key}:stretch",
-                                    help="Resize both sides, whatever the image's shape, as transformers does for some.")  # fmt: skip
+        stretch = columns[2].toggle(
+            "Stretch",
+            given.get("stretch", False),
+            key=f"{key}:stretch",
+            help="Resize both sides, whatever the image's shape, as transformers does for some.",
+        )
         data["preprocessing"] = {"resize": int(resize), "crop": int(crop), "interpolation": kind}
         data["preprocessing"] |= {"stretch": True} if stretch else {}
     if "normalize" in data:
         read = {}
         for column, what in zip(columns[3:], ("mean", "std"), strict=True):
-            text = column.text_input(what.capitalize(), " ".join(f"{value:g}" for value in data["normalize"][what]),
-                                     key=f"{key}:{what}", help="A value a channel, on the 0 to 1 scale.")  # fmt: skip
+            text = column.text_input(
+                what.capitalize(),
+                " ".join(f"{value:g}" for value in data["normalize"][what]),
+                key=f"{key}:{what}",
+                help="A value a channel, on the 0 to 1 scale.",
+            )
             try:
                 read[what] = [float(value) for value in text.replace(",", " ").split()]
             except ValueError:
@@ -119,10 +139,17 @@ def preprocessed(proposal: Proposal, key: str) -> Proposal:
 
 def chosen_members(proposal: Proposal, key: str) -> Proposal:
     """The proposal with the files, names and hyperparameters of the table."""
-    table = pd.DataFrame([
-        {"use": True, "name": each.name, "file": shown(str(each.file.relative_to(proposal.folder))), **each.hyperparameters}
-        for each in proposal.members
-    ])  # fmt: skip
+    table = pd.DataFrame(
+        [
+            {
+                "use": True,
+                "name": each.name,
+                "file": shown(str(each.file.relative_to(proposal.folder))),
+                **each.hyperparameters,
+            }
+            for each in proposal.members
+        ]
+    )
     edited = st.data_editor(table, key=f"{key}:members", hide_index=True, disabled=["file"], width="stretch")
     members = []
     for each, row in zip(proposal.members, edited.to_dict("records"), strict=True):
@@ -161,11 +188,16 @@ if not folders:
     )
     st.markdown("**No folder is named in SOUP\\_ZOOS that is not a zoo yet.**")
     st.stop()
-folder = folders[st.selectbox(
-    "Folder", list(folders), key="folder", bind="query-params",
-    format_func=labels(folders, lambda key: shown(folders[key].name)),
-    help="Folders that the operator named in SOUP_ZOOS and that hold no zoo.toml yet.",
-)]  # fmt: skip
+folder = folders[
+    st.selectbox(
+        "Folder",
+        list(folders),
+        key="folder",
+        bind="query-params",
+        format_func=labels(folders, lambda key: shown(folders[key].name)),
+        help="Folders that the operator named in SOUP_ZOOS and that hold no zoo.toml yet.",
+    )
+]
 with drawing.errors_shown():
     proposal = propose(folder, looked_at(folder))
     st.markdown(

@@ -127,4 +127,4 @@ __all__ = [
     "uniform_soup",
     "wise_ft",
     "zoo_folders",
-]  # fmt: skip
+]

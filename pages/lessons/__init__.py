@@ -1,19 +1,6 @@
 """Short lessons on the bundled zoos: a question, the reader's prediction, the run, and why; a file a lesson."""
 
-from pages.lessons import (
-    batchnorm,
-    ensemble,
-    gap,
-    greedy,
-    hot,
-    learned,
-    line,
-    one_run,
-    shift,
-    strangers,
-    uniform,
-    why,
-)
+from pages.lessons import batchnorm, ensemble, gap, greedy, hot, learned, line, one_run, shift, strangers, uniform, why
 from pages.lessons.lesson import Lesson
 
 LESSONS: tuple[Lesson, ...] = (

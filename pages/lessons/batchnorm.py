@@ -63,10 +63,13 @@ def meaning(found: dict[str, sc.Evaluation], best: str) -> str:
 
 
 LESSON = Lesson(
-    "batchnorm", "BatchNorm", "fashion-batchnorm",
+    "batchnorm",
+    "BatchNorm",
+    "fashion-batchnorm",
     "Which BatchNorm statistics does a soup need?",
     "These networks have BatchNorm, whose running statistics are no weights: they were measured. A soup can average them, "
     "measure anew, or take one model's.",
-    ask, run, lambda context: Link("pages/1_Ingredients.py", "Change the statistics of any soup",
-                                {"batch_norm": "re-estimated"}),
-)  # fmt: skip
+    ask,
+    run,
+    lambda context: Link("pages/1_Ingredients.py", "Change the statistics of any soup", {"batch_norm": "re-estimated"}),
+)

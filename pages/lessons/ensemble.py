@@ -45,9 +45,13 @@ def run(context: Context, said: Said) -> Outcome:
 
 
 LESSON = Lesson(
-    "ensemble", "Soup or ensemble", "fashion",
+    "ensemble",
+    "Soup or ensemble",
+    "fashion",
     "Is an ensemble better than the soup of the same models?",
     "The soup averages the weights of the best models and runs once. The ensemble runs each of them and averages what they "
     "say, so it pays for every one.",
-    ask, run, lambda context: Link("pages/5_Robustness.py", "See what every recipe costs", {"view": "Cost"}),
-)  # fmt: skip
+    ask,
+    run,
+    lambda context: Link("pages/5_Robustness.py", "See what every recipe costs", {"view": "Cost"}),
+)

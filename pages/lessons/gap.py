@@ -49,10 +49,15 @@ def meaning(steps: list[GapStep]) -> str:
 
 
 LESSON = Lesson(
-    "gap", "The selection gap", "fashion",
+    "gap",
+    "The selection gap",
+    "fashion",
     "You choose on the images that you also report on. Does that flatter, and by how much?",
     "Greedy soup is chosen on a few images and its gain over the best single model reported on the same ones, several times "
     "on different draws. The test images took no part.",
-    ask, run, lambda context: Link("pages/1_Ingredients.py", "Grow the held-out set",
-                                {"view": "Ablations", "ablation": "Held-out size"}),
-)  # fmt: skip
+    ask,
+    run,
+    lambda context: Link(
+        "pages/1_Ingredients.py", "Grow the held-out set", {"view": "Ablations", "ablation": "Held-out size"}
+    ),
+)

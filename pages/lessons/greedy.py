@@ -46,16 +46,14 @@ class Play:
         steps = walked(evaluate, self.names, so_far)
         name, soup = self.names[len(steps)], evaluate(steps[-1].soup)
         alone = evaluate(sc.Soup({name: 1.0}))
-        drawing.chart(charts.greedy_curve(steps, candidates=len(self.names), label="your soup so far"), "by-hand",
-                   f"Your search so far: {len(steps)} of {len(self.names)} candidates.")  # fmt: skip
+        drawing.chart(
+            charts.greedy_curve(steps, candidates=len(self.names), label="your soup so far"),
+            "by-hand",
+            f"Your search so far: {len(steps)} of {len(self.names)} candidates.",
+        )
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.metric("Your soup", charts.percent(soup), help=charts.counts(soup), width="content")
-            st.metric(
-                f"Next: {plain(name)}, alone",
-                charts.percent(alone),
-                help=charts.counts(alone),
-                width="content",
-            )
+            st.metric(f"Next: {plain(name)}, alone", charts.percent(alone), help=charts.counts(alone), width="content")
         with st.container(horizontal=True):
             for decision in DECISIONS:
                 st.button(
@@ -102,9 +100,13 @@ def run(context: Context, said: Said) -> Outcome:
 
 
 LESSON = Lesson(
-    "greedy", "Greedy by hand", "fashion",
+    "greedy",
+    "Greedy by hand",
+    "fashion",
     "Would you let this model into the average?",
     "The best model is in. Candidates come best first. Accept one if you think that the average with it gets more held-out "
     "images right; you see the result after you decided.",
-    ask, run, lambda context: Link("pages/2_Greedy.py", "Watch greedy on all of them", {"step": str(MODELS)}),
-)  # fmt: skip
+    ask,
+    run,
+    lambda context: Link("pages/2_Greedy.py", "Watch greedy on all of them", {"step": str(MODELS)}),
+)

@@ -112,9 +112,13 @@ def averaged(found: dict[float, sc.Comparison], right: str) -> bool:
 
 
 LESSON = Lesson(
-    "hot", "Too hot", "fashion",
+    "hot",
+    "Too hot",
+    "fashion",
     "From which learning rate on, if any, does the average of two fine-tunings fail?",
     "At each rate the base is fine-tuned twice, now, in some seconds; only the seed differs, which orders and augments the "
     "images. Then the two are averaged, and compared with the worse of them.",
-    ask, run, lambda context: Link("pages/6_Train.py", "Fine-tune at a rate of your own"),
-)  # fmt: skip
+    ask,
+    run,
+    lambda context: Link("pages/6_Train.py", "Fine-tune at a rate of your own"),
+)

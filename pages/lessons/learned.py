@@ -61,9 +61,13 @@ def meaning(names: list[str], largest: str, shares: Mapping[str, float], round_:
 
 
 LESSON = Lesson(
-    "learned", "Learned coefficients", "fashion",
+    "learned",
+    "Learned coefficients",
+    "fashion",
     "Which model gets the largest share, if gradient descent decides?",
     "The best models are mixed, each with one coefficient. All start equal; descent on the held-out loss moves them, and "
     "together they stay 1.",
-    ask, run, lambda context: Link("pages/4_Learned.py", "Learn all coefficients", {"granularity": "a model"}),
-)  # fmt: skip
+    ask,
+    run,
+    lambda context: Link("pages/4_Learned.py", "Learn all coefficients", {"granularity": "a model"}),
+)

@@ -37,8 +37,16 @@ class NumberPrediction:
 
     def draw(self, key: str, so_far: Said) -> Said:
         """One slider."""
-        said = st.slider(self.label, self.low, self.high, self.start, self.step, format=self.shown, key=f"guess:{key}",
-                         bind="query-params")  # fmt: skip
+        said = st.slider(
+            self.label,
+            self.low,
+            self.high,
+            self.start,
+            self.step,
+            format=self.shown,
+            key=f"guess:{key}",
+            bind="query-params",
+        )
         return (round(said, 6),)
 
     def fits(self, said: Said) -> bool:

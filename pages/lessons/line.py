@@ -35,8 +35,16 @@ class Sketch:
         said = {}
         for column, (alpha, name) in zip(columns, SKETCHED.items(), strict=True):
             with column:
-                said[alpha] = st.slider(f"Accuracy at alpha {name}", 0.0, 100.0, 50.0, 0.5, format="%.1f %%",
-                                        key=f"guess:{key}:{name}", bind="query-params")  # fmt: skip
+                said[alpha] = st.slider(
+                    f"Accuracy at alpha {name}",
+                    0.0,
+                    100.0,
+                    50.0,
+                    0.5,
+                    format="%.1f %%",
+                    key=f"guess:{key}:{name}",
+                    bind="query-params",
+                )
         with above:
             drawing.chart(charts.sketched_line(said, self.ends), f"sketch-{key}", "Your sketch of the line.")
         return tuple(said.values())
@@ -128,9 +136,13 @@ def onward(context: Context) -> Link:
 
 
 LESSON = Lesson(
-    "line", "The line", "fashion",
+    "line",
+    "The line",
+    "fashion",
     "What lies between two fine-tunings of one base?",
     "Walk in a straight line from one model's weights to another's: alpha 0 is the first, 1 the second, ½ their average. "
     "Sketch the accuracy.",
-    ask, run, onward,
-)  # fmt: skip
+    ask,
+    run,
+    onward,
+)

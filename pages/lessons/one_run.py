@@ -27,21 +27,27 @@ def run(context: Context, said: Said) -> Outcome:
         points(gain),
         charts.accuracy_points(
             [("last checkpoint", "ingredient", last), (f"latest {LAST}", "lawa", lawa), ("moving average", "ema", ema)],
-            images="test", predicted=100 * last.accuracy + float(said[0]),
+            images="test",
+            predicted=100 * last.accuracy + float(said[0]),
         ),
         f"Test accuracy: last checkpoint {charts.percent(last)}, average of the latest {LAST} {charts.percent(lawa)}.",
         f"The average of the latest {LAST} checkpoints differs from the last by {points(gain)}, {significance(gain)}.",
         "While the learning rate is high the weights wander about a minimum, and their average can lie nearer to it than each "
         "of them, as the weights of a falling learning rate do ([Kaddour 2022](https://arxiv.org/abs/2209.14981)). A moving "
         f"average of all of them differs from the last by {points(moving)}, {significance(moving)}.",
-    )  # fmt: skip
+    )
 
 
 LESSON = Lesson(
-    "run", "Along one run", "fashion-trajectory",
+    "run",
+    "Along one run",
+    "fashion-trajectory",
     "Can one training run be its own soup?",
     "One run, a checkpoint after each epoch, at a learning rate that does not fall. Average the latest checkpoints instead "
     "of taking the last.",
-    ask, run, lambda context: Link("pages/1_Ingredients.py", "Choose the checkpoints yourself",
-                                {"in": list(context.zoo.names[-LAST:])}),
-)  # fmt: skip
+    ask,
+    run,
+    lambda context: Link(
+        "pages/1_Ingredients.py", "Choose the checkpoints yourself", {"in": list(context.zoo.names[-LAST:])}
+    ),
+)

@@ -47,9 +47,13 @@ def run(context: Context, said: Said) -> Outcome:
 
 
 LESSON = Lesson(
-    "shift", "Under shift", "fashion",
+    "shift",
+    "Under shift",
+    "fashion",
     "Is the soup ahead of the best model when the images change?",
     "The same test images, once each with noise, blur, less contrast, turned, and with a part covered. Neither model was "
     "chosen on such images.",
-    ask, run, lambda context: Link("pages/5_Robustness.py", "All shifts, at every severity", {"view": "Shifts"}),
-)  # fmt: skip
+    ask,
+    run,
+    lambda context: Link("pages/5_Robustness.py", "All shifts, at every severity", {"view": "Shifts"}),
+)

@@ -48,10 +48,15 @@ def peak(steps: list[NumberStep]) -> str:
 
 
 LESSON = Lesson(
-    "uniform", "Uniform can lose", "fashion",
+    "uniform",
+    "Uniform can lose",
+    "fashion",
     "Does the average of all models beat the best one?",
     "Uniform soup averages every model, good and bad. Order them by held-out accuracy, best first, and average the first "
     "one, two, three, until all are in.",
-    ask, run, lambda context: Link("pages/1_Ingredients.py", "Average one after another",
-                                {"view": "Ablations", "ablation": "How many"}),
-)  # fmt: skip
+    ask,
+    run,
+    lambda context: Link(
+        "pages/1_Ingredients.py", "Average one after another", {"view": "Ablations", "ablation": "How many"}
+    ),
+)

@@ -22,7 +22,8 @@ def run(context: Context, said: Said) -> Outcome:
         points(gain),
         charts.accuracy_points(
             [("best single", "best", best), ("uniform soup", "uniform", uniform), ("greedy soup", "greedy", greedy)],
-            images="test", predicted=100 * best.accuracy + float(said[0]),
+            images="test",
+            predicted=100 * best.accuracy + float(said[0]),
         ),
         f"Test accuracy: best single model {charts.percent(best)}, uniform soup {charts.percent(uniform)}, greedy soup "
         f"{charts.percent(greedy)}.",
@@ -30,7 +31,7 @@ def run(context: Context, said: Said) -> Outcome:
         "All models started from one base. The paper finds that such models often lie in one valley of the loss, so that "
         f"their average can be better than each of them ({PAPER}). However many are in it, a soup costs one model at "
         "inference.",
-    )  # fmt: skip
+    )
 
 
 def meaning(gain: sc.Comparison, models: int, of: int) -> str:
@@ -46,9 +47,13 @@ def meaning(gain: sc.Comparison, models: int, of: int) -> str:
 
 
 LESSON = Lesson(
-    "why", "Why average", "fashion",
+    "why",
+    "Why average",
+    "fashion",
     "Is the average of fine-tuned models better than the best of them?",
     "A sweep leaves many fine-tunings of one base. Usually the best on held-out images is kept. Greedy soup instead "
     "averages the weights of those that help there.",
-    ask, run, lambda context: Link("app.py", "Compare all recipes"),
-)  # fmt: skip
+    ask,
+    run,
+    lambda context: Link("app.py", "Compare all recipes"),
+)

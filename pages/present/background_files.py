@@ -122,10 +122,13 @@ def _follow(made: Made, wanted: Wanted, uploads: Lent, folder: Path) -> None:
     made.words = "starting"
     process = made.process = subprocess.Popen(
         [*COMMAND, "--json", "--attended", "--scenes", scenes, "--uploads", lent, "-o", file, "--", wanted.zoo],
-        cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"}, text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        text=True,
         stdin=subprocess.PIPE,  # it ends with this process
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
     told = ""
     with process:
         assert process.stdout is not None

@@ -99,8 +99,10 @@ def _drawings(test: AppTest) -> Iterator[Drawing]:
 def _tables(test: AppTest) -> Iterator[Table]:
     for each in test.main.dataframe:
         frame = each.value
-        yield Table(tuple(map(str, frame.columns)),
-                    tuple(tuple(_cell(cell) for cell in row) for row in frame.itertuples(index=False)))  # fmt: skip
+        yield Table(
+            tuple(map(str, frame.columns)),
+            tuple(tuple(_cell(cell) for cell in row) for row in frame.itertuples(index=False)),
+        )
 
 
 def _cell(value: Any) -> str:

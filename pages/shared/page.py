@@ -109,20 +109,40 @@ def _sidebar(title: str) -> dict[str, Any]:
     state["kept:page"] = title
     with st.sidebar:
         links = st.container()
-        zoo = st.selectbox("Zoo", list(folders), key="zoo", bind="query-params", on_change=forget_choices,
-                           help="A folder of checkpoints of one network, and the images that judge them.")  # fmt: skip
+        zoo = st.selectbox(
+            "Zoo",
+            list(folders),
+            key="zoo",
+            bind="query-params",
+            on_change=forget_choices,
+            help="A folder of checkpoints of one network, and the images that judge them.",
+        )
         with st.expander("Computing"):
-            device = st.selectbox("Device", ("auto", *sc.available_devices()), key="device", bind="query-params",
-                                  help="Where models are averaged and evaluated.")  # fmt: skip
+            device = st.selectbox(
+                "Device",
+                ("auto", *sc.available_devices()),
+                key="device",
+                bind="query-params",
+                help="Where models are averaged and evaluated.",
+            )
             precision = st.selectbox(
-                "Precision", sc.available_precisions(sc.resolve_device(device)), key="precision", bind="query-params",
+                "Precision",
+                sc.available_precisions(sc.resolve_device(device)),
+                key="precision",
+                bind="query-params",
                 help="How numbers are computed. All but float32 are faster on some devices, and less exact.",
-            )  # fmt: skip
+            )
             memory = st.number_input(
-                "Memory for checkpoints (GB)", 0.0, 4096.0, _usual()["memory"], step=0.5, key="memory",
-                bind="query-params", help="Checkpoints that fit are kept in the device's memory, which makes averaging "
+                "Memory for checkpoints (GB)",
+                0.0,
+                4096.0,
+                _usual()["memory"],
+                step=0.5,
+                key="memory",
+                bind="query-params",
+                help="Checkpoints that fit are kept in the device's memory, which makes averaging "
                 "faster; others are read from their files each time.",
-            )  # fmt: skip
+            )
         chosen = {"zoo": zoo, "device": device, "precision": precision, "memory": memory}
         for path, label in PAGES.items():
             links.page_link(path, label=label)
@@ -142,8 +162,13 @@ def _share(title: str, zoo: str) -> None:
         st.caption("Its address; whoever can reach this app sees the same.")
         address = urlencode({key: st.query_params.get_all(key) for key in st.query_params}, doseq=True)
         st.code(f"{st.context.url}?{address}".rstrip("?"), language=None, wrap_lines=True)
-        st.button("Add this view to the presentation", icon=":material/add_to_queue:", key="kept:add-view",
-                  on_click=presenting.add, args=(title, zoo))  # fmt: skip
+        st.button(
+            "Add this view to the presentation",
+            icon=":material/add_to_queue:",
+            key="kept:add-view",
+            on_click=presenting.add,
+            args=(title, zoo),
+        )
         if told := st.session_state.pop("kept:added", None):
             st.caption(told)
 

@@ -23,19 +23,21 @@ def draw(results: Results) -> None:
     _headline(results)
     st.caption(f"The best single model is {plain(results.best.name)}, chosen on the held-out set.")
     drawing.chart(
-        robustness_scatter(results), "published-robustness",
+        robustness_scatter(results),
+        "published-robustness",
         f"Test accuracy against the mean of five shifts: {len(results.models)} models and {len(results.soups)} soups.",
-    )  # fmt: skip
+    )
     st.markdown(f"**{_robustness(results)}**")
     st.markdown("##### Chosen on the held-out set, reported on the others")
     _gains(results)
     _correlations(results)
     with st.expander("All models, best on the held-out set first"):
         st.dataframe(
-            [row(model) for model in [*results.ranking, *([results.base] if results.base else [])]], hide_index=True,
+            [row(model) for model in [*results.ranking, *([results.base] if results.base else [])]],
+            hide_index=True,
             column_config=_formats(results),
             alt="Every model with its accuracies in percent and its hyperparameters, best on the held-out set first.",
-        )  # fmt: skip
+        )
     if results.hyperparameters:
         st.markdown("##### Hyperparameters")
         _hyperparameters(results)
@@ -53,13 +55,14 @@ def _headline(results: Results) -> None:
         score = model.scores[published.TEST_SET]
         gain = estimate(model, TEST, against=best)
         column.metric(
-            f"{label}, test", _percent(score.accuracy),
+            f"{label}, test",
+            _percent(score.accuracy),
             "the one to beat" if model is best else f"{100 * gain.value:+.2f} points",
             delta_arrow="off" if model is best else "auto",
             delta_color="off" if gain.low <= 0 <= gain.high else "normal",
             help=f"{score.correct:,} of {score.total:,} images"
             + ("." if model is best else f"; against the best single model {_points(gain)}. {UNPAIRED}"),
-        )  # fmt: skip
+        )
 
 
 def _robustness(results: Results) -> str:
@@ -76,11 +79,19 @@ def _gains(results: Results) -> None:
     quantities = {**QUANTITIES, "selection gap": published.SELECTION_GAP}
     if results.soups:
         st.dataframe(
-            [{"against the best single model": LABELS[soup.kind],
-              **{f"{name}, unpaired": _points(estimate(soup, quantity, against=results.best)) for name, quantity in quantities.items()}}
-             for soup in results.soups],
-            hide_index=True, alt="What each soup gains over the best single model, and its selection gap.",
-        )  # fmt: skip
+            [
+                {
+                    "against the best single model": LABELS[soup.kind],
+                    **{
+                        f"{name}, unpaired": _points(estimate(soup, quantity, against=results.best))
+                        for name, quantity in quantities.items()
+                    },
+                }
+                for soup in results.soups
+            ],
+            hide_index=True,
+            alt="What each soup gains over the best single model, and its selection gap.",
+        )
         st.caption(f"The selection gap is the held-out gain less the test gain. {UNPAIRED}")
 
 
@@ -97,14 +108,26 @@ def _correlations(results: Results) -> None:
 
 def _hyperparameters(results: Results) -> None:
     with st.container(horizontal=True):
-        chosen = st.selectbox("Hyperparameter", results.hyperparameters, key="published-hyperparameter",
-                              bind="query-params", format_func=labels(results.hyperparameters, visible))  # fmt: skip
-        quantity = st.segmented_control("Accuracy", list(QUANTITIES), default="held-out", required=True,
-                                        key="published-quantity", bind="query-params")  # fmt: skip
+        chosen = st.selectbox(
+            "Hyperparameter",
+            results.hyperparameters,
+            key="published-hyperparameter",
+            bind="query-params",
+            format_func=labels(results.hyperparameters, visible),
+        )
+        quantity = st.segmented_control(
+            "Accuracy",
+            list(QUANTITIES),
+            default="held-out",
+            required=True,
+            key="published-quantity",
+            bind="query-params",
+        )
     drawing.chart(
-        hyperparameter_points(results, chosen, quantity), f"published-hyperparameter-{chosen}-{quantity}",
+        hyperparameter_points(results, chosen, quantity),
+        f"published-hyperparameter-{chosen}-{quantity}",
         f"{chosen} against {quantity} accuracy of {len(results.models)} models.",
-    )  # fmt: skip
+    )
     found = published.rank_correlation(results.models, chosen, QUANTITIES[quantity])
     if found is not None:
         st.markdown(

@@ -61,9 +61,13 @@ def follow(job: Job | None, total: int, what: str, draw: Callable[[Progress], No
             told, button = controls.columns([4, 1], vertical_alignment="center")
             told.progress(min(1.0, progress.steps_done / total), text=_words(progress, total, what))
             button.button(
-                "Stop", key=f"stop-{job.key}", on_click=caching.jobs().cancel, args=(job,),
-                disabled=progress.state == "cancelling", width="stretch",
-            )  # fmt: skip
+                "Stop",
+                key=f"stop-{job.key}",
+                on_click=caching.jobs().cancel,
+                args=(job,),
+                disabled=progress.state == "cancelling",
+                width="stretch",
+            )
         if progress.ended and not over:
             st.rerun()
 

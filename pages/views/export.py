@@ -32,17 +32,23 @@ def draw(context: Context, soup: sc.Soup | None, kind: str = "", *, choosing: bo
                     st.session_state["batch_norm"] = found.batch_norm
 
         st.file_uploader(
-            "Bring one back: a recipe, a card or an exported safetensors file", type=["json", "md", "safetensors"], key=key,
-            max_upload_size=UPLOAD_MEGABYTES, on_change=put_in if choosing else None,
+            "Bring one back: a recipe, a card or an exported safetensors file",
+            type=["json", "md", "safetensors"],
+            key=key,
+            max_upload_size=UPLOAD_MEGABYTES,
+            on_change=put_in if choosing else None,
             help="Its ingredients are looked up in the open zoo, and their files compared with those it was made of.",
-        )  # fmt: skip
+        )
         tell(context, brought(context.zoo, key), soup)
 
 
 def offer(context: Context, soup: sc.Soup, kind: str) -> None:
     """The buttons; what they give is made when they are pressed."""
-    reported = st.toggle("Report the test images too", key="export:test", help="In the card and the recipe; else they "
-                         "tell the held-out images alone.")  # fmt: skip
+    reported = st.toggle(
+        "Report the test images too",
+        key="export:test",
+        help="In the card and the recipe; else they tell the held-out images alone.",
+    )
     test = context.evaluator("test") if reported else None
     out = sc.Export(soup, context.evaluator("held_out"), test, sc.title_of(soup, kind))
     size = sum(tensor.nbytes for tensor in context.zoo.tensors.values())
@@ -58,8 +64,15 @@ def offer(context: Context, soup: sc.Soup, kind: str) -> None:
                 failed.append(str(error))
                 raise
 
-        st.download_button(label, made, file, on_click="ignore", disabled=large, key=f"export:{label}",
-                           help="Too large for the browser; take the command line." if large else None)  # fmt: skip
+        st.download_button(
+            label,
+            made,
+            file,
+            on_click="ignore",
+            disabled=large,
+            key=f"export:{label}",
+            help="Too large for the browser; take the command line." if large else None,
+        )
 
     with st.container(horizontal=True):
         button(
@@ -104,8 +117,12 @@ def tell(context: Context, found: sc.Soup | sc.SoupError | None, soup: sc.Soup |
         f"{counts(evaluation)}."
     )
     if chosen_alone(context.zoo, found):
-        st.page_link("pages/1_Ingredients.py", label="Open it on Ingredients", icon=":material/arrow_forward:",
-                     query_params={**context.address, "in": list(found.names)})  # fmt: skip
+        st.page_link(
+            "pages/1_Ingredients.py",
+            label="Open it on Ingredients",
+            icon=":material/arrow_forward:",
+            query_params={**context.address, "in": list(found.names)},
+        )
 
 
 def chosen_alone(zoo: sc.Zoo, soup: sc.Soup) -> bool:
@@ -116,9 +133,22 @@ def chosen_alone(zoo: sc.Zoo, soup: sc.Soup) -> bool:
 def table_buttons(rows: Callable[[], Iterable[Mapping[str, object]]], name: str) -> None:
     """A table's rows as a file of that name, made when the button is pressed, and to be copied as Markdown."""
     with st.container(horizontal=True):
-        st.download_button(f"All {name} as CSV", lambda: export.csv_text(rows()), f"{name}.csv", "text/csv",
-                           on_click="ignore", key=f"csv:{name}", icon=":material/download:", type="tertiary")  # fmt: skip
-        copy = st.popover("Copy as Markdown", type="tertiary", key=f"markdown:{name}", on_change="rerun",
-                          icon=":material/content_copy:")  # fmt: skip
+        st.download_button(
+            f"All {name} as CSV",
+            lambda: export.csv_text(rows()),
+            f"{name}.csv",
+            "text/csv",
+            on_click="ignore",
+            key=f"csv:{name}",
+            icon=":material/download:",
+            type="tertiary",
+        )
+        copy = st.popover(
+            "Copy as Markdown",
+            type="tertiary",
+            key=f"markdown:{name}",
+            on_change="rerun",
+            icon=":material/content_copy:",
+        )
         if copy.open:
             copy.code(export.markdown_table(rows()), language="markdown", height=240)

@@ -32,8 +32,11 @@ def draw(context: Context, singles: Mapping[str, sc.Evaluation], progress: Progr
     before = max((singles[name] for name in zoo.names if name not in names), key=lambda each: each.correct)
     left, right = st.columns(2)
     with left:
-        drawing.chart(charts.training_accuracy(steps, before), "accuracy",
-                   f"Held-out accuracy after each epoch of {steps[-1].run} runs, against the best single model.")  # fmt: skip
+        drawing.chart(
+            charts.training_accuracy(steps, before),
+            "accuracy",
+            f"Held-out accuracy after each epoch of {steps[-1].run} runs, against the best single model.",
+        )
     with right:
         drawing.chart(
             charts.training_losses(steps), "loss", f"Loss over {steps[-1].epoch} epochs of run {steps[-1].run}."
@@ -45,8 +48,13 @@ def draw(context: Context, singles: Mapping[str, sc.Evaluation], progress: Progr
 def _progress(step: FinetuneStep, singles: Mapping[str, sc.Evaluation]) -> None:
     first, second, third = st.columns(3)
     change = step.held_out.accuracy - max(each.accuracy for each in singles.values())
-    first.metric("Held-out accuracy", charts.percent(step.held_out), f"{100 * change:+.2f} to the best single",
-                 delta_color="off", help=charts.counts(step.held_out))  # fmt: skip
+    first.metric(
+        "Held-out accuracy",
+        charts.percent(step.held_out),
+        f"{100 * change:+.2f} to the best single",
+        delta_color="off",
+        help=charts.counts(step.held_out),
+    )
     second.metric("Epoch", f"{step.epoch} of {step.hyperparameters.epochs}")
     if step.runs > 1:
         third.metric("Run", f"{step.run} of {step.runs}", help=_told(step.hyperparameters))
@@ -61,10 +69,13 @@ def _numbers(context: Context, singles: Mapping[str, sc.Evaluation], found: Sequ
     rival = max((singles[name] for name in zoo.names if name not in new), key=lambda each: each.correct)
     columns = st.columns(3)
     comparison = sc.compare(best.single, rival)
-    columns[0].metric(f"{plain(best.name)}{', the best' if len(new) > 1 else ''}: held-out accuracy",
-                      charts.percent(best.single), f"{100 * comparison.difference:+.2f} points",
-                      delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                      help=f"{charts.counts(best.single)}; against the best single model before {points(comparison)}.")  # fmt: skip
+    columns[0].metric(
+        f"{plain(best.name)}{', the best' if len(new) > 1 else ''}: held-out accuracy",
+        charts.percent(best.single),
+        f"{100 * comparison.difference:+.2f} points",
+        delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+        help=f"{charts.counts(best.single)}; against the best single model before {points(comparison)}.",
+    )
     taken = sum(each.accepted for each in found)
     columns[1].metric(
         "Greedy", f"takes {taken} of {len(new)}" if len(new) > 1 else "takes it" if taken else "leaves it out"
@@ -74,9 +85,13 @@ def _numbers(context: Context, singles: Mapping[str, sc.Evaluation], found: Sequ
     with_new, without = (list(sc.greedy_soup(zoo, held_out, order=names))[-1].soup for names in (order, known))
     after, before = held_out(with_new), held_out(without)
     comparison = sc.compare(after, before)
-    columns[2].metric("Greedy soup, held-out", charts.percent(after), f"{100 * comparison.difference:+.2f} points",
-                      delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                      help=f"{charts.counts(after)}; against greedy without what is new {points(comparison)}.")  # fmt: skip
+    columns[2].metric(
+        "Greedy soup, held-out",
+        charts.percent(after),
+        f"{100 * comparison.difference:+.2f} points",
+        delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+        help=f"{charts.counts(after)}; against greedy without what is new {points(comparison)}.",
+    )
 
 
 def _meaning(steps: Sequence[FinetuneStep], found: Sequence[Acceptance]) -> str:

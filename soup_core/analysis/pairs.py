@@ -97,11 +97,7 @@ def pair_advantages(
 
 
 def pair_barriers(
-    evaluate: Evaluator,
-    pairs: Iterable[Pair],
-    *,
-    alphas: Sequence[float] = (0.5,),
-    batch_norm: BatchNorm = "averaged",
+    evaluate: Evaluator, pairs: Iterable[Pair], *, alphas: Sequence[float] = (0.5,), batch_norm: BatchNorm = "averaged"
 ) -> Iterator[PairBarrier]:
     """The error barrier of each pair over a few alphas, by default the middle alone, which is a bound from below."""
     for a, b in pairs:

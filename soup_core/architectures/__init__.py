@@ -15,13 +15,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from soup_core.architectures import (
-    factories,
-    open_clip_models,
-    timm_models,
-    torchvision_models,
-    transformers_models,
-)
+from soup_core.architectures import factories, open_clip_models, timm_models, torchvision_models, transformers_models
 from soup_core.architectures.fashion_cnn import FashionCNN
 from soup_core.architectures.optional import inside
 from soup_core.data import Normalization, Preprocessing

@@ -137,15 +137,26 @@ def _bars(
     figure, colour = empty_figure(title), MARKS["ingredient"].colour
     figure.add_trace(
         go.Bar(
-            x=list(range(len(names))), y=values, name="95 % interval",
-            marker={"color": [colour if _among(name, selected) else "rgba(0, 0, 0, 0)" for name in names],
-                    "line": {"color": colour, "width": 2}},
-            error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": NEUTRAL,
-                     "thickness": 1.2, "width": 3},
+            x=list(range(len(names))),
+            y=values,
+            name="95 % interval",
+            marker={
+                "color": [colour if _among(name, selected) else "rgba(0, 0, 0, 0)" for name in names],
+                "line": {"color": colour, "width": 2},
+            },
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": above,
+                "arrayminus": below,
+                "color": NEUTRAL,
+                "thickness": 1.2,
+                "width": 3,
+            },
             customdata=[[name, literal(name), note] for name, note in zip(names, notes, strict=True)],
             hovertemplate="%{customdata[1]}: %{y:+.2f} points<br>%{customdata[2]}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
     return figure
 
@@ -178,17 +189,12 @@ def selection_gap_curve(steps: Sequence[GapStep]) -> go.Figure:
         )
     figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
     sizes = [step.size for step in steps]
-    figure.update_xaxes(
-        title="Held-out images", type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes]
-    )  # fmt: skip
+    figure.update_xaxes(title="Held-out images", type="log", tickvals=sizes, ticktext=[f"{size:,}" for size in sizes])
     return figure
 
 
 def parallel_coordinates(
-    table: HyperparameterTable,
-    *,
-    selected: Collection[str] | None = None,
-    ranges: Mapping[str, Range] | None = None,
+    table: HyperparameterTable, *, selected: Collection[str] | None = None, ranges: Mapping[str, Range] | None = None
 ) -> go.Figure:
     """A line an ingredient across its hyperparameters to its held-out accuracy, coloured by that; brush an axis to choose.
 
@@ -228,10 +234,14 @@ def _accuracy_colours(table: HyperparameterTable, selected: Collection[str] | No
     span = high - low or 1.0
     coloured = [[0.5 + place / 2, colour] for place, colour in SCALE]
     return {
-        "color": [value if _among(name, selected) else low - span
-                  for name, value in zip(table.names, accuracies, strict=True)],
-        "colorscale": [*GREY, *coloured], "cmin": low - span, "cmax": low + span, "showscale": False,
-    }  # fmt: skip
+        "color": [
+            value if _among(name, selected) else low - span for name, value in zip(table.names, accuracies, strict=True)
+        ],
+        "colorscale": [*GREY, *coloured],
+        "cmin": low - span,
+        "cmax": low + span,
+        "showscale": False,
+    }
 
 
 def brushed(table: HyperparameterTable, ranges: Mapping[str, Range]) -> list[str]:

@@ -28,15 +28,25 @@ def cost_chart(entries: Sequence[RecipeResult], best: Evaluation) -> go.Figure:
         bill = f"{entry.models} forward pass{'es' if entry.models > 1 else ''}, {entry.cost.megabytes:.1f} MB"
         figure.add_trace(
             go.Scatter(
-                x=[x], y=[accuracy], mode="markers", name=entry.about.name,
-                error_y={"type": "data", "symmetric": False, "array": [high - accuracy],
-                         "arrayminus": [accuracy - low], "color": mark.colour, "thickness": 1.2, "width": 3},
+                x=[x],
+                y=[accuracy],
+                mode="markers",
+                name=entry.about.name,
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [high - accuracy],
+                    "arrayminus": [accuracy - low],
+                    "color": mark.colour,
+                    "thickness": 1.2,
+                    "width": 3,
+                },
                 marker={"color": mark.colour, "symbol": mark.symbol, "size": mark.size},
                 customdata=[[counts(entry.test), bill, f"{1e6 * entry.cost.seconds_per_image:.0f} µs an image"]],
                 hovertemplate="%{y:.2f} %<br>%{customdata[0]}<br>%{customdata[1]}<br>%{customdata[2]}"
                 f"<extra>{entry.about.name}</extra>",
             )
-        )  # fmt: skip
+        )
     level(figure, 100 * best.accuracy, "best single model", NEUTRAL, "dash")
     bounds = [100 * bound for entry in entries for bound in accuracy_interval(entry.test)]
     bounds.append(100 * best.accuracy)
@@ -45,8 +55,11 @@ def cost_chart(entries: Sequence[RecipeResult], best: Evaluation) -> go.Figure:
     figure.update_yaxes(range=[low - margin, high + margin])
     ticks = [1, *(2**power for power in range(1, 12) if 2**power < 0.75 * most), *([most] if most > 1 else [])]
     figure.update_xaxes(
-        title="Models run for each image", type="log", range=[-0.35, math.log10(most) + 0.2], tickvals=ticks,
+        title="Models run for each image",
+        type="log",
+        range=[-0.35, math.log10(most) + 0.2],
+        tickvals=ticks,
         ticktext=[str(tick) for tick in ticks],
-    )  # fmt: skip
+    )
     figure.update_layout(margin={"t": 64})
     return figure

@@ -84,11 +84,19 @@ def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, 
     figure.add_trace(
         go.Heatmap(
             z=[[None if math.isnan(value) else value for value in row] for row in values.tolist()],
-            x=labels, y=labels, customdata=cells, colorscale="Viridis", zmin=lowest, zmax=highest, xgap=1, ygap=1,
-            colorbar=colour_bar(kind.title), connectgaps=False,
+            x=labels,
+            y=labels,
+            customdata=cells,
+            colorscale="Viridis",
+            zmin=lowest,
+            zmax=highest,
+            xgap=1,
+            ygap=1,
+            colorbar=colour_bar(kind.title),
+            connectgaps=False,
             hovertemplate="%{customdata[2]} and %{customdata[3]}<br>%{customdata[4]}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     # As categories: where they would crowd, Plotly leaves some out.
     names_only = {"type": "category", "labelalias": {literal(name): literal(short(name)) for name in order}}
     figure.update_xaxes(
@@ -113,9 +121,16 @@ def _range(values: Matrix, kind: Quantity) -> tuple[float, float]:
 def colour_bar(title: str) -> dict[str, Any]:
     """What the colours mean, above the drawing, which keeps its width on a narrow screen."""
     return {
-        "orientation": "h", "thickness": 12, "title": {"text": title, "side": "top", "font": {"size": 13}},
-        "x": 0.0, "xanchor": "left", "y": 1.0, "yanchor": "bottom", "len": 1.0, "tickfont": {"size": 12},
-    }  # fmt: skip
+        "orientation": "h",
+        "thickness": 12,
+        "title": {"text": title, "side": "top", "font": {"size": 13}},
+        "x": 0.0,
+        "xanchor": "left",
+        "y": 1.0,
+        "yanchor": "bottom",
+        "len": 1.0,
+        "tickfont": {"size": 12},
+    }
 
 
 def _told(value: float, kind: Quantity) -> str:
@@ -145,16 +160,27 @@ def map_scatter(
     known = {name: value for name in names if (value := values.get(name)) is not None}
     numbers = {name: float(value) for name, value in known.items() if _is_number(value)}
     if known and len(numbers) == len(known):
-        _add_points(figure, rows, list(numbers), "ingredients", selected, showlegend=False,
-                    **_coloured(list(numbers.values()), label))  # fmt: skip
+        _add_points(
+            figure,
+            rows,
+            list(numbers),
+            "ingredients",
+            selected,
+            showlegend=False,
+            **_coloured(list(numbers.values()), label),
+        )
     else:
         kinds = sorted({str(value) for value in known.values()})
         for index, each in enumerate(kinds):
             _add_points(
-                figure, rows, [name for name, value in known.items() if str(value) == each],
-                literal(f"{short(label)}: {short(each)}"), selected, color=LINE_COLOURS[index % len(LINE_COLOURS)],
+                figure,
+                rows,
+                [name for name, value in known.items() if str(value) == each],
+                literal(f"{short(label)}: {short(each)}"),
+                selected,
+                color=LINE_COLOURS[index % len(LINE_COLOURS)],
                 symbol=SHAPES[index % len(SHAPES)],
-            )  # fmt: skip
+            )
     if rest := [name for name in names if name not in known]:
         _add_points(figure, rows, rest, literal(f"without {short(label)}"), selected, color=NEUTRAL, symbol="bowtie")
     add_path(figure, path)
@@ -176,12 +202,16 @@ def add_path(figure: go.Figure, path: Sequence[Position]) -> None:
     mark = MARKS["greedy"]
     figure.add_trace(
         go.Scatter(
-            x=[place.x for place in path], y=[place.y for place in path], mode="lines+markers", name="greedy's path",
-            line={"color": mark.colour, "width": 1.5}, marker={"color": mark.colour, "symbol": mark.symbol, "size": 6},
+            x=[place.x for place in path],
+            y=[place.y for place in path],
+            mode="lines+markers",
+            name="greedy's path",
+            line={"color": mark.colour, "width": 1.5},
+            marker={"color": mark.colour, "symbol": mark.symbol, "size": 6},
             customdata=[[number, f"{place.off:.2f}"] for number, place in enumerate(path, 1)],
             hovertemplate="greedy with %{customdata[0]} in it<br>%{customdata[1]} off the plane<extra></extra>",
         )
-    )  # fmt: skip
+    )
 
 
 def add_soup(figure: go.Figure, shown: Shown) -> None:
@@ -189,12 +219,20 @@ def add_soup(figure: go.Figure, shown: Shown) -> None:
     mark = RECIPE_MARKS[shown.kind]
     figure.add_trace(
         go.Scatter(
-            x=[shown.place.x], y=[shown.place.y], mode="markers", name=literal(short(shown.name)),
-            marker={"color": mark.colour, "symbol": mark.symbol, "size": mark.size, "line": {"width": 1, "color": "white"}},
+            x=[shown.place.x],
+            y=[shown.place.y],
+            mode="markers",
+            name=literal(short(shown.name)),
+            marker={
+                "color": mark.colour,
+                "symbol": mark.symbol,
+                "size": mark.size,
+                "line": {"width": 1, "color": "white"},
+            },
             customdata=[[shown.name, literal(shown.name), f"{shown.place.off:.2f}"]],
             hovertemplate="%{customdata[1]}<br>%{customdata[2]} off the plane<extra></extra>",
         )
-    )  # fmt: skip
+    )
 
 
 def advantage_scatter(pairs: Iterable[PairAdvantage], *, against: str = "mean", by: str | None = None) -> go.Figure:
@@ -219,23 +257,37 @@ def advantage_scatter(pairs: Iterable[PairAdvantage], *, against: str = "mean", 
         points = [100 * gain.difference for gain in gains]
         figure.add_trace(
             go.Scatter(
-                x=[pair.angle for pair in group], y=points, mode="markers", name=literal(kind), showlegend=True,
+                x=[pair.angle for pair in group],
+                y=points,
+                mode="markers",
+                name=literal(kind),
+                showlegend=True,
                 marker={"color": colour, "symbol": SHAPES[index % len(SHAPES)], "size": 9},
                 error_y={
-                    "type": "data", "symmetric": False, "color": GREY_LINE, "thickness": 1, "width": 0,
+                    "type": "data",
+                    "symmetric": False,
+                    "color": GREY_LINE,
+                    "thickness": 1,
+                    "width": 0,
                     "array": [100 * gain.high - point for gain, point in zip(gains, points, strict=True)],
                     "arrayminus": [point - 100 * gain.low for gain, point in zip(gains, points, strict=True)],
                 },
                 customdata=[
-                    [pair.a, pair.b, literal(pair.a), literal(pair.b),
-                     f"{point:+.2f} points ({100 * gain.low:.2f} to {100 * gain.high:.2f})", counts(pair.middle),
-                     literal(_apart(pair))]
+                    [
+                        pair.a,
+                        pair.b,
+                        literal(pair.a),
+                        literal(pair.b),
+                        f"{point:+.2f} points ({100 * gain.low:.2f} to {100 * gain.high:.2f})",
+                        counts(pair.middle),
+                        literal(_apart(pair)),
+                    ]
                     for pair, gain, point in zip(group, gains, points, strict=True)
                 ],
                 hovertemplate="%{customdata[2]} and %{customdata[3]}<br>%{x:.1f}°<br>%{customdata[4]}<br>"
                 "%{customdata[5]}<br>%{customdata[6]}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
     figure.update_xaxes(title="Angle between the two differences (degrees)")
     figure.update_layout(height=420)
@@ -293,12 +345,16 @@ def _add_points(
     symbols = [symbol if selected is None or name in selected else f"{symbol}-open" for name in names]
     figure.add_trace(
         go.Scatter(
-            x=[rows[name][0] for name in names], y=[rows[name][1] for name in names],
-            customdata=[rows[name][2] for name in names], mode="markers", name=legend, showlegend=showlegend,
+            x=[rows[name][0] for name in names],
+            y=[rows[name][1] for name in names],
+            customdata=[rows[name][2] for name in names],
+            mode="markers",
+            name=legend,
+            showlegend=showlegend,
             marker={"symbol": symbols, "size": 12, "line": {"width": 2, "color": NEUTRAL}, **marker},
             hovertemplate="%{customdata[1]}<extra></extra>",
         )
-    )  # fmt: skip
+    )
 
 
 def _coloured(numbers: Sequence[float], label: str) -> dict[str, Any]:

@@ -19,12 +19,16 @@ def coefficient_lines(steps: Sequence[LearnedStep]) -> go.Figure:
         colour, dash = looks.get(k, (GREY_LINE, "solid"))
         figure.add_trace(
             go.Scatter(
-                x=[step.index for step in steps], y=[mean[k] for mean in means], mode="lines",
-                name=literal(short(names[k])), showlegend=k in looks, customdata=[[literal(names[k])]] * len(steps),
+                x=[step.index for step in steps],
+                y=[mean[k] for mean in means],
+                mode="lines",
+                name=literal(short(names[k])),
+                showlegend=k in looks,
+                customdata=[[literal(names[k])]] * len(steps),
                 line={"color": colour, "dash": dash, "width": 2.5 if k in looks else 1},
                 hovertemplate="%{customdata[0]}: %{y:.3f}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     figure.update_xaxes(title="Round of batches", range=[0, steps[-1].total])
     figure.update_layout(legend={"traceorder": "reversed"})
     return figure
@@ -38,18 +42,25 @@ def coefficient_heatmap(step: LearnedStep, order: Sequence[str]) -> go.Figure:
     free = bool((values < 0).any())
     figure.add_trace(
         go.Heatmap(
-            z=values, x=list(range(len(columns))), y=list(range(len(step.groups))),
+            z=values,
+            x=list(range(len(columns))),
+            y=list(range(len(step.groups))),
             customdata=[[[literal(step.names[k]), literal(group)] for k in columns] for group in step.groups],
-            colorscale="RdBu" if free else "Viridis", zmid=0 if free else None, xgap=1, ygap=1,
+            colorscale="RdBu" if free else "Viridis",
+            zmid=0 if free else None,
+            xgap=1,
+            ygap=1,
             colorbar={"thickness": 12, "title": {"text": "coefficient", "side": "right"}},
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}: %{z:.3f}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     names_axis(figure, [step.names[k] for k in columns], "Ingredients, best first")
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(
-        tickvals=list(range(len(step.groups))), ticktext=[literal(short(group)) for group in step.groups],
-        range=[len(step.groups) - 0.5, -0.5], showgrid=False,
-    )  # fmt: skip
+        tickvals=list(range(len(step.groups))),
+        ticktext=[literal(short(group)) for group in step.groups],
+        range=[len(step.groups) - 0.5, -0.5],
+        showgrid=False,
+    )
     figure.update_layout(height=max(260, 140 + 22 * len(step.groups)))
     return figure

@@ -28,23 +28,35 @@ def accuracy_points(
         edges += [low, high]
         figure.add_trace(
             go.Scatter(
-                x=[place], y=[accuracy], mode="markers", name=literal(label), showlegend=False,
+                x=[place],
+                y=[accuracy],
+                mode="markers",
+                name=literal(label),
+                showlegend=False,
                 marker={"color": mark.colour, "symbol": mark.symbol, "size": mark.size},
-                error_y={"type": "data", "symmetric": False, "array": [high - accuracy],
-                         "arrayminus": [accuracy - low], "color": mark.colour, "thickness": 1.2, "width": 4},
+                error_y={
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [high - accuracy],
+                    "arrayminus": [accuracy - low],
+                    "color": mark.colour,
+                    "thickness": 1.2,
+                    "width": 4,
+                },
                 customdata=[[literal(label), counts(evaluation)]],
                 hovertemplate="%{customdata[0]}: %{y:.2f} %<br>%{customdata[1]}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     if predicted is not None:
         level(figure, predicted, "you said", NEUTRAL, "dot")
         edges.append(predicted)
     margin = max(0.2, 0.1 * (max(edges) - min(edges)))
     figure.update_yaxes(range=[min(edges) - margin, max(edges) + margin])
     figure.update_xaxes(
-        tickvals=list(range(len(rows))), ticktext=[literal(label).replace(" ", "<br>", 1) for label, _, _ in rows],
+        tickvals=list(range(len(rows))),
+        ticktext=[literal(label).replace(" ", "<br>", 1) for label, _, _ in rows],
         range=[-0.6, len(rows) - 0.4],
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -57,27 +69,39 @@ def sketched_line(
     drawn = {0.0: first, **dict(sorted(sketch.items())), 1.0: last}
     figure.add_trace(
         go.Scatter(
-            x=list(drawn), y=list(drawn.values()), mode="lines+markers", name="your sketch",
-            line={"color": NEUTRAL, "width": 2, "dash": "dash"}, marker={"symbol": SKETCH, "size": 11},
+            x=list(drawn),
+            y=list(drawn.values()),
+            mode="lines+markers",
+            name="your sketch",
+            line={"color": NEUTRAL, "width": 2, "dash": "dash"},
+            marker={"symbol": SKETCH, "size": 11},
             hovertemplate="alpha %{x:.2f}: %{y:.1f} %<extra>your sketch</extra>",
         )
-    )  # fmt: skip
+    )
     if points:
         ordered = sorted(points, key=lambda point: point.alpha)
         figure.add_trace(
             go.Scatter(
-                x=[point.alpha for point in ordered], y=[100 * point.evaluation.accuracy for point in ordered],
-                mode="lines+markers", name="the real line", customdata=[[counts(p.evaluation)] for p in ordered],
-                line={"color": MARKS["uniform"].colour, "width": 2.5}, marker={"size": 7},
+                x=[point.alpha for point in ordered],
+                y=[100 * point.evaluation.accuracy for point in ordered],
+                mode="lines+markers",
+                name="the real line",
+                customdata=[[counts(p.evaluation)] for p in ordered],
+                line={"color": MARKS["uniform"].colour, "width": 2.5},
+                marker={"size": 7},
                 hovertemplate="alpha %{x:.2f}: %{y:.2f} %<br>%{customdata[0]}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     figure.add_trace(
         go.Scatter(
-            x=[0.0, 1.0], y=[first, last], mode="markers", name="the two ends", hoverinfo="skip",
+            x=[0.0, 1.0],
+            y=[first, last],
+            mode="markers",
+            name="the two ends",
+            hoverinfo="skip",
             marker={"color": MARKS["ingredient"].colour, "symbol": MARKS["ingredient"].symbol, "size": 13},
         )
-    )  # fmt: skip
+    )
     figure.update_yaxes(range=[-2, 102])
     figure.update_xaxes(title="alpha", range=[-0.05, 1.05], tickvals=[0, 0.25, 0.5, 0.75, 1])
     return figure
@@ -97,18 +121,25 @@ def two_walks(yours: Sequence[GreedyStep], greedy: Sequence[GreedyStep]) -> go.F
             heights.append(height)
         figure.add_trace(
             go.Scatter(
-                x=[step.index + 1 for step in steps], y=heights, mode="lines+markers", name=label,
+                x=[step.index + 1 for step in steps],
+                y=heights,
+                mode="lines+markers",
+                name=label,
                 line={"color": colour, "width": 2.5, "dash": dash, "shape": "hv"},
-                marker={"color": colour, "size": 12,
-                        "symbol": [symbol if step.accepted else f"{symbol}-open" for step in steps]},
+                marker={
+                    "color": colour,
+                    "size": 12,
+                    "symbol": [symbol if step.accepted else f"{symbol}-open" for step in steps],
+                },
                 customdata=[[literal(step.candidate), "accepted" if step.accepted else "rejected"] for step in steps],
-                hovertemplate="%{customdata[0]} %{customdata[1]}: %{y:.2f} %" f"<extra>{label}</extra>",
+                hovertemplate=f"%{{customdata[0]}} %{{customdata[1]}}: %{{y:.2f}} %<extra>{label}</extra>",
             )
-        )  # fmt: skip
+        )
     figure.update_xaxes(
-        title="Candidate: filled where accepted", tickvals=[step.index + 1 for step in greedy],
+        title="Candidate: filled where accepted",
+        tickvals=[step.index + 1 for step in greedy],
         ticktext=[literal(step.candidate) for step in greedy],
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -119,14 +150,25 @@ def middle_by_rate(found: Mapping[float, Comparison]) -> go.Figure:
     values = [100 * each.difference for each in found.values()]
     figure.add_trace(
         go.Scatter(
-            x=rates, y=values, mode="lines+markers", name="average of two", showlegend=False,
-            line={"color": mark.colour, "width": 2}, marker={"color": mark.colour, "symbol": mark.symbol, "size": 12},
-            error_y={"type": "data", "symmetric": False, "color": mark.colour, "thickness": 1.2, "width": 4,
-                     "array": [100 * each.high - y for each, y in zip(found.values(), values, strict=True)],
-                     "arrayminus": [y - 100 * each.low for each, y in zip(found.values(), values, strict=True)]},
+            x=rates,
+            y=values,
+            mode="lines+markers",
+            name="average of two",
+            showlegend=False,
+            line={"color": mark.colour, "width": 2},
+            marker={"color": mark.colour, "symbol": mark.symbol, "size": 12},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "color": mark.colour,
+                "thickness": 1.2,
+                "width": 4,
+                "array": [100 * each.high - y for each, y in zip(found.values(), values, strict=True)],
+                "arrayminus": [y - 100 * each.low for each, y in zip(found.values(), values, strict=True)],
+            },
             hovertemplate="learning rate %{x}: %{y:+.2f} points<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
     figure.update_xaxes(title="Learning rate", type="log", tickvals=rates, ticktext=[f"{rate:g}" for rate in rates])
     return figure

@@ -29,54 +29,77 @@ def line_chart(
     unit = " %" if quantity == "accuracy" else ""
     figure.add_trace(
         go.Scatter(
-            x=alphas, y=list(values.values()), mode="lines+markers", name="along the line", showlegend=False,
-            line={"color": MARKS["uniform"].colour, "width": 2.5}, marker={"size": 6},
-            hovertemplate="alpha %{x:.2f}: %{y:.2f}" + unit + "<extra></extra>", connectgaps=False,
+            x=alphas,
+            y=list(values.values()),
+            mode="lines+markers",
+            name="along the line",
+            showlegend=False,
+            line={"color": MARKS["uniform"].colour, "width": 2.5},
+            marker={"size": 6},
+            hovertemplate="alpha %{x:.2f}: %{y:.2f}" + unit + "<extra></extra>",
+            connectgaps=False,
         )
-    )  # fmt: skip
+    )
     ends = [alpha for alpha in (0.0, 1.0) if alpha in values]
     figure.add_trace(
         go.Scatter(
-            x=ends, y=[values[alpha] for alpha in ends], mode="markers", name="the two ends",
+            x=ends,
+            y=[values[alpha] for alpha in ends],
+            mode="markers",
+            name="the two ends",
             customdata=[[literal(name)] for name in (name_a, name_b)][: len(ends)],
             marker={"color": MARKS["ingredient"].colour, "symbol": "diamond", "size": 13},
             hovertemplate="%{customdata[0]}: %{y:.2f}" + unit + "<extra></extra>",
         )
-    )  # fmt: skip
+    )
     here = next((alpha for alpha in alphas if alpha == 0.5), alphas[len(alphas) // 2])
     figure.add_trace(
         go.Scatter(
-            x=[here], y=[values[here]], mode="markers", name="chosen alpha", showlegend=False,
+            x=[here],
+            y=[values[here]],
+            mode="markers",
+            name="chosen alpha",
+            showlegend=False,
             marker={"color": MARKS["greedy"].colour, "symbol": "circle-open", "size": 18, "line": {"width": 3}},
             hoverinfo="skip",
         )
-    )  # fmt: skip
+    )
     if len(ends) == 2:
         figure.add_trace(
             go.Scatter(
-                x=ends, y=[values[alpha] for alpha in ends], mode="lines", name="straight between the ends",
-                line={"color": NEUTRAL, "dash": "dot", "width": 1.5}, hoverinfo="skip",
+                x=ends,
+                y=[values[alpha] for alpha in ends],
+                mode="lines",
+                name="straight between the ends",
+                line={"color": NEUTRAL, "dash": "dot", "width": 1.5},
+                hoverinfo="skip",
             )
-        )  # fmt: skip
+        )
         if barrier and barrier.height > 0 and quantity == "accuracy":
             straight = (1 - barrier.alpha) * values[0.0] + barrier.alpha * values[1.0]
             figure.add_trace(
                 go.Scatter(
-                    x=[barrier.alpha] * 2, y=[straight, values[barrier.alpha]], mode="lines",
+                    x=[barrier.alpha] * 2,
+                    y=[straight, values[barrier.alpha]],
+                    mode="lines",
                     name=f"error barrier: {100 * barrier.height:.2f} points",
-                    line={"color": MARKS["greedy"].colour, "width": 3}, hoverinfo="skip",
+                    line={"color": MARKS["greedy"].colour, "width": 3},
+                    hoverinfo="skip",
                 )
-            )  # fmt: skip
+            )
     if ensemble:
         mixed = sorted(ensemble, key=lambda point: point.alpha)
         figure.add_trace(
             go.Scatter(
-                x=[point.alpha for point in mixed], y=[_quantity(point, quantity) for point in mixed], mode="lines",
-                name="ensemble of the two ends", line={"color": MARKS["ensemble"].colour, "width": 2, "dash": "dash"},
+                x=[point.alpha for point in mixed],
+                y=[_quantity(point, quantity) for point in mixed],
+                mode="lines",
+                name="ensemble of the two ends",
+                line={"color": MARKS["ensemble"].colour, "width": 2, "dash": "dash"},
                 customdata=[[counts(point.evaluation)] for point in mixed],
                 hovertemplate="alpha %{x:.2f}: %{y:.2f}" + unit + "<br>%{customdata[0]}<extra>ensemble</extra>",
             )
-        )  # fmt: skip
+        )
     _add_alpha_slider(figure, values, here, unit)
     figure.update_xaxes(title="alpha")
     return figure
@@ -102,11 +125,17 @@ def _add_alpha_slider(figure: go.Figure, values: Mapping[float, float], here: fl
     figure.update_layout(
         sliders=[
             {
-                "active": list(values).index(here), "steps": steps, "ticklen": 0, "minorticklen": 0,
-                "currentvalue": {"prefix": "alpha "}, "font": {"color": "rgba(0,0,0,0)"}, "pad": {"t": 44, "b": 0},
-                "x": 0.0, "len": 1.0,
+                "active": list(values).index(here),
+                "steps": steps,
+                "ticklen": 0,
+                "minorticklen": 0,
+                "currentvalue": {"prefix": "alpha "},
+                "font": {"color": "rgba(0,0,0,0)"},
+                "pad": {"t": 44, "b": 0},
+                "x": 0.0,
+                "len": 1.0,
             }
         ],
         margin={"b": 120},
-    )  # fmt: skip
+    )
     figure.layout.sliders[0].currentvalue.font = {"color": NEUTRAL, "size": 15}

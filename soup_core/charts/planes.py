@@ -46,45 +46,75 @@ def plane_contour(
     figure = empty_figure("")
     figure.add_trace(
         go.Heatmap(
-            x=xs, y=ys, z=values, customdata=cells, colorscale="Viridis", reversescale=quantity == "loss",
-            zsmooth=False, connectgaps=False, colorbar=colour_bar(_title(quantity)), hoverongaps=False, name="evaluated",
+            x=xs,
+            y=ys,
+            z=values,
+            customdata=cells,
+            colorscale="Viridis",
+            reversescale=quantity == "loss",
+            zsmooth=False,
+            connectgaps=False,
+            colorbar=colour_bar(_title(quantity)),
+            hoverongaps=False,
+            name="evaluated",
             hovertemplate="%{customdata[4]}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     if len(points) == resolution**2:
         figure.add_trace(
             go.Contour(
-                x=xs, y=ys, z=values, contours={"coloring": "none"}, line={"color": "white", "width": 0.8,
-                "smoothing": 0}, connectgaps=False, hoverinfo="skip", showscale=False, showlegend=False,
+                x=xs,
+                y=ys,
+                z=values,
+                contours={"coloring": "none"},
+                line={"color": "white", "width": 0.8, "smoothing": 0},
+                connectgaps=False,
+                hoverinfo="skip",
+                showscale=False,
+                showlegend=False,
             )
-        )  # fmt: skip
+        )
     if broken := [point for point in points if point.evaluation.not_finite]:
         figure.add_trace(
             go.Scatter(
-                x=[point.x for point in broken], y=[point.y for point in broken], mode="markers", name="not finite",
+                x=[point.x for point in broken],
+                y=[point.y for point in broken],
+                mode="markers",
+                name="not finite",
                 marker={"symbol": "x", "color": NEUTRAL, "size": 8},
                 customdata=[_cell(point) for point in broken],
                 hovertemplate="%{customdata[4]}<extra></extra>",
             )
-        )  # fmt: skip
+        )
     for (kind, label), group in _by_mark(others).items():
         mark = RECIPE_MARKS[kind]
         figure.add_trace(
             go.Scatter(
-                x=[shown.place.x for shown in group], y=[shown.place.y for shown in group], mode="markers", name=label,
-                marker={"color": "white", "opacity": 0.9, "symbol": mark.symbol.removesuffix("-open"),
-                        "size": mark.size - 1, "line": {"width": 2, "color": mark.colour}},
+                x=[shown.place.x for shown in group],
+                y=[shown.place.y for shown in group],
+                mode="markers",
+                name=label,
+                marker={
+                    "color": "white",
+                    "opacity": 0.9,
+                    "symbol": mark.symbol.removesuffix("-open"),
+                    "size": mark.size - 1,
+                    "line": {"width": 2, "color": mark.colour},
+                },
                 customdata=[[shown.name, literal(shown.name), f"{shown.place.off:.2f}"] for shown in group],
                 hovertemplate="%{customdata[1]}<br>%{customdata[2]} off the plane<extra></extra>",
             )
-        )  # fmt: skip
+        )
     add_path(figure, path)
     for (name, kind), (x, y) in zip(corners, _corner_places(plane), strict=True):
         add_soup(figure, Shown(name, kind, Position(x, y, 0.0)))
         figure.data[-1].update(
-            mode="markers+text", text=[literal(short(name))], textposition="top center", textfont=ON_COLOURS,
+            mode="markers+text",
+            text=[literal(short(name))],
+            textposition="top center",
+            textfont=ON_COLOURS,
             showlegend=False,
-        )  # fmt: skip
+        )
     figure.update_xaxes(title="Distance in weight space", showgrid=False, constrain="domain")
     figure.update_yaxes(showgrid=False, scaleanchor="x", constrain="domain", constraintoward="top")
     figure.update_layout(height=600, margin={"t": 30}, legend=ABOVE_THE_BAR, meta={"aspect": _aspect(xs, ys)})
@@ -119,13 +149,19 @@ def plane_surface(
     figure = empty_figure("")
     figure.add_trace(
         go.Surface(
-            x=[xs[column] for column in columns], y=[ys[row] for row in columns],
+            x=[xs[column] for column in columns],
+            y=[ys[row] for row in columns],
             z=[[_value(point.evaluation, quantity) for point in row] for row in drawn],
             customdata=[[_cell(point) for point in row] for row in drawn],
-            colorscale="Viridis", reversescale=quantity == "loss", connectgaps=False, opacity=0.9, name="evaluated",
-            colorbar=colour_bar(_title(quantity)), hovertemplate="%{customdata[4]}<extra></extra>",
+            colorscale="Viridis",
+            reversescale=quantity == "loss",
+            connectgaps=False,
+            opacity=0.9,
+            name="evaluated",
+            colorbar=colour_bar(_title(quantity)),
+            hovertemplate="%{customdata[4]}<extra></extra>",
         )
-    )  # fmt: skip
+    )
     own = {shown.name: evaluation for shown, evaluation in others}
     for (kind, label), group in _by_mark([shown for shown, _ in others]).items():
         _add_marks(figure, label, kind, [(shown.name, shown.place, own[shown.name]) for shown in group], quantity)
@@ -133,34 +169,56 @@ def plane_surface(
     if path:
         figure.add_trace(
             go.Scatter3d(
-                x=[place.x for place, _ in path], y=[place.y for place, _ in path],
-                z=[_value(evaluation, quantity) for _, evaluation in path], mode="lines+markers", name="greedy's path",
+                x=[place.x for place, _ in path],
+                y=[place.y for place, _ in path],
+                z=[_value(evaluation, quantity) for _, evaluation in path],
+                mode="lines+markers",
+                name="greedy's path",
                 line={"color": MARKS["greedy"].colour, "width": 4},
                 marker={"color": MARKS["greedy"].colour, "symbol": SYMBOLS_3D["star"], "size": 4},
-                customdata=[[number, f"{place.off:.2f}", _told(evaluation)]
-                            for number, (place, evaluation) in enumerate(path, 1)],
+                customdata=[
+                    [number, f"{place.off:.2f}", _told(evaluation)]
+                    for number, (place, evaluation) in enumerate(path, 1)
+                ],
                 hovertemplate="greedy with %{customdata[0]} in it<br>%{customdata[2]}<br>%{customdata[1]} off the plane"
                 "<extra></extra>",
             )
-        )  # fmt: skip
+        )
     for (name, kind), (x, y), evaluation in zip(corners, _corner_places(plane), evaluations, strict=True):
         _add_marks(
             figure, literal(short(name)), kind, [(name, Position(x, y, 0.0), evaluation)], quantity, hollow=False
         )
     names = [
-        {"x": trace.x[0], "y": trace.y[0], "z": trace.z[0], "text": trace.name, "font": {"color": "white", "size": 13},
-         "bgcolor": "rgba(0, 0, 0, 0.6)", "arrowcolor": NEUTRAL, "arrowhead": 0, "ax": 0, "ay": -28}
-        for trace in figure.data[-len(corners) :] if trace.z[0] is not None
-    ]  # fmt: skip
+        {
+            "x": trace.x[0],
+            "y": trace.y[0],
+            "z": trace.z[0],
+            "text": trace.name,
+            "font": {"color": "white", "size": 13},
+            "bgcolor": "rgba(0, 0, 0, 0.6)",
+            "arrowcolor": NEUTRAL,
+            "arrowhead": 0,
+            "ax": 0,
+            "ay": -28,
+        }
+        for trace in figure.data[-len(corners) :]
+        if trace.z[0] is not None
+    ]
     figure.update_layout(
-        height=600, margin={"t": 30, "l": 0, "r": 0, "b": 0}, legend=ABOVE_THE_BAR, meta={"aspect": LANDSCAPE},
+        height=600,
+        margin={"t": 30, "l": 0, "r": 0, "b": 0},
+        legend=ABOVE_THE_BAR,
+        meta={"aspect": LANDSCAPE},
         scene={
-            "xaxis": {"title": "distance", "nticks": 6, **CALM}, "yaxis": {"title": "distance", "nticks": 5, **CALM},
-            "annotations": names, "zaxis": {"title": _title(quantity), "nticks": 5, **CALM}, "aspectmode": "manual",
+            "xaxis": {"title": "distance", "nticks": 6, **CALM},
+            "yaxis": {"title": "distance", "nticks": 5, **CALM},
+            "annotations": names,
+            "zaxis": {"title": _title(quantity), "nticks": 5, **CALM},
+            "aspectmode": "manual",
             "aspectratio": {"x": 1, "y": _aspect(xs, ys), "z": 0.5},
             "camera": {"eye": {"x": 0.25, "y": -1.25, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.1}},
         },
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -186,14 +244,23 @@ def _add_marks(
     symbol = SYMBOLS_3D.get(RECIPE_MARKS[kind].symbol, "circle")
     figure.add_trace(
         go.Scatter3d(
-            x=[place.x for _, place, _ in soups], y=[place.y for _, place, _ in soups],
-            z=[_value(evaluation, quantity) for _, _, evaluation in soups], name=label, mode="markers",
-            showlegend=hollow, marker={"color": RECIPE_MARKS[kind].colour, "size": 6,
-                                       "symbol": f"{symbol}-open" if hollow and symbol != "cross" else symbol},
-            customdata=[[name, literal(name), _told(evaluation), f"{place.off:.2f}"] for name, place, evaluation in soups],
+            x=[place.x for _, place, _ in soups],
+            y=[place.y for _, place, _ in soups],
+            z=[_value(evaluation, quantity) for _, _, evaluation in soups],
+            name=label,
+            mode="markers",
+            showlegend=hollow,
+            marker={
+                "color": RECIPE_MARKS[kind].colour,
+                "size": 6,
+                "symbol": f"{symbol}-open" if hollow and symbol != "cross" else symbol,
+            },
+            customdata=[
+                [name, literal(name), _told(evaluation), f"{place.off:.2f}"] for name, place, evaluation in soups
+            ],
             hovertemplate="%{customdata[1]}<br>%{customdata[2]}<br>%{customdata[3]} off the plane<extra></extra>",
         )
-    )  # fmt: skip
+    )
 
 
 def _add_stems(
@@ -204,18 +271,20 @@ def _add_stems(
     for shown, evaluation in others if drawn else ():
         x, y = shown.place.x, shown.place.y
         nearest = min(drawn, key=lambda point: math.hypot(point.x - x, point.y - y))
-        ends += [
-            (x, y, _value(evaluation, quantity)),
-            (x, y, _value(nearest.evaluation, quantity)),
-            (None, None, None),
-        ]
+        ends += [(x, y, _value(evaluation, quantity)), (x, y, _value(nearest.evaluation, quantity)), (None, None, None)]
     if ends:
         figure.add_trace(
             go.Scatter3d(
-                x=[x for x, _, _ in ends], y=[y for _, y, _ in ends], z=[z for _, _, z in ends], mode="lines",
-                name="to the plane", line={"color": NEUTRAL, "width": 2}, hoverinfo="skip", showlegend=False,
+                x=[x for x, _, _ in ends],
+                y=[y for _, y, _ in ends],
+                z=[z for _, _, z in ends],
+                mode="lines",
+                name="to the plane",
+                line={"color": NEUTRAL, "width": 2},
+                hoverinfo="skip",
+                showlegend=False,
             )
-        )  # fmt: skip
+        )
 
 
 def _painted(points: Sequence[PlanePoint], resolution: int, quantity: str) -> tuple[Grid, Grid]:

@@ -40,13 +40,17 @@ def robustness_scatter(results: Results) -> go.Figure:
         colour = GREY_LINE if kind == "ingredient" else MARKS[kind].colour
         figure.add_trace(
             go.Scatter(
-                x=[100 * test.value for test in tests], y=[100 * shift.value for shift in shifts],
-                error_x=_bars(tests, colour), error_y=_bars(shifts, colour),
-                mode="markers", name=LABELS[kind], marker=_marker(kind),
+                x=[100 * test.value for test in tests],
+                y=[100 * shift.value for shift in shifts],
+                error_x=_bars(tests, colour),
+                error_y=_bars(shifts, colour),
+                mode="markers",
+                name=LABELS[kind],
+                marker=_marker(kind),
                 customdata=[[literal(model.name), _counts(model)] for model in models],
                 hovertemplate="%{customdata[0]}<br>test %{x:.2f} %, %{customdata[1]}<br>shifts %{y:.2f} %<extra></extra>",
             )
-        )  # fmt: skip
+        )
     best = results.best
     level(figure, 100 * best.shifts.value, "best on the held-out set,", NEUTRAL, "dash")
     figure.add_vline(100 * best.accuracy(TEST), line={"color": NEUTRAL, "width": 1.5, "dash": "dash"})
@@ -72,13 +76,19 @@ def hyperparameter_points(results: Results, hyperparameter: str, quantity: str) 
         figure.update_xaxes(type="log", exponentformat="power")
     figure.add_trace(
         go.Scatter(
-            x=places, y=[100 * one.value for one in found], error_y=_bars(found, GREY_LINE), mode="markers",
-            name=LABELS["ingredient"], marker=_marker("ingredient"),
-            customdata=[[literal(model.name), "none" if value is None else literal(str(value))]
-                        for model, value in zip(results.models, values, strict=True)],
+            x=places,
+            y=[100 * one.value for one in found],
+            error_y=_bars(found, GREY_LINE),
+            mode="markers",
+            name=LABELS["ingredient"],
+            marker=_marker("ingredient"),
+            customdata=[
+                [literal(model.name), "none" if value is None else literal(str(value))]
+                for model, value in zip(results.models, values, strict=True)
+            ],
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}<br>%{y:.2f} %<extra></extra>",
         )
-    )  # fmt: skip
+    )
     return figure
 
 
@@ -92,11 +102,14 @@ def drop_points(models: Mapping[str, PublishedModel]) -> go.Figure:
             go.Scatter(
                 x=[place + 0.12 * (index - (len(models) - 1) / 2) for place, _ in drops],
                 y=[100 * drop.value for _, drop in drops],
-                error_y=_bars([drop for _, drop in drops], mark.colour), mode="markers", name=literal(label),
-                marker=_marker(model.kind), customdata=[[literal(model.name), SHIFTS[place]] for place, _ in drops],
+                error_y=_bars([drop for _, drop in drops], mark.colour),
+                mode="markers",
+                name=literal(label),
+                marker=_marker(model.kind),
+                customdata=[[literal(model.name), SHIFTS[place]] for place, _ in drops],
                 hovertemplate="%{customdata[0]} on %{customdata[1]}: %{y:.2f} % lost<extra></extra>",
             )
-        )  # fmt: skip
+        )
     figure.update_xaxes(tickvals=list(range(len(SHIFTS))), ticktext=SHIFTS, range=[-0.5, len(SHIFTS) - 0.5])
     return figure
 
@@ -108,9 +121,14 @@ def _marker(kind: str) -> dict[str, Any]:
 
 def _bars(found: Sequence[Estimate], colour: str) -> dict[str, Any]:
     return {
-        "type": "data", "symmetric": False, "array": [100 * (one.high - one.value) for one in found],
-        "arrayminus": [100 * (one.value - one.low) for one in found], "color": colour, "thickness": 1.2, "width": 2,
-    }  # fmt: skip
+        "type": "data",
+        "symmetric": False,
+        "array": [100 * (one.high - one.value) for one in found],
+        "arrayminus": [100 * (one.value - one.low) for one in found],
+        "color": colour,
+        "thickness": 1.2,
+        "width": 2,
+    }
 
 
 def _counts(model: PublishedModel) -> str:

@@ -55,24 +55,33 @@ def robustness_figure(entries: Sequence[RobustnessResult]) -> go.Figure:
         clean = [Estimate(entry.test.accuracy, *accuracy_interval(entry.test)) for entry in group]
         figure.add_trace(
             go.Scatter(
-                x=[100 * each.value for each in clean], y=[100 * each.value for each in means], mode="markers",
-                name=TITLES[kind], legendrank=list(TITLES).index(kind) + 1, marker={"color": mark.colour, "symbol": symbols, "size": mark.size},
+                x=[100 * each.value for each in clean],
+                y=[100 * each.value for each in means],
+                mode="markers",
+                name=TITLES[kind],
+                legendrank=list(TITLES).index(kind) + 1,
+                marker={"color": mark.colour, "symbol": symbols, "size": mark.size},
                 error_x=_bars(clean, GREY_LINE if hollow else mark.colour),
                 error_y=_bars(means, GREY_LINE if hollow else mark.colour),
-                customdata=[[literal(entry.member.name), counts(entry.test), _interval(mean), _interval(accuracy)]
-                            for entry, mean, accuracy in zip(group, means, clean, strict=True)],
+                customdata=[
+                    [literal(entry.member.name), counts(entry.test), _interval(mean), _interval(accuracy)]
+                    for entry, mean, accuracy in zip(group, means, clean, strict=True)
+                ],
                 hovertemplate="%{customdata[0]}<br>test %{x:.2f} % (%{customdata[3]}), %{customdata[1]}"
                 "<br>under shift %{y:.2f} % (%{customdata[2]})<extra></extra>",
             )
-        )  # fmt: skip
+        )
     for entry in entries:
         if entry.member.best:
             line = {"color": NEUTRAL, "width": 1, "dash": "dash"}
             figure.add_vline(100 * entry.test.accuracy, line=line)
             figure.add_hline(
-                100 * entry.mean.value, line=line, annotation_text=TITLES["best"], annotation_position="bottom left",
+                100 * entry.mean.value,
+                line=line,
+                annotation_text=TITLES["best"],
+                annotation_position="bottom left",
                 annotation_font={"size": 12, "color": NEUTRAL},
-            )  # fmt: skip
+            )
     figure.update_xaxes(title="Test accuracy, no shift (%)")
     figure.update_layout(height=480, margin={"t": 64})
     return figure
@@ -83,9 +92,14 @@ def severity_curves(entries: Sequence[RobustnessResult]) -> go.Figure:
     kinds = severities(entries[0].shifts)
     rows = math.ceil(len(kinds) / COLUMNS)
     figure = make_subplots(
-        rows, COLUMNS, shared_yaxes=True, shared_xaxes=True, subplot_titles=[literal(short(name)) for name in kinds],
-        horizontal_spacing=0.02, vertical_spacing=0.16 / rows,
-    )  # fmt: skip
+        rows,
+        COLUMNS,
+        shared_yaxes=True,
+        shared_xaxes=True,
+        subplot_titles=[literal(short(name)) for name in kinds],
+        horizontal_spacing=0.02,
+        vertical_spacing=0.16 / rows,
+    )
     for place, splits in enumerate(kinds.values()):
         for entry in entries:
             mark = BEST if entry.member.best else RECIPE_MARKS[entry.member.kind]
@@ -93,8 +107,12 @@ def severity_curves(entries: Sequence[RobustnessResult]) -> go.Figure:
             shown = [Estimate(each.accuracy, *accuracy_interval(each)) for each in found]
             figure.add_trace(
                 go.Scatter(
-                    x=[0, *splits], y=[100 * each.value for each in shown], mode="lines+markers",
-                    name=TITLES[entry.member.role], legendgroup=entry.member.role, showlegend=not place,
+                    x=[0, *splits],
+                    y=[100 * each.value for each in shown],
+                    mode="lines+markers",
+                    name=TITLES[entry.member.role],
+                    legendgroup=entry.member.role,
+                    showlegend=not place,
                     line={"color": mark.colour, "width": 1.5, "dash": "dash" if entry.member.best else "solid"},
                     marker={"symbol": mark.symbol, "size": 8, "line": {"width": 2 * entry.member.best}},
                     error_y=_bars(shown, mark.colour),
@@ -102,8 +120,9 @@ def severity_curves(entries: Sequence[RobustnessResult]) -> go.Figure:
                     hovertemplate="severity %{x}: %{y:.2f} %<br>%{customdata[0]}"
                     f"<extra>{literal(entry.member.name)}</extra>",
                 ),
-                row=place // COLUMNS + 1, col=place % COLUMNS + 1,
-            )  # fmt: skip
+                row=place // COLUMNS + 1,
+                col=place % COLUMNS + 1,
+            )
     figure.update_xaxes(dtick=1)
     figure.update_xaxes(title="Severity", row=rows)
     figure.update_yaxes(title="Accuracy (%)", col=1)
@@ -123,12 +142,15 @@ def relative_drops(entries: Sequence[RobustnessResult]) -> go.Figure:
         drops = [entry.relative_drop(name) for name in (*names, None)]
         figure.add_trace(
             go.Bar(
-                x=[*(literal(short(name)) for name in names), "mean"], y=[100 * drop.value for drop in drops],
-                name=TITLES[entry.member.role], marker={"color": mark.colour},
-                error_y={**_bars(drops, NEUTRAL), "width": 2}, customdata=[[_interval(drop)] for drop in drops],
-                hovertemplate="%{x}: %{y:.2f} % (%{customdata[0]})" f"<extra>{literal(entry.member.name)}</extra>",
+                x=[*(literal(short(name)) for name in names), "mean"],
+                y=[100 * drop.value for drop in drops],
+                name=TITLES[entry.member.role],
+                marker={"color": mark.colour},
+                error_y={**_bars(drops, NEUTRAL), "width": 2},
+                customdata=[[_interval(drop)] for drop in drops],
+                hovertemplate=f"%{{x}}: %{{y:.2f}} % (%{{customdata[0]}})<extra>{literal(entry.member.name)}</extra>",
             )
-        )  # fmt: skip
+        )
     figure.update_layout(barmode="group")
     return figure
 
@@ -137,9 +159,15 @@ def reliability_diagram(calibrations: Sequence[Calibration]) -> go.Figure:
     """Accuracy against confidence in bins of equal mass; below the diagonal a model is too sure. Ingredients in grey."""
     figure = empty_figure("Share that is right (%)")
     figure.add_trace(
-        go.Scatter(x=[0, 100], y=[0, 100], mode="lines", name="right as often as sure", hoverinfo="skip",
-                   line={"color": NEUTRAL, "dash": "dot", "width": 1.5})
-    )  # fmt: skip
+        go.Scatter(
+            x=[0, 100],
+            y=[0, 100],
+            mode="lines",
+            name="right as often as sure",
+            hoverinfo="skip",
+            line={"color": NEUTRAL, "dash": "dot", "width": 1.5},
+        )
+    )
     first = True
     lowest = 100.0
     for each in sorted(calibrations, key=lambda each: each.member.role != "ingredient"):
@@ -149,16 +177,23 @@ def reliability_diagram(calibrations: Sequence[Calibration]) -> go.Figure:
         lowest = min([lowest, *x, *y])
         figure.add_trace(
             go.Scatter(
-                x=x, y=y, mode="lines" if plain else "lines+markers", name=TITLES[member.role],
-                legendgroup=member.role, showlegend=first or not plain,
-                line={"color": GREY_LINE if plain else mark.colour, "width": 1 if plain else 2,
-                      "dash": "dash" if member.best else "solid"},
+                x=x,
+                y=y,
+                mode="lines" if plain else "lines+markers",
+                name=TITLES[member.role],
+                legendgroup=member.role,
+                showlegend=first or not plain,
+                line={
+                    "color": GREY_LINE if plain else mark.colour,
+                    "width": 1 if plain else 2,
+                    "dash": "dash" if member.best else "solid",
+                },
                 marker={"symbol": mark.symbol, "size": 8, "line": {"width": 2 * member.best}},
                 customdata=[[found.count] for found in each.bins],
                 hovertemplate="%{x:.1f} % sure, %{y:.1f} % right<br>%{customdata[0]:,} images"
                 f"<extra>{literal(member.name)}</extra>",
             )
-        )  # fmt: skip
+        )
         first = first and not plain
     figure.update_xaxes(title="Confidence (%)", range=[lowest - 2, 101])
     figure.update_yaxes(range=[lowest - 2, 101])
@@ -174,13 +209,21 @@ def confusion_heatmap(difference: NDArray[np.int64], classes: Sequence[str]) -> 
     numbered = len(classes) <= NUMBERED_CLASSES
     figure.add_trace(
         go.Heatmap(
-            z=difference, zmin=-reach, zmax=reach, colorscale=DIVERGING, xgap=1, ygap=1, showscale=not numbered,
-            customdata=[[[true, predicted, literal(classes[true]), literal(classes[predicted])] for predicted in numbers]
-                        for true in numbers],
+            z=difference,
+            zmin=-reach,
+            zmax=reach,
+            colorscale=DIVERGING,
+            xgap=1,
+            ygap=1,
+            showscale=not numbered,
+            customdata=[
+                [[true, predicted, literal(classes[true]), literal(classes[predicted])] for predicted in numbers]
+                for true in numbers
+            ],
             hovertemplate="%{customdata[2]}, predicted as %{customdata[3]}: %{z:+d} images<extra></extra>",
             colorbar={"title": "images", "thickness": 12},
         )
-    )  # fmt: skip
+    )
     if numbered:  # as annotations they have the theme's colour, which a heatmap's own text has not
         figure.update_layout(
             annotations=[
@@ -196,9 +239,13 @@ def confusion_heatmap(difference: NDArray[np.int64], classes: Sequence[str]) -> 
         )
     labels = [literal(short(name)) for name in classes]
     figure.update_xaxes(
-        title="Predicted class", tickvals=list(numbers), ticktext=labels, tickangle=-60, showgrid=False,
+        title="Predicted class",
+        tickvals=list(numbers),
+        ticktext=labels,
+        tickangle=-60,
+        showgrid=False,
         range=[-0.5, len(classes) - 0.5],
-    )  # fmt: skip
+    )
     figure.update_yaxes(
         tickvals=list(numbers), ticktext=labels, range=[len(classes) - 0.5, -0.5], showgrid=False, ticklabelstandoff=6
     )
@@ -212,14 +259,19 @@ def class_gain_bars(gains: Mapping[int, Comparison], classes: Sequence[str]) -> 
     shown = [Estimate(gain.difference, gain.low, gain.high) for gain in gains.values()]
     figure.add_trace(
         go.Bar(
-            x=[100 * each.value for each in shown], y=list(gains), orientation="h", error_x=_bars(shown, NEUTRAL),
+            x=[100 * each.value for each in shown],
+            y=list(gains),
+            orientation="h",
+            error_x=_bars(shown, NEUTRAL),
             marker={"color": RECIPE_MARKS["greedy"].colour},
-            customdata=[[literal(classes[label]), _interval(each), gain.gained, gain.lost]
-                        for (label, gain), each in zip(gains.items(), shown, strict=True)],
+            customdata=[
+                [literal(classes[label]), _interval(each), gain.gained, gain.lost]
+                for (label, gain), each in zip(gains.items(), shown, strict=True)
+            ],
             hovertemplate="%{customdata[0]}: %{x:+.2f} points (%{customdata[1]})<br>%{customdata[2]} images gained, "
             "%{customdata[3]} lost<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.add_vline(0, line={"color": NEUTRAL, "width": 1})
     ticks = [literal(short(classes[label])) for label in gains]
     figure.update_xaxes(title="Gain (points)", showgrid=True)
@@ -233,9 +285,14 @@ def class_gain_bars(gains: Mapping[int, Comparison], classes: Sequence[str]) -> 
 def _bars(estimates: Iterable[Estimate], colour: str) -> dict[str, object]:
     shown = list(estimates)
     return {
-        "type": "data", "symmetric": False, "array": [100 * (each.high - each.value) for each in shown],
-        "arrayminus": [100 * (each.value - each.low) for each in shown], "color": colour, "thickness": 1, "width": 2,
-    }  # fmt: skip
+        "type": "data",
+        "symmetric": False,
+        "array": [100 * (each.high - each.value) for each in shown],
+        "arrayminus": [100 * (each.value - each.low) for each in shown],
+        "color": colour,
+        "thickness": 1,
+        "width": 2,
+    }
 
 
 def _interval(estimate: Estimate) -> str:

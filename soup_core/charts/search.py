@@ -34,10 +34,14 @@ def greedy_curve(
     green, red = MARKS["ingredient"].colour, MARKS["greedy"].colour
     figure.add_trace(
         go.Scatter(
-            x=[step.index + 1 for step in steps], y=best, mode="lines", name=label,
-            line={"shape": "hv", "color": red, "width": 2.5}, hoverinfo="skip",
+            x=[step.index + 1 for step in steps],
+            y=best,
+            mode="lines",
+            name=label,
+            line={"shape": "hv", "color": red, "width": 2.5},
+            hoverinfo="skip",
         )
-    )  # fmt: skip
+    )
     groups = (
         ("accepted", "diamond", green, [s for s in steps if s.accepted]),
         ("rejected", "diamond-open", green, [s for s in steps if not s.accepted and s.evaluation]),
@@ -76,17 +80,27 @@ def add_band(figure: go.Figure, curves: Sequence[Sequence[float]], label: str, *
     for pick, fill in ((min, None), (max, "tonexty")):
         figure.add_trace(
             go.Scatter(
-                x=xs, y=[pick(column) for column in columns], mode="lines", line={"width": 0, "shape": shape}, fill=fill,
-                fillcolor="rgba(0, 114, 178, 0.18)", hoverinfo="skip", showlegend=fill is not None, name=label,
+                x=xs,
+                y=[pick(column) for column in columns],
+                mode="lines",
+                line={"width": 0, "shape": shape},
+                fill=fill,
+                fillcolor="rgba(0, 114, 178, 0.18)",
+                hoverinfo="skip",
+                showlegend=fill is not None,
+                name=label,
             )
-        )  # fmt: skip
+        )
     figure.add_trace(
         go.Scatter(
-            x=xs, y=[median(column) for column in columns], mode="lines", name="their median",
+            x=xs,
+            y=[median(column) for column in columns],
+            mode="lines",
+            name="their median",
             line={"width": 1.5, "shape": shape, "color": MARKS["uniform"].colour, "dash": "dot"},
             hovertemplate="%{y:.2f} %<extra>median order</extra>",
         )
-    )  # fmt: skip
+    )
 
 
 def _total(step: GreedyStep, steps: Sequence[GreedyStep]) -> int:

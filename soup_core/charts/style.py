@@ -96,14 +96,20 @@ def empty_figure(y_title: str) -> go.Figure:
 def names_axis(figure: go.Figure, names: Sequence[str], title: str) -> None:
     """Names along the x axis, at 0, 1, 2 …, as literal text."""
     figure.update_xaxes(
-        title=title, tickvals=list(range(len(names))), ticktext=[literal(short(name)) for name in names], tickangle=-60,
+        title=title,
+        tickvals=list(range(len(names))),
+        ticktext=[literal(short(name)) for name in names],
+        tickangle=-60,
         range=[-0.6, len(names) - 0.4],
-    )  # fmt: skip
+    )
 
 
 def level(figure: go.Figure, value: float, label: str, colour: str, dash: str) -> None:
     """A line across at an accuracy in percent, with its label."""
     figure.add_hline(
-        value, line={"color": colour, "width": 1.5, "dash": dash}, annotation_text=f"{label} {value:.2f} %",
-        annotation_position="bottom right", annotation_font={"size": 12, "color": NEUTRAL},
-    )  # fmt: skip
+        value,
+        line={"color": colour, "width": 1.5, "dash": dash},
+        annotation_text=f"{label} {value:.2f} %",
+        annotation_position="bottom right",
+        annotation_font={"size": 12, "color": NEUTRAL},
+    )

@@ -94,9 +94,13 @@ class _Process:
         )
         with theirs:  # without the environment's settings and packages, and in a group that can be ended as one
             process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", run, str(Path(__file__).parent)], stdin=theirs.fileno(), cwd="/",
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, "-I", "-S", "-c", run, str(Path(__file__).parent)],
+                stdin=theirs.fileno(),
+                cwd="/",
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         return process, ours
 
     def _end(self) -> None:

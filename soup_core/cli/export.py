@@ -27,9 +27,7 @@ def export(
     run = ZooCommand(zoo, device, batch_size, precision)
     made = run.soup(soup or "uniform")
     kind = f"{soup.capitalize()} soup" if soup in ("greedy", "learned") else ""
-    out = Export(
-        made, run.evaluator(), run.evaluator("test") if test else None, title or title_of(made, kind), format
-    )  # fmt: skip
+    out = Export(made, run.evaluator(), run.evaluator("test") if test else None, title or title_of(made, kind), format)
     written = export_soup(out, file)
     found = {split: figures(standing.evaluation) for split, standing in out.standings.items()}
     rows: list[Row] = [{"written": str(path), "bytes": path.stat().st_size} for path in written]

@@ -92,10 +92,18 @@ def finetune(
                     f"The zoo in {shown} has another {start} than {zoo}, so the new one would not fit there."
                 )
     wanted = _hyperparameters(
-        opened, runs, seed, learning_rate,
-        {"weight_decay": weight_decay, "epochs": epochs, "augmentation": augmentation, "mixup": mixup,
-         "label_smoothing": label_smoothing},
-    )  # fmt: skip
+        opened,
+        runs,
+        seed,
+        learning_rate,
+        {
+            "weight_decay": weight_decay,
+            "epochs": epochs,
+            "augmentation": augmentation,
+            "mixup": mixup,
+            "label_smoothing": label_smoothing,
+        },
+    )
 
     def steps() -> Iterator[finetuning.FinetuneStep]:
         yield from base_steps
@@ -108,16 +116,24 @@ def finetune(
         for step in steps():
             names += [step.name] if step.name and step.run else []
             yield {
-                "run": step.run, "epoch": step.epoch, "loss": step.loss if math.isfinite(step.loss) else None,
-                "held_out": figures(step.held_out), "name": step.name,
-            }  # fmt: skip
+                "run": step.run,
+                "epoch": step.epoch,
+                "loss": step.loss if math.isfinite(step.loss) else None,
+                "held_out": figures(step.held_out),
+                "name": step.name,
+            }
         whole = open_zoo(str(shown)) if init is None and output is None else open_zoo(shown.resolve())
         for each in acceptances(whole, Evaluator(whole, **how), names):
             yield {
-                "name": each.name, "hyperparameters": dict(whole.by_name[each.name].hyperparameters),
-                "held_out": figures(each.single), "accepted": each.accepted, "before": figures(each.before),
-                "after": figures(each.after), "low": each.comparison.low, "high": each.comparison.high,
-            }  # fmt: skip
+                "name": each.name,
+                "hyperparameters": dict(whole.by_name[each.name].hyperparameters),
+                "held_out": figures(each.single),
+                "accepted": each.accepted,
+                "before": figures(each.before),
+                "after": figures(each.after),
+                "low": each.comparison.low,
+                "high": each.comparison.high,
+            }
 
     if as_json:
         print_rows(rows(), as_json)

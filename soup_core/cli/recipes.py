@@ -94,18 +94,26 @@ def learned(
     """Learn the coefficients, a line a round of batches, then the soup's evaluation; stopped, it goes on when run again."""
     run = ZooCommand(zoo, device, batch_size, precision)
     steps = learned_soup(
-        run.zoo, run.evaluator(), granularity=granularity, parameterization=parameterization, epochs=epochs,
-        learning_rate=learning_rate, seed=seed,
-    )  # fmt: skip
+        run.zoo,
+        run.evaluator(),
+        granularity=granularity,
+        parameterization=parameterization,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
 
     def rows() -> Iterator[Row]:
         soup = None
         for step in steps:
             soup = step.soup
             yield {
-                "step": step.index, "loss": None if math.isnan(step.loss) else step.loss, "fold": figures(step.fold),
-                "temperature": step.temperature, "best_step": step.best_index,
-            }  # fmt: skip
+                "step": step.index,
+                "loss": None if math.isnan(step.loss) else step.loss,
+                "fold": figures(step.fold),
+                "temperature": step.temperature,
+                "best_step": step.best_index,
+            }
         assert soup is not None, "a learned soup has at least its start"
         yield run.report(soup)
 

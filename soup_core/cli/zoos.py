@@ -75,10 +75,16 @@ def init(
     zoo = open_zoo(folder)
     for notice in (*proposal.notices, *(excluded.reason for excluded in zoo.excluded)):
         print(notice, file=sys.stderr)
-    rows: list[Row] = [{
-        "file": shown(file), "architecture": dict(proposal.architecture or {}), "data": proposal.data["source"],
-        "base": bool(zoo.base), "ingredients": len(zoo.ingredients), "left_out": len(zoo.excluded),
-    }]  # fmt: skip
+    rows: list[Row] = [
+        {
+            "file": shown(file),
+            "architecture": dict(proposal.architecture or {}),
+            "data": proposal.data["source"],
+            "base": bool(zoo.base),
+            "ingredients": len(zoo.ingredients),
+            "left_out": len(zoo.excluded),
+        }
+    ]
     print_rows(rows, as_json)
 
 

@@ -23,9 +23,9 @@ class Normalization:
         """Turn uint8 images (N×C×H×W) into normalised float32 ones of the same shape."""
         # One multiplication and one addition, instead of a division by 255, a subtraction and a division.
         scale = torch.tensor([1 / (255 * s) for s in self.std], device=images.device).view(1, -1, 1, 1)
-        shift = torch.tensor(
-            [-m / s for m, s in zip(self.mean, self.std, strict=True)], device=images.device
-        ).view(1, -1, 1, 1)  # fmt: skip
+        shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)], device=images.device).view(
+            1, -1, 1, 1
+        )
         values = images.to(torch.float32, copy=True)
         return torch.addcmul(shift, values, scale, out=values)
 

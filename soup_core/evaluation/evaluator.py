@@ -78,9 +78,15 @@ class Evaluator:
     def on(self, split: str, images: int | None = None) -> "Evaluator":
         """An evaluator that computes as this one does, on another split or on some of its images."""
         return Evaluator(
-            self.zoo, split, self.device, batch_size=self.batch_size, precision=self.precision, images=images,
-            memory=self.memory, store=self.store,
-        )  # fmt: skip
+            self.zoo,
+            split,
+            self.device,
+            batch_size=self.batch_size,
+            precision=self.precision,
+            images=images,
+            memory=self.memory,
+            store=self.store,
+        )
 
     def __call__(self, soup: Soup) -> Evaluation:
         """Evaluate a soup on every image of the split."""

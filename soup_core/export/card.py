@@ -85,8 +85,9 @@ def model_card(export: Export, file: str) -> str:
         what=f"A {network}, whose weights are {several} of “{plain(zoo.title)}”.",
         best=plain(export.best),
         accuracies="\n".join(_accuracy_row(split, each) for split, each in export.standings.items()),
-        splits=choice if export.test else "The held-out images choose, so these numbers flatter what was chosen; the test "
-        "images were not asked.",
+        splits=choice
+        if export.test
+        else "The held-out images choose, so these numbers flatter what was chosen; the test images were not asked.",
         ingredients=_ingredient_table(export),
         loading=_loading(export, file),
         inputs=f"It takes images (N×C×H×W) on the 0 to 1 scale, less the mean {list(normalization.mean)}, divided by the "
@@ -94,7 +95,7 @@ def model_card(export: Export, file: str) -> str:
         command=command(export, file),
         script=shell_line(f"{file}.py"),
         recipe=json.dumps(json.loads(export.recipe), indent=1),
-    )  # fmt: skip
+    )
 
 
 def _accuracy_row(split: str, standing: Standing) -> str:
@@ -112,10 +113,14 @@ def _ingredient_table(export: Export) -> str:
     keys = list(dict.fromkeys(key for member in members for key in member.hyperparameters))
     heads = ["ingredient", "coefficient", *(plain(key.replace("_", " ")) for key in keys), "file"]
     rows = [
-        [plain(member.name), _coefficient(export, member.name),
-         *(markdown_cell(member.hyperparameters.get(key, "")) for key in keys), plain(member.file.name)]
+        [
+            plain(member.name),
+            _coefficient(export, member.name),
+            *(markdown_cell(member.hyperparameters.get(key, "")) for key in keys),
+            plain(member.file.name),
+        ]
         for member in members
-    ]  # fmt: skip
+    ]
     notes = [
         f"\n\nBatchNorm's running statistics are {STATISTICS[export.soup.batch_norm]}."
     ] * export.zoo.has_batch_norm

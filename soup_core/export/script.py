@@ -77,10 +77,16 @@ def python(export: Export) -> str:
         made = f"sc.Soup({{{parts}}}{statistics})"
     else:  # a coefficient a tensor
         made = f"sc.Soup.from_json({soup.to_json()!a})"
-    return "\n".join((
-        "import soup_core as sc", "", f"zoo = sc.open_zoo({zoo_argument(export.zoo)!a})", f"soup = {made}",
-        "theta = sc.state_dict(zoo, soup)", 'evaluation = sc.Evaluator(zoo, split="held_out")(soup)',
-    ))  # fmt: skip
+    return "\n".join(
+        (
+            "import soup_core as sc",
+            "",
+            f"zoo = sc.open_zoo({zoo_argument(export.zoo)!a})",
+            f"soup = {made}",
+            "theta = sc.state_dict(zoo, soup)",
+            'evaluation = sc.Evaluator(zoo, split="held_out")(soup)',
+        )
+    )
 
 
 def zoo_argument(zoo: Zoo) -> str:

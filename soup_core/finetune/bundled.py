@@ -90,11 +90,12 @@ def fashion_scratch(seed: int) -> Plan:
     """The same recipe from six random starts: each good alone, useless in the middle."""
     runs = tuple(
         PlannedRun(
-            f"start-{index}", "pretrain",
+            f"start-{index}",
+            "pretrain",
             Hyperparameters(3e-3, 0.01, 8, augmentation="flip+shift", seed=1000 * seed + index),
         )
         for index in range(1, 7)
-    )  # fmt: skip
+    )
     return Plan("Fashion-MNIST: six networks from different random starts", {}, runs)
 
 

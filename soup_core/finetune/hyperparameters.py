@@ -49,9 +49,13 @@ def checked(hyperparameters: Hyperparameters) -> Hyperparameters:
     """The same, once it is clear that one can train with them. Raises SoupError where one cannot."""
     values = asdict(hyperparameters)
     for name, low, high in (
-        ("learning_rate", 0.0, RATE_AT_MOST), ("weight_decay", 0.0, RATE_AT_MOST), ("epochs", 1, EPOCHS_AT_MOST),
-        ("label_smoothing", 0.0, 1.0), ("mixup", 0.0, RATE_AT_MOST), ("seed", 0, 2**63),
-    ):  # fmt: skip
+        ("learning_rate", 0.0, RATE_AT_MOST),
+        ("weight_decay", 0.0, RATE_AT_MOST),
+        ("epochs", 1, EPOCHS_AT_MOST),
+        ("label_smoothing", 0.0, 1.0),
+        ("mixup", 0.0, RATE_AT_MOST),
+        ("seed", 0, 2**63),
+    ):
         value = values[name]
         whole = isinstance(low, int)
         if not isinstance(value, int if whole else (int, float)) or not low <= value <= high:

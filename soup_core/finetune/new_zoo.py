@@ -74,10 +74,15 @@ def header(zoo: Zoo) -> str:
         [round(value, 6) for value in part] for part in (zoo.data.normalization.mean, zoo.data.normalization.std)
     )
     lines = [
-        "format = 1", f"title = {toml(zoo.title)}", f"architecture = {{ {options} }}",
-        f"base = {toml(_base_file(zoo).name)}", "", "[data]", f"source = {toml(zoo.data.source)}",
+        "format = 1",
+        f"title = {toml(zoo.title)}",
+        f"architecture = {{ {options} }}",
+        f"base = {toml(_base_file(zoo).name)}",
+        "",
+        "[data]",
+        f"source = {toml(zoo.data.source)}",
         f"normalize = {{ mean = {mean}, std = {std} }}",
-    ]  # fmt: skip
+    ]
     if given := zoo.data.preprocessing:
         given_as = ", ".join(f"{key} = {toml(value)}" for key, value in asdict(given).items())
         lines.append(f"preprocessing = {{ {given_as} }}")
@@ -153,7 +158,7 @@ def make_base(
     if not ended:
         origin = user_ingredients.Origin(
             run=key, start="weights", start_digest=digest, hyperparameters=hyperparameters.recorded()
-        )  # fmt: skip
+        )
         user_ingredients.save(file, run.weights(hyperparameters), origin)
     run.forget(hyperparameters)
     yield replace(step, name=BASE)

@@ -147,11 +147,18 @@ class FinetuneRun:
         self._images = images
         self._threads = 1 if sum(p.numel() for p in zoo.reference.parameters()) < SMALL_WEIGHTS else None
         self._content = [
-            "finetune", dict(zoo.network), asdict(zoo.data.normalization), start_digest, images.digest,
-            sorted(only) if only else None, self.precision, self.device.partition(":")[0],
+            "finetune",
+            dict(zoo.network),
+            asdict(zoo.data.normalization),
+            start_digest,
+            images.digest,
+            sorted(only) if only else None,
+            self.precision,
+            self.device.partition(":")[0],
             None if self.device != "cpu" else self._threads or torch.get_num_threads(),
-            evaluate.data.digest, evaluate.precision,
-        ]  # fmt: skip
+            evaluate.data.digest,
+            evaluate.precision,
+        ]
 
     def key(self, hyperparameters: Hyperparameters) -> str:
         """Digest of all that a run's weights and figures rest on."""
@@ -178,9 +185,15 @@ class FinetuneRun:
         module = self.zoo.module()
         module.load_state_dict(self.start)
         running = train(
-            module, self._source, wanted, normalization=self.zoo.data.normalization, device=self.device,
-            precision=self.precision, state=state, only=self.only,
-        )  # fmt: skip
+            module,
+            self._source,
+            wanted,
+            normalization=self.zoo.data.normalization,
+            device=self.device,
+            precision=self.precision,
+            state=state,
+            only=self.only,
+        )
         for _ in range(epoch, wanted.epochs):
             with _threads(self._threads):
                 made = next(running)
@@ -266,9 +279,7 @@ class FinetuneRun:
             return None
         loss, correct, total, held_out_loss, ece, not_finite = step["figures"].tolist()
         bits = step["correctness"].numpy().tobytes()
-        found = Evaluation(
-            int(correct), int(total), held_out_loss, ece, bits, int(not_finite), self.evaluate.precision
-        )  # fmt: skip
+        found = Evaluation(int(correct), int(total), held_out_loss, ece, bits, int(not_finite), self.evaluate.precision)
         return loss, found
 
 

@@ -38,8 +38,14 @@ class Drawing:
         if axes := next((each.dimensions for each in traces if each.type == "parcoords"), None):
             columns = [values_of(axis.values) for axis in axes]
             return _table([axis.label or "" for axis in axes], zip(*columns, strict=True))
-        heads = ["series", *(axis.title.text or letter for axis, letter in
-                             ((self.figure.layout.xaxis, "x"), (self.figure.layout.yaxis, "y"))), "value"]  # fmt: skip
+        heads = [
+            "series",
+            *(
+                axis.title.text or letter
+                for axis, letter in ((self.figure.layout.xaxis, "x"), (self.figure.layout.yaxis, "y"))
+            ),
+            "value",
+        ]
         return _table(heads, (row for trace in traces for row in _rows(trace)))
 
 
@@ -72,11 +78,14 @@ def _rows(trace: Any) -> Iterator[tuple[Any, ...]]:
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """The cells as text, without columns that hold nothing; names were escaped for Plotly, and are not here."""
-    cells = [["" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else unescaped(str(cell)) for cell in row]
-             for row in rows]  # fmt: skip
+    cells = [
+        ["" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else unescaped(str(cell)) for cell in row]
+        for row in rows
+    ]
     used = [place for place in range(len(heads)) if any(row[place] for row in cells)]
-    return Table(tuple(unescaped(heads[place]) for place in used),
-                 tuple(tuple(row[place] for place in used) for row in cells))  # fmt: skip
+    return Table(
+        tuple(unescaped(heads[place]) for place in used), tuple(tuple(row[place] for place in used) for row in cells)
+    )
 
 
 @dataclass(frozen=True)

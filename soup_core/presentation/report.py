@@ -58,8 +58,10 @@ def _drawing(drawing: Drawing) -> str:
 def _table(table: Table) -> str:
     rows = table.rows[:ROWS_AT_MOST]
     left = len(table.rows) - len(rows)
-    words = [max(len(word) for cell in column for word in cell.split() or [""])
-             for column in zip(table.heads, *rows, strict=True)]  # fmt: skip
+    words = [
+        max(len(word) for cell in column for word in cell.split() or [""])
+        for column in zip(table.heads, *rows, strict=True)
+    ]
     crowded = ' class="crowded"' if sum(words) + 2 * len(words) > LETTERS_AT_MOST else ""
     return (
         f"<table{crowded}><thead>{_row('th', table.heads)}</thead>"

@@ -52,15 +52,20 @@ def from_json(text: str | bytes, where: str = "The file of scenes") -> tuple[Sce
         place = ".".join(map(str, first["loc"])) or "its text"
         raise SoupError(f"{where} cannot be read: at {place}, {first['msg'][:200]}.") from None
     if found.format != FORMAT or len(found.scenes) > SCENES_AT_MOST:
-        raise SoupError(f"{where} cannot be read; expected format {FORMAT} and at most {SCENES_AT_MOST} scenes, "
-                        f"found format {found.format} and {len(found.scenes)}.")  # fmt: skip
+        raise SoupError(
+            f"{where} cannot be read; expected format {FORMAT} and at most {SCENES_AT_MOST} scenes, "
+            f"found format {found.format} and {len(found.scenes)}."
+        )
     return found.scenes
 
 
 def to_link(scenes: Sequence[Scene]) -> str:
     """The scenes as a parameter of an address: compressed JSON, in letters, digits, hyphens and underscores."""
-    compact = json.dumps([scene.model_dump(mode="json", exclude_defaults=True) for scene in scenes],
-                         separators=(",", ":"), ensure_ascii=False)  # fmt: skip
+    compact = json.dumps(
+        [scene.model_dump(mode="json", exclude_defaults=True) for scene in scenes],
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
     return base64.urlsafe_b64encode(zlib.compress(compact.encode(), 9)).decode().rstrip("=")
 
 

@@ -30,28 +30,35 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
     second = next((name for name in runners_up if name in soup.names), runners_up[0] if runners_up else first)
     state = {"zoo": (zoo.name,)}
     return (
-        Scene(page="Home", state=state, title=_headline(all_runs, kept, gain), note=_gained(first, kept, best, made, gain)),
         Scene(
-            page="Ingredients", state=state | {"in": tuple(map(labels(zoo.names), soup.names))},
-            title=f"{_count(all_runs)} runs, already paid for",
-            note=f"Each mark is one fine-tuned model. On held-out images they reach {percent(worst)} to "
-            f"{percent(singles[first])}; usually all but the best are thrown away.", pinned=("in",),
+            page="Home", state=state, title=_headline(all_runs, kept, gain), note=_gained(first, kept, best, made, gain)
         ),
         Scene(
-            page="Greedy", state=state | {"step": (str(all_runs),)},
+            page="Ingredients",
+            state=state | {"in": tuple(map(labels(zoo.names), soup.names))},
+            title=f"{_count(all_runs)} runs, already paid for",
+            note=f"Each mark is one fine-tuned model. On held-out images they reach {percent(worst)} to "
+            f"{percent(singles[first])}; usually all but the best are thrown away.",
+            pinned=("in",),
+        ),
+        Scene(
+            page="Greedy",
+            state=state | {"step": (str(all_runs),)},
             title=f"Keep a model only if it helps: {kept} of {all_runs} {'stays' if kept == 1 else 'stay'}",
             note="The best model first; each next one stays only if the average gets more held-out images right. The test "
-            "images have no say.", pinned=("player",),
+            "images have no say.",
+            pinned=("player",),
         ),
         _why(zoo, held_out, first, second, kept),
         Scene(
-            page="Robustness", state=state | {"view": ("Cost",)},
+            page="Robustness",
+            state=state | {"view": ("Cost",)},
             title=f"The bill: one model, where an ensemble runs {all_runs}",
             note=f"An ensemble of all {all_runs} reaches {percent(together)} of the test images, "
             f"{points(compare(together, best))} against the best single model, and costs {all_runs} forward passes an "
             f"image. {'The soup' if kept > 1 else 'The model that was kept'} reaches {percent(made)} with one.",
         ),
-    )  # fmt: skip
+    )
 
 
 def _count(number: int) -> str:
@@ -67,10 +74,14 @@ def _headline(runs: int, kept: int, gain: Comparison) -> str:
 
 def _gained(first: str, kept: int, best: Evaluation, made: Evaluation, gain: Comparison) -> str:
     if kept == 1:
-        return (f"On the held-out images no average beats {first}, so it is kept alone: {percent(best)} of the test images, "
-                f"{counts(best)}.")  # fmt: skip
-    return (f"The best single model gets {percent(best)} of the test images right, the average of {kept} gets {percent(made)}: "
-            f"{points(gain)}, {significance(gain)}. It runs as one model.")  # fmt: skip
+        return (
+            f"On the held-out images no average beats {first}, so it is kept alone: {percent(best)} of the test images, "
+            f"{counts(best)}."
+        )
+    return (
+        f"The best single model gets {percent(best)} of the test images right, the average of {kept} gets {percent(made)}: "
+        f"{points(gain)}, {significance(gain)}. It runs as one model."
+    )
 
 
 def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str, kept: int) -> Scene:

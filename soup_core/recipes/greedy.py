@@ -50,12 +50,7 @@ class BandStep:
 
 
 def greedy_soup(
-    zoo: Zoo,
-    evaluate: Evaluator,
-    *,
-    order: str | Sequence[str] = "accuracy",
-    ties: bool = False,
-    full: bool = False,
+    zoo: Zoo, evaluate: Evaluator, *, order: str | Sequence[str] = "accuracy", ties: bool = False, full: bool = False
 ) -> Iterator[GreedyStep]:
     """Walk through the candidates, yielding a step for each.
 

@@ -110,9 +110,18 @@ def learned_soup(
     rate = default if learning_rate is None else learning_rate
     mixture = _Mixture(zoo, chosen, granularity, parameterization, batch_norm)
     arguments = [
-        granularity, parameterization, chosen, epochs, batch_size, rate, weight_decay, temperature, patience,
-        batch_norm, seed,
-    ]  # fmt: skip
+        granularity,
+        parameterization,
+        chosen,
+        epochs,
+        batch_size,
+        rate,
+        weight_decay,
+        temperature,
+        patience,
+        batch_norm,
+        seed,
+    ]
     content = ["learned", zoo.digest, evaluate.data.digest, evaluate.precision, evaluate.device[:4], *arguments]
     run = hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -147,9 +156,17 @@ def learned_soup(
         if found.loss < best_loss:
             best_index, best_loss, best = index, found.loss, mixture.soup(raw)
         yield LearnedStep(
-            index, len(rounds), mixture.groups, chosen, mixture.coefficients(raw).detach().numpy().copy(),
-            scale.item(), loss, found, best_index, best,
-        )  # fmt: skip
+            index,
+            len(rounds),
+            mixture.groups,
+            chosen,
+            mixture.coefficients(raw).detach().numpy().copy(),
+            scale.item(),
+            loss,
+            found,
+            best_index,
+            best,
+        )
         if index - best_index >= patience:
             return
 
@@ -174,9 +191,20 @@ class _AdamW:
         gradients = [value.grad for value in self.values if value.grad is not None]
         with torch.no_grad():
             adamw(
-                self.values, gradients, self.first, self.second, [], self.steps, amsgrad=False, beta1=0.9, beta2=0.999,
-                lr=self.rate, weight_decay=self.weight_decay, eps=1e-8, maximize=False,
-            )  # fmt: skip
+                self.values,
+                gradients,
+                self.first,
+                self.second,
+                [],
+                self.steps,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=self.rate,
+                weight_decay=self.weight_decay,
+                eps=1e-8,
+                maximize=False,
+            )
         for value in self.values:
             value.grad = None
 

@@ -106,9 +106,11 @@ def _table(path: Path) -> Iterator[Mapping[Any, Any]]:
     if path.suffix.lower() == ".csv":
         yield from csv.DictReader(io.StringIO(text))
         return
-    content = [json.loads(line) for line in text.splitlines() if line.strip()] if path.suffix.lower() == ".jsonl" else (
-        json.loads(text)
-    )  # fmt: skip
+    content = (
+        [json.loads(line) for line in text.splitlines() if line.strip()]
+        if path.suffix.lower() == ".jsonl"
+        else (json.loads(text))
+    )
     if isinstance(content, dict):  # a run's name, then its settings
         content = [{"name": name, **settings} for name, settings in content.items() if isinstance(settings, dict)]
     yield from (row for row in content if isinstance(row, dict))

@@ -180,8 +180,9 @@ def propose(folder: Path, looked: Sequence[InspectedFile]) -> Proposal:
         notices.append(f"{others} further checkpoints of the same runs are left out; add those that you want.")
     metadata = {  # "soup_core" is our own note in a file made from one of torch.save, or a soup's recipe
         each.file: {key: value for key, value in each.checkpoint.metadata.items() if key != "soup_core"}
-        for each in members if each.checkpoint and each.file in files
-    }  # fmt: skip
+        for each in members
+        if each.checkpoint and each.file in files
+    }
     settings = found_hyperparameters(folder, files, metadata)
     whole = next(
         {name: info.shape for name, info in each.checkpoint.tensors.items()} for each in members if each.checkpoint
@@ -208,9 +209,11 @@ def with_architecture(proposal: Proposal, architecture: Mapping[str, Any]) -> Pr
         preprocessing, normalization = known
         if str(data.get("source", "")).startswith(("imagefolder:", "torchvision:")):
             data["preprocessing"] = {
-                "resize": preprocessing.resize, "crop": preprocessing.crop,
-                "interpolation": preprocessing.interpolation, **({"stretch": True} if preprocessing.stretch else {}),
-            }  # fmt: skip
+                "resize": preprocessing.resize,
+                "crop": preprocessing.crop,
+                "interpolation": preprocessing.interpolation,
+                **({"stretch": True} if preprocessing.stretch else {}),
+            }
         data["normalize"] = {"mean": list(normalization.mean), "std": list(normalization.std)}
     return replace(proposal, architecture=dict(architecture), data=data)
 
@@ -256,8 +259,9 @@ def _one_a_run(files: list[Path]) -> tuple[list[Path], int]:
         runs.setdefault(file.parent, []).append(file)
     best = [
         min(kept, key=lambda file: OF_A_RUN.index(_stem(file.name)))
-        for run in runs.values() if (kept := [file for file in run if _stem(file.name) in OF_A_RUN])
-    ]  # fmt: skip
+        for run in runs.values()
+        if (kept := [file for file in run if _stem(file.name) in OF_A_RUN])
+    ]
     several = sum(len(run) > 1 for run in runs.values())
     return (best, len(files) - len(best)) if several > 1 and len(best) == len(runs) else (files, 0)
 
@@ -286,8 +290,10 @@ def _names(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
 
 
 def _stem(name: str) -> str:
-    return next((name[: -len(ending)] for ending in sorted(ENDINGS, key=len, reverse=True)
-                 if name.lower().endswith(ending)), name)  # fmt: skip
+    return next(
+        (name[: -len(ending)] for ending in sorted(ENDINGS, key=len, reverse=True) if name.lower().endswith(ending)),
+        name,
+    )
 
 
 def _readable(name: str) -> str:

@@ -57,10 +57,15 @@ def live_chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event]
 
     _component(
         key=key,
-        data={"figure": figure.to_json(), "alt": alt, "plotly": _address(), "listens": on_event is not None,
-              "answered": state.get(answered, 0)},
+        data={
+            "figure": figure.to_json(),
+            "alt": alt,
+            "plotly": _address(),
+            "listens": on_event is not None,
+            "answered": state.get(answered, 0),
+        },
         on_event_change=report,
-    )  # fmt: skip
+    )
 
 
 @cache

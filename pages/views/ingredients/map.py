@@ -36,15 +36,25 @@ def draw(context: Context, chosen: Selection) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.segmented_control(
-            "Map", list(MAPS), default="PCA", required=True, key="map", bind="query-params",
+            "Map",
+            list(MAPS),
+            default="PCA",
+            required=True,
+            key="map",
+            bind="query-params",
             help="PCA lays the two axes along which the ingredients' weights spread most; MDS (multidimensional scaling) "
             "keeps distances as well as two axes can, and counts the base as a point.",
-        )  # fmt: skip
+        )
         keys = dict.fromkeys(key for each in zoo.ingredients for key in each.hyperparameters)
         colour = st.selectbox(
-            "Colour", [ACCURACY, *keys], key="colour", bind="query-params", width=240,
-            format_func=labels([ACCURACY, *keys], drawing.spaced), help="What the ingredients' colours show.",
-        )  # fmt: skip
+            "Colour",
+            [ACCURACY, *keys],
+            key="colour",
+            bind="query-params",
+            width=240,
+            format_func=labels([ACCURACY, *keys], drawing.spaced),
+            help="What the ingredients' colours show.",
+        )
     waiting = st.empty()
     with drawing.errors_shown(), sc.interruptible(partial(waiting.caption, "Searching the greedy soup for its path")):
         waiting.caption("Reading the weights once")
@@ -53,19 +63,26 @@ def draw(context: Context, chosen: Selection) -> None:
     waiting.empty()
     places = MAPS[kind](gram)
     drawing.chart(
-        scatter(zoo, chosen, places, accepted, colour), "places",
+        scatter(zoo, chosen, places, accepted, colour),
+        "places",
         f"{kind} map of {len(zoo.names)} ingredients and soups of them, {len(chosen.names)} filled since they are in the "
-        "soup; a click toggles, a drag chooses what it encloses.", partial(take, zoo),
-    )  # fmt: skip
+        "soup; a click toggles, a drag chooses what it encloses.",
+        partial(take, zoo),
+    )
     st.caption(
         "Filled marks are in the soup; click one to toggle it, or drag a box to make a soup of what lies inside."
     )
     pairs = st.segmented_control(
-        "Pairs", list(PAIRS), default="Angles", required=True, key="pairs", bind="query-params",
+        "Pairs",
+        list(PAIRS),
+        default="Angles",
+        required=True,
+        key="pairs",
+        bind="query-params",
         help="Angles between the differences from the base (without a base, from the ingredients' mean): the wider, the "
         "more there is to average. Distances between the weights. Disagreement: the share of held-out images to which two "
         "models give different classes.",
-    )  # fmt: skip
+    )
     told, order = where(chosen, places), clustered_order(zoo.names, angles(gram))
     if pairs == "Disagreement":
         compare_predictions(context, order, told)
@@ -85,10 +102,15 @@ def scatter(zoo: sc.Zoo, chosen: Selection, places: Map, accepted: Sequence[sc.S
     soups.append(Shown(GREEDY, "greedy", places.place(accepted[-1])))
     yours = placed(chosen)
     return map_scatter(
-        places, {name: value for name, value in given.items() if value is not None}, label=colour.replace("_", " "),
-        singles=chosen.singles, soups=soups, path=[places.place(soup) for soup in accepted], selected=chosen.names,
+        places,
+        {name: value for name, value in given.items() if value is not None},
+        label=colour.replace("_", " "),
+        singles=chosen.singles,
+        soups=soups,
+        path=[places.place(soup) for soup in accepted],
+        selected=chosen.names,
         yours=places.place(yours) if yours else None,
-    )  # fmt: skip
+    )
 
 
 def placed(chosen: Selection) -> sc.Soup | None:
@@ -146,9 +168,10 @@ def draw_pairs(names: Sequence[str], matrix: Matrix, order: Sequence[str], quant
     """Draw a heatmap of pairs; tells the middle of all, and the two at the ends."""
     kind = QUANTITIES[quantity]
     drawing.chart(
-        pair_heatmap(names, matrix, order, quantity=quantity), f"pairs-{quantity}",
+        pair_heatmap(names, matrix, order, quantity=quantity),
+        f"pairs-{quantity}",
         f"{kind.title} of each pair of {len(names)} ingredients, like beside like.",
-    )  # fmt: skip
+    )
     values = {(a, b): kind.factor * matrix[i, j] for (i, a), (j, b) in combinations(enumerate(names), 2)}
     known = sorted((value, pair) for pair, value in values.items() if not math.isnan(value))
     if not known:

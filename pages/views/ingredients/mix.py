@@ -28,10 +28,11 @@ def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
     toggles = state.get("toggles", 0) + (state.get("drawn") != selected)
     state["toggles"], state["drawn"] = toggles, selected
     drawing.chart(
-        charts.ingredient_points(chosen.singles, selected, soup=chosen.evaluation), "points",
+        charts.ingredient_points(chosen.singles, selected, soup=chosen.evaluation),
+        "points",
         f"Held-out accuracy of {len(chosen.order)} ingredients; {len(selected)} are in the soup.",
         partial(toggle_clicked, context.zoo),
-    )  # fmt: skip
+    )
     # What a container shows stays until it is drawn anew.
     compared, bars, sentence = st.empty(), st.container(), st.empty()
     if chosen.soup is not None:
@@ -48,8 +49,11 @@ def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
         compared.markdown(f"This soup by its BatchNorm statistics, held-out: {told}.")
     changes = try_changes(context, chosen, chosen.evaluation, sentence)
     with bars:
-        drawing.chart(charts.change_bars(changes, selected, chosen.order), "bars",
-                   "What putting in or taking out each ingredient would change.")  # fmt: skip
+        drawing.chart(
+            charts.change_bars(changes, selected, chosen.order),
+            "bars",
+            "What putting in or taking out each ingredient would change.",
+        )
     sentence.markdown(f"**{meaning(changes, selected)}**")
 
 
@@ -58,11 +62,15 @@ def run_ensemble(context: Context, selected: list[str], rival: DeltaGenerator, s
         together = sc.ensemble(context.evaluator("held_out"), selected)
         one, all_of_them = context.cost(), context.cost().of(len(selected))
     rival.metric(
-        "Their ensemble", charts.percent(together), f"{len(selected)} × the cost", delta_color="off",
-        delta_arrow="off", help=f"{charts.counts(together)}, from the models' own outputs. The soup takes "
+        "Their ensemble",
+        charts.percent(together),
+        f"{len(selected)} × the cost",
+        delta_color="off",
+        delta_arrow="off",
+        help=f"{charts.counts(together)}, from the models' own outputs. The soup takes "
         f"{1e6 * one.seconds_per_image:.0f} µs an image and {one.megabytes:.1f} MB, the ensemble "
         f"{1e6 * all_of_them.seconds_per_image:.0f} µs and {all_of_them.megabytes:.1f} MB.",
-    )  # fmt: skip
+    )
 
 
 def draw_table(zoo: sc.Zoo, chosen: Selection, key: str) -> None:
@@ -72,20 +80,34 @@ def draw_table(zoo: sc.Zoo, chosen: Selection, key: str) -> None:
         choose(zoo, [order[row] for row in st.session_state[key]["selection"]["rows"]])
 
     table = pd.DataFrame(
-        [{"name": visible(name), "held-out (%)": 100 * chosen.singles[name].accuracy, "in": name in selected,
-          **{visible(key.replace("_", " ")): visible(value) if isinstance(value, str) else value
-             for key, value in zoo.by_name[name].hyperparameters.items()}}
-         for name in order]
-    )  # fmt: skip
+        [
+            {
+                "name": visible(name),
+                "held-out (%)": 100 * chosen.singles[name].accuracy,
+                "in": name in selected,
+                **{
+                    visible(key.replace("_", " ")): visible(value) if isinstance(value, str) else value
+                    for key, value in zoo.by_name[name].hyperparameters.items()
+                },
+            }
+            for name in order
+        ]
+    )
     st.dataframe(
-        table, key=key, hide_index=True, on_select=take_rows, selection_mode="multi-row",
+        table,
+        key=key,
+        hide_index=True,
+        on_select=take_rows,
+        selection_mode="multi-row",
         selection_default={"selection": {"rows": [order.index(name) for name in order if name in selected]}},
-        column_config={"held-out (%)": st.column_config.NumberColumn(format="%.2f"),
-                       "in": st.column_config.CheckboxColumn("in the soup"),
-                       "learning rate": st.column_config.NumberColumn(format="%.2e"),
-                       "weight decay": st.column_config.NumberColumn(format="%.1e")},
+        column_config={
+            "held-out (%)": st.column_config.NumberColumn(format="%.2f"),
+            "in": st.column_config.CheckboxColumn("in the soup"),
+            "learning rate": st.column_config.NumberColumn(format="%.2e"),
+            "weight decay": st.column_config.NumberColumn(format="%.1e"),
+        },
         alt="Ingredients, best first; tick a row to put it in the soup.",
-    )  # fmt: skip
+    )
 
 
 def by_statistics(context: Context, selected: list[str], sentence: DeltaGenerator) -> str:

@@ -77,9 +77,13 @@ def draw_row(zoo: sc.Zoo, chosen: Selection, finding: Finding, where: str) -> No
     outliers = len(chosen.names) - len(left)
     if finding.verdict == "warning" and 0 < outliers <= FEW * len(chosen.names):
         button.button(
-            "Take these out", key=f"{where}-{finding.what}", on_click=choose, args=(zoo, left),
-            help=plain(", ".join(finding.names)), width="stretch",
-        )  # fmt: skip
+            "Take these out",
+            key=f"{where}-{finding.what}",
+            on_click=choose,
+            args=(zoo, left),
+            help=plain(", ".join(finding.names)),
+            width="stretch",
+        )
 
 
 def meaning(chosen: Selection, evaluation: sc.Evaluation, comparison: sc.Comparison) -> str:
@@ -87,10 +91,12 @@ def meaning(chosen: Selection, evaluation: sc.Evaluation, comparison: sc.Compari
     if len(chosen.names) == 1:
         return f"One model alone is no average: {plain(chosen.best)} has {charts.percent(evaluation)} held-out."
     outcome = (
-        "It does not soup" if comparison.high < 0
-        else "It soups" if comparison.low > 0
+        "It does not soup"
+        if comparison.high < 0
+        else "It soups"
+        if comparison.low > 0
         else "It soups, with no gain or loss beyond chance"
-    )  # fmt: skip
+    )
     return (
         f"{outcome}: the average of {len(chosen.names)} has {charts.percent(evaluation)} held-out, "
         f"{points(comparison)} against its best ingredient, {plain(chosen.best)}."

@@ -20,10 +20,14 @@ def draw(context: Context) -> None:
     key = f"upload-{state.setdefault('upload:count', 0)}"  # another one once its files have been taken
     with st.popover("Upload", icon=":material/upload:"):
         st.file_uploader(
-            "Checkpoints that fit this zoo", accept_multiple_files=True, key=key, max_upload_size=uploads.MEGABYTES,
-            on_change=take, args=(context, key),
+            "Checkpoints that fit this zoo",
+            accept_multiple_files=True,
+            key=key,
+            max_upload_size=uploads.MEGABYTES,
+            on_change=take,
+            args=(context, key),
             help="Files of torch.save or safetensors. They join the zoo for this session alone and are checked as its own.",
-        )  # fmt: skip
+        )
         names = [name for name, _ in uploads.of(context.zoo.name)]
         if names:
             gone = st.pills("Uploaded", names, selection_mode="multi", key="upload:gone", format_func=plain)

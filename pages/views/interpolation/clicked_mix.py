@@ -47,8 +47,14 @@ def offer(context: Context, shares: Mapping[str, float], soup: sc.Soup, evaluate
         if st.button("Take it as a soup", type="primary", help=f"It then is the “{TAKEN}” wherever a soup is chosen."):
             context.take(shares)
             st.rerun()
-        st.download_button("Download it", soup.to_json(), "soup.json", "application/json", on_click="ignore",
-                           help="A file that `python -m soup_core evaluate ZOO --soup FILE` reads.")  # fmt: skip
+        st.download_button(
+            "Download it",
+            soup.to_json(),
+            "soup.json",
+            "application/json",
+            on_click="ignore",
+            help="A file that `python -m soup_core evaluate ZOO --soup FILE` reads.",
+        )
 
 
 def told(shares: Mapping[str, float]) -> str:
@@ -65,6 +71,7 @@ def draw_taken(context: Context) -> None:
             evaluation = context.evaluator("held_out")(context.soup_of(TAKEN))
         st.markdown(
             f"The {TAKEN}, {told(context.taken.coefficients)}: {charts.percent(evaluation)} of {evaluation.total:,} "
-            "held-out images.", width="content",
-        )  # fmt: skip
+            "held-out images.",
+            width="content",
+        )
         st.button("Drop it", on_click=address.drop_taken, icon=":material/close:")

@@ -19,9 +19,13 @@ def draw(context: Context, a: str, b: str) -> None:
     """Evaluate the line from `a` to `b` and say what lies between them."""
     splits = {"held-out": "held_out", **{shift: f"test:{shift}" for shift in context.zoo.data.shifts()}}
     judged = st.selectbox(
-        "Judged on", list(splits), key="judged", bind="query-params", width=240,
+        "Judged on",
+        list(splits),
+        key="judged",
+        bind="query-params",
+        width=240,
         help="The held-out images, or the test images under a distribution shift: other images than the models know.",
-    )  # fmt: skip
+    )
     number, chart, clicked, warned, sentence = st.empty(), st.container(), st.container(), st.container(), st.empty()
     found: list[sc.LinePoint] = []
     with drawing.waiting("Making the two ends"):
@@ -41,11 +45,13 @@ def draw(context: Context, a: str, b: str) -> None:
         for column, quantity in zip(st.columns(2), ("accuracy", "loss"), strict=True):
             with column:
                 drawing.chart(
-                    charts.line_chart(found, quantity=quantity, name_a=a, name_b=b, barrier=barrier, ensemble=ensemble,
-                                      images=judged),
-                    quantity, f"{judged} {quantity} from {a} to {b} at {len(found)} values of alpha.",
+                    charts.line_chart(
+                        found, quantity=quantity, name_a=a, name_b=b, barrier=barrier, ensemble=ensemble, images=judged
+                    ),
+                    quantity,
+                    f"{judged} {quantity} from {a} to {b} at {len(found)} values of alpha.",
                     partial(_click, a, b, by_alpha),
-                )  # fmt: skip
+                )
     with clicked:
         if at := clicked_mix.clicked((a, b), [(alpha,) for alpha in by_alpha]):
             (alpha,) = at
@@ -59,14 +65,25 @@ def draw(context: Context, a: str, b: str) -> None:
     comparison = sc.compare(middle, better_end)
     with number.container(horizontal=True, gap="medium"):
         st.metric("The middle, alpha ½", charts.percent(middle), help=charts.counts(middle), width="content")
-        st.metric("Against the better end", f"{100 * comparison.difference:+.2f} points", width="content",
-                  help=f"95 % interval: {points(comparison)}")  # fmt: skip
-        st.metric("Error barrier", f"{100 * barrier.height:.2f} points", width="content",
-                  help="How far the error rises above a straight line between the two ends' errors "
-                  "(Entezari et al. 2022).")  # fmt: skip
-        st.metric("Ensemble of the two", charts.percent(mixed), width="content",
-                  help=f"{charts.counts(mixed)}; both models run, their probabilities averaged. The middle "
-                  f"differs from it by {points(sc.compare(middle, mixed))}.")  # fmt: skip
+        st.metric(
+            "Against the better end",
+            f"{100 * comparison.difference:+.2f} points",
+            width="content",
+            help=f"95 % interval: {points(comparison)}",
+        )
+        st.metric(
+            "Error barrier",
+            f"{100 * barrier.height:.2f} points",
+            width="content",
+            help="How far the error rises above a straight line between the two ends' errors (Entezari et al. 2022).",
+        )
+        st.metric(
+            "Ensemble of the two",
+            charts.percent(mixed),
+            width="content",
+            help=f"{charts.counts(mixed)}; both models run, their probabilities averaged. The middle "
+            f"differs from it by {points(sc.compare(middle, mixed))}.",
+        )
     if broken := [point.alpha for point in found if point.evaluation.not_finite]:
         warned.warning(
             f"At alpha {', '.join(f'{alpha:g}' for alpha in sorted(broken))} some outputs are not finite; beyond the "

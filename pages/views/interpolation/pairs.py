@@ -31,17 +31,35 @@ def draw(context: Context) -> None:
         return
     keys = [ALL, *telling(context.zoo)]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        budget = st.number_input("Pairs", 1, possible, min(USUAL_BUDGET, possible), key="pairs", bind="query-params",
-                                 width=140, help=f"Drawn at random of {possible}; each is one evaluation.")  # fmt: skip
+        budget = st.number_input(
+            "Pairs",
+            1,
+            possible,
+            min(USUAL_BUDGET, possible),
+            key="pairs",
+            bind="query-params",
+            width=140,
+            help=f"Drawn at random of {possible}; each is one evaluation.",
+        )
         against = st.segmented_control(
-            "Against", ("mean", "better"), default="mean", required=True, key="against", bind="query-params",
+            "Against",
+            ("mean", "better"),
+            default="mean",
+            required=True,
+            key="against",
+            bind="query-params",
             help="The mean of the two ends, as in the paper, or the better of them, which one would else use.",
-        )  # fmt: skip
+        )
         colour = st.selectbox(
-            "Colour", keys, key="by", bind="query-params", width=220,
-            format_func=labels(keys, drawing.spaced), help="The hyperparameter in which two models differ, or how "
+            "Colour",
+            keys,
+            key="by",
+            bind="query-params",
+            width=220,
+            format_func=labels(keys, drawing.spaced),
+            help="The hyperparameter in which two models differ, or how "
             "many there are; or whether they differ in one of those that some of the models share.",
-        )  # fmt: skip
+        )
     with drawing.waiting("Reading the weights once"):
         gram = sc.gram(context.zoo, context.evaluator("held_out").store)
     with drawing.errors_shown():
@@ -59,15 +77,20 @@ def draw(context: Context) -> None:
             st.info("Here each pair will be a point.")
             return
         drawing.chart(
-            advantage_scatter(found, against=against, by=by), "advantage",
-            f"What averaging gains in {len(found)} pairs against the angle between them.", _open,
-        )  # fmt: skip
+            advantage_scatter(found, against=against, by=by),
+            "advantage",
+            f"What averaging gains in {len(found)} pairs against the angle between them.",
+            _open,
+        )
         barriers = [PairBarrier(pair.a, pair.b, Barrier(0.5, max(0.0, -pair.over_mean.difference))) for pair in found]
         drawing.chart(
-            pair_heatmap(names, barrier_matrix(names, barriers), clustered_order(names, angles(gram)),
-                         quantity="barrier"),
-            "barriers", f"Error barrier at the middle of {len(found)} pairs; the others are empty.", _open,
-        )  # fmt: skip
+            pair_heatmap(
+                names, barrier_matrix(names, barriers), clustered_order(names, angles(gram)), quantity="barrier"
+            ),
+            "barriers",
+            f"Error barrier at the middle of {len(found)} pairs; the others are empty.",
+            _open,
+        )
         gains = [pair.over_mean if against == "mean" else pair.over_better for pair in found]
         sure, lost = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
         st.markdown(

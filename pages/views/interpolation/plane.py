@@ -28,14 +28,18 @@ def draw(context: Context, names: Names) -> None:
     """Evaluate the plane through three named models, and read any of its cells."""
     held_out = context.evaluator("held_out")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        quantity = st.segmented_control("Shown", ("accuracy", "loss"), default="accuracy", required=True,
-                                        key="shown", bind="query-params")  # fmt: skip
-        form = st.segmented_control("Drawn as", ("map", "landscape"), default="map", required=True, key="form",
-                                    bind="query-params")  # fmt: skip
+        quantity = st.segmented_control(
+            "Shown", ("accuracy", "loss"), default="accuracy", required=True, key="shown", bind="query-params"
+        )
+        form = st.segmented_control(
+            "Drawn as", ("map", "landscape"), default="map", required=True, key="form", bind="query-params"
+        )
         whole = held_out.total <= FEW or st.toggle(
-            f"All {held_out.total:,} images", key="all", bind="query-params",
+            f"All {held_out.total:,} images",
+            key="all",
+            bind="query-params",
             help=f"Else {FEW:,} of them, which is sooner there and less exact.",
-        )  # fmt: skip
+        )
     with drawing.waiting("Reading the weights once"):
         evaluate = held_out if whole else context.few(FEW)
         gram = sc.gram(context.zoo, held_out.store)
@@ -49,9 +53,12 @@ def draw(context: Context, names: Names) -> None:
         return
     with drawing.errors_shown():
         wanted = work.task(
-            context, "plane", images=None if whole else FEW, corners=[soup.to_json() for soup in corners],
+            context,
+            "plane",
+            images=None if whole else FEW,
+            corners=[soup.to_json() for soup in corners],
             resolution=RESOLUTION,
-        )  # fmt: skip
+        )
         job = work.job_of(context, wanted, "Evaluate the plane")
     if job is None:
         st.markdown(
@@ -74,20 +81,27 @@ def draw(context: Context, names: Names) -> None:
             st.info("Here the plane will be, coarse first.")
             return
         if form == "map":
-            figure = plane_contour(plane, progress.steps, resolution=RESOLUTION, corners=marks, quantity=quantity,
-                                   others=others, path=path)  # fmt: skip
+            figure = plane_contour(
+                plane, progress.steps, resolution=RESOLUTION, corners=marks, quantity=quantity, others=others, path=path
+            )
         else:
             a, b, c = (own[soup] for soup in corners)
             figure = plane_surface(
-                plane, progress.steps, resolution=RESOLUTION, corners=marks, quantity=quantity, evaluations=(a, b, c),
+                plane,
+                progress.steps,
+                resolution=RESOLUTION,
+                corners=marks,
+                quantity=quantity,
+                evaluations=(a, b, c),
                 others=[(shown, own[soups[shown.name]]) for shown in others],
                 path=[(place, own[soup]) for place, soup in zip(path, accepted, strict=True)],
-            )  # fmt: skip
+            )
         drawing.chart(
-            figure, f"plane-{form}",
+            figure,
+            f"plane-{form}",
             f"{quantity} on {evaluate.total} held-out images over the plane through {', '.join(names)}.",
             partial(_click, names),
-        )  # fmt: skip
+        )
         _read(context, plane, evaluate, names)
         best = max(progress.steps, key=lambda point: (point.evaluation.correct, -point.stride))
         ends_best = max((evaluate(soup) for soup in corners), key=lambda evaluation: evaluation.correct)

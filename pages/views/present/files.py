@@ -63,9 +63,17 @@ def _offer(now: Wanted) -> None:
         return
     if made is not None and made.data is not None:
         before = which != now
-        st.download_button(f"Save the {label.lower()}, {len(made.data) / 1e6:.1f} MB", made.data, f"{now.zoo}.{now.kind}", mime,
-                           on_click="ignore", width="stretch", help=what, key=f"save:{now.kind}",
-                           type="secondary" if before else "primary")  # fmt: skip
+        st.download_button(
+            f"Save the {label.lower()}, {len(made.data) / 1e6:.1f} MB",
+            made.data,
+            f"{now.zoo}.{now.kind}",
+            mime,
+            on_click="ignore",
+            width="stretch",
+            help=what,
+            key=f"save:{now.kind}",
+            type="secondary" if before else "primary",
+        )
         if before:
             st.caption("It was made before the last changes.")
             _button("Make it anew", now)

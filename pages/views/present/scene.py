@@ -21,21 +21,45 @@ def draw(paths: Mapping[str, str], number: int) -> None:
     key = f"scene:{st.session_state.get('kept:scenes-drawn', 0)}:{number}"
     with st.container(border=True):
         words, place = st.columns([2, 1])
-        words.text_input(f"Scene {number}, {plain(scene.page)}: title", scene.title, max_chars=200, key=f"{key}:title",
-                         on_change=_write, args=(number, key, "title"))  # fmt: skip
-        words.text_area("Note", scene.note, height=80, max_chars=2000, key=f"{key}:note", on_change=_write,
-                        args=(number, key, "note"), help="It stands under the title, and in the notes of a slide.")  # fmt: skip
+        words.text_input(
+            f"Scene {number}, {plain(scene.page)}: title",
+            scene.title,
+            max_chars=200,
+            key=f"{key}:title",
+            on_change=_write,
+            args=(number, key, "title"),
+        )
+        words.text_area(
+            "Note",
+            scene.note,
+            height=80,
+            max_chars=2000,
+            key=f"{key}:note",
+            on_change=_write,
+            args=(number, key, "note"),
+            help="It stands under the title, and in the notes of a slide.",
+        )
         if pinnable:
-            place.multiselect("Controls that stay", list(pinnable), [each for each in scene.pinned if each in pinnable],
-                              format_func=pinnable.__getitem__, key=f"{key}:pinned", on_change=_write,
-                              args=(number, key, "pinned"))  # fmt: skip
+            place.multiselect(
+                "Controls that stay",
+                list(pinnable),
+                [each for each in scene.pinned if each in pinnable],
+                format_func=pinnable.__getitem__,
+                key=f"{key}:pinned",
+                on_change=_write,
+                args=(number, key, "pinned"),
+            )
         with place.container(horizontal=True):
             st.button("Up", key=f"{key}:up", on_click=_move, args=(number, -1), disabled=number == 1)
             st.button("Down", key=f"{key}:down", on_click=_move, args=(number, 1), disabled=number == count)
             st.button("Remove", key=f"{key}:remove", on_click=_remove, args=(number,))
         if scene.page in paths:
-            place.page_link(paths[scene.page], label="Open it", icon=":material/arrow_forward:",
-                            query_params=presenting.address_of(scene))  # fmt: skip
+            place.page_link(
+                paths[scene.page],
+                label="Open it",
+                icon=":material/arrow_forward:",
+                query_params=presenting.address_of(scene),
+            )
         else:
             place.warning("This app has no such page.")
 

@@ -35,8 +35,13 @@ def draw(context: Context) -> None:
         a = st.selectbox("Model", options, options.index(GREEDY), key="a", bind="query-params")
         b = st.selectbox("against", options, options.index(best), key="b", bind="query-params")
         true = st.selectbox("True class", [ANY, *classes], key="true", bind="query-params")
-        predicted = st.selectbox("Predicted class", [ANY, *classes], key="predicted", bind="query-params",
-                                 help="Shows the images of which only one of the two says so.")  # fmt: skip
+        predicted = st.selectbox(
+            "Predicted class",
+            [ANY, *classes],
+            key="predicted",
+            bind="query-params",
+            help="Shows the images of which only one of the two says so.",
+        )
     with drawing.errors_shown():
         evaluate, soups = context.evaluator("test"), [context.soup_of(each) for each in (a, b)]
         evaluations = [evaluate(soup) for soup in soups]
@@ -47,17 +52,22 @@ def draw(context: Context) -> None:
             for soup in soups
         )
     labels, comparison = evaluate.data.labels, sc.compare(*evaluations)
-    cell = {"true": None if true == ANY else classes.index(true),
-            "predicted": None if predicted == ANY else classes.index(predicted)}  # fmt: skip
+    cell = {
+        "true": None if true == ANY else classes.index(true),
+        "predicted": None if predicted == ANY else classes.index(predicted),
+    }
     gained, lost = decided_by_one(ours, theirs, labels, **cell)
     first, second, third = st.columns(3)
     first.metric(f"Only {plain(a)} is right", f"{comparison.gained:,} images")
     second.metric(f"Only {plain(b)} is right", f"{comparison.lost:,} images")
     third.metric(
-        "Difference, test", f"{100 * comparison.difference:+.2f} points",
-        f"{100 * comparison.low:.2f} to {100 * comparison.high:.2f}", delta_color="off", delta_arrow="off",
+        "Difference, test",
+        f"{100 * comparison.difference:+.2f} points",
+        f"{100 * comparison.low:.2f} to {100 * comparison.high:.2f}",
+        delta_color="off",
+        delta_arrow="off",
         help=f"95 % interval, paired; McNemar p = {comparison.p_value:.2g}.",
-    )  # fmt: skip
+    )
     if soups[0] == soups[1]:
         st.info("Both are the same model. Choose two different ones to see which images change.")
         st.markdown(
@@ -66,9 +76,12 @@ def draw(context: Context) -> None:
         return
     gains, (left, right) = class_gains(ours, theirs, labels), st.columns([3, 2])
     with left:
-        drawing.chart(charts.confusion_heatmap(confusion_difference(ours, theirs, labels), classes), "confusion",
-                   f"How many more images of each true class {a} takes for each class than {b}.",
-                   partial(_show_cell, classes))  # fmt: skip
+        drawing.chart(
+            charts.confusion_heatmap(confusion_difference(ours, theirs, labels), classes),
+            "confusion",
+            f"How many more images of each true class {a} takes for each class than {b}.",
+            partial(_show_cell, classes),
+        )
     with right:
         drawing.chart(
             charts.class_gain_bars(gains, classes), "gains", f"Gain in accuracy of {a} over {b} on each class."
@@ -115,6 +128,8 @@ def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], clas
             lines = [classes[true], *(line for who, shares in told.items() for line in (f"{who}:", *shares))]
             st.image(
                 (pixels if pixels.shape[2] == 3 else pixels[..., 0]).numpy(),  # one channel is shown in grey
-                caption="  \n".join(map(plain, lines)), width=SIDE, output_format="PNG",
+                caption="  \n".join(map(plain, lines)),
+                width=SIDE,
+                output_format="PNG",
                 alt=f"{classes[true]}; " + "; ".join(f"{who}: {', '.join(shares)}" for who, shares in told.items()),
-            )  # fmt: skip
+            )

@@ -45,18 +45,30 @@ def recipes(context: Context, entries: Sequence[sc.RecipeResult]) -> None:
     if not entries:
         st.info("Here the recipes will stand one by one, each with its accuracy and its cost.")
         return
-    drawing.chart(charts.cost_chart(entries, best), "bill",
-               f"Test accuracy of {len(entries)} recipes against the models run for an image.")  # fmt: skip
+    drawing.chart(
+        charts.cost_chart(entries, best),
+        "bill",
+        f"Test accuracy of {len(entries)} recipes against the models run for an image.",
+    )
     table = [
-        {"recipe": entry.about.name, "test": charts.percent(entry.test),
-         "over the best single": points(sc.compare(entry.test, best)), "models run": entry.cost.models,
-         "parameters": f"{entry.cost.parameters:,}", "files": f"{size * entry.cost.models:.2f} MB",
-         "time an image": f"{1e6 * entry.cost.seconds_per_image:.0f} µs",
-         "memory": f"{entry.cost.megabytes:.2f} MB"}
+        {
+            "recipe": entry.about.name,
+            "test": charts.percent(entry.test),
+            "over the best single": points(sc.compare(entry.test, best)),
+            "models run": entry.cost.models,
+            "parameters": f"{entry.cost.parameters:,}",
+            "files": f"{size * entry.cost.models:.2f} MB",
+            "time an image": f"{1e6 * entry.cost.seconds_per_image:.0f} µs",
+            "memory": f"{entry.cost.megabytes:.2f} MB",
+        }
         for entry in entries
-    ]  # fmt: skip
-    st.dataframe(table, hide_index=True, column_config={"recipe": st.column_config.TextColumn(width=130)},
-                 alt="Every recipe with its test accuracy and its cost.")  # fmt: skip
+    ]
+    st.dataframe(
+        table,
+        hide_index=True,
+        column_config={"recipe": st.column_config.TextColumn(width=130)},
+        alt="Every recipe with its test accuracy and its cost.",
+    )
     together = [entry.test for entry in entries if entry.recipe == "ensemble"]
     rival = f", and differs by {points(sc.compare(together[0], best))}" if together else ""
     st.markdown(

@@ -58,11 +58,7 @@ def number_averaged(
     for count, soup in enumerate(growing_soups(zoo, names), 1):
         first = names[:count]
         yield NumberStep(
-            count,
-            first[-1],
-            soup,
-            averaged(evaluate, first, soup),
-            averaged(report, first, soup) if report else None,
+            count, first[-1], soup, averaged(evaluate, first, soup), averaged(report, first, soup) if report else None
         )
 
 

@@ -55,9 +55,5 @@ def shapley(
         samples.append(np.mean(both, axis=0))
         each = np.transpose(samples) / evaluate.total
         yield ShapleyStep(
-            pair,
-            members,
-            tuple(mean_of(found) for found in each),
-            empty / evaluate.total,
-            evaluate(whole).accuracy,
+            pair, members, tuple(mean_of(found) for found in each), empty / evaluate.total, evaluate(whole).accuracy
         )

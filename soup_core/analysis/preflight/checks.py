@@ -144,9 +144,15 @@ def _fewer(evaluate: Evaluator, images: int) -> Evaluator:
     if images >= evaluate.total:
         return evaluate
     return Evaluator(
-        evaluate.zoo, evaluate.split, evaluate.device, batch_size=min(evaluate.batch_size, images),
-        precision=evaluate.precision, images=images, memory=evaluate.memory, store=evaluate.store,
-    )  # fmt: skip
+        evaluate.zoo,
+        evaluate.split,
+        evaluate.device,
+        batch_size=min(evaluate.batch_size, images),
+        precision=evaluate.precision,
+        images=images,
+        memory=evaluate.memory,
+        store=evaluate.store,
+    )
 
 
 def _fit(zoo: Zoo, names: Sequence[str], excluded: Sequence[tuple[str, str]]) -> Finding:
@@ -180,11 +186,12 @@ def _duplicates(selection: _Selection) -> Finding | None:
     (a, b), count = same[0], len(same)
     names = tuple(selection.names[each] for each in sorted({each for pair in same for each in pair}))
     return Finding(
-        "duplicates", "notice",
+        "duplicates",
+        "notice",
         f"{selection.names[a]} and {selection.names[b]} hold the same weights"
         f"{f', and so do {count - 1} more pairs' if count > 1 else ''}: these count twice in an average; keep one of them.",
         names,
-    )  # fmt: skip
+    )
 
 
 def _shared_start(selection: _Selection) -> Finding:
@@ -193,30 +200,33 @@ def _shared_start(selection: _Selection) -> Finding:
     span = f"{every.min():z.2f} to {every.max():z.2f}" if len(every) > 1 else f"{every[0]:z.2f}"
     if len(strangers) == len(selection.names):
         return Finding(
-            "shared start", "warning",
+            "shared start",
+            "warning",
             f"No two of these {len(strangers)} share a start: the cosines of their raw weights are {span} (near 1 where "
             "models share one, near 0 between strangers); fine-tune all of them from one checkpoint, or use an ensemble.",
             strangers,
-        )  # fmt: skip
+        )
     if strangers:
         inside = np.isin(selection.names, strangers)
         across = selection.cosine[np.ix_(inside, ~inside)].max()
         return Finding(
-            "shared start", "warning",
+            "shared start",
+            "warning",
             f"{_listed(strangers)} {_verb(strangers, 'shares', 'share')} no start with the rest: cosine {across:.2f} of the raw "
             "weights at most (near 1 where models share one), after another start, too hot a training, or with permuted "
             "neurons; leave out what does not belong.",
             strangers,
-        )  # fmt: skip
+        )
     if every.min() < SURELY_ALIKE:
         a, b = np.unravel_index(selection.cosine.argmin(), selection.cosine.shape)
         pair = (selection.names[a], selection.names[b])
         return Finding(
-            "shared start", "notice",
+            "shared start",
+            "notice",
             f"{pair[0]} and {pair[1]} have moved far apart: cosine {every.min():.2f} of the raw weights, where models of "
             f"one start have {SURELY_ALIKE} and more; see whether there is a barrier between them.",
             pair,
-        )  # fmt: skip
+        )
     lengths = _relative_lengths(selection)
     moved = (
         f", and the differences from the base are {lengths.min():.2f} to {lengths.max():.2f} of its length"
@@ -224,9 +234,11 @@ def _shared_start(selection: _Selection) -> Finding:
         else ""
     )
     return Finding(
-        "shared start", "good", f"They share a start: the cosines of their raw weights are {span} (near 1 where "
+        "shared start",
+        "good",
+        f"They share a start: the cosines of their raw weights are {span} (near 1 where "
         f"models share one, near 0 between strangers){moved}.",
-    )  # fmt: skip
+    )
 
 
 def _relative_lengths(selection: _Selection) -> NDArray[np.float64] | None:
@@ -248,11 +260,12 @@ def _base(selection: _Selection) -> Finding | None:
     if middle >= SAME_START_COSINE:
         return None
     return Finding(
-        "base", "notice",
+        "base",
+        "notice",
         f"The base has cosine {middle:.2f} with its ingredients, so they were not fine-tuned from it: angles, WiSE-FT, "
         "task arithmetic and Model Stock mean nothing here; correct base in zoo.toml.",
         (BASE,),
-    )  # fmt: skip
+    )
 
 
 def _layers(selection: _Selection) -> Finding | None:
@@ -280,12 +293,13 @@ def _layers(selection: _Selection) -> Finding | None:
         return Finding("layers", "good", f"They agree layer by layer too: cosine {lowest:.2f} or more in every matrix.")
     tensors = next(iter(apart.values()))
     return Finding(
-        "layers", "warning",
+        "layers",
+        "warning",
         f"{_listed(list(apart))} {_verb(list(apart), 'agrees', 'agree')} with the others as a whole but not in "
         f"{_listed(tensors)} (cosine {lowest:.2f}), which began anew, like a head of its own, or has its neurons permuted; "
         "begin that layer from the same weights in all, or leave it out.",
         tuple(apart),
-    )  # fmt: skip
+    )
 
 
 def _lengths(selection: _Selection) -> Finding | None:
@@ -302,15 +316,17 @@ def _lengths(selection: _Selection) -> Finding | None:
     far = tuple(name for name, time in zip(selection.names, times, strict=True) if time > FAR)
     if not far:
         return Finding(
-            "lengths", "good",
+            "lengths",
+            "good",
             f"None lies far off: at most {times.max():.1f} times as far from {where} as the median of the rest.",
-        )  # fmt: skip
+        )
     return Finding(
-        "lengths", "warning",
+        "lengths",
+        "warning",
         f"{_listed(far)} {_verb(far, 'lies', 'lie')} up to {times.max():.1f} times as far from {where} as the median of the "
         "rest: diverged, or from elsewhere, and outweighing the others in an average; leave out what does not belong.",
         far,
-    )  # fmt: skip
+    )
 
 
 def _scale(selection: _Selection) -> Finding:
@@ -332,11 +348,12 @@ def _scale(selection: _Selection) -> Finding:
     time, tensor = max(found, key=lambda each: max(each[0], 1 / each[0]))
     others = f", and {len(scaled) - 1} more differ so" if len(scaled) > 1 else ""
     return Finding(
-        "scale", "notice",
+        "scale",
+        "notice",
         f"{name}'s {tensor} is {time:.2g} times as long as the others' median{others}: the longer one outweighs the "
         "shorter in an average, even where the functions are the same; rescale it, or leave it out.",
         tuple(scaled),
-    )  # fmt: skip
+    )
 
 
 def _angles(selection: _Selection) -> Finding | None:
@@ -350,9 +367,10 @@ def _angles(selection: _Selection) -> Finding | None:
     told = f"Differences from the base stand {middle:.0f} degrees apart in the middle ({angles.min():.0f} to {angles.max():.0f})"
     if middle < NARROW:
         return Finding(
-            "angles", "notice",
+            "angles",
+            "notice",
             f"{told}, so there is little diversity to gain from; vary data order, augmentation or learning rate more.",
-        )  # fmt: skip
+        )
     return Finding("angles", "good", f"{told}: the wider, the more averaging gains (Wortsman et al. 2022).")
 
 
@@ -369,16 +387,18 @@ def _learning_rate(selection: _Selection) -> Finding | None:
     hot = {name: time for name, time in zip(rates, times, strict=True) if time > HOT}
     if not hot:
         return Finding(
-            "learning rate", "good",
+            "learning rate",
+            "good",
             f"Learning rates are of one kind: the highest is {times.max():.1f} times the median of the rest.",
-        )  # fmt: skip
+        )
     hottest = max(hot, key=lambda name: hot[name])
     return Finding(
-        "learning rate", "notice",
+        "learning rate",
+        "notice",
         f"{hottest} was trained at {rates[hottest]:g}, {hot[hottest]:.1f} times the median learning rate of the rest; too "
         "hot a rate leaves the valley: see whether an average is better without it.",
         tuple(hot),
-    )  # fmt: skip
+    )
 
 
 def _neurons(selection: _Selection, suspects: Sequence[str]) -> Finding:
@@ -391,21 +411,23 @@ def _neurons(selection: _Selection, suspects: Sequence[str]) -> Finding:
     if not permuted:
         best = max(found, key=lambda name: found[name].after)
         return Finding(
-            "neurons", "notice",
+            "neurons",
+            "notice",
             f"Matching neurons does not bring {_listed(list(found))} to {reference}: cosine {found[best].after:.2f} instead "
             f"of {found[best].before:.2f} at most where they differ, so their order is not the reason.",
             tuple(found),
-        )  # fmt: skip
+        )
     name = permuted[0]
     answers = [selection.few.logits(Soup({each: 1.0})).argmax(1) for each in (name, reference)]
     alike = float((answers[0] == answers[1]).float().mean())
     return Finding(
-        "neurons", "warning",
+        "neurons",
+        "warning",
         f"{_listed(permuted)} {_verb(permuted, 'has', 'have')} permuted neurons: matched to {reference}'s, cosine {found[name].after:.2f} instead "
         f"of {found[name].before:.2f} where they differ, and {100 * alike:.1f} % of answers alike; put the neurons in one "
         "order before averaging, or leave this out.",
         permuted,
-    )  # fmt: skip
+    )
 
 
 def _accuracy(selection: _Selection) -> Finding:
@@ -414,22 +436,24 @@ def _accuracy(selection: _Selection) -> Finding:
     if broken:
         its = singles[broken[0]]
         return Finding(
-            "accuracy", "warning",
+            "accuracy",
+            "warning",
             f"{_listed(broken)} {_verb(broken, 'gives', 'give')} outputs that are not finite on {its.not_finite} of {its.total} "
             "images; leave this out.",
             broken,
-        )  # fmt: skip
+        )
     middle = float(np.median([its.accuracy for its in singles.values()]))
     poor = tuple(name for name, its in singles.items() if accuracy_interval(its)[1] < middle - POOR)
     lowest = min((its for name, its in singles.items() if not poor or name in poor), key=lambda its: its.accuracy)
     numbers = f"{percent(lowest)} of {lowest.total} held-out images, the median {100 * middle:.1f} %"
     if poor:
         return Finding(
-            "accuracy", "warning",
+            "accuracy",
+            "warning",
             f"{_listed(poor)} {_verb(poor, 'is', 'are')} far below the others: {numbers}; leave this out, or let greedy soup "
             "pass it over.",
             poor,
-        )  # fmt: skip
+        )
     return Finding("accuracy", "good", f"None is far below the others: the lowest has {numbers}.")
 
 
@@ -452,11 +476,12 @@ def _barrier(selection: _Selection, outliers: set[str], pairs: int, seed: int) -
     if not any(rise.high < -BARRIER for rise in parted.values()):
         return Finding("barrier", "notice", f"A low barrier in {over}: {told}; let greedy soup decide on them.", names)
     return Finding(
-        "barrier", "warning",
+        "barrier",
+        "warning",
         f"A barrier in {len(parted)} of {over}: {told}; do not average across it: let greedy soup choose, or use an "
         "ensemble.",
         names,
-    )  # fmt: skip
+    )
 
 
 def _probed(selection: _Selection, outliers: set[str], pairs: int, seed: int) -> list[tuple[str, str]]:
@@ -479,10 +504,11 @@ def _batch_norm(selection: _Selection) -> Finding | None:
         other = selection.few(replace(selection.soup, batch_norm="re-estimated"))
     except DataError:
         return Finding(
-            "batch norm", "notice",
+            "batch norm",
+            "notice",
             "The running statistics of BatchNorm are averaged, and without training images they cannot be re-estimated; "
             "add train.images and train.labels to the data.",
-        )  # fmt: skip
+        )
     rise = compare(other, selection.few(selection.soup))
     told = (
         f"BatchNorm's statistics re-estimated for the soup give {percent(other)} of {other.total} images, "

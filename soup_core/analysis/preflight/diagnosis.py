@@ -69,10 +69,11 @@ def _coefficients(soup: Soup) -> Finding | None:
     if abs(furthest - 1) < 0.05 and lowest > -0.05:
         return None
     return Finding(
-        "coefficients", "notice",
+        "coefficients",
+        "notice",
         f"The coefficients leave the space between the ingredients: their sum is {furthest:.2f} and the lowest is "
         f"{lowest:.2f}; keep them from 0 to 1, with a sum of 1.",
-    )  # fmt: skip
+    )
 
 
 def _leave_one_out(selection: _Selection) -> Iterator[Finding]:
@@ -101,11 +102,13 @@ def _leave_one_out(selection: _Selection) -> Iterator[Finding]:
         yield Finding("leave one out", "warning", f"W{told}: leave {first} out{others}.", guilty)
     elif rises[first].low > 0:
         yield Finding(
-            "leave one out", "notice",
+            "leave one out",
+            "notice",
             f"No single ingredient is the reason: at best, w{told}; several are at odds: let greedy soup build it up.",
-        )  # fmt: skip
+        )
     else:
         yield Finding(
-            "leave one out", "notice",
+            "leave one out",
+            "notice",
             f"No omission helps by more than chance: at best, w{told}; take more images, or let greedy soup build it up.",
-        )  # fmt: skip
+        )

@@ -33,17 +33,21 @@ def report(results: Results) -> list[Row]:
     best = results.best
     rows: list[Row] = [
         {
-            "model": model.name, "kind": model.kind, "held_out": _figures(model.scores[HELD_OUT_SET]),
-            "test": _figures(model.scores[TEST_SET]), "mean_of_shifts": model.shifts.value,
+            "model": model.name,
+            "kind": model.kind,
+            "held_out": _figures(model.scores[HELD_OUT_SET]),
+            "test": _figures(model.scores[TEST_SET]),
+            "mean_of_shifts": model.shifts.value,
             "hyperparameters": dict(model.hyperparameters),
         }
         for model in [*results.soups, *results.ranking, *([results.base] if results.base else [])]
-    ]  # fmt: skip
+    ]
     for soup in results.soups:
         for name, quantity in {**QUANTITIES, "selection gap": SELECTION_GAP}.items():
             found = estimate(soup, quantity, against=best)
-            rows.append({"model": soup.name, "against": best.name, "difference_in": name, **_interval(found),
-                         "paired": False})  # fmt: skip
+            rows.append(
+                {"model": soup.name, "against": best.name, "difference_in": name, **_interval(found), "paired": False}
+            )
     for models, over in correlated(results):
         for one, other in CORRELATED:
             if found_correlation := correlation(models, QUANTITIES[one], QUANTITIES[other]):

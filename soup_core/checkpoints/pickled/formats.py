@@ -126,8 +126,25 @@ def _members(source: Source) -> dict[str, _Member]:
     place = 0
     for _ in range(count):
         try:
-            (signature, _, _, flags, method, _, _, checksum, packed, size, name_bytes, extra_bytes, comment_bytes, _, _, _,
-             at) = struct.unpack_from("<4s6H3I5H2I", directory, place)  # fmt: skip
+            (
+                signature,
+                _,
+                _,
+                flags,
+                method,
+                _,
+                _,
+                checksum,
+                packed,
+                size,
+                name_bytes,
+                extra_bytes,
+                comment_bytes,
+                _,
+                _,
+                _,
+                at,
+            ) = struct.unpack_from("<4s6H3I5H2I", directory, place)
             name = directory[place + 46 : place + 46 + name_bytes].decode()
             extra = directory[place + 46 + name_bytes : place + 46 + name_bytes + extra_bytes]
             size, packed, at = _wide(extra, size, packed, at)

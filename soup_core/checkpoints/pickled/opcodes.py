@@ -110,10 +110,26 @@ def read_pickle(stream: BinaryIO, persistent: Callable[[Any], Any]) -> Any:
                 case "MEMOIZE":
                     memo[len(memo)] = stack[-1]
                 case (
-                    "BININT1" | "BININT2" | "BININT" | "LONG1" | "LONG4" | "INT" | "LONG" | "BINFLOAT" | "FLOAT"
-                    | "BINUNICODE" | "SHORT_BINUNICODE" | "BINUNICODE8" | "UNICODE" | "BINSTRING" | "SHORT_BINSTRING"
-                    | "STRING" | "BINBYTES" | "SHORT_BINBYTES" | "BINBYTES8"
-                ):  # fmt: skip
+                    "BININT1"
+                    | "BININT2"
+                    | "BININT"
+                    | "LONG1"
+                    | "LONG4"
+                    | "INT"
+                    | "LONG"
+                    | "BINFLOAT"
+                    | "FLOAT"
+                    | "BINUNICODE"
+                    | "SHORT_BINUNICODE"
+                    | "BINUNICODE8"
+                    | "UNICODE"
+                    | "BINSTRING"
+                    | "SHORT_BINSTRING"
+                    | "STRING"
+                    | "BINBYTES"
+                    | "SHORT_BINBYTES"
+                    | "BINBYTES8"
+                ):
                     stack.append(argument)
                 case "MARK":
                     marked.append(stack)

@@ -29,8 +29,10 @@ def state_dict(described: Any, wanted: str | None) -> tuple[str, dict[str, Tenso
     if wanted is not None and wanted not in found:
         raise Refused(f"has no weights under {wanted[:NAME_AT_MOST]!r}; set `weights` in zoo.toml to one of {places}.")
     if wanted is None and len(found) > 1:
-        raise Refused(f'holds weights in several places: {places}. Set `weights = "…"` in zoo.toml to one of them.',
-                      tuple(place for place in sorted(found) if len(place) <= NAME_AT_MOST)[:PLACES_AT_MOST])  # fmt: skip
+        raise Refused(
+            f'holds weights in several places: {places}. Set `weights = "…"` in zoo.toml to one of them.',
+            tuple(place for place in sorted(found) if len(place) <= NAME_AT_MOST)[:PLACES_AT_MOST],
+        )
     place = next(iter(found)) if wanted is None else wanted
     return place, _named({key: value for key, value in found[place].items() if isinstance(value, Tensor)})
 

@@ -187,14 +187,21 @@ def _table(page: Page, table: Table, place: Box) -> None:
             room = (wide - 2 * CELL_EDGE, height_of(1, 11))
             _fill(page, cell.text_frame, row[j].replace("\n", " "), room, (11,), None if i == 0 else INK, bold=i == 0)
     if len(table.rows) > len(rows) or len(table.heads) > len(widths):
-        _write(page, f"{len(rows)} of {len(table.rows)} rows, {len(widths)} of {len(table.heads)} columns.",
-               (left, top + ROW_HIGH * (len(rows) + 1), width, COUNT_HIGH), (11,), QUIET)  # fmt: skip
+        _write(
+            page,
+            f"{len(rows)} of {len(table.rows)} rows, {len(widths)} of {len(table.heads)} columns.",
+            (left, top + ROW_HIGH * (len(rows) + 1), width, COUNT_HIGH),
+            (11,),
+            QUIET,
+        )
 
 
 def _columns(rows: Sequence[Sequence[str]], width: int) -> list[int]:
     """How wide the columns that fit are: as wide as their cells where there is room, the widest ones narrower else."""
-    needed = [Pt(max(width_of(_text(cell), 11, i == 0) for i, cell in enumerate(column)) + 1) + 2 * CELL_EDGE
-              for column in zip(*rows, strict=True)]  # fmt: skip
+    needed = [
+        Pt(max(width_of(_text(cell), 11, i == 0) for i, cell in enumerate(column)) + 1) + 2 * CELL_EDGE
+        for column in zip(*rows, strict=True)
+    ]
     while len(needed) > 1 and sum(min(each, COLUMN_AT_LEAST) for each in needed) > width:
         del needed[-1]
     most = max(needed)
@@ -227,9 +234,11 @@ def _chart(page: Page, chart: Chart, alt: str, place: Box) -> None:
             points = data.add_series(one_line(each.name, width // 2))
             for x, y in zip(each.xs, each.ys, strict=True):
                 points.add_data_point(x, y)
-    kind = XL_CHART_TYPE.COLUMN_CLUSTERED if chart.bars else (
-        XL_CHART_TYPE.LINE_MARKERS if chart.categories else XL_CHART_TYPE.XY_SCATTER_LINES
-    )  # fmt: skip
+    kind = (
+        XL_CHART_TYPE.COLUMN_CLUSTERED
+        if chart.bars
+        else (XL_CHART_TYPE.LINE_MARKERS if chart.categories else XL_CHART_TYPE.XY_SCATTER_LINES)
+    )
     frame = page.slide.shapes.add_chart(kind, Emu(left), Emu(top), Emu(width), Emu(height), data)
     frame._element.nvGraphicFramePr.cNvPr.set("descr", _text(alt))
     drawn = frame.chart
@@ -311,8 +320,15 @@ def _bare(frame: Any) -> None:
     frame.margin_left = frame.margin_right = frame.margin_top = frame.margin_bottom = 0
 
 
-def _fill(page: Page, frame: Any, text: str, room: tuple[int, int], sizes: Sequence[float], colour: RGBColor | None,
-          bold: bool) -> int:  # fmt: skip
+def _fill(
+    page: Page,
+    frame: Any,
+    text: str,
+    room: tuple[int, int],
+    sizes: Sequence[float],
+    colour: RGBColor | None,
+    bold: bool,
+) -> int:
     whole = _text(text)
     fitted = fit(whole, room, sizes, bold)
     page.cut.extend([whole] * fitted.cut)

@@ -71,9 +71,14 @@ def native(figure: go.Figure) -> Chart | None:
         found = [replace(each, listed=False) for each in found]
     given = layout.yaxis.range
     return Chart(
-        (*found, *levels), categories, kinds == {"bar"}, unescaped(layout.xaxis.title.text or ""),
-        unescaped(layout.yaxis.title.text or ""), _extent(found), None if given is None else (float(given[0]), float(given[1])),
-    )  # fmt: skip
+        (*found, *levels),
+        categories,
+        kinds == {"bar"},
+        unescaped(layout.xaxis.title.text or ""),
+        unescaped(layout.yaxis.title.text or ""),
+        _extent(found),
+        None if given is None else (float(given[0]), float(given[1])),
+    )
 
 
 def _plain_axes(layout: Any) -> bool:
@@ -137,15 +142,33 @@ def _series(trace: Any) -> Iterator[Series]:
         pairs = [(x, y) for x, y in zip(xs, ys, strict=True) if y is not None]
         if trace.line.shape == "hv":  # level up to the next point, then up or down
             pairs = [each for (x, y), (to, _) in pairwise(pairs) for each in ((x, y), (to, y))] + pairs[-1:]
-        yield Series(name, tuple(x for x, _ in pairs), tuple(y for _, y in pairs), _hex(colour), symbol,
-                     symbol is not None and "open" not in symbol, line, sizes[0], listed)  # fmt: skip
+        yield Series(
+            name,
+            tuple(x for x, _ in pairs),
+            tuple(y for _, y in pairs),
+            _hex(colour),
+            symbol,
+            symbol is not None and "open" not in symbol,
+            line,
+            sizes[0],
+            listed,
+        )
         return
     looks = list(zip(colours, symbols, sizes, strict=True))
     for number, look in enumerate(dict.fromkeys(looks)):
         chosen = [at for at, each in enumerate(looks) if each == look and ys[at] is not None]
         colour, symbol, size = look
-        yield Series(name, tuple(xs[at] for at in chosen), tuple(ys[at] for at in chosen), _hex(colour), str(symbol),
-                     "open" not in str(symbol), None, size, listed and number == 0)  # fmt: skip
+        yield Series(
+            name,
+            tuple(xs[at] for at in chosen),
+            tuple(ys[at] for at in chosen),
+            _hex(colour),
+            str(symbol),
+            "open" not in str(symbol),
+            None,
+            size,
+            listed and number == 0,
+        )
 
 
 def _levels(figure: go.Figure, found: Sequence[Series]) -> Iterator[Series]:
@@ -158,8 +181,15 @@ def _levels(figure: go.Figure, found: Sequence[Series]) -> Iterator[Series]:
             and str(shape.xref).endswith("domain")
         ):
             label = next((note.text for note in figure.layout.annotations if note.y == shape.y0), None)
-            yield Series(unescaped(label or ""), _extent(found), (float(shape.y0),) * 2, _hex(shape.line.color), None,
-                         True, "dash" if shape.line.dash not in (None, "solid") else "solid")  # fmt: skip
+            yield Series(
+                unescaped(label or ""),
+                _extent(found),
+                (float(shape.y0),) * 2,
+                _hex(shape.line.color),
+                None,
+                True,
+                "dash" if shape.line.dash not in (None, "solid") else "solid",
+            )
 
 
 def _hex(colour: Any) -> str:

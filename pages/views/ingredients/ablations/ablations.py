@@ -23,10 +23,15 @@ PAIRS = 20
 def draw(context: Context, chosen: Selection) -> None:
     """Draw the ablation that is asked for; no other is computed."""
     asked = st.segmented_control(
-        "Ablation", list(VIEWS), default="How many", required=True, key="ablation", bind="query-params",
+        "Ablation",
+        list(VIEWS),
+        default="How many",
+        required=True,
+        key="ablation",
+        bind="query-params",
         help="An ablation changes one thing and looks at what that does. "
         + " ".join(f"**{name}**: {text}" for name, (text, _) in VIEWS.items()),
-    )  # fmt: skip
+    )
     text, view = VIEWS[asked]
     st.caption(text)
     if chosen.batch_norm != "averaged":
@@ -35,12 +40,7 @@ def draw(context: Context, chosen: Selection) -> None:
 
 
 def followed(
-    context: Context,
-    recipe: str,
-    total: int,
-    words: tuple[str, str, str],
-    show: Callable[[Any], str],
-    **arguments: Any,
+    context: Context, recipe: str, total: int, words: tuple[str, str, str], show: Callable[[Any], str], **arguments: Any
 ) -> None:
     """Follow a recipe's job, whose steps `show` draws; the sentence that it gives closes the view once the job is done.
 
@@ -73,10 +73,11 @@ def without_each(context: Context, chosen: Selection) -> None:
         left = list(ablations.leave_one_out(context.zoo, context.evaluator("held_out"), chosen.names))
     with chart:
         drawing.chart(
-            figures.leave_one_out_bars(left), "leave-one-out",
+            figures.leave_one_out_bars(left),
+            "leave-one-out",
             f"What taking out each of {len(left)} ingredients changes, with intervals; a click takes it out.",
             partial(toggle_clicked, context.zoo),
-        )  # fmt: skip
+        )
     missed, *_, helped = sorted(left, key=lambda each: (each.comparison.difference, each.name))
     sentence.markdown(
         f"**Most missed is {plain(missed.name)}: {points(missed.comparison)} without it; the soup would do best "
@@ -90,10 +91,12 @@ def what_each_adds(context: Context, chosen: Selection) -> None:
     def bars(steps: Sequence[ShapleyStep]) -> str:
         step = steps[-1]
         drawing.chart(
-            figures.shapley_bars(step, selected=chosen.names), "shapley",
+            figures.shapley_bars(step, selected=chosen.names),
+            "shapley",
             f"Shapley values of {len(step.names)} ingredients over {2 * step.pairs} orders; {len(chosen.names)} are in "
-            "the soup.", partial(toggle_clicked, context.zoo),
-        )  # fmt: skip
+            "the soup.",
+            partial(toggle_clicked, context.zoo),
+        )
         ranked = sorted(zip(step.names, step.values, strict=True), key=lambda each: (-each[1].value, each[0]))
         most, least = (f"{plain(name)}, {told(mean)}" for name, mean in (ranked[0], ranked[-1]))
         return (
@@ -101,8 +104,11 @@ def what_each_adds(context: Context, chosen: Selection) -> None:
             f"from {most}, the least from {least}."
         )
 
-    words = ("Estimate Shapley values", "Shapley values, pairs of orders",
-             "What each ingredient adds stands here after the first two orders.")  # fmt: skip
+    words = (
+        "Estimate Shapley values",
+        "Shapley values, pairs of orders",
+        "What each ingredient adds stands here after the first two orders.",
+    )
     followed(context, "shapley", PAIRS, words, bars, pairs=PAIRS)
 
 
@@ -111,17 +117,21 @@ def held_out_size(context: Context, chosen: Selection) -> None:
 
     def curve(steps: Sequence[GapStep]) -> str:
         drawing.chart(
-            figures.selection_gap_curve(steps), "selection-gap",
+            figures.selection_gap_curve(steps),
+            "selection-gap",
             f"Greedy's gain where it chose, on test, and the gap, for {len(steps)} sizes of the held-out set.",
-        )  # fmt: skip
+        )
         return (
             f"Chosen on {steps[0].size:,} images, greedy's gain is flattered by {told(steps[0].gap)}; on all "
             f"{steps[-1].size:,}, by {told(steps[-1].gap)}."
         )
 
     sizes = sum(size < context.evaluator("held_out").total for size in ablations.SIZES) + 1
-    words = ("Choose on fewer images", "Choosing on more and more images",
-             "The gains of greedy soups chosen on few images, then on more, stand here as they come.")  # fmt: skip
+    words = (
+        "Choose on fewer images",
+        "Choosing on more and more images",
+        "The gains of greedy soups chosen on few images, then on more, stand here as they come.",
+    )
     followed(context, "selection-gap", sizes, words, curve)
 
 

@@ -28,11 +28,12 @@ def draw(context: Context, chosen: Selection) -> None:
     drawn = brushes()
     address.tell_address(BRUSHES, json.dumps(drawn.ranges) if drawn else None)
     drawing.chart(
-        parallel_coordinates(table, selected=chosen.names, ranges=drawn.ranges if drawn else {}), "hyperparameters",
+        parallel_coordinates(table, selected=chosen.names, ranges=drawn.ranges if drawn else {}),
+        "hyperparameters",
         f"{len(table.names)} ingredients across {len(table.axes) - 1} hyperparameters to held-out accuracy; "
         f"{len(chosen.names)} are in the soup, {len(drawn.ranges) if drawn else 0} axes are brushed.",
         partial(take_brushed, context.zoo, table),
-    )  # fmt: skip
+    )
     st.markdown(f"**{meaning(chosen, bool(drawn))}**")
 
 

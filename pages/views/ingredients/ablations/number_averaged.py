@@ -28,10 +28,11 @@ def draw(context: Context, chosen: Selection) -> None:
             st.info("The curve begins here with the best model alone.")
             return
         drawing.chart(
-            number_averaged_curve(steps, models=models, band=band, selected=chosen.names), "how-many",
+            number_averaged_curve(steps, models=models, band=band, selected=chosen.names),
+            "how-many",
             f"Held-out accuracy of soup and ensemble of the first models, up to {len(steps)} of {models}.",
             partial(take_clicked, context.zoo, [step.name for step in steps]),
-        )  # fmt: skip
+        )
         if found.state == "done":
             st.markdown(f"**{meaning(steps)}**")
 
