@@ -840,7 +840,7 @@ def examinations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     examined, ask = checkpoints.Checkpoint.examined, reader.ask_reader
     monkeypatch.setattr(checkpoints.Checkpoint, "examined", lambda self: names.append(self.name) or examined(self))
-    monkeypatch.setattr(opening, "_ask", lambda *given: names.append(f"converted {given[3]}") or ask(*given))
+    monkeypatch.setattr(opening, "ask_reader", lambda *given: names.append(f"converted {given[3]}") or ask(*given))
     return names
 
 

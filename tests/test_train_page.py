@@ -164,7 +164,7 @@ def test_row_43_a_stopped_run_says_so_and_goes_on(zoo: sc.Zoo, monkeypatch: pyte
             yield step
             while slow[0]:
                 time.sleep(0.01)
-                sweep.pause()
+                sweep.yield_point()
 
     monkeypatch.setattr(sweep.FinetuneRun, "epochs", slowly)
     test = open_page(PAGE, **SET)
