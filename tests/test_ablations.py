@@ -18,7 +18,7 @@ from soup_core.charts import ablations as charts
 from soup_core.evaluation import measure
 from soup_core.jobs import Jobs, Task
 from soup_core.store import Store, default_store
-from tests.conftest import random_linears, write_zoo
+from tests.zoos import random_linears, write_zoo
 
 Make = Callable[..., Path]
 

@@ -16,8 +16,8 @@ from pages.shared.uploads import Lent
 from soup_core import charts
 from soup_core.scenes import Drawing, Scene, to_json
 from soup_core.zoo import with_uploads
-from tests.conftest import random_linears, write_zoo
-from tests.test_report import figures_in
+from tests.panels import figures_in
+from tests.zoos import random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 import soup_core as sc
 from soup_core import averaging
 from soup_core.averaging import resident_bank, stream
-from tests.conftest import CLASSES, needs_cuda, random_deeps, random_linears, write_zoo
+from tests.marks import needs_cuda
+from tests.zoos import CLASSES, random_deeps, random_linears, write_zoo
 
 Files = Mapping[str, Mapping[str, Tensor]]
 Make = Callable[..., Path]

@@ -17,7 +17,7 @@ import soup_core as sc
 from soup_core import checkpoints
 from soup_core.checkpoints import Checkpoint
 from soup_core.files import write_atomically
-from tests.conftest import random_linears, write_zoo
+from tests.zoos import random_linears, write_zoo
 
 GOOD = save({"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])})
 

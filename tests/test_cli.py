@@ -9,7 +9,7 @@ import pytest
 
 import soup_core as sc
 from soup_core import cli
-from tests.conftest import random_linears, write_zoo
+from tests.zoos import random_linears, write_zoo
 
 Make = Callable[..., Path]
 

@@ -19,7 +19,7 @@ from soup_core.averaging import resident_bank
 from soup_core.recipes.ensemble import averaged_outputs
 from soup_core.recipes.model_stock import interpolation_ratio
 from soup_core.store import Store
-from tests.conftest import CLASSES, Linear, random_deeps, random_linears, write_zoo
+from tests.zoos import CLASSES, Linear, random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]
 NO_ROOM = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."

@@ -14,7 +14,8 @@ from torch import Tensor
 import soup_core as sc
 from soup_core.evaluation import hardest_first, measure
 from soup_core.store import Store
-from tests.conftest import Linear, needs_cuda
+from tests.marks import needs_cuda
+from tests.zoos import Linear
 
 Make = Callable[..., Path]
 NO_ROOM = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."

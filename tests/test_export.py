@@ -26,7 +26,7 @@ import soup_core as sc
 from soup_core import architectures, cli, export
 from soup_core.checkpoints import Checkpoint
 from soup_core.recipes.greedy import GreedyStep
-from tests.conftest import CLASSES, linears_around_zero, random_linears, write_zoo
+from tests.zoos import CLASSES, linears_around_zero, random_linears, write_zoo
 
 ROOT = Path(__file__).resolve().parent.parent
 Make = Callable[..., Path]

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 import soup_core as sc
 from soup_core import charts, export
 from soup_core.evaluation import Evaluator
-from tests.conftest import random_deeps, random_linears, write_zoo
-from tests.test_pages import closes, metric, open_page, words
+from tests.app_pages import closes, metric, open_page, words
+from tests.zoos import random_deeps, random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 INGREDIENTS = "pages/1_Ingredients.py"

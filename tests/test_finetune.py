@@ -23,7 +23,8 @@ from soup_core.finetune import (
     tensor_source,
     train,
 )
-from tests.conftest import CLASSES, SIDE, Deep, Linear, needs_cuda
+from tests.marks import needs_cuda
+from tests.zoos import CLASSES, SIDE, Deep, Linear
 
 Make = Callable[..., Path]
 RUN = Hyperparameters(0.01, 0.01, 3, label_smoothing=0.1, mixup=0.2, augmentation="flip", seed=4)

@@ -14,7 +14,7 @@ from soup_core.averaging import stream
 from soup_core.charts.geometry import Shown, map_scatter, pair_heatmap
 from soup_core.geometry import Map, angles, clustered_order, cosines, distances, mds_map, pca_map
 from soup_core.store import Store
-from tests.conftest import random_deeps, vector, write_zoo
+from tests.zoos import random_deeps, vector, write_zoo
 
 PARAMETERS = (
     "stem.weight", "stem.bias", "norm.weight", "norm.bias", "hidden.weight", "hidden.bias", "head.weight", "head.bias",

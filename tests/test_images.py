@@ -26,7 +26,7 @@ from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data
 from soup_core.preprocessing import Interpolation, Preprocessing
 from soup_core.sources import HeldOut
 from soup_core.store import home
-from tests.conftest import random_linears, write_zoo
+from tests.zoos import random_linears, write_zoo
 
 SMALL = Preprocessing(resize=12, crop=10)
 MODES = ("RGB", "L", "P", "RGBA", "CMYK", "1")

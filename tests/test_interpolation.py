@@ -13,7 +13,7 @@ from soup_core.charts.geometry import Shown
 from soup_core.charts.planes import plane_contour, plane_surface
 from soup_core.interpolation import LinePoint, Plane, PlanePoint, ensemble_line, plane_place
 from soup_core.store import Store
-from tests.conftest import random_linears, vector, write_zoo
+from tests.zoos import random_linears, vector, write_zoo
 
 Make = Callable[..., Path]
 

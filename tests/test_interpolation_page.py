@@ -13,8 +13,8 @@ from pages.views import line, pairs, plane, take
 from soup_core import charts
 from soup_core.interpolation import ensemble_line, plane_points, plane_through
 from soup_core.pairs import pair_advantages, sampled_pairs
-from tests.conftest import linears_around_zero, write_zoo
-from tests.test_pages import closes, metric, open_page, words
+from tests.app_pages import closes, metric, open_page, words
+from tests.zoos import linears_around_zero, write_zoo
 
 PAGE = "pages/3_Interpolation.py"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")

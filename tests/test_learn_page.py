@@ -21,8 +21,8 @@ from pages.shared import page
 from soup_core import added, charts, checkpoints
 from soup_core.ablations import Averaged, GapStep, NumberStep, greedy_on
 from soup_core.recipes.greedy import candidate_order
-from tests.conftest import random_linears, write_zoo
-from tests.test_pages import metric, open_page, words
+from tests.app_pages import metric, open_page, words
+from tests.zoos import random_linears, write_zoo
 
 PAGE = "pages/7_Learn.py"
 BY_KEY = {each.key: each for each in LESSONS}

@@ -13,7 +13,7 @@ from torch.func import functional_call
 import soup_core as sc
 from soup_core.recipes import learned
 from soup_core.store import Store
-from tests.conftest import needs_cuda
+from tests.marks import needs_cuda
 
 Make = Callable[..., Path]
 Files = Mapping[str, Mapping[str, Tensor]]

@@ -36,7 +36,7 @@ from soup_core.pickled.conversion import convert
 from soup_core.pickled.formats import MAGIC_NUMBER
 from soup_core.pickled.opcodes import Refused
 from soup_core.store import default_store
-from tests.conftest import CLASSES, random_linears, write_zoo
+from tests.zoos import CLASSES, random_linears, write_zoo
 
 STATE = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2]), "c": torch.tensor(2.5).half()}
 

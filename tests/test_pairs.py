@@ -25,7 +25,7 @@ from soup_core.pairs import (
     sampled_pairs,
 )
 from soup_core.store import default_store
-from tests.conftest import random_deeps, random_linears, write_zoo
+from tests.zoos import random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]
 

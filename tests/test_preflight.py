@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import soup_core as sc
 from soup_core.permutation import alignment
 from soup_core.preflight import CAUSES, Finding, _against, diagnose, overall, preflight_checks
-from tests.conftest import CLASSES, Deep, made_data, vector, write_zoo
+from tests.zoos import CLASSES, Deep, made_data, vector, write_zoo
 
 Files = dict[str, dict[str, Tensor]]
 

@@ -10,7 +10,7 @@ from torchvision.models import get_model
 
 import soup_core as sc
 from soup_core.proposal import look, propose, with_architecture, with_base, with_source
-from tests.conftest import made_data
+from tests.zoos import made_data
 
 
 def network(seed: int, name: str = "squeezenet1_1", classes: int = 7) -> dict[str, torch.Tensor]:

@@ -16,7 +16,7 @@ from soup_core.comparison import recipes_of
 from soup_core.recipes.model_stock import interpolation_ratio
 from soup_core.soup import BatchNorm, uniform
 from soup_core.store import Store
-from tests.conftest import CLASSES, random_deeps, random_linears, vector, write_zoo
+from tests.zoos import CLASSES, random_deeps, random_linears, vector, write_zoo
 
 Make = Callable[..., Path]
 

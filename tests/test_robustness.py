@@ -26,9 +26,8 @@ from soup_core.jobs import Jobs, Task
 from soup_core.robustness import Entry, Member, groups, latest, models_of, robustness, severities, steps_of
 from soup_core.statistics import estimate, resampled_means
 from soup_core.store import Store, default_store
-from tests.conftest import CLASSES, SIDE, random_linears, write_zoo
-from tests.test_pages import closes, metric, open_page, words
-from tests.test_views import meaning
+from tests.app_pages import closes, meaning, metric, open_page, words
+from tests.zoos import CLASSES, SIDE, random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 SHIFTS = ("dusk-1", "dusk-3", "fog")

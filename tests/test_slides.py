@@ -20,8 +20,8 @@ from soup_core.geometry import pca_map
 from soup_core.printing import Picture
 from soup_core.scenes import Drawing, Number, Panel, Table
 from soup_core.store import Store
-from tests.conftest import random_linears, write_zoo
-from tests.test_report import HOSTILE, heat, panel, points
+from tests.panels import HOSTILE, heat, panel, points
+from tests.zoos import random_linears, write_zoo
 
 # How wide a letter is in Arial, of the font's size: regular and bold, from the font's own table (n is 1139 of 2048).
 ARIAL = {"n": (1139 / 2048, 1251 / 2048), "W": (1933 / 2048, 1933 / 2048), "m": (1706 / 2048, 1821 / 2048),

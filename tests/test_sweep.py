@@ -43,7 +43,7 @@ from soup_core.finetune.new_zoo import IMAGENET, head_names, measured_normalizat
 from soup_core.jobs import Jobs, Task
 from soup_core.preprocessing import Normalization, Preprocessing
 from soup_core.store import Store, default_store
-from tests.conftest import CLASSES, SIDE, Linear, random_deeps, random_linears, write_zoo
+from tests.zoos import CLASSES, SIDE, Linear, random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]
 RUN = Hyperparameters(0.02, 0.01, 3, mixup=0.2, augmentation="flip", seed=4)
@@ -507,7 +507,7 @@ def new(
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    from tests.conftest import made_data
+    from tests.zoos import made_data
 
     made_data(tmp_path)
     return tmp_path
