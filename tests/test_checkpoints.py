@@ -201,6 +201,9 @@ ZOO_FAULTS = {
     "name twice": ('"m1"', '"m0"', "stands twice"),
     "not toml": ("format = 1", "format = = 1", "TOML"),
     "other format": ("format = 1", "format = 2", "format"),
+    "named as a key of a soup": ('"m1"', '"tensors"', 'no ingredient may be named "tensors"'),
+    "named as the base": ('"m1"', '"base"', 'no ingredient may be named "base"'),
+    "named as the statistics of a soup": ('"m1"', '"batch_norm"', 'no ingredient may be named "batch_norm"'),
 }
 
 

@@ -13,13 +13,10 @@ from soup_core.charts.geometry import Shown
 from soup_core.charts.planes import plane_contour, plane_surface
 from soup_core.interpolation import LinePoint, Plane, PlanePoint, ensemble_line, plane_place
 from soup_core.store import Store
+from tests.evaluations import evaluation
 from tests.zoos import random_linears, vector, write_zoo
 
 Make = Callable[..., Path]
-
-
-def evaluation(bits: list[int]) -> sc.Evaluation:
-    return sc.Evaluation(sum(bits), len(bits), 0.5, 0.0, np.packbits(np.array(bits, bool)).tobytes())
 
 
 def test_a_barrier_is_measured_from_the_straight_line() -> None:
@@ -193,6 +190,23 @@ def test_every_point_of_the_grid_is_evaluated_once_coarse_first(
         assert (min(values), max(values)) == pytest.approx((min(places) - margin, max(places) + margin))
         steps = np.diff(sorted(set(values)))
         np.testing.assert_allclose(steps, steps[0])
+
+
+def test_three_soups_on_a_line_are_refused_however_near_two_of_them_are(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    gram = sc.gram(zoo, Store(zoo.folder / "s"))
+    a, b = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 0.5, "m2": 0.5})
+    for alpha in (0.01, 0.001, 0.0001):
+        with pytest.raises(sc.CoefficientError, match="on one line"):
+            sc.plane_through(gram, a, sc.interpolate(a, b, alpha), b)
+
+
+def test_a_grid_of_one_point_is_refused(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    evaluate = sc.Evaluator(zoo)
+    plane = sc.plane_through(sc.gram(zoo, evaluate.store), *(sc.Soup({name: 1.0}) for name in zoo.names))
+    with pytest.raises(sc.CoefficientError, match="at least two columns and rows; found 1"):
+        list(sc.plane_points(evaluate, plane, resolution=1))
 
 
 def test_lines_and_planes_see_held_out_images_only(deep_zoo: Make, splits_asked: list[str]) -> None:
