@@ -97,7 +97,7 @@ def test_without_a_report_the_test_split_is_not_touched(linear_zoo: Make, splits
     assert [step.name for step in steps] == ["m2", "m0"]
     assert {step.report for step in steps} == {None}
     assert set(splits_asked) == {"held_out"}
-    with pytest.raises(sc.CoefficientError, match="m9"):
+    with pytest.raises(sc.CoefficientError, match="no ingredient 'm9'"):
         list(ablations.number_averaged(zoo, evaluate, order=["m9"]))
 
 

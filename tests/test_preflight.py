@@ -248,7 +248,7 @@ def test_what_does_not_fit_is_told(good: Files, tmp_path: Path) -> None:
     assert "head.weight" in found[0].sentence
     assert len(found) > 5
     assert [each.verdict for each in preflight_checks(zoo, evaluate, ["m1"])] == ["notice"]
-    with pytest.raises(sc.CoefficientError, match="m9"):
+    with pytest.raises(sc.CoefficientError, match="no ingredient 'm9'"):
         list(preflight_checks(zoo, evaluate, ["m1", "m9"]))
 
 
