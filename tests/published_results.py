@@ -2,8 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from soup_core.published import IMAGES
 
@@ -35,11 +39,58 @@ def line(name: str, counts: tuple[float, ...]) -> dict[str, Any]:
     return {"model_name": name, **shares}
 
 
-def write_results(folder: Path, counts: Mapping[str, tuple[float, ...]] = COUNTS) -> Path:
+def write_results(
+    folder: Path,
+    counts: Mapping[str, tuple[float, ...]] = COUNTS,
+    *,
+    soups: Mapping[str, tuple[int, ...]] = SOUPS,
+    hyperparameters: Mapping[str, Mapping[str, Any]] = HYPERPARAMETERS,
+) -> Path:
     folder.mkdir()
     lines = [json.dumps(line(name, found)) for name, found in counts.items()]
     (folder / "individual_model_results.jsonl").write_text("\n".join(lines) + "\n")
-    for name, found in SOUPS.items():
+    for name, found in soups.items():
         (folder / f"{name}_results.jsonl").write_text(json.dumps(line(name, found)))
-    (folder / "hparam_info.json").write_text(json.dumps({name: HYPERPARAMETERS[name] for name in counts}))
+    (folder / "hparam_info.json").write_text(json.dumps({name: hyperparameters[name] for name in counts}))
     return folder
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The numbers of a drawn sweep: correct images on each set, of a base, of fine-tuned models, of three soups."""
+
+    base: tuple[int, ...]
+    models: Mapping[str, tuple[int, ...]]
+    soups: Mapping[str, tuple[int, ...]]
+    rates: Mapping[str, float]
+
+    def written(self, folder: Path) -> Path:
+        models = {"model_0": self.base, **self.models}
+        settings = {name: {"lr": rate, "aug": "rand-m9-n1"} for name, rate in self.rates.items()}
+        return write_results(
+            folder, models, soups=self.soups, hyperparameters={"model_0": {"info": "zero-shot"}, **settings}
+        )
+
+
+def drawn_sweep(models: int = 40, seed: int = 2203) -> Sweep:
+    """Fine-tuned models that differ by chance and by their learning rate, which costs them on the shifts."""
+    random = np.random.default_rng(seed)
+    rates = {f"model_{index}": float(f"{10 ** random.uniform(-6, -4):.3g}") for index in range(1, models + 1)}
+    typical = np.array([0.82, 0.79, 0.69, 0.44, 0.66, 0.52, 0.24])
+
+    def drawn(shares: NDArray[np.float64]) -> tuple[int, ...]:
+        return tuple(int(count) for count in random.binomial(TOTALS, shares))
+
+    def fine_tuned(rate: float) -> tuple[int, ...]:
+        quality, heat = random.normal(0, 0.02), np.log10(rate) + 5
+        return drawn(typical + quality + heat * np.array([0.005, 0.004, -0.01, -0.02, -0.02, -0.02, -0.03]))
+
+    return Sweep(
+        drawn(typical - 0.07),
+        {name: fine_tuned(rate) for name, rate in rates.items()},
+        {
+            name: drawn(typical + gain)
+            for name, gain in (("uniform_soup", 0.02), ("greedy_soup", 0.03), ("ensemble", 0.07))
+        },
+        rates,
+    )

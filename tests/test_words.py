@@ -60,7 +60,7 @@ def test_counts_have_commas_from_a_thousand_on(correct: int, total: int, text: s
         (-0.004, -0.009, 0.001, "-0.40 points (-0.90 to 0.10)"),
         (1.0, 0.9, 1.0, "+100.00 points (90.00 to 100.00)"),
         (-1.0, -1.0, -0.9, "-100.00 points (-100.00 to -90.00)"),
-        (0.12345, 0.00126, 0.23456, "+12.35 points (0.13 to 23.46)"),
+        (0.12346, 0.00126, 0.23456, "+12.35 points (0.13 to 23.46)"),
     ],
 )
 def test_a_difference_has_its_sign_and_its_interval(difference: float, low: float, high: float, text: str) -> None:
