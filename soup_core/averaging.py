@@ -32,10 +32,11 @@ MEMORY = 2.0  # gigabytes that a bank may take where nobody says otherwise
 def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = None) -> dict[str, Tensor]:
     """Average the zoo's checkpoints by a soup's coefficients: from the bank, or streamed block by block from the files.
 
-    Streaming holds the average and a block a thread, however many ingredients there are. Integer and boolean tensors
-    are the first ingredient's, in the zoo's order. Other buffers are averaged with coefficients scaled to sum to one;
-    BatchNorm's running statistics follow the soup's choice. Raises CoefficientError for unknown names, CheckpointError
-    where a file has changed or a cast overflows.
+    Gives the architecture's tensors by name, in their own shapes and in the first ingredient's dtypes. Streaming holds
+    the average and a block a thread, however many ingredients there are. Integer and boolean tensors are the first
+    ingredient's, in the zoo's order. Other buffers are averaged with coefficients scaled to sum to one; BatchNorm's
+    running statistics follow the soup's choice. Raises CoefficientError for unknown names, CheckpointError where a file
+    has changed or a cast overflows.
     """
     members = zoo.members(soup)
     weights = {name: _weights(zoo, soup, name, members) for name in zoo.floating}
@@ -55,10 +56,11 @@ def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = 
 def inner_products(
     zoo: Zoo, names: Sequence[str], gradients: Mapping[str, Tensor], bank: "Bank | None" = None
 ) -> dict[str, Tensor]:
-    """For each tensor, the inner products of its gradient with that tensor of each named ingredient: K float64 values.
+    """For each tensor, the inner products of its gradient with that tensor of each of the K names: float64, (K,).
 
-    The gradient of a loss at the average, in the coefficient of ingredient k, is the sum of the k-th over all tensors.
-    Blocks are streamed from the files, so that no second model is held, or taken from the bank.
+    A gradient has its tensor's shape, and its device is where the blocks go. The gradient of a loss at the average, in
+    the coefficient of ingredient k, is the sum of the k-th over all tensors. Blocks are streamed from the files, so
+    that no second model is held, or taken from the bank.
     """
     if bank:
         return bank.inner_products(names, gradients)
@@ -217,7 +219,7 @@ class Bank:
                     row[self._columns[name]] = tensor.reshape(-1).to(device)
 
     def average(self, weights: Mapping[str, Mapping[str, float]]) -> dict[str, Tensor]:
-        """The tensors that these weights give: a matrix-vector product for each run of tensors that share theirs."""
+        """The tensors, in their shapes, that these weights give: a matrix-vector product a run that shares them."""
         totals: dict[str, Tensor] = {}
         for mix, run in groupby(weights, key=lambda name: weights[name]):
             names = list(run)
@@ -237,7 +239,7 @@ class Bank:
         return torch.mv(self._rows[:, columns].T, column.to(self.device))
 
     def inner_products(self, names: Sequence[str], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `inner_products`."""
+        """See `inner_products`: gradients of the tensors' shapes, to float64 values (K,) each, on the CPU."""
         rows = [self._row[name] for name in names]
         found = torch.stack(
             [
@@ -289,9 +291,10 @@ def memory_budget(memory: float | None = None) -> float:
 
 
 def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
-    """Replace BatchNorm's running statistics by those of the fine-tuning images under these weights.
+    """Replace BatchNorm's running statistics in a state_dict by those of the fine-tuning images under these weights.
 
-    Batches are of nearly equal size, and what is random in the network (dropout) is seeded: twice gives the same.
+    Shapes and dtypes stay. Batches are of nearly equal size, and what is random in the network (dropout) is seeded:
+    twice gives the same.
     """
     if not zoo.has_batch_norm:
         return dict(theta)

@@ -47,6 +47,10 @@ class Evaluation:
 
     `ece` has 15 bins of equal mass (Nixon et al. 2019, arXiv 1904.01685). `not_finite` counts images whose logits held
     NaN or infinity; they count as wrong, and loss and ece are then NaN. `precision` says how it was computed.
+
+    >>> found = Evaluation(correct=2, total=3, loss=0.4, ece=0.1, correctness=bytes([0b1010_0000]))
+    >>> round(found.accuracy, 4), found.bits().tolist()
+    (0.6667, [True, False, True])
     """
 
     correct: int
@@ -63,7 +67,7 @@ class Evaluation:
         return self.correct / self.total
 
     def bits(self) -> NDArray[np.bool_]:
-        """Whether each image is right, in the split's order."""
+        """Whether each image is right: a boolean array (N,), in the split's order."""
         return np.unpackbits(np.frombuffer(self.correctness, np.uint8), count=self.total).astype(bool)
 
 
@@ -89,7 +93,13 @@ class ImageOrder:
 
 
 def hardest_first(evaluations: Iterable[Evaluation]) -> ImageOrder:
-    """The images that most of these evaluations miss come first; ties in the split's order."""
+    """The images that most of these evaluations miss come first; ties in the split's order.
+
+    >>> one = Evaluation(2, 4, 0.5, 0.0, bytes([0b1010_0000]))
+    >>> other = Evaluation(3, 4, 0.5, 0.0, bytes([0b1110_0000]))
+    >>> hardest_first([one, other]).indices.tolist()
+    [3, 1, 0, 2]
+    """
     misses = sum((~evaluation.bits()).astype(np.int64) for evaluation in evaluations)
     return ImageOrder(torch.from_numpy(np.argsort(-np.asarray(misses), kind="stable")))
 
@@ -119,9 +129,11 @@ class Evaluator:
 
     Calling it gives an Evaluation; what the store knows is not computed again. `precision` is one of PRECISIONS;
     `images` takes so many of the split's images, drawn with a fixed seed; `memory` is the budget in gigabytes of a bank
-    of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept, which are those of KEPT_SPLITS.
-    A batch that does not fit into memory is halved, and so are those after it; where not even one image fits,
-    OutOfMemory is raised. Sessions may share an evaluator: the model that is being evaluated is locked.
+    of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept, which are those of
+    KEPT_SPLITS. A batch that does not fit into memory is halved, and so are those after it; where not even one image
+    fits, OutOfMemory is raised. Raises SoupError for a device, precision or number that is none, and for labels beyond
+    the architecture's classes, DataError where the split is not there. Sessions may share an evaluator: the model that
+    is being evaluated is locked.
     """
 
     def __init__(
@@ -205,7 +217,10 @@ class Evaluator:
             module.load_state_dict(state_dict(self.zoo, soup, self.device, self.bank), strict=True)
 
     def halving(self, indices: Tensor, size: int, run: Callable[[Tensor], Found]) -> Iterator[tuple[Tensor, Found]]:
-        """`run` on one batch after the other; one that does not fit into memory is halved, and so are those after it."""
+        """`run` on one batch after the other; one that does not fit into memory is halved, and so are those after it.
+
+        `indices` (N,) are split into batches (n,) of at most `size`. Raises OutOfMemory where not even one image fits.
+        """
         done = 0
         while done < len(indices):
             batch = indices[done : done + size]
@@ -376,7 +391,7 @@ class Evaluator:
             return logits
 
     def inputs(self, batch: Tensor) -> Tensor:
-        """The images of these indices, normalised, on the device."""
+        """The images of these indices (n,), normalised, on the device: float32, n×C×H×W."""
         if self._normalized is not None:
             return self._normalized.index_select(0, batch.to(self.device))
         if self._resident is not None:
@@ -512,7 +527,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def measure(logits: Tensor, labels: Tensor) -> Evaluation:
-    """Counts, loss and calibration error of logits (N×C) against labels (N)."""
+    """Counts, loss and calibration error of logits (N×C) against labels (N).
+
+    >>> found = measure(torch.tensor([[2.0, 0.0], [0.0, 1.0], [math.nan, 0.0]]), torch.tensor([0, 0, 0]))
+    >>> found.correct, found.total, found.not_finite, found.loss
+    (1, 3, 1, nan)
+    """
     finite = torch.isfinite(logits).all(1)
     correct = (logits.argmax(1) == labels) & finite
     loss = ece = math.nan

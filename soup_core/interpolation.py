@@ -68,7 +68,14 @@ def ensemble_line(
 
 
 def error_barrier(points: Sequence[LinePoint]) -> Barrier:
-    """The error barrier over alpha from 0 to 1; a height of 0 where no point lies above the straight line."""
+    """The error barrier over alpha from 0 to 1; a height of 0 where no point lies above the straight line.
+
+    >>> def point(alpha, correct):
+    ...     return LinePoint(alpha, Evaluation(correct, 100, 0.0, 0.0, b""))
+    >>> barrier = error_barrier([point(0.0, 80), point(0.5, 40), point(1.0, 60)])  # error 0.6, the line is at 0.3
+    >>> barrier.alpha, round(barrier.height, 4), barrier.connected
+    (0.5, 0.3, False)
+    """
     errors = {point.alpha: 1 - point.evaluation.accuracy for point in points}
     heights = {
         alpha: error - ((1 - alpha) * errors[0.0] + alpha * errors[1.0])
@@ -144,7 +151,10 @@ def plane_place(gram: Gram, plane: Plane, soup: Soup) -> Place:
 
 
 def plane_points(evaluate: Evaluator, plane: Plane, *, resolution: int = 21) -> Iterator[PlanePoint]:
-    """Evaluate the plane's grid, coarse first: every fourth point both ways, then every second, then all."""
+    """Evaluate the plane's grid, coarse first: every fourth point both ways, then every second, then all.
+
+    Raises CoefficientError for a grid of fewer than two columns and rows.
+    """
     if resolution < 2:
         raise CoefficientError(f"A grid has at least two columns and rows; found {resolution}.")
     xs, ys = plane.grid(resolution)
