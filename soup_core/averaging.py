@@ -60,7 +60,7 @@ def inner_products(
 
     A gradient has its tensor's shape, and its device is where the blocks go. The gradient of a loss at the average, in
     the coefficient of ingredient k, is the sum of the k-th over all tensors. Blocks are streamed from the files, so
-    that no second model is held, or taken from the bank.
+    that no second model is held, or taken from the bank. Raises CheckpointError where a file has changed.
     """
     if bank:
         return bank.inner_products(names, gradients)

@@ -173,7 +173,11 @@ class Evaluator:
         )  # fmt: skip
 
     def __call__(self, soup: Soup) -> Evaluation:
-        """Evaluate a soup on every image of the split."""
+        """Evaluate a soup on every image of the split.
+
+        Raises CoefficientError for a name that the zoo has not, CheckpointError where a file of it has changed,
+        OutOfMemory where the model, or one image beside it, does not fit.
+        """
         evaluation = self.trial(soup).evaluation
         assert evaluation is not None, "a trial without a limit runs to its end"
         return evaluation

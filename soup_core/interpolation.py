@@ -43,7 +43,10 @@ class Barrier:
 
 
 def line(evaluate: Evaluator, soup_a: Soup, soup_b: Soup, alphas: Iterable[float] = ALPHAS) -> Iterator[LinePoint]:
-    """Evaluate along a line, both ends always among the points: they and the middle first, then the others."""
+    """Evaluate along a line, both ends always among the points: they and the middle first, then the others.
+
+    Raises CoefficientError where the ends' BatchNorm statistics are made in different ways.
+    """
     wanted = {0.0, 1.0, *alphas}
     for alpha in [0.0, 1.0, *sorted(wanted - {0.0, 1.0}, key=lambda alpha: (abs(alpha - 0.5), alpha))]:
         yield LinePoint(alpha, evaluate(interpolate(soup_a, soup_b, alpha)))

@@ -163,7 +163,9 @@ def test_shapley_values_sum_to_what_all_add_after_every_pair(based_zoo: Make) ->
     evaluate = sc.Evaluator(zoo)
     added = int(right(zoo, zoo.names).sum()) - int(right(zoo, ["base"]).sum())
     before = np.zeros(6)
-    for step in ablations.shapley(zoo, evaluate, pairs=8):
+    steps = list(ablations.shapley(zoo, evaluate, pairs=8))
+    assert [step.pairs for step in steps] == list(range(1, 9))
+    for step in steps:
         sums = np.array([mean.value * evaluate.total * step.pairs for mean in step.values])
         halves = 2 * (sums - before)  # of this pair's two permutations together: whole numbers of images
         before = sums

@@ -173,6 +173,7 @@ def test_transformers_loads_the_exported_folder(wrapped: bool, tmp_path: Path, m
         "soup/model.safetensors", "soup/config.json", "soup.md", "soup.py",
     }  # fmt: skip
     model, told = transformers.ViTForImageClassification.from_pretrained(tmp_path / "soup", output_loading_info=True)
+    assert {"missing_keys", "unexpected_keys", "mismatched_keys"} <= set(told)
     assert not any(told.values()), told
     by_card = loaded_as_the_card_says(tmp_path, "soup", monkeypatch)
     for loaded in (model, by_card):

@@ -223,7 +223,9 @@ def test_a_line_goes_over_any_split_by_its_evaluator(linear_zoo: Make) -> None:
     a, b = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0})
     test = sc.Evaluator(zoo, "test")
     held_out = {point.alpha: point.evaluation for point in sc.line(sc.Evaluator(zoo), a, b, [0.5])}
-    for point in sc.line(test, a, b, [0.5]):
+    points = list(sc.line(test, a, b, [0.5]))
+    assert [point.alpha for point in points] == [0, 1, 0.5]
+    for point in points:
         assert point.evaluation == test(sc.interpolate(a, b, point.alpha))
         assert point.evaluation.correctness != held_out[point.alpha].correctness
 
