@@ -481,7 +481,7 @@ class TestFactory:
 
     @pytest.mark.parametrize(
         ("function", "said"),
-        [("nothing", "must return a torch.nn.Module; found NoneType"), ("leaves", "SystemExit: 3"),
+        [("nothing", "must return a torch.nn.Module; found NoneType"), ("leaves", "leaves made no network: SystemExit: 3"),
          ("missing", "no attribute 'missing'")],
     )  # fmt: skip
     def test_a_factory_that_makes_no_network_is_said(self, trusted: Path, function: str, said: str) -> None:

@@ -56,6 +56,7 @@ BAD = {
     "row_23_dimensions": (raw({"a": entry(0, 0, [0] + [2**61] * 100)}), "too many"),
     "row_23_beyond_all_measure": (raw({"a": entry(0, 0, [0, 2**61, 2**61])}), "beyond all measure"),
     "row_23_type": (raw({"a": {**entry(0, 1), "dtype": ["U8"]}}, b"1"), "of type"),
+    "row_23_lacks": (raw({"a": {"dtype": "U8", "shape": [1]}}, b"1"), "lacks its dtype, shape or offsets"),
     "row_31_complex": (raw({"a": entry(0, 8, [1], "C64")}, b"12345678"), "cannot be averaged"),
 }
 

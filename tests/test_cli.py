@@ -247,6 +247,8 @@ MISTAKES = {
         ["evaluate", "{}", "--soup", __file__],
         r"There is no recipe of a soup in this file",
     ),
+    "neither a zoo nor a new one": (["finetune"], r"name or folder, or --init ARCHITECTURE for a new one"),
+    "a new zoo of nothing": (["finetune", "--init", "fashion_cnn"], r"--init takes --data SOURCE and --output FOLDER"),
     "no batch": (["uniform", "{}", "--batch-size", "0"], r"Invalid value for '--batch-size'"),
 }
 

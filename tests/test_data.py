@@ -103,7 +103,10 @@ BAD_TENSORS = {
     "flat images": ({"test.images": torch.zeros(2, 4, dtype=torch.uint8)}, "N×C×H×W"),
     "labels": ({"test.labels": torch.zeros(3, dtype=torch.int64)}, r"labels must be int64 of shape \(2,\)"),
     "lacking": ({"test.labels": None}, "no tensor test.labels"),
-    "channels": ({"test.images": torch.zeros(2, 3, 2, 2, dtype=torch.uint8)}, "3 channels"),
+    "channels": (
+        {"test.images": torch.zeros(2, 3, 2, 2, dtype=torch.uint8)},
+        "images have 3 channels, but normalize in zoo.toml gives 2 means",
+    ),
 }
 
 

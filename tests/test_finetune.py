@@ -18,6 +18,7 @@ from soup_core.finetune import (
     augment,
     augmentations_for,
     checked,
+    downloaded,
     learning_rate_share,
     random_search,
     tensor_source,
@@ -177,15 +178,24 @@ def test_a_search_draws_from_its_space_and_again_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
-    [({"learning_rate": -1.0}, "learning rate"), ({"learning_rate": float("nan")}, "learning rate"),
-     ({"epochs": 0}, "epochs"), ({"epochs": 2.5}, "whole number"), ({"label_smoothing": 1.5}, "label smoothing"),
-     ({"mixup": -0.1}, "mixup"), ({"augmentation": "flop"}, "flop"), ({"augmentation": "flip+flip"}, "flip"),
-     ({"schedule": "steps"}, "schedule"), ({"seed": -1}, "seed"), ({"weight_decay": "much"}, "weight decay")],
+    ("wrong", "message"),
+    [
+        ({"learning_rate": -1.0}, r"The learning rate is a number from 0 to .*; found -1\.0"),
+        ({"learning_rate": float("nan")}, "The learning rate is a number from 0 to .*; found nan"),
+        ({"epochs": 0}, "The epochs is a whole number from 1 to .*; found 0"),
+        ({"epochs": 2.5}, r"The epochs is a whole number from 1 to .*; found 2\.5"),
+        ({"label_smoothing": 1.5}, r"The label smoothing is a number from 0 to 1; found 1\.5"),
+        ({"mixup": -0.1}, r"The mixup is a number from 0 to .*; found -0\.1"),
+        ({"augmentation": "flop"}, "with plus signs between; found 'flop'"),
+        ({"augmentation": "flip+flip"}, r"with plus signs between; found 'flip\+flip'"),
+        ({"schedule": "steps"}, "The schedule is cosine or constant; found 'steps'"),
+        ({"seed": -1}, "The seed is a whole number from 0 to .*; found -1"),
+        ({"weight_decay": "much"}, "The weight decay is a number from 0 to .*; found 'much'"),
+    ],
     ids=str,
-)  # fmt: skip
-def test_hyperparameters_out_of_range_are_refused(wrong: dict[str, object], told: str) -> None:
-    with pytest.raises(sc.SoupError, match=told):
+)
+def test_hyperparameters_out_of_range_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(sc.SoupError, match=message):
         checked(replace(RUN, **wrong))  # type: ignore[arg-type]
     assert checked(RUN) == RUN
 
@@ -208,6 +218,13 @@ def test_every_augmentation_that_is_offered_is_known() -> None:
         assert offered <= set(augmentations_for(side))
         for each in augmentations_for(side):
             assert checked(replace(RUN, augmentation=each)).augmentation == each
+
+
+def test_weights_that_nobody_offers_are_not_fetched() -> None:
+    with pytest.raises(sc.ZooError, match="fetched for torchvision:NAME alone; for timm:resnet18 give --weights FILE"):
+        downloaded("timm:resnet18")
+    with pytest.raises(sc.ZooError, match="weights of torchvision:nobody could not be fetched"):
+        downloaded("torchvision:nobody")
 
 
 @needs_cuda

@@ -32,6 +32,7 @@ import soup_core as sc
 from soup_core import checkpoints, loader
 from soup_core.files import shown
 from soup_core.loader import fitting, open_checkpoint
+from soup_core.pickled import opcodes
 from soup_core.pickled.conversion import convert
 from soup_core.pickled.formats import MAGIC_NUMBER
 from soup_core.pickled.opcodes import Refused
@@ -242,6 +243,22 @@ def test_row_05_a_deflated_member_is_refused_before_it_is_inflated(refused: Any)
     start = time.perf_counter()
     refused(content, "compressed")
     assert time.perf_counter() - start < 1
+
+
+def test_an_encrypted_member_is_refused(refused: Any) -> None:
+    content = bytearray(saved(STATE))
+    content[content.index(b"PK\1\2") + 8] |= 1  # the flag in the archive's directory
+    refused(bytes(content), r"is encrypted; save it again without\.")
+
+
+def test_a_pickle_of_too_many_instructions_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opcodes, "INSTRUCTIONS_AT_MOST", 4)
+    stream = io.BytesIO(pickle.dumps([1, 2, 3], 2))
+    with pytest.raises(Refused, match="holds more than 4 instructions of pickle"):
+        opcodes.read_pickle(stream, lambda _: None)
+    monkeypatch.setattr(opcodes, "INSTRUCTIONS_AT_MOST", 20)
+    stream.seek(0)
+    assert opcodes.read_pickle(stream, lambda _: None) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("function", "arguments"), [(bytearray, (2**31,)), (torch.FloatTensor, (64,))])

@@ -9,6 +9,7 @@ from torch import nn
 from torchvision.models import get_model
 
 import soup_core as sc
+from soup_core import proposal
 from soup_core.proposal import look, propose, with_architecture, with_base, with_source
 from tests.zoos import made_data
 
@@ -126,3 +127,9 @@ def test_a_folder_without_checkpoints_is_refused(tmp_path: Path) -> None:
         list(look(tmp_path))
     with pytest.raises(sc.ZooError, match="cannot be read as a folder"):
         list(look(tmp_path / "absent"))
+
+
+def test_a_folder_of_too_many_checkpoints_is_refused(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposal, "FILES_AT_MOST", 2)
+    with pytest.raises(sc.ZooError, match="holds 3 checkpoints; at most 2 are looked at"):
+        list(look(sweep))
