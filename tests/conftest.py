@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from soup_core.weight_space import averaging, streaming
 from torch import Tensor
 
 import soup_core as sc
-from soup_core import architectures, averaging
+from soup_core import architectures
 from soup_core.jobs import Jobs
 from tests.zoos import Deep, Linear, WithBuffers, random_deeps, random_linears, write_zoo
 
@@ -47,7 +48,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stream seven numbers at a time on two threads, so that every tensor of a made model takes several blocks."""
-    monkeypatch.setattr(averaging, "stream", partial(averaging.stream, block=7))
+    monkeypatch.setattr(streaming, "stream", partial(streaming.stream, block=7))
     monkeypatch.setattr(averaging, "PIECE", 3)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
 

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-
-from soup_core.scenes import Panel
+from soup_core.presentation.panels import Panel
 
 HOSTILE = "</script><img src=x onerror=alert(1)> & \x00 ‮name"
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from soup_core.published import IMAGES
+from soup_core.analysis.published import IMAGES
 
 TOTALS = (26_000, 50_000, 10_000, 50_889, 30_000, 18_574, 7_500)
 COUNTS: dict[str, tuple[int, ...]] = {

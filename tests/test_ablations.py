@@ -11,13 +11,15 @@ import pytest
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from soup_core.analysis import parallel_coordinates
+from soup_core.analysis.ablations import gap as gap_module
+from soup_core.analysis.ablations import left_out, means, number, shapley_values
+from soup_core.runtime.store import Store, default_store
 
 import soup_core as sc
-from soup_core import ablations
 from soup_core.charts import ablations as charts
 from soup_core.evaluation import measure
 from soup_core.jobs import Jobs, Task
-from soup_core.store import Store, default_store
 from tests.zoos import random_linears, write_zoo
 
 Make = Callable[..., Path]
@@ -72,7 +74,7 @@ def subset_zoo(zoo: sc.Zoo, images: Iterable[int], folder: Path) -> sc.Zoo:
 
 def test_the_curve_over_the_number_of_models_is_the_naive_loop(deep_zoo: Make) -> None:
     zoo = sc.open_zoo(deep_zoo(5))
-    steps = list(ablations.number_averaged(zoo, sc.Evaluator(zoo), report=sc.Evaluator(zoo, "test")))
+    steps = list(number.number_averaged(zoo, sc.Evaluator(zoo), report=sc.Evaluator(zoo, "test")))
     order = sorted(zoo.names, key=lambda name: (-int(right(zoo, [name]).sum()), name))
     assert [step.name for step in steps] == order
     assert [step.count for step in steps] == [1, 2, 3, 4, 5]
@@ -89,22 +91,22 @@ def test_the_curve_over_the_number_of_models_is_the_naive_loop(deep_zoo: Make) -
 def test_without_a_report_the_test_split_is_not_touched(linear_zoo: Make, splits_asked: list[str]) -> None:
     zoo = sc.open_zoo(linear_zoo(4))
     evaluate = sc.Evaluator(zoo)
-    steps = list(ablations.number_averaged(zoo, evaluate, order=["m2", "m0"]))
-    list(ablations.number_averaged_band(zoo, evaluate, orders=2))
-    list(ablations.leave_one_out(zoo, evaluate))
-    list(ablations.shapley(zoo, evaluate, pairs=2))
-    ablations.hyperparameter_table(zoo, evaluate)
+    steps = list(number.number_averaged(zoo, evaluate, order=["m2", "m0"]))
+    list(number.number_averaged_band(zoo, evaluate, orders=2))
+    list(left_out.leave_one_out(zoo, evaluate))
+    list(shapley_values.shapley(zoo, evaluate, pairs=2))
+    parallel_coordinates.hyperparameter_table(zoo, evaluate)
     assert [step.name for step in steps] == ["m2", "m0"]
     assert {step.report for step in steps} == {None}
     assert set(splits_asked) == {"held_out"}
     with pytest.raises(sc.CoefficientError, match="no ingredient 'm9'"):
-        list(ablations.number_averaged(zoo, evaluate, order=["m9"]))
+        list(number.number_averaged(zoo, evaluate, order=["m9"]))
 
 
 def test_the_band_is_the_curve_in_orders_of_its_seeds(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(5))
     evaluate, report = sc.Evaluator(zoo), sc.Evaluator(zoo, "test")
-    band = list(ablations.number_averaged_band(zoo, evaluate, orders=3, report=report))
+    band = list(number.number_averaged_band(zoo, evaluate, orders=3, report=report))
     assert [step.seed for step in band] == [0, 1, 2]
     assert len({step.names for step in band}) == 3
     for step in band:
@@ -120,7 +122,7 @@ def test_leaving_one_out_is_the_naive_loop(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(5))
     names = ["m4", "m0", "m1", "m3"]
     whole = right(zoo, names)
-    left = list(ablations.leave_one_out(zoo, sc.Evaluator(zoo), names))
+    left = list(left_out.leave_one_out(zoo, sc.Evaluator(zoo), names))
     assert [each.name for each in left] == ["m0", "m1", "m3", "m4"]
     for each in left:
         others = [name for name in names if name != each.name]
@@ -132,7 +134,7 @@ def test_leaving_one_out_is_the_naive_loop(linear_zoo: Make) -> None:
         assert each.comparison.difference == (int(without.sum()) - int(whole.sum())) / len(whole)
         assert each.comparison.low < each.comparison.difference < each.comparison.high
     with pytest.raises(sc.CoefficientError, match="at least two ingredients; found m1"):
-        list(ablations.leave_one_out(zoo, sc.Evaluator(zoo), ["m1"]))
+        list(left_out.leave_one_out(zoo, sc.Evaluator(zoo), ["m1"]))
 
 
 @pytest.mark.parametrize("base", [True, False])
@@ -144,7 +146,7 @@ def test_sampled_shapley_values_are_the_exact_ones_within_their_error(
     empty = Fraction(int(right(zoo, ["base"]).sum())) if base else Fraction(evaluate.total, 3)
     exact = exact_shapley(zoo, zoo.names, empty)
     assert sum(exact.values()) == int(right(zoo, zoo.names).sum()) - empty
-    steps = list(ablations.shapley(zoo, evaluate, pairs=60, seed=1))
+    steps = list(shapley_values.shapley(zoo, evaluate, pairs=60, seed=1))
     last = steps[-1]
     assert [step.pairs for step in steps] == list(range(1, 61))
     assert last.names == zoo.names
@@ -163,7 +165,7 @@ def test_shapley_values_sum_to_what_all_add_after_every_pair(based_zoo: Make) ->
     evaluate = sc.Evaluator(zoo)
     added = int(right(zoo, zoo.names).sum()) - int(right(zoo, ["base"]).sum())
     before = np.zeros(6)
-    steps = list(ablations.shapley(zoo, evaluate, pairs=8))
+    steps = list(shapley_values.shapley(zoo, evaluate, pairs=8))
     assert [step.pairs for step in steps] == list(range(1, 9))
     for step in steps:
         sums = np.array([mean.value * evaluate.total * step.pairs for mean in step.values])
@@ -181,7 +183,7 @@ def test_all_permutations_average_to_the_exact_value(linear_zoo: Make, monkeypat
     every = itertools.permutations(zoo.names)
     half = iter([order for order in every if order < order[::-1]])  # its reverse is the other half
     monkeypatch.setattr("random.Random.sample", lambda self, names, count: list(next(half)))
-    *_, last = ablations.shapley(zoo, evaluate, pairs=12)
+    *_, last = shapley_values.shapley(zoo, evaluate, pairs=12)
     exact = exact_shapley(zoo, zoo.names, Fraction(evaluate.total, 3))
     for name, mean in zip(last.names, last.values, strict=True):
         assert mean.value == pytest.approx(float(exact[name]) / evaluate.total, abs=1e-12)
@@ -190,24 +192,24 @@ def test_all_permutations_average_to_the_exact_value(linear_zoo: Make, monkeypat
 def test_shapley_is_seeded_and_evaluates_no_soup_twice(linear_zoo: Make, evaluated: list[sc.Soup]) -> None:
     zoo = sc.open_zoo(linear_zoo(5))
     evaluate = sc.Evaluator(zoo, images=50)
-    first = list(ablations.shapley(zoo, evaluate, pairs=6, seed=4))
+    first = list(shapley_values.shapley(zoo, evaluate, pairs=6, seed=4))
     assert len(evaluated) == len(set(evaluated)) <= 2**5 - 1
     count = len(evaluated)
-    again = list(ablations.shapley(zoo, evaluate, pairs=6, seed=4))
+    again = list(shapley_values.shapley(zoo, evaluate, pairs=6, seed=4))
     assert [[mean.value for mean in step.values] for step in first] == [
         [mean.value for mean in step.values] for step in again
     ]
     assert len(evaluated) == count
-    other = list(ablations.shapley(zoo, evaluate, ["m0", "m3"], pairs=1, seed=5))
+    other = list(shapley_values.shapley(zoo, evaluate, ["m0", "m3"], pairs=1, seed=5))
     assert other[0].names == ("m0", "m3")
 
 
 def test_a_means_interval_is_students() -> None:
-    mean = ablations._mean([1.0, 2.0, 3.0, 6.0])
+    mean = means.mean_of([1.0, 2.0, 3.0, 6.0])
     assert mean.value == 3.0
     assert mean.standard_error == pytest.approx(math.sqrt(14 / 3 / 4))  # squares 4 + 1 + 0 + 9 over 3, over 4
     assert mean.reach == pytest.approx(3.182446 * mean.standard_error, abs=1e-5)  # the table's t for 3 degrees
-    assert math.isnan(ablations._mean([1.0]).reach)
+    assert math.isnan(means.mean_of([1.0]).reach)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -217,7 +219,7 @@ def test_greedy_on_a_subset_is_greedy_on_a_zoo_of_these_images(linear_zoo: Make,
         images = np.random.default_rng(seed).choice(120, size, replace=False)
         alone = subset_zoo(zoo, images, tmp_path / f"subset-{seed}")
         expected = list(sc.greedy_soup(alone, sc.Evaluator(alone), ties=ties, full=True))
-        found = list(ablations.greedy_on(zoo, sc.Evaluator(zoo), images, ties=ties))
+        found = list(gap_module.greedy_on(zoo, sc.Evaluator(zoo), images, ties=ties))
         assert [(step.candidate, step.accepted, step.correct_at_most, step.soup) for step in found] == [
             (step.candidate, step.accepted, step.correct_at_most, step.soup) for step in expected
         ]
@@ -229,7 +231,7 @@ def test_greedy_on_a_subset_is_greedy_on_a_zoo_of_these_images(linear_zoo: Make,
 def test_the_selection_gap_is_the_mean_over_zoos_of_the_drawn_images(linear_zoo: Make, tmp_path: Path) -> None:
     zoo = sc.open_zoo(linear_zoo(6, seed=1))
     evaluate, report = sc.Evaluator(zoo), sc.Evaluator(zoo, "test")
-    steps = list(ablations.selection_gap(zoo, evaluate, report, sizes=[20, 60], draws=3, seed=5))
+    steps = list(gap_module.selection_gap(zoo, evaluate, report, sizes=[20, 60], draws=3, seed=5))
     assert [step.size for step in steps] == [20, 60]
     for step in steps:
         held_out, tested = [], []
@@ -253,7 +255,7 @@ def test_the_selection_gap_is_the_mean_over_zoos_of_the_drawn_images(linear_zoo:
 def test_the_whole_set_is_drawn_once_and_gives_the_greedy_soup(linear_zoo: Make, evaluated: list[sc.Soup]) -> None:
     zoo = sc.open_zoo(linear_zoo(6, seed=1))
     evaluate, report = sc.Evaluator(zoo), sc.Evaluator(zoo, "test")
-    *_, whole = steps = list(ablations.selection_gap(zoo, evaluate, report, draws=4))
+    *_, whole = steps = list(gap_module.selection_gap(zoo, evaluate, report, draws=4))
     assert [step.size for step in steps] == [50, 100, 120]
     held_out = [soup for soup in evaluated if evaluate.known(soup)]
     assert max(evaluated.count(soup) for soup in held_out) <= 2, "once on each split"
@@ -262,7 +264,7 @@ def test_the_whole_set_is_drawn_once_and_gives_the_greedy_soup(linear_zoo: Make,
     assert math.isnan(whole.gap.standard_error)
     for size in (0, 121):
         with pytest.raises(sc.SoupError, match=f"120 held-out images to draw from; found a size of {size}"):
-            list(ablations.selection_gap(zoo, evaluate, report, sizes=[size]))
+            list(gap_module.selection_gap(zoo, evaluate, report, sizes=[size]))
 
 
 def test_jobs_make_the_same_steps(linear_zoo: Make, tmp_path: Path) -> None:
@@ -271,18 +273,18 @@ def test_jobs_make_the_same_steps(linear_zoo: Make, tmp_path: Path) -> None:
     evaluate, report = (sc.Evaluator(zoo, split, store=apart) for split in ("held_out", "test"))
     jobs = Jobs(default_store())
     for recipe, arguments, expected in (
-        ("number-averaged", {}, ablations.number_averaged(zoo, evaluate)),
-        ("number-averaged", {"report": True}, ablations.number_averaged(zoo, evaluate, report=report)),
+        ("number-averaged", {}, number.number_averaged(zoo, evaluate)),
+        ("number-averaged", {"report": True}, number.number_averaged(zoo, evaluate, report=report)),
         (
             "number-averaged-band",
             {"orders": 2, "report": True},
-            ablations.number_averaged_band(zoo, evaluate, orders=2, report=report),
+            number.number_averaged_band(zoo, evaluate, orders=2, report=report),
         ),
-        ("shapley", {"names": ["m0", "m2"], "pairs": 3}, ablations.shapley(zoo, evaluate, ["m0", "m2"], pairs=3)),
+        ("shapley", {"names": ["m0", "m2"], "pairs": 3}, shapley_values.shapley(zoo, evaluate, ["m0", "m2"], pairs=3)),
         (
             "selection-gap",
             {"sizes": [30, 60], "draws": 2},
-            ablations.selection_gap(zoo, evaluate, report, sizes=[30, 60], draws=2),
+            gap_module.selection_gap(zoo, evaluate, report, sizes=[30, 60], draws=2),
         ),
     ):
         done = jobs.submit(Task(recipe, zoo.name, arguments=arguments), zoo).wait(30)
@@ -298,17 +300,17 @@ HYPERPARAMETERS = (
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> ablations.HyperparameterTable:
+def table(tmp_path: Path) -> parallel_coordinates.HyperparameterTable:
     folder = write_zoo(tmp_path / "described", random_linears(3))
     text = (folder / "zoo.toml").read_text()
     for given in HYPERPARAMETERS:
         text = text.replace("hyperparameters = { learning_rate = 0.1 }", f"hyperparameters = {{ {given} }}", 1)
     (folder / "zoo.toml").write_text(text)
     zoo = sc.open_zoo(folder)
-    return ablations.hyperparameter_table(zoo, sc.Evaluator(zoo))
+    return parallel_coordinates.hyperparameter_table(zoo, sc.Evaluator(zoo))
 
 
-def test_hyperparameters_become_axes(table: ablations.HyperparameterTable) -> None:
+def test_hyperparameters_become_axes(table: parallel_coordinates.HyperparameterTable) -> None:
     axes = {axis.name: axis for axis in table.axes}
     assert table.names == ("m0", "m1", "m2")
     assert list(axes) == [
@@ -336,23 +338,23 @@ def test_hyperparameters_become_axes(table: ablations.HyperparameterTable) -> No
 
 
 def test_an_axis_of_odd_numbers_still_has_places() -> None:
-    odd = ablations._axis("odd", [math.inf, None, math.inf])
+    odd = parallel_coordinates._axis("odd", [math.inf, None, math.inf])
     assert odd.values == (0, 1, 0)
     assert odd.ticks == ((0, "inf"), (1, "not given"))
-    lone = ablations._axis("lone", [3, None])
+    lone = parallel_coordinates._axis("lone", [3, None])
     assert lone.values == (3, 2)
     assert lone.ticks == ((2, "not given"), (3, "3"))
-    few = ablations._axis("few", [0.03, 0.45])
+    few = parallel_coordinates._axis("few", [0.03, 0.45])
     assert [word for _, word in few.ticks] == ["0.05", "0.1", "0.2"]
-    assert not ablations._axis("signed", [-1.5, 20.0]).logarithmic
-    assert ablations._axis("mixed", [1, "auto"]).ticks == ((0, "1"), (1, "auto"))
+    assert not parallel_coordinates._axis("signed", [-1.5, 20.0]).logarithmic
+    assert parallel_coordinates._axis("mixed", [1, "auto"]).ticks == ((0, "1"), (1, "auto"))
 
 
 def test_the_curves_figure_holds_the_steps_numbers(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(4))
     evaluate, report = sc.Evaluator(zoo), sc.Evaluator(zoo, "test")
-    steps = list(ablations.number_averaged(zoo, evaluate, report=report))
-    band = list(ablations.number_averaged_band(zoo, evaluate, orders=3, report=report))
+    steps = list(number.number_averaged(zoo, evaluate, report=report))
+    band = list(number.number_averaged_band(zoo, evaluate, orders=3, report=report))
     for reported, split in ((False, "held_out"), (True, "test")):
         figure = charts.number_averaged_curve(steps, models=4, band=band, reported=reported)
         traces = {trace.name: trace for trace in figure.data if trace.showlegend is not False}
@@ -386,8 +388,8 @@ def test_the_curves_figure_holds_the_steps_numbers(linear_zoo: Make) -> None:
 def test_bars_hold_differences_and_intervals_in_points(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(5))
     evaluate = sc.Evaluator(zoo)
-    left = {each.name: each.comparison for each in ablations.leave_one_out(zoo, evaluate)}
-    (bars,) = charts.leave_one_out_bars(list(ablations.leave_one_out(zoo, evaluate))).data
+    left = {each.name: each.comparison for each in left_out.leave_one_out(zoo, evaluate)}
+    (bars,) = charts.leave_one_out_bars(list(left_out.leave_one_out(zoo, evaluate))).data
     names = [row[0] for row in bars.customdata]
     assert sorted(names) == list(zoo.names)
     assert list(bars.y) == sorted(bars.y) == pytest.approx([100 * left[name].difference for name in names])
@@ -395,7 +397,7 @@ def test_bars_hold_differences_and_intervals_in_points(linear_zoo: Make) -> None
     assert high == pytest.approx([100 * left[name].high for name in names])
     assert low == pytest.approx([100 * left[name].low for name in names])
 
-    first, *_, last = ablations.shapley(zoo, evaluate, pairs=4)
+    first, *_, last = shapley_values.shapley(zoo, evaluate, pairs=4)
     values = dict(zip(last.names, last.values, strict=True))
     (bars,) = charts.shapley_bars(last).data
     names = [row[0] for row in bars.customdata]
@@ -409,7 +411,7 @@ def test_bars_hold_differences_and_intervals_in_points(linear_zoo: Make) -> None
 
 
 def test_the_gaps_figure_holds_means_and_intervals() -> None:
-    steps = [ablations.GapStep(50, (0.04, 0.02), (0.01, 0.03)), ablations.GapStep(100, (0.02,), (0.015,))]
+    steps = [gap_module.GapStep(50, (0.04, 0.02), (0.01, 0.03)), gap_module.GapStep(100, (0.02,), (0.015,))]
     figure = charts.selection_gap_curve(steps)
     gains, tested, gap = figure.data
     for trace, expected in ((gains, (3, 2)), (tested, (2, 1.5)), (gap, (1, 0.5))):
@@ -419,7 +421,7 @@ def test_the_gaps_figure_holds_means_and_intervals() -> None:
     assert figure.layout.xaxis.type == "log"
 
 
-def test_parallel_coordinates_hold_the_table_and_the_brushes(table: ablations.HyperparameterTable) -> None:
+def test_parallel_coordinates_hold_the_table_and_the_brushes(table: parallel_coordinates.HyperparameterTable) -> None:
     ranges = {"learning_rate": [-4, -3], "epochs": [[1, 5], [70, 90]]}
     (lines,) = charts.parallel_coordinates(table, ranges=ranges).data
     assert [dimension.name for dimension in lines.dimensions] == [axis.name for axis in table.axes]
@@ -438,7 +440,7 @@ def test_parallel_coordinates_hold_the_table_and_the_brushes(table: ablations.Hy
     assert lines.uirevision != charts.parallel_coordinates(table).data[0].uirevision, "other brushes are drawn"
 
 
-def test_lines_out_of_the_soup_are_grey(table: ablations.HyperparameterTable) -> None:
+def test_lines_out_of_the_soup_are_grey(table: parallel_coordinates.HyperparameterTable) -> None:
     accuracies = table.axes[-1].values
     (lines,) = charts.parallel_coordinates(table, selected=["m0", "m2"]).data
     places = [(value - lines.line.cmin) / (lines.line.cmax - lines.line.cmin) for value in lines.line.color]
@@ -448,7 +450,7 @@ def test_lines_out_of_the_soup_are_grey(table: ablations.HyperparameterTable) ->
     assert max(places) <= 1
 
 
-def test_brushes_become_names(table: ablations.HyperparameterTable) -> None:
+def test_brushes_become_names(table: parallel_coordinates.HyperparameterTable) -> None:
     assert charts.brushed(table, {}) == ["m0", "m1", "m2"]
     assert charts.brushed(table, {"learning_rate": [-4, -3]}) == ["m0", "m2"]
     assert charts.brushed(table, {"learning_rate": [[-4, -4], [-2.5, 0]]}) == ["m0", "m1"]
@@ -459,15 +461,15 @@ def test_brushes_become_names(table: ablations.HyperparameterTable) -> None:
 def test_names_are_literal_text_in_every_figure() -> None:
     evaluation = measure(torch.eye(3), torch.tensor([0, 1, 0]))
     name, soup = "<i>&x", sc.Soup({"<i>&x": 1.0})
-    averaged = ablations.Averaged(evaluation, evaluation, evaluation)
-    left = ablations.LeftOut(name, soup, evaluation, sc.compare(evaluation, evaluation))
-    shapley = ablations.ShapleyStep(1, (name,), (ablations._mean([0.1]),), 0.1, 0.2)
-    axes = (ablations.Axis(name, (0.0,)), ablations.Axis("held-out (%)", (50.0,)))
+    averaged = number.Averaged(evaluation, evaluation, evaluation)
+    left = left_out.LeftOut(name, soup, evaluation, sc.compare(evaluation, evaluation))
+    shapley = shapley_values.ShapleyStep(1, (name,), (means.mean_of([0.1]),), 0.1, 0.2)
+    axes = (parallel_coordinates.Axis(name, (0.0,)), parallel_coordinates.Axis("held-out (%)", (50.0,)))
     for figure in (
-        charts.number_averaged_curve([ablations.NumberStep(1, name, soup, averaged, None)], models=1),
+        charts.number_averaged_curve([number.NumberStep(1, name, soup, averaged, None)], models=1),
         charts.leave_one_out_bars([left]),
         charts.shapley_bars(shapley),
-        charts.parallel_coordinates(ablations.HyperparameterTable((name,), axes)),
+        charts.parallel_coordinates(parallel_coordinates.HyperparameterTable((name,), axes)),
     ):
         text = figure.to_plotly_json()
         shown = repr([text["layout"], [{**trace, "customdata": None} for trace in text["data"]]])

@@ -7,13 +7,15 @@ import plotly.graph_objects as go
 import pytest
 import safetensors.torch
 import streamlit as st
+from pages.present import rendering
 from pptx import Presentation
+from soup_core.presentation.panels import Drawing
+from soup_core.presentation.scenes import Scene, to_json
 
 import soup_core as sc
-from pages.shared import along, caching, work
+from pages.shared import caching, work
 from pages.shared.uploads import Lent
 from soup_core import charts
-from soup_core.scenes import Drawing, Scene, to_json
 from soup_core.zoo import with_uploads
 from tests.panels import figures_in
 from tests.zoos import random_linears, write_zoo
@@ -28,7 +30,7 @@ def zoo(tmp_path: Path) -> sc.Zoo:
 
 
 def test_a_scene_shows_what_its_page_shows(zoo: sc.Zoo) -> None:
-    found = along.panel_of(Scene(page="Greedy", state={"zoo": ("made",), "step": ("5",)}, title="Search", note="n"))
+    found = rendering.panel_of(Scene(page="Greedy", state={"zoo": ("made",), "step": ("5",)}, title="Search", note="n"))
     evaluate = sc.Evaluator(zoo)
     *_, last = sc.greedy_soup(zoo, evaluate)
     assert found.numbers[0].value == charts.percent(evaluate(last.soup))
@@ -40,15 +42,15 @@ def test_a_scene_shows_what_its_page_shows(zoo: sc.Zoo) -> None:
 
 def test_a_scene_without_a_page_and_one_with_an_error_are_one_line(zoo: sc.Zoo) -> None:
     with pytest.raises(sc.SoupError, match="no page 'Nowhere'"):
-        along.panel_of(Scene(page="Nowhere"))
+        rendering.panel_of(Scene(page="Nowhere"))
     for file in zoo.folder.glob("m*.safetensors"):
         file.unlink()
     with pytest.raises(sc.SoupError, match=r"The page Home cannot be shown: .*made"):
-        along.panel_of(Scene(page="Home", state={"zoo": ("made",)}))
+        rendering.panel_of(Scene(page="Home", state={"zoo": ("made",)}))
 
 
 def test_what_a_page_says_beside_its_findings_is_in_the_panel(zoo: sc.Zoo) -> None:
-    found = along.panel_of(Scene(page="Ingredients", state={"zoo": ("made",), "in": ("m1", "gone")}))
+    found = rendering.panel_of(Scene(page="Ingredients", state={"zoo": ("made",), "in": ("m1", "gone")}))
     assert any("names gone, which is not in this zoo" in each for each in found.told)
 
 
@@ -56,7 +58,7 @@ def test_a_scene_shows_what_its_session_has_uploaded(zoo: sc.Zoo, tmp_path: Path
     file = tmp_path / "mine.safetensors"
     safetensors.torch.save_file(random_linears(1, seed=7)["m0"], file)
     scene = Scene(page="Ingredients", state={"zoo": ("made",), "in": ("mine",)})
-    found = along.panel_of(scene, Lent({"made": {"mine": file}}))
+    found = rendering.panel_of(scene, Lent({"made": {"mine": file}}))
     mine = sc.Evaluator(with_uploads(zoo, {"mine": file}))(sc.Soup({"mine": 1.0}))
     assert found.numbers[0].value == charts.percent(mine)
     assert not found.told
@@ -70,11 +72,11 @@ def test_work_that_a_page_asks_about_is_done_for_a_file(
     monkeypatch.setattr(caching, "takes_up_jobs", True)
     scenes = tmp_path / "scenes.json"
     scenes.write_text(to_json([Scene(page="Robustness", state={"zoo": ("made",), "view": ("Cost",)}, title="Bill")]))
-    asked = along.panel_of(Scene(page="Robustness", state={"zoo": ("made",), "view": ("Cost",)}))
+    asked = rendering.panel_of(Scene(page="Robustness", state={"zoo": ("made",), "view": ("Cost",)}))
     assert not asked.drawings, "it waits to be asked"
     with monkeypatch.context() as patched:
         patched.setattr("logging.disable", lambda _: None)
-        along.main("made", tmp_path / "made.html", scenes)
+        rendering.main("made", tmp_path / "made.html", scenes)
     assert figures_in((tmp_path / "made.html").read_text())
     assert not caching.takes_up_jobs
 
@@ -90,7 +92,7 @@ def test_work_that_a_page_asks_about_is_done_for_a_file(
     ],
 )
 def test_markup_becomes_the_text_that_it_shows(markup: str, text: str) -> None:
-    assert along.without_markup(markup) == text
+    assert rendering.without_markup(markup) == text
 
 
 def test_the_command_writes_each_kind_and_refuses_others(zoo: sc.Zoo, tmp_path: Path) -> None:
@@ -98,7 +100,7 @@ def test_the_command_writes_each_kind_and_refuses_others(zoo: sc.Zoo, tmp_path: 
     scenes = tmp_path / "scenes.json"
     scenes.write_text(to_json([Scene(page="Ingredients", state={"zoo": ("made",), "in": ("m1", "m3")}, title="Two")]))
     for kind in ("html", "pptx", "zip"):
-        along.write("made", tmp_path / f"made.{kind}", scenes, lambda done, total, _: told.append((done, total)))
+        rendering.write("made", tmp_path / f"made.{kind}", scenes, lambda done, total, _: told.append((done, total)))
     assert told[:3] == [(0, 2), (1, 2), (2, 2)]
     evaluation = sc.Evaluator(zoo)(sc.uniform_soup(zoo, ["m1", "m3"]))
     page = (tmp_path / "made.html").read_text()
@@ -114,4 +116,4 @@ def test_the_command_writes_each_kind_and_refuses_others(zoo: sc.Zoo, tmp_path: 
     names = zipfile.ZipFile(tmp_path / "made.zip").namelist()
     assert {"1-1.svg", "1-1.png"} <= set(names)
     with pytest.raises(sc.SoupError, match="expected a name that ends in"):
-        along.write("made", tmp_path / "made.doc", scenes, lambda *_: None)
+        rendering.write("made", tmp_path / "made.doc", scenes, lambda *_: None)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import soup_core as sc
 from soup_core.architectures import arguments, build, ignored, meta_module, proposed_preprocessing
-from soup_core.preprocessing import Normalization, Preprocessing
+from soup_core.data import Normalization, Preprocessing
 
 CLASSES = 7
 IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

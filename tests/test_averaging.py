@@ -9,11 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from soup_core.weight_space import bank as bank_module
+from soup_core.weight_space import batch_norm, streaming
+from soup_core.weight_space.bank import resident_bank
+from soup_core.weight_space.streaming import stream
 from torch import Tensor, nn
 
 import soup_core as sc
-from soup_core import averaging
-from soup_core.averaging import resident_bank, stream
 from tests.marks import needs_cuda
 from tests.zoos import CLASSES, random_deeps, random_linears, write_zoo
 
@@ -255,7 +257,7 @@ def test_a_memory_budget_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch
         sc.memory_budget()
     assert sc.memory_budget(0.5) == 0.5
     monkeypatch.delenv("SOUP_MEMORY")
-    assert sc.memory_budget() == averaging.MEMORY
+    assert sc.memory_budget() == bank_module.MEMORY
 
 
 @pytest.mark.parametrize("banked", [False, True])
@@ -347,7 +349,7 @@ class Dropping(nn.Module):
 @pytest.mark.parametrize("batch", [500, 119])  # the second leaves a batch of one image, of which there is no variance
 def test_reestimated_statistics_are_the_same_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     monkeypatch.setattr("soup_core.architectures.build", lambda name, num_classes, options=None: Dropping(num_classes))
-    monkeypatch.setattr(averaging, "REESTIMATION_BATCH", batch)
+    monkeypatch.setattr(batch_norm, "REESTIMATION_BATCH", batch)
     zoo = sc.open_zoo(write_zoo(tmp_path / "z", {"a": Dropping(CLASSES).state_dict()}))
     soup = sc.Soup({"a": 1.0}, batch_norm="re-estimated")
     first, again = sc.state_dict(zoo, soup), sc.state_dict(zoo, soup)
@@ -393,7 +395,7 @@ def test_the_three_choices_of_statistics_on_the_bundled_zoo(monkeypatch: pytest.
         layer.register_forward_pre_hook(lambda _, inputs, name=name: note(name, inputs[0]))
     module.train()
     with torch.no_grad():
-        for batch in some.images.split(averaging.REESTIMATION_BATCH):
+        for batch in some.images.split(batch_norm.REESTIMATION_BATCH):
             module(zoo.data.normalization(batch))
     for name in layers:
         found = thetas["re-estimated"]
@@ -428,7 +430,7 @@ def test_cuda_averages_as_the_cpu_does(tmp_path: Path, banked: bool) -> None:
 
 @needs_cuda
 def test_on_cuda_blocks_in_flight_do_not_overwrite_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(averaging, "stream", lambda *given, **more: stream(*given, **{**more, "block": 64}))
+    monkeypatch.setattr(streaming, "stream", lambda *given, **more: stream(*given, **{**more, "block": 64}))
     zoo = sc.open_zoo(write_zoo(tmp_path / "z", random_deeps(6), architecture="test_deep"))
     for _ in range(5):
         theta = sc.state_dict(zoo, sc.uniform_soup(zoo), "cuda")

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from soup_core.runtime.store import Store
 
 import soup_core as sc
-from soup_core import bundled
 from soup_core.data import ASSETS
-from soup_core.finetune import Hyperparameters, augment, learning_rate_share
-from soup_core.store import Store
+from soup_core.finetune import Hyperparameters, augment, bundled, learning_rate_share
 
 EXPECTED = {"fashion": (24, True), "fashion-scratch": (6, False), "fashion-trajectory": (12, False),
             "fashion-batchnorm": (8, True)}  # fmt: skip
@@ -107,7 +106,7 @@ def made_idx(folder: Path) -> None:
 def small_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     hyperparameters = Hyperparameters(1e-3, 0.01, 1, mixup=0.2, augmentation="flip+shift", seed=5)
     plan = bundled.Plan(
-        "small", {}, (bundled.Run("base", "held_out", hyperparameters), bundled.Run("ft", "held_out", hyperparameters, "base"))
+        "small", {}, (bundled.PlannedRun("base", "held_out", hyperparameters), bundled.PlannedRun("ft", "held_out", hyperparameters, "base"))
     )  # fmt: skip
     monkeypatch.setitem(bundled.PLANS, "small", lambda seed: plan)
 

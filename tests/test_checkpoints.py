@@ -12,11 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save, save_file
+from soup_core.runtime.files import write_atomically
 
 import soup_core as sc
-from soup_core import checkpoints
-from soup_core.checkpoints import Checkpoint
-from soup_core.files import write_atomically
+from soup_core.checkpoints import Checkpoint, safetensors
 from tests.zoos import random_linears, write_zoo
 
 GOOD = save({"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])})
@@ -95,7 +94,7 @@ def test_a_header_whose_length_begins_as_a_pickle_does_is_read(tmp_path: Path, l
 def test_row_26_what_is_not_finite_is_found_wherever_it_lies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, wrong: float
 ) -> None:
-    monkeypatch.setattr(checkpoints, "EXAMINED_AT_ONCE", 64)
+    monkeypatch.setattr(safetensors, "EXAMINED_AT_ONCE", 64)
     for place in (0, 31, 32, 98):
         tensors = {"good": torch.full((99,), torch.finfo(dtype).max, dtype=dtype), "none": torch.zeros(0, dtype=dtype)}
         tensors["bad"] = tensors["good"].clone()

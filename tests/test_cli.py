@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from soup_core.runtime.store import Store
 
 import soup_core as sc
 from soup_core import cli
-from soup_core.store import Store
 from tests.zoos import random_linears, write_zoo
 
 Make = Callable[..., Path]

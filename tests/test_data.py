@@ -5,10 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 import soup_core as sc
-from soup_core import shifts
-from soup_core.data import FASHION_NORMALIZATION, Data
-from soup_core.preprocessing import Normalization
-from soup_core.shifts import SHIFTS, shifted
+from soup_core.data import FASHION_NORMALIZATION, SHIFTS, Data, Normalization, shifted, shifts
 
 FASHION = Data("fashion_mnist", Path("."), FASHION_NORMALIZATION)
 

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from soup_core.runtime.store import Store
 from torch import Tensor
 
 import soup_core as sc
 from soup_core.recipes.ensemble import averaged_outputs, ensembles
 from soup_core.soup import uniform
-from soup_core.store import Store
 from tests.zoos import CLASSES, write_zoo
 
 Make = Callable[..., Path]

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from soup_core.runtime.store import Store
+from soup_core.weight_space import bank
 from torch import Tensor
 
 import soup_core as sc
-from soup_core import averaging
-from soup_core import evaluation as evaluating
+from soup_core.evaluation import evaluator as evaluating
 from soup_core.evaluation import hardest_first, measure
-from soup_core.store import Store
 from tests.evaluations import evaluation
 from tests.marks import needs_cuda
 from tests.scarce_memory import NO_ROOM, with_room_for
@@ -269,7 +269,7 @@ def test_row_41_a_bank_that_does_not_fit_into_memory_is_streamed(
         tried.append(given)
         raise RuntimeError(NO_ROOM)
 
-    monkeypatch.setattr(averaging, "Bank", no_room)
+    monkeypatch.setattr(bank, "Bank", no_room)
     evaluate = sc.Evaluator(zoo, device="cpu")
     assert evaluate(soup) == streamed
     assert tried == [(zoo, "cpu")]

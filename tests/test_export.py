@@ -439,7 +439,7 @@ def test_an_infinite_hyperparameter_is_still_json(linear_zoo: Make) -> None:
 def test_the_card_lists_counts_ingredients_and_the_paper(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(4))
     exported = out(zoo, sc.Soup({"m1": 0.25, "m3": 0.75}))
-    text = export.card(exported, "soup")
+    text = export.model_card(exported, "soup")
     found = exported.held_out(exported.soup)
     assert text.startswith("# Soup of 2 ingredients\n")
     assert f"{found.correct} of {found.total}: {100 * found.accuracy:.1f} %" in text

@@ -9,8 +9,9 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from soup_core import charts, export
+from soup_core import charts
 from soup_core.evaluation import Evaluator
+from soup_core.export import files, model_card, remaking_script
 from tests.app_pages import closes, metric, open_page, words
 from tests.zoos import random_deeps, random_linears, write_zoo
 
@@ -43,8 +44,8 @@ def test_what_was_taken_along_sets_the_pills(kind: str, zoo: sc.Zoo) -> None:
     out = sc.Export(soup, sc.Evaluator(zoo))
     content: str | bytes = {
         "recipe": out.recipe,
-        "card": export.card(out, "soup"),
-        "file": export.safetensors_bytes(out),
+        "card": model_card.model_card(out, "soup"),
+        "file": files.safetensors_bytes(out),
     }[kind]
     test = bring(open_page(INGREDIENTS), content)
     assert not test.exception
@@ -100,7 +101,7 @@ def test_greedy_and_learned_offer_theirs_and_take_one_back(path: str, kind: str,
         else sc.learned_soup(zoo, held_out, epochs=1, learning_rate=0.05)
     )
     out = sc.Export(last.soup, held_out, title=sc.title_of(last.soup, kind))
-    assert export.command(out, "soup.safetensors", "soup.json") in [code.value for code in test.code]
+    assert remaking_script.command(out, "soup.safetensors", "soup.json") in [code.value for code in test.code]
     bring(test, {"m0": 0.5, "m1": 0.5})
     assert "The file holds Uniform soup of 2 ingredients" in told(test)
     assert not test.exception
@@ -137,5 +138,5 @@ def test_a_large_model_is_left_to_the_command_line(zoo: sc.Zoo, monkeypatch: pyt
 
 def test_a_page_draws_without_making_any_of_it(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     for made in ("safetensors_bytes", "card", "script", "csv_text", "weights"):
-        monkeypatch.setattr(export, made, lambda *_: pytest.fail("made before it was asked for"))
+        monkeypatch.setattr(files, made, lambda *_: pytest.fail("made before it was asked for"))
     assert not open_page(INGREDIENTS).exception

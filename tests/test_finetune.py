@@ -13,7 +13,7 @@ import soup_core as sc
 from soup_core.data import UNNORMALIZED
 from soup_core.finetune import (
     Hyperparameters,
-    Source,
+    ImageSource,
     Space,
     augment,
     augmentations_for,
@@ -130,7 +130,7 @@ def test_any_source_of_batches_trains_the_same() -> None:
             yield torch.stack([images[index] for index in batch]), labels[batch]
 
     ours, theirs = started(), started()
-    list(train(ours, Source(len(labels), streamed), RUN, normalization=UNNORMALIZED))  # type: ignore[arg-type]
+    list(train(ours, ImageSource(len(labels), streamed), RUN, normalization=UNNORMALIZED))  # type: ignore[arg-type]
     list(train(theirs, tensor_source(images, labels, "cpu"), RUN, normalization=UNNORMALIZED))
     assert same(weights(ours), weights(theirs))
     assert len(read) == 3 * 256  # what fills no batch of 128 is left out of an epoch

@@ -6,14 +6,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from soup_core.runtime.store import Store
+from soup_core.weight_space import gram, maps
+from soup_core.weight_space.gram import angles, cosines, distances
+from soup_core.weight_space.maps import Map, clustered_order, mds_map, pca_map
+from soup_core.weight_space.streaming import stream
 from torch import Tensor
 
 import soup_core as sc
-from soup_core import geometry
-from soup_core.averaging import stream
 from soup_core.charts.geometry import Shown, map_scatter, pair_heatmap
-from soup_core.geometry import Map, angles, clustered_order, cosines, distances, mds_map, pca_map
-from soup_core.store import Store
 from tests.zoos import random_deeps, vector, write_zoo
 
 PARAMETERS = (
@@ -38,9 +39,9 @@ def differences(files: Mapping[str, Mapping[str, Tensor]], names: list[str]) -> 
 @pytest.fixture(params=["whole", "small slices", "blocks of seven"])
 def slices(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "small slices":
-        monkeypatch.setattr(geometry, "SLICE_BYTES", 1)
+        monkeypatch.setattr(gram, "SLICE_BYTES", 1)
     elif request.param == "blocks of seven":
-        monkeypatch.setattr(geometry, "stream", lambda *given, **more: stream(*given, **{**more, "block": 7}))
+        monkeypatch.setattr(maps, "stream", lambda *given, **more: stream(*given, **{**more, "block": 7}))
     return str(request.param)
 
 
@@ -76,7 +77,7 @@ def test_row_45_a_gram_matrix_is_read_from_the_store_unless_damaged(
     first = sc.gram(zoo, store)
     passes = []
     monkeypatch.setattr(
-        geometry, "stream", lambda *given, **more: passes.append("files are read") or stream(*given, **more)
+        maps, "stream", lambda *given, **more: passes.append("files are read") or stream(*given, **more)
     )
     again = sc.gram(sc.open_zoo(zoo.folder), Store(tmp_path / "s"))
     assert not passes

@@ -14,18 +14,17 @@ import pytest
 import streamlit as st
 import torch
 from PIL import Image
+from soup_core.formatting import plain
+from soup_core.runtime.files import home
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 from torchvision import datasets, transforms
 
 import soup_core as sc
-from pages.shared.page import plain
-from soup_core import cli, images, sources
-from soup_core import data as data_module
-from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data
-from soup_core.preprocessing import Interpolation, Preprocessing
-from soup_core.sources import HeldOut
-from soup_core.store import home
+from soup_core import cli
+from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, HeldOut, Interpolation, Preprocessing, sources
+from soup_core.data import decoding as images
+from soup_core.data import splits as data_module
 from tests.zoos import random_linears, write_zoo
 
 SMALL = Preprocessing(resize=12, crop=10)

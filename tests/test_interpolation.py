@@ -6,13 +6,13 @@ import plotly.graph_objects as go
 import pytest
 import torch
 from scipy import stats
+from soup_core.analysis.interpolation import LinePoint, Plane, PlanePoint, ensemble_line, plane_place
+from soup_core.runtime.store import Store
 
 import soup_core as sc
 from soup_core.charts import greedy_curve, ingredient_points, line_chart
 from soup_core.charts.geometry import Shown
 from soup_core.charts.planes import plane_contour, plane_surface
-from soup_core.interpolation import LinePoint, Plane, PlanePoint, ensemble_line, plane_place
-from soup_core.store import Store
 from tests.evaluations import evaluation
 from tests.zoos import random_linears, vector, write_zoo
 

@@ -5,14 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
+from pages.views.interpolation import clicked_mix, line, pairs, plane
+from soup_core.analysis.interpolation import ensemble_line, plane_points, plane_through
+from soup_core.analysis.pairs import pair_advantages, sampled_pairs
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import caching, context, page
-from pages.views import line, pairs, plane, take
+from pages.shared import caching, context
+from pages.shared import context as page
 from soup_core import charts
-from soup_core.interpolation import ensemble_line, plane_points, plane_through
-from soup_core.pairs import pair_advantages, sampled_pairs
 from tests.app_pages import closes, metric, open_page, words
 from tests.zoos import linears_around_zero, write_zoo
 
@@ -78,7 +79,7 @@ def test_a_plane_tells_its_best_mix_and_reads_a_cell(zoo: sc.Zoo, monkeypatch: p
     best = max(point.evaluation.correct for point in points)
     assert f"The best of 25 mixes has {100 * best / evaluate.total:.1f} %" in words(test)
     point = points[-1]
-    test.session_state[take.AT] = ("m0", "m1", "m3"), (point.x, point.y)
+    test.session_state[clicked_mix.AT] = ("m0", "m1", "m3"), (point.x, point.y)
     assert metric(test.run(), "This mix") == charts.percent(point.evaluation)
     weights = [line for line in words(test).splitlines() if "× m0" in line]
     shares = [float(part.split(" × ")[0]) for part in weights[0].split(", ")]
@@ -97,7 +98,7 @@ def test_a_plane_is_drawn_in_each_form(form: str, c: str, zoo: sc.Zoo, monkeypat
 def test_a_click_on_another_plane_is_not_read(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plane, "RESOLUTION", 3)
     test = closes(open_page(PAGE, view="Plane", a="m0", b="m1", c="m3"))
-    test.session_state[take.AT] = ("m0", "m1", "m2"), (0.5, 0.5)
+    test.session_state[clicked_mix.AT] = ("m0", "m1", "m2"), (0.5, 0.5)
     test.run()
     assert not [each for each in test.metric if each.label.startswith("This mix")]
     assert "Click a cell" in words(test)
@@ -148,7 +149,7 @@ def test_a_mix_is_taken_chosen_and_dropped(zoo: sc.Zoo, monkeypatch: pytest.Monk
     test = closes(open_page(PAGE, view="Plane", a="m0", b="m1", c="m3"))
     place = (laid.width + laid.lean) / 4, laid.height / 4
     assert page.TAKEN not in chooser(test, "From").options
-    test.session_state[take.AT] = ("m0", "m1", "m3"), place
+    test.session_state[clicked_mix.AT] = ("m0", "m1", "m3"), place
     button(test.run(), "Take it as a soup").click().run()
     assert taken(test).coefficients == pytest.approx(dict(mix.coefficients))
     assert f"0.50 × m0, 0.25 × m1, 0.25 × m3: {charts.percent(evaluate(mix))} of 120 held-out images" in words(test)
@@ -169,7 +170,7 @@ def test_a_mix_is_taken_chosen_and_dropped(zoo: sc.Zoo, monkeypatch: pytest.Monk
 def test_a_point_of_the_line_is_taken_and_mixed_on(zoo: sc.Zoo) -> None:
     first = sc.Soup({"m0": 0.25, "uniform soup": 0.75})
     test = closes(open_page(PAGE, a=page.TAKEN, b="m0", taken=first.to_json()))
-    test.session_state[take.AT] = (page.TAKEN, "m0"), (0.5,)
+    test.session_state[clicked_mix.AT] = (page.TAKEN, "m0"), (0.5,)
     test.run()
     meant = sc.mix({sc.Soup({"m0": 1.0}): 0.625, sc.uniform_soup(zoo): 0.375})
     assert metric(test, "This mix, held-out") == charts.percent(sc.Evaluator(zoo)(meant))
@@ -188,7 +189,7 @@ def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> 
         memory=2.0,
         address={},
         zoo=zoo,
-        which=caching.Which("made", ()),
+        which=caching.ZooKey("made", ()),
         taken=sc.Soup({"m2": 0.25, "uniform soup": 0.75}),
     )
     assert here.soup_of(page.TAKEN).coefficients == pytest.approx({**dict.fromkeys(zoo.names, 0.15), "m2": 0.4})
@@ -286,8 +287,8 @@ def test_a_clicked_cell_of_the_plane_is_kept_and_a_corner_is_not(monkeypatch: py
     plane._click(names, {"kind": "click", "points": [{"customdata": ["m0", "m0", "0.00"]}]})
     assert state == {}
     plane._click(names, {"kind": "click", "points": [{"customdata": [1.5, -2.0, 0.9, "", ""]}]})
-    assert take.clicked(names) == (1.5, -2.0)
-    assert take.clicked(("m0", "m1", "m2")) is None
+    assert clicked_mix.clicked(names) == (1.5, -2.0)
+    assert clicked_mix.clicked(("m0", "m1", "m2")) is None
 
 
 def test_a_clicked_alpha_of_the_line_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,4 +298,4 @@ def test_a_clicked_alpha_of_the_line_is_kept(monkeypatch: pytest.MonkeyPatch) ->
     line._click("m0", "m1", {0.0, 0.3, 1.0}, {"kind": "deselect", "points": []})
     assert state == {}
     line._click("m0", "m1", {0.0, 0.3, 1.0}, {"kind": "click", "points": [{"x": 0.3}]})
-    assert take.clicked(("m0", "m1")) == (0.3,)
+    assert clicked_mix.clicked(("m0", "m1")) == (0.3,)

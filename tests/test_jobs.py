@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from soup_core.runtime.store import Store, default_store
 
 import soup_core as sc
 from soup_core import jobs
 from soup_core.jobs import Jobs, Task
-from soup_core.store import Store, default_store
 
 Make = Callable[..., Path]
 
@@ -24,7 +24,7 @@ Make = Callable[..., Path]
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """A recipe "slow" of five steps, each of which waits until the event is set, or a cancel comes."""
-    from soup_core.evaluation import pause
+    from soup_core.runtime.interruption import yield_point
 
     go = threading.Event()
 
@@ -32,10 +32,10 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         for index in range(count):
             while not go.is_set():
                 time.sleep(0.005)
-                pause()
+                yield_point()
             yield index
 
-    monkeypatch.setitem(jobs.RECIPES, "slow", steps)  # type: ignore[arg-type]
+    monkeypatch.setitem(jobs.TASKS, "slow", steps)  # type: ignore[arg-type]
     return go
 
 
@@ -65,12 +65,12 @@ def test_the_job_that_was_looked_at_last_goes_first(
     made: list[int] = []
 
     def steps(zoo: sc.Zoo, evaluate: sc.Evaluator, *, number: int) -> Iterator[int]:
-        yield from jobs.RECIPES["slow"](zoo, evaluate, count=1)
+        yield from jobs.TASKS["slow"](zoo, evaluate, count=1)
         for _ in range(3):
             made.append(number)
             yield number
 
-    monkeypatch.setitem(jobs.RECIPES, "numbered", steps)  # type: ignore[arg-type]
+    monkeypatch.setitem(jobs.TASKS, "numbered", steps)  # type: ignore[arg-type]
     zoo = sc.open_zoo(linear_zoo(3))
     every = Jobs(default_store())
     tasks = [Task("numbered", zoo.name, arguments={"number": number}) for number in range(3)]
@@ -158,8 +158,8 @@ def test_row_41_out_of_memory_pauses_the_job_and_the_next_one_runs(
         raise ZeroDivisionError
         yield 0
 
-    monkeypatch.setitem(jobs.RECIPES, "starved", starved)  # type: ignore[arg-type]
-    monkeypatch.setitem(jobs.RECIPES, "broken", broken)  # type: ignore[arg-type]
+    monkeypatch.setitem(jobs.TASKS, "starved", starved)  # type: ignore[arg-type]
+    monkeypatch.setitem(jobs.TASKS, "broken", broken)  # type: ignore[arg-type]
     every = Jobs(default_store())
     paused = every.submit(Task("starved", zoo.name), zoo).wait(10)
     assert (paused.state, paused.message) == ("paused", "Not even one image fits.")

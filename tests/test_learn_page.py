@@ -11,16 +11,17 @@ import pytest
 import safetensors.torch
 import streamlit as st
 import torch
+from soup_core.analysis.ablations import Averaged, GapStep, NumberStep, greedy_on
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from pages.lessons import LESSONS, batchnorm, ensemble, gap, hot, learned, lesson, line, shift, uniform, why
 from pages.lessons.lesson import agreed, near, near_difference
 from pages.lessons.progress import Answer, read
-from pages.shared import page
-from soup_core import added, charts, checkpoints
-from soup_core.ablations import Averaged, GapStep, NumberStep, greedy_on
+from pages.shared import drawing
+from soup_core import charts, checkpoints, formatting
 from soup_core.recipes.greedy import candidate_order
+from soup_core.zoo import user_ingredients
 from tests.app_pages import metric, open_page, words
 from tests.zoos import random_linears, write_zoo
 
@@ -92,12 +93,12 @@ def of_why() -> list[str]:
     zoo, held_out, (best, *_) = soups(FASHION)
     *_, last = sc.greedy_soup(zoo, held_out)
     test = held_out.on("test")
-    return [page.points(sc.compare(test(last.soup), test(sc.Soup({best: 1.0})))), f"of {len(last.soup.names)} of 24"]
+    return [formatting.points(sc.compare(test(last.soup), test(sc.Soup({best: 1.0})))), f"of {len(last.soup.names)} of 24"]
 
 
 def of_uniform() -> list[str]:
     zoo, held_out, (best, *_) = soups(FASHION)
-    return [page.points(sc.compare(held_out(sc.uniform_soup(zoo)), held_out(sc.Soup({best: 1.0}))))]
+    return [formatting.points(sc.compare(held_out(sc.uniform_soup(zoo)), held_out(sc.Soup({best: 1.0}))))]
 
 
 def of_greedy() -> list[str]:
@@ -105,21 +106,21 @@ def of_greedy() -> list[str]:
     steps = list(sc.greedy_soup(zoo, held_out, order=names[:8]))
     accepted = sum(step.accepted for step in steps[1:])
     ours = held_out(sc.uniform_soup(zoo, names[:8]))
-    return [f"{accepted} times out of 7", charts.percent(ours), page.points(sc.compare(ours, held_out(steps[-1].soup)))]
+    return [f"{accepted} times out of 7", charts.percent(ours), formatting.points(sc.compare(ours, held_out(steps[-1].soup)))]
 
 
 def of_line(zoo_name: str) -> list[str]:
     zoo, held_out, (a, b, *_) = soups(zoo_name)
     middle, first, last = (held_out(sc.uniform_soup(zoo, names)) for names in ((a, b), (a,), (b,)))
-    return [charts.percent(middle), page.points(sc.compare(middle, max(first, last, key=lambda end: end.correct)))]
+    return [charts.percent(middle), formatting.points(sc.compare(middle, max(first, last, key=lambda end: end.correct)))]
 
 
 def of_hot() -> list[str]:
     """By hand: the files' mean as weights, run on all held-out images."""
     zoo, held_out, _ = soups(FASHION)
     by_rate: dict[float, list[Path]] = {}
-    for file in added.files_of(hot.PLACE):
-        settings = added.origin_of(checkpoints.Checkpoint(file)).hyperparameters
+    for file in user_ingredients.files_of(hot.PLACE):
+        settings = user_ingredients.origin_of(checkpoints.Checkpoint(file)).hyperparameters
         by_rate.setdefault(float(settings["learning_rate"]), []).append(file)
     assert {rate: len(files) for rate, files in by_rate.items()} == {0.001: 2, 0.064: 2}
     told = []
@@ -141,14 +142,14 @@ def of_batchnorm() -> list[str]:
     zoo, held_out, _ = soups("fashion-batchnorm")
     made = [held_out(replace(sc.uniform_soup(zoo), batch_norm=way)) for way in ("averaged", "re-estimated", "first")]
     best, second, third = sorted(made, key=lambda each: -each.correct)
-    return [page.points(sc.compare(best, second)), page.points(sc.compare(best, third))]
+    return [formatting.points(sc.compare(best, second)), formatting.points(sc.compare(best, third))]
 
 
 def of_ensemble() -> list[str]:
     zoo, held_out, names = soups(FASHION)
     test = held_out.on("test")
     return [
-        page.points(sc.compare(sc.ensemble(test, names[:3]), test(sc.uniform_soup(zoo, names[:3])))),
+        formatting.points(sc.compare(sc.ensemble(test, names[:3]), test(sc.uniform_soup(zoo, names[:3])))),
         "runs 3 models",
     ]
 
@@ -171,7 +172,7 @@ def of_learned() -> list[str]:
         return ["equal shares of the start"]
     name, share = max(last.soup.coefficients.items(), key=lambda item: item[1])
     gain = sc.compare(held_out(last.soup), held_out(sc.uniform_soup(zoo, names[:3])))
-    return [f"{name}, ", f"takes {100 * share:.0f} %", page.points(gain)]
+    return [f"{name}, ", f"takes {100 * share:.0f} %", formatting.points(gain)]
 
 
 def of_shift() -> list[str]:
@@ -188,7 +189,7 @@ def of_run() -> list[str]:
     zoo, held_out, _ = soups("fashion-trajectory")
     test = held_out.on("test")
     latest = test(sc.uniform_soup(zoo, zoo.names[-5:]))
-    return [page.points(sc.compare(latest, test(sc.Soup({zoo.names[-1]: 1.0}))))]
+    return [formatting.points(sc.compare(latest, test(sc.Soup({zoo.names[-1]: 1.0}))))]
 
 
 EXPECTED: dict[str, Callable[[], list[str]]] = {
@@ -457,7 +458,7 @@ def test_the_best_of_the_averages_is_named() -> None:
 
 def test_three_uniform_soups_bear_one_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    monkeypatch.setattr(page, "chart", lambda figure, *rest: drawn.append(figure))
+    monkeypatch.setattr(drawing, "chart", lambda figure, *rest: drawn.append(figure))
     answered("batchnorm", "averaged like the weights")
     marks = [(trace.marker.symbol, trace.marker.color) for trace in drawn[-1].data]
     assert marks[:3] == [("circle", "#0072B2")] * 3

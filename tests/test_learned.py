@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from soup_core.runtime.store import Store
 from torch import Tensor, nn
 from torch.func import functional_call
 
 import soup_core as sc
 from soup_core.recipes import learned
-from soup_core.store import Store
 from tests.marks import needs_cuda
 from tests.scarce_memory import with_room_for
 from tests.zoos import CLASSES, Linear, random_linears, write_zoo

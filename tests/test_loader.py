@@ -26,17 +26,17 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
+from soup_core.checkpoints.pickled import opcodes
+from soup_core.checkpoints.pickled.conversion import convert
+from soup_core.checkpoints.pickled.formats import MAGIC_NUMBER
+from soup_core.checkpoints.pickled.opcodes import Refused
+from soup_core.runtime.files import shown
+from soup_core.runtime.store import default_store
 from torch import Tensor, nn
 
 import soup_core as sc
-from soup_core import checkpoints, loader
-from soup_core.files import shown
-from soup_core.loader import fitting, open_checkpoint
-from soup_core.pickled import opcodes
-from soup_core.pickled.conversion import convert
-from soup_core.pickled.formats import MAGIC_NUMBER
-from soup_core.pickled.opcodes import Refused
-from soup_core.store import default_store
+from soup_core import checkpoints
+from soup_core.checkpoints import fitting, open_checkpoint, opening, reader
 from tests.zoos import CLASSES, random_linears, write_zoo
 
 STATE = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2]), "c": torch.tensor(2.5).half()}
@@ -475,14 +475,14 @@ def test_row_19_a_file_replaced_while_it_is_converted_leaves_nothing(
 ) -> None:
     file = tmp_path / "x.pt"
     file.write_bytes(saved(STATE))
-    ask = loader._process.ask
+    ask = reader._process.ask
 
     def cut(source: int, target: int, *rest: Any) -> Any:
         answer = ask(source, target, *rest)
         os.truncate(file, 100)
         return answer
 
-    monkeypatch.setattr(loader._process, "ask", cut)
+    monkeypatch.setattr(reader._process, "ask", cut)
     with pytest.raises(sc.CheckpointError, match="has changed while it was opened"):
         open_checkpoint(file)
     assert not list((tmp_path / "home" / "checkpoints").iterdir())
@@ -854,15 +854,15 @@ def test_row_37_a_file_name_that_is_not_utf8_is_shown_with_replacements_and_load
 def examinations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read through or converted from here on."""
     names: list[str] = []
-    examined, ask = checkpoints.Checkpoint.examined, loader._ask
+    examined, ask = checkpoints.Checkpoint.examined, reader.ask_reader
     monkeypatch.setattr(checkpoints.Checkpoint, "examined", lambda self: names.append(self.name) or examined(self))
-    monkeypatch.setattr(loader, "_ask", lambda *given: names.append(f"converted {given[3]}") or ask(*given))
+    monkeypatch.setattr(reader, "ask_reader", lambda *given: names.append(f"converted {given[3]}") or ask(*given))
     return names
 
 
 def forget() -> None:
     """As another process: nothing is known but what the store holds."""
-    loader._examined.cache_clear()
+    opening._examined.cache_clear()
 
 
 def test_a_file_is_read_through_once_for_all_processes(tmp_path: Path, examinations: list[str]) -> None:
@@ -940,7 +940,7 @@ def test_files_are_opened_where_the_store_cannot_be(
 def test_row_40_a_full_disk_is_told_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opens: Any
 ) -> None:
-    monkeypatch.setattr(loader._process, "ask", lambda *_: {"failed": 28})
+    monkeypatch.setattr(reader._process, "ask", lambda *_: {"failed": 28})
     with pytest.raises(sc.CheckpointError, match=r"No space left on device.*needs 0\.0 MB"):
         opens(saved(STATE))
     assert not list((tmp_path / "home" / "checkpoints").iterdir())
@@ -965,7 +965,7 @@ def test_a_damaged_record_of_files_counts_as_none(tmp_path: Path, opens: Any) ->
 
 def confined(tmp_path: Path, code: str, size: int = 0) -> int:
     """How code ends that runs where the reading process reads, in which it may do nothing but read and write."""
-    folder = str(Path(loader.__file__).parent)
+    folder = str(Path(opening.__file__).parent)
     begin = f"import sys; sys.path.insert(0, {folder!r}); import os, socket, subprocess, pickled.process as p\n"
     begin += f"p.SECONDS = 1\np._confine({size})\n"
     with open(tmp_path / "written", "wb") as file:
@@ -979,7 +979,7 @@ def confined(tmp_path: Path, code: str, size: int = 0) -> int:
      "subprocess.run(['true'])", "os.execv('/bin/true', ['true'])", "eval('1')", "import http", "os.fork()", "os.kill(1, 0)"],
 )  # fmt: skip
 def test_a_reader_that_does_more_than_read_ends_at_once(tmp_path: Path, code: str) -> None:
-    assert confined(tmp_path, code) == loader.BROKE_OUT
+    assert confined(tmp_path, code) == opening.BROKE_OUT
     assert not Path("/tmp/canary-of-the-reader").exists()
 
 
@@ -1005,7 +1005,7 @@ def test_a_reader_that_breaks_out_is_reported(tmp_path: Path, monkeypatch: pytes
         (-signal.SIGSEGV, "makes its reader fail"),
         (1, "fail"),
     ):
-        monkeypatch.setattr(loader._process, "ask", lambda *_, died=died: {"died": died})
+        monkeypatch.setattr(reader._process, "ask", lambda *_, died=died: {"died": died})
         refused(saved({**STATE, "died": torch.tensor(died)}), message)
 
 
@@ -1013,21 +1013,21 @@ def test_a_reader_that_hangs_is_ended_and_the_next_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opens: Any
 ) -> None:
     opens(saved(STATE), "first.pt")
-    assert loader._process._running is not None
-    os.kill(loader._process._running[0].pid, signal.SIGSTOP)
-    monkeypatch.setattr(loader, "SECONDS", 0.3)
+    assert reader._process._running is not None
+    os.kill(reader._process._running[0].pid, signal.SIGSTOP)
+    monkeypatch.setattr(reader, "SECONDS", 0.3)
     with pytest.raises(sc.CheckpointError, match=r"x\.pt could not be read in time"):
         opens(saved({"b": torch.zeros(2)}))
-    assert loader._process._running is None
-    monkeypatch.setattr(loader, "SECONDS", 30)
+    assert reader._process._running is None
+    monkeypatch.setattr(reader, "SECONDS", 30)
     assert same(open_checkpoint(tmp_path / "x.pt"), {"b": torch.zeros(2)})
 
 
 def test_a_reader_that_was_killed_begins_anew(opens: Any) -> None:
     opens(saved(STATE), "first.pt")
-    assert loader._process._running is not None
-    os.kill(loader._process._running[0].pid, signal.SIGKILL)
-    loader._process._running[0].wait()
+    assert reader._process._running is not None
+    os.kill(reader._process._running[0].pid, signal.SIGKILL)
+    reader._process._running[0].wait()
     assert same(opens(saved({"b": torch.zeros(2)})), {"b": torch.zeros(2)})
 
 

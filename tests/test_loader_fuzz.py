@@ -7,7 +7,7 @@ import pytest
 
 import soup_core as sc
 from benchmarks import soak
-from soup_core.loader import open_checkpoint
+from soup_core.checkpoints import open_checkpoint
 
 KINDS = {kind.name: kind for kind in soak.kinds()}
 

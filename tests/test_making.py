@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from pages.present import background_files
+from pages.present.background_files import Made, Wanted
+from soup_core.presentation.scenes import Scene, to_link
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import making
-from pages.shared.making import Made, Wanted
 from pages.shared.uploads import Lent
-from soup_core.scenes import Scene, to_link
 from tests.app_pages import open_page, words
 from tests.zoos import random_linears, write_zoo
 
@@ -50,7 +50,7 @@ def until(true: Callable[[], object], seconds: float = 20) -> None:
 
 
 def ended(each: Wanted) -> Made:
-    made = making.found(each)
+    made = background_files.found(each)
     assert made is not None
     until(lambda: made.ended)
     return made
@@ -63,50 +63,50 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "child.py").write_text(CHILD)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    monkeypatch.setattr(making, "COMMAND", (sys.executable, str(tmp_path / "child.py")))
+    monkeypatch.setattr(background_files, "COMMAND", (sys.executable, str(tmp_path / "child.py")))
     yield
-    making._files().end()
+    background_files._files().end()
     until(lambda: not list((tmp_path / "temporary").iterdir()))
 
 
 def test_a_file_is_followed_and_kept() -> None:
-    making.start(wanted("short", "-zoo"), Lent({"-zoo": {"mine": Path("/there")}}))
+    background_files.start(wanted("short", "-zoo"), Lent({"-zoo": {"mine": Path("/there")}}))
     made = ended(wanted("short", "-zoo"))
     assert (made.words, made.share) == ("-zoo, short", 0.25)
     assert made.data == b'short{"-zoo": {"mine": "/there"}}'
-    assert making.found(wanted("other")) is None
+    assert background_files.found(wanted("other")) is None
 
 
 def test_two_who_want_the_same_share_one_process() -> None:
-    making.start(wanted("long"), NOTHING)
-    first = making.found(wanted("long"))
-    making.start(wanted("long"), NOTHING)
-    assert making.found(wanted("long")) is first
+    background_files.start(wanted("long"), NOTHING)
+    first = background_files.found(wanted("long"))
+    background_files.start(wanted("long"), NOTHING)
+    assert background_files.found(wanted("long")) is first
 
 
 def test_one_waits_for_the_other_and_goes_on_when_that_is_stopped() -> None:
-    making.start(wanted("long"), NOTHING)
-    running = making.found(wanted("long"))
+    background_files.start(wanted("long"), NOTHING)
+    running = background_files.found(wanted("long"))
     assert running is not None
     until(lambda: running.share)
-    making.start(wanted("short"), NOTHING)
-    waiting = making.found(wanted("short"))
+    background_files.start(wanted("short"), NOTHING)
+    waiting = background_files.found(wanted("short"))
     assert waiting is not None
     assert waiting.words == "waiting for another file"
     assert running.process is not None
-    making.stop(wanted("long"))
-    assert making.found(wanted("long")) is None
+    background_files.stop(wanted("long"))
+    assert background_files.found(wanted("long")) is None
     assert running.process.wait(2) != 0
     assert ended(wanted("short")).data == b"short{}"
 
 
 def test_one_that_is_stopped_while_it_waits_is_not_begun() -> None:
-    making.start(wanted("long"), NOTHING)
-    making.start(wanted("short"), NOTHING)
-    waiting = making.found(wanted("short"))
-    making.stop(wanted("short"))
-    making.stop(wanted("long"))
-    making.start(wanted("other"), NOTHING)
+    background_files.start(wanted("long"), NOTHING)
+    background_files.start(wanted("short"), NOTHING)
+    waiting = background_files.found(wanted("short"))
+    background_files.stop(wanted("short"))
+    background_files.stop(wanted("long"))
+    background_files.start(wanted("other"), NOTHING)
     assert ended(wanted("other")).data
     assert waiting is not None
     assert waiting.process is None
@@ -114,11 +114,11 @@ def test_one_that_is_stopped_while_it_waits_is_not_begun() -> None:
 
 @pytest.mark.parametrize(("title", "told"), [("wrong", "It is wrong."), ("nothing", "ended early. Try again")])
 def test_what_goes_wrong_is_told_and_can_be_tried_again(title: str, told: str) -> None:
-    making.start(wanted(title), NOTHING)
+    background_files.start(wanted(title), NOTHING)
     first = ended(wanted(title))
     assert first.error is not None
     assert told in first.error
-    making.start(wanted(title), NOTHING)
+    background_files.start(wanted(title), NOTHING)
     assert ended(wanted(title)) is not first
 
 
@@ -128,25 +128,25 @@ def test_row_40_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_text", full)
-        making.start(wanted("short"), NOTHING)
+        background_files.start(wanted("short"), NOTHING)
         assert ended(wanted("short")).error == "It could not be made: No space left on device."
-    making.start(wanted("short"), NOTHING)
+    background_files.start(wanted("short"), NOTHING)
     assert ended(wanted("short")).data
 
 
 def test_the_last_ones_are_kept() -> None:
-    all_wanted = [wanted(f"short {number}") for number in range(making.FILES_KEPT + 2)]
+    all_wanted = [wanted(f"short {number}") for number in range(background_files.FILES_KEPT + 2)]
     for each in all_wanted:
-        making.start(each, NOTHING)
+        background_files.start(each, NOTHING)
         ended(each)
-    assert [making.found(each) is None for each in all_wanted] == [True] * 2 + [False] * making.FILES_KEPT
+    assert [background_files.found(each) is None for each in all_wanted] == [True] * 2 + [False] * background_files.FILES_KEPT
 
 
 def test_the_process_ends_with_the_server(tmp_path: Path) -> None:
     """Also where that is killed: its end of the pipe is closed then."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pages.shared.along", "fashion", "-o", str(tmp_path / "x.html"), "--json", "--attended"],
-        cwd=making.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        [sys.executable, "-m", "pages.present.rendering", "fashion", "-o", str(tmp_path / "x.html"), "--json", "--attended"],
+        cwd=background_files.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     with process:
         assert process.stdout is not None

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from soup_core.analysis.face_off import recipes_of
 
 import soup_core as sc
-from pages.shared import page
-from soup_core import charts
-from soup_core.comparison import recipes_of
+from soup_core import charts, formatting
 from tests.app_pages import closes, metric, open_page, words
 from tests.zoos import random_linears, write_zoo
 
@@ -184,7 +183,7 @@ def test_the_sidebar_tells_where_checkpoints_are(zoo: sc.Zoo) -> None:
 
 def test_row_36_names_are_literal_text() -> None:
     hostile = "![x](http://evil/x.png) <img src=x> **b** :red[x] $x$ `x`\n\u202eabc"
-    escaped = page.plain(hostile)
+    escaped = formatting.plain(hostile)
     assert "\n" not in escaped
     assert "\u202e" not in escaped
     assert "![" not in escaped

@@ -7,14 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-import soup_core as sc
-from soup_core.charts.geometry import advantage_scatter, pair_heatmap
-from soup_core.geometry import angles
-from soup_core.jobs import Jobs, Task
-from soup_core.pairs import (
+from soup_core.analysis.pairs import (
+    IngredientPrediction,
     PairAdvantage,
-    Prediction,
     barrier_matrix,
     differing_hyperparameters,
     disagreement,
@@ -24,7 +19,12 @@ from soup_core.pairs import (
     predictions,
     sampled_pairs,
 )
-from soup_core.store import default_store
+from soup_core.runtime.store import default_store
+from soup_core.weight_space.gram import angles
+
+import soup_core as sc
+from soup_core.charts.geometry import advantage_scatter, pair_heatmap
+from soup_core.jobs import Jobs, Task
 from tests.zoos import random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]
@@ -139,7 +139,7 @@ def test_a_model_without_finite_outputs_agrees_with_none(tmp_path: Path) -> None
     found = list(predictions(sc.Evaluator(zoo)))
     lost = found[1].classes == -1
     assert lost.any()
-    matrix = disagreement([found[1], Prediction("again", found[1].classes)])
+    matrix = disagreement([found[1], IngredientPrediction("again", found[1].classes)])
     assert matrix[0, 1] == pytest.approx(lost.mean())
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from soup_core.analysis.preflight import CAUSES, Finding, diagnose, overall, preflight_checks
+from soup_core.analysis.preflight.checks import _against
+from soup_core.weight_space.permutation import alignment
 from torch import Tensor, nn
 
 import soup_core as sc
-from soup_core.permutation import alignment
-from soup_core.preflight import CAUSES, Finding, _against, diagnose, overall, preflight_checks
 from tests.zoos import CLASSES, Deep, made_data, vector, write_zoo
 
 Files = dict[str, dict[str, Tensor]]

@@ -7,12 +7,12 @@ from pathlib import Path
 import plotly.graph_objects as go
 import pytest
 import streamlit as st
+from soup_core.presentation.scenes import SCENES_AT_MOST, Scene, from_link, to_link
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from pages.shared import page, presenting
 from soup_core import charts
-from soup_core.scenes import SCENES_AT_MOST, Scene, from_link, to_link
 from tests.app_pages import ROOT, closes, open_page, widget_keys, words
 from tests.published_results import write_results
 from tests.zoos import random_linears, write_zoo

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from soup_core.zoo.proposal import inspect_folder, propose, with_architecture, with_base, with_source
 from torch import nn
 from torchvision.models import get_model
 
 import soup_core as sc
-from soup_core import proposal
-from soup_core.proposal import look, propose, with_architecture, with_base, with_source
+from soup_core.zoo import proposal
 from tests.zoos import made_data
 
 
@@ -43,7 +43,7 @@ def test_a_sweep_becomes_a_zoo(sweep: Path) -> None:
     (sweep / "data.safetensors").rename(sweep / "images.safetensors")
     save(sweep / "other.pt", network(3, classes=9))
     (sweep / "broken.pt").write_bytes(b"no checkpoint")
-    looked = list(look(sweep))
+    looked = list(inspect_folder(sweep))
     assert {each.of for each in looked} == {len(looked)} == {6}
     proposal = propose(sweep, looked)
     assert not proposal.questions
@@ -72,7 +72,7 @@ def test_what_cannot_be_known_is_asked(tmp_path: Path) -> None:
     for seed in (1, 2):
         torch.manual_seed(seed)
         save(tmp_path / f"{seed}.safetensors", {"strange.weight": torch.randn(3, 4)})
-    proposal = propose(tmp_path, list(look(tmp_path)))
+    proposal = propose(tmp_path, list(inspect_folder(tmp_path)))
     assert len(proposal.questions) == 2
     with pytest.raises(sc.ZooError, match="Which network"):
         proposal.toml()
@@ -81,7 +81,7 @@ def test_what_cannot_be_known_is_asked(tmp_path: Path) -> None:
 
 
 def test_the_base_can_be_named_and_taken_away(sweep: Path) -> None:
-    proposal = with_source(propose(sweep, list(look(sweep))), "fashion_mnist")
+    proposal = with_source(propose(sweep, list(inspect_folder(sweep))), "fashion_mnist")
     assert "base" not in tomllib.loads(with_base(proposal, None).toml())
     assert tomllib.loads(with_base(proposal, "run-2").toml())["base"] == "run-2.pt"
     with pytest.raises(sc.ZooError, match="is called 'nobody'"):
@@ -93,7 +93,7 @@ def test_of_runs_with_many_checkpoints_the_best_is_taken(tmp_path: Path) -> None
         for name in ("checkpoint-1", "last", "model_best"):
             save(tmp_path / run / f"{name}.pth.tar", network(len(name)))
         save(tmp_path / run / "optimizer.pt", {"step": torch.zeros(1)})
-    proposal = propose(tmp_path, list(look(tmp_path)))
+    proposal = propose(tmp_path, list(inspect_folder(tmp_path)))
     assert [(each.name, each.file.name) for each in proposal.members] == [
         ("a", "model_best.pth.tar"), ("b", "model_best.pth.tar"),
     ]  # fmt: skip
@@ -103,7 +103,7 @@ def test_of_runs_with_many_checkpoints_the_best_is_taken(tmp_path: Path) -> None
 def test_an_image_folder_beside_is_found(sweep: Path) -> None:
     for part in ("train", "test"):
         (sweep / "photos" / part / "cat").mkdir(parents=True)
-    data = propose(sweep, list(look(sweep))).data
+    data = propose(sweep, list(inspect_folder(sweep))).data
     assert data["source"] == "imagefolder:photos"
     assert data["preprocessing"] == {"resize": 256, "crop": 224, "interpolation": "bilinear"}
 
@@ -112,24 +112,24 @@ def test_row_17_what_is_no_regular_file_is_not_looked_at(sweep: Path) -> None:
     os.mkfifo(sweep / "fifo.pt")
     (sweep / "folder.pt").mkdir()
     (sweep / "loop").symlink_to(sweep)
-    assert {each.file.name for each in look(sweep)} == {"pretrained.safetensors", "run-10.safetensors", "run-2.pt"}
+    assert {each.file.name for each in inspect_folder(sweep)} == {"pretrained.safetensors", "run-10.safetensors", "run-2.pt"}
 
 
 def test_row_37_a_name_that_is_not_utf8_is_loaded_by_its_bytes(sweep: Path) -> None:
     os.rename(sweep / "run-2.pt", os.fsencode(sweep) + b"/run-\xff.pt")
-    proposal = with_source(propose(sweep, list(look(sweep))), "fashion_mnist")
+    proposal = with_source(propose(sweep, list(inspect_folder(sweep))), "fashion_mnist")
     proposal.write()
     assert "run-\ufffd" in sc.open_zoo(sweep).names
 
 
 def test_a_folder_without_checkpoints_is_refused(tmp_path: Path) -> None:
     with pytest.raises(sc.ZooError, match="holds no checkpoint"):
-        list(look(tmp_path))
+        list(inspect_folder(tmp_path))
     with pytest.raises(sc.ZooError, match="cannot be read as a folder"):
-        list(look(tmp_path / "absent"))
+        list(inspect_folder(tmp_path / "absent"))
 
 
 def test_a_folder_of_too_many_checkpoints_is_refused(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proposal, "FILES_AT_MOST", 2)
     with pytest.raises(sc.ZooError, match="holds 3 checkpoints; at most 2 are looked at"):
-        list(look(sweep))
+        list(inspect_folder(sweep))

@@ -13,11 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from streamlit.testing.v1 import AppTest
-
-import soup_core as sc
-from soup_core.charts.published import drop_points, hyperparameter_points, robustness_scatter
-from soup_core.published import (
+from soup_core.analysis.published import (
     HELD_OUT,
     IMAGES,
     MEAN_OF_SHIFTS,
@@ -36,6 +32,10 @@ from soup_core.published import (
     relative_drop,
     report,
 )
+from streamlit.testing.v1 import AppTest
+
+import soup_core as sc
+from soup_core.charts.published import drop_points, hyperparameter_points, robustness_scatter
 from tests.published_results import COUNTS, HYPERPARAMETERS, SOUPS, TOTALS, TWIN, drawn_sweep, line, write_results
 
 PAPER = os.environ.get("SOUP_PUBLISHED_RESULTS", "")

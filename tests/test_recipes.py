@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from soup_core.analysis.face_off import recipes_of
+from soup_core.runtime.store import Store
 from torch import Tensor
 
 import soup_core as sc
-from soup_core.comparison import recipes_of
 from soup_core.recipes.model_stock import interpolation_ratio
 from soup_core.soup import BatchNorm, uniform
-from soup_core.store import Store
 from tests.zoos import CLASSES, random_deeps, random_linears, vector, write_zoo
 
 Make = Callable[..., Path]

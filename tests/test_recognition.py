@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import torch
+from soup_core.architectures.fingerprints import Shapes
+from soup_core.architectures.recognition import Guess, recognised
 from torch import nn
 
 import soup_core as sc
-from soup_core import architectures, fingerprints
-from soup_core.fingerprints import Shapes
-from soup_core.recognition import Guess, recognised
+from soup_core import architectures
+from soup_core.architectures import fingerprints
 
 from .test_architectures import seeded
 

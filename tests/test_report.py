@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import Browser
+from soup_core.formatting import visible
+from soup_core.presentation import figures
+from soup_core.presentation.figures import for_print
+from soup_core.presentation.panels import Drawing, Number, Panel, Table
+from soup_core.presentation.report import html_report
 
 import soup_core as sc
-from soup_core import printing
 from soup_core.charts.style import literal, unescaped
-from soup_core.printing import for_print
-from soup_core.report import html_report
-from soup_core.scenes import Drawing, Number, Panel, Table
-from soup_core.words import visible
 from tests.e2e.driver import chromium
 from tests.panels import HOSTILE, figures_in, heat, panel, points
 
@@ -149,15 +149,15 @@ def test_figures_for_print_are_dark_on_white_and_still() -> None:
 
 
 def test_figures_are_drawn_as_svg_and_png() -> None:
-    (picture,) = printing.pictures([points()])
+    (picture,) = figures.pictures([points()])
     assert picture.svg.startswith(b"<svg")
     assert b"accuracy" in picture.svg
     width, height = (int.from_bytes(picture.png[at : at + 4], "big") for at in (16, 20))
     assert (width, height) == (3 * picture.width, 3 * picture.height)
-    assert printing.pictures([]) == []
+    assert figures.pictures([]) == []
 
 
 def test_without_chromium_there_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BROWSER_PATH", str(tmp_path / "none"))
     with pytest.raises(sc.SoupError, match="install it"):
-        printing.pictures([points()])
+        figures.pictures([points()])

@@ -14,18 +14,26 @@ import pytest
 import safetensors.torch
 import streamlit as st
 import torch
+from pages.views.robustness.changes import PICTURES
+from soup_core.analysis.calibration import calibration, calibrations, expected_error, reliability
+from soup_core.analysis.confusion import class_gains, confusion, confusion_difference, decided_by_one
+from soup_core.analysis.robustness import (
+    ComparedModel,
+    RobustnessResult,
+    groups,
+    latest,
+    models_of,
+    robustness,
+    severities,
+    steps_of,
+)
+from soup_core.runtime.store import Store, default_store
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.views.changes import PICTURES
 from soup_core import charts
-from soup_core.calibration import calibration, calibrations, expected_error, reliability
-from soup_core.confusion import class_gains, confusion, confusion_difference, said_by_one
-from soup_core.evaluation import measure
+from soup_core.evaluation import estimate, measure, resampled_means
 from soup_core.jobs import Jobs, Task
-from soup_core.robustness import Entry, Member, groups, latest, models_of, robustness, severities, steps_of
-from soup_core.statistics import estimate, resampled_means
-from soup_core.store import Store, default_store
 from tests.app_pages import closes, meaning, metric, open_page, words
 from tests.zoos import CLASSES, SIDE, random_linears, write_zoo
 
@@ -58,11 +66,11 @@ def shifted_zoo(path: Path, files: Mapping[str, Mapping[str, torch.Tensor]], mon
     return sc.open_zoo(folder)
 
 
-def made(zoo: sc.Zoo) -> tuple[Entry, ...]:
+def made(zoo: sc.Zoo) -> tuple[RobustnessResult, ...]:
     return latest(robustness(zoo, sc.Evaluator(zoo)))
 
 
-def naive_mean(zoo: sc.Zoo, member: Member) -> float:
+def naive_mean(zoo: sc.Zoo, member: ComparedModel) -> float:
     """Every image of every shift, one by one, by the linear models' own arithmetic."""
     data = safetensors.torch.load_file(zoo.folder / "data.safetensors")
     weights = [safetensors.torch.load_file(each.file) for each in (*zoo.ingredients, zoo.base) if each]
@@ -138,7 +146,7 @@ def test_a_lead_is_paired_on_the_same_images(zoo: sc.Zoo) -> None:
     assert (lead.value, lead.low, lead.high) == (0, 0, 0)
     assert entry.mean.low < entry.mean.value < entry.mean.high
     assert other.lead(entry).value == pytest.approx(other.mean.value - entry.mean.value)
-    fewer = Entry(other.member, other.shifts["fog"], other.shifts, other.resampled)
+    fewer = RobustnessResult(other.member, other.shifts["fog"], other.shifts, other.resampled)
     with pytest.raises(ValueError, match="120 and 70"):
         entry.lead(fewer)
 
@@ -180,7 +188,7 @@ def test_reliability_bins_and_their_error_are_those_of_a_naive_loop() -> None:
 
 def test_calibrations_interval_holds_resampled_errors_turned_about_the_value() -> None:
     logits, labels = drawn_outputs()
-    member = Member("uniform", sc.Soup({"m0": 1.0}))
+    member = ComparedModel("uniform", sc.Soup({"m0": 1.0}))
     found = calibration(member, logits, labels)
     generator = np.random.default_rng(11)
     errors = []
@@ -197,7 +205,7 @@ def test_calibrations_interval_holds_resampled_errors_turned_about_the_value() -
 def test_outputs_that_are_not_finite_have_no_calibration() -> None:
     logits, labels = drawn_outputs()
     logits[3, 1] = math.nan
-    found = calibration(Member("uniform", sc.Soup({"m0": 1.0})), logits, labels)
+    found = calibration(ComparedModel("uniform", sc.Soup({"m0": 1.0})), logits, labels)
     assert found.bins == ()
     assert math.isnan(found.error.value)
 
@@ -246,14 +254,14 @@ def test_class_gains_are_paired_within_each_class() -> None:
 
 
 def test_a_cell_holds_the_images_of_which_one_alone_says_so_the_surest_first() -> None:
-    assert said_by_one(OURS, THEIRS, LABELS) == ([6, 3, 4, 1], [5])
-    assert said_by_one(OURS, THEIRS, LABELS, true=1) == ([3, 4], [5])
-    assert said_by_one(OURS, THEIRS, LABELS, true=1, predicted=0) == ([], [4, 3])
-    assert said_by_one(OURS, THEIRS, LABELS, predicted=2) == ([6, 5], [])
+    assert decided_by_one(OURS, THEIRS, LABELS) == ([6, 3, 4, 1], [5])
+    assert decided_by_one(OURS, THEIRS, LABELS, true=1) == ([3, 4], [5])
+    assert decided_by_one(OURS, THEIRS, LABELS, true=1, predicted=0) == ([], [4, 3])
+    assert decided_by_one(OURS, THEIRS, LABELS, predicted=2) == ([6, 5], [])
     difference = confusion_difference(OURS, THEIRS, LABELS)
     for true in range(CLASSES):
         for predicted in range(CLASSES):
-            gained, lost = said_by_one(OURS, THEIRS, LABELS, true=true, predicted=predicted)
+            gained, lost = decided_by_one(OURS, THEIRS, LABELS, true=true, predicted=predicted)
             assert len(gained) - len(lost) == difference[true, predicted]
 
 
@@ -279,7 +287,7 @@ def test_the_job_makes_the_numbers_of_direct_evaluation_and_a_second_run_evaluat
 
 
 def test_soups_come_first_and_some_images_before_all(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soup_core.robustness.FIRST_IMAGES", 50)
+    monkeypatch.setattr("soup_core.analysis.robustness.FIRST_IMAGES", 50)
     steps = [step for step in robustness(zoo, sc.Evaluator(zoo)) if step.entries]
     assert [step.entries[0].test.total for step in steps] == [50, 50, 50, 120]
     assert [entry.member.role for entry in steps[0].entries] == ["best", "base", "uniform", "greedy"]
@@ -441,7 +449,7 @@ def test_a_cell_without_images_and_the_same_model_twice_close_with_a_sentence(zo
     assert "m2 and m2 are the same model: they differ by +0.00 points" in meaning(test)
     test = page_at("What changed", a="m2", b="m3")
     empty = [(true, predicted) for true in range(CLASSES) for predicted in range(CLASSES)
-             if said_by_one(*outputs(zoo, "m2", "m3"), true=true, predicted=predicted) == ([], [])]  # fmt: skip
+             if decided_by_one(*outputs(zoo, "m2", "m3"), true=true, predicted=predicted) == ([], [])]  # fmt: skip
     assert empty
     for true, predicted in empty:
         test.selectbox(key="true").set_value(str(true))
@@ -498,7 +506,7 @@ def test_the_page_shows_what_changed_and_the_images_of_a_cell(zoo: sc.Zoo) -> No
     ours, theirs = (evaluate.logits(soup).softmax(1) for soup in (sc.uniform_soup(zoo), sc.Soup({"m1": 1.0})))
     for true in range(CLASSES):
         for predicted in range(CLASSES):
-            gained, lost = said_by_one(ours, theirs, evaluate.data.labels, true=true, predicted=predicted)
+            gained, lost = decided_by_one(ours, theirs, evaluate.data.labels, true=true, predicted=predicted)
             test.selectbox(key="true").set_value(str(true))
             test.selectbox(key="predicted").set_value(str(predicted)).run()
             assert not test.exception

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from soup_core.formatting import significance
+from soup_core.presentation.scenes import SCENES_AT_MOST, Scene, from_json, from_link, to_json, to_link
+from soup_core.presentation.story import story
 
 import soup_core as sc
-from soup_core.scenes import SCENES_AT_MOST, Scene, from_json, from_link, to_json, to_link
-from soup_core.story import story
-from soup_core.words import sure
 from tests.zoos import random_linears, write_zoo
 
 texts = st.text(max_size=40)
@@ -133,5 +133,5 @@ def test_the_story_says_what_lies_between_by_what_was_found(
 
 def test_a_sure_loss_is_not_called_chance() -> None:
     sure_loss = sc.Comparison(-0.008, -0.012, -0.004, 0.001, 1, 9)
-    assert sure(sure_loss) == "more than chance explains"
-    assert sure(replace(sure_loss, high=0.001)) == "within what chance explains"
+    assert significance(sure_loss) == "more than chance explains"
+    assert significance(replace(sure_loss, high=0.001)) == "within what chance explains"

@@ -12,14 +12,15 @@ import pytest
 from PIL import Image
 from pptx import Presentation
 from pptx.util import Emu, Inches
+from soup_core.presentation import slides
+from soup_core.presentation.figures import Picture
+from soup_core.presentation.panels import Drawing, Number, Panel, Table
+from soup_core.runtime.store import Store
+from soup_core.weight_space.maps import pca_map
 
 import soup_core as sc
-from soup_core import charts, slides
+from soup_core import charts
 from soup_core.charts.geometry import map_scatter
-from soup_core.geometry import pca_map
-from soup_core.printing import Picture
-from soup_core.scenes import Drawing, Number, Panel, Table
-from soup_core.store import Store
 from tests.panels import HOSTILE, heat, panel, points
 from tests.zoos import random_linears, write_zoo
 

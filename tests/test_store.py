@@ -5,8 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-from soup_core.store import Store
+from soup_core.runtime.store import Store
 
 
 @pytest.mark.parametrize("damaged", [False, True])

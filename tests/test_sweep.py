@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from soup_core.analysis.acceptance import acceptances
+from soup_core.runtime.store import Store, default_store
 from torch import Tensor
 
 import soup_core as sc
-from soup_core import added, checkpoints, cli
-from soup_core.acceptance import acceptances
-from soup_core.data import ASSETS
+from soup_core import checkpoints, cli
+from soup_core.data import ASSETS, Normalization, Preprocessing
 from soup_core.finetune import (
     FinetuneStep,
     Hyperparameters,
@@ -41,8 +42,7 @@ from soup_core.finetune import (
 )
 from soup_core.finetune.new_zoo import IMAGENET, head_names, measured_normalization
 from soup_core.jobs import Jobs, Task
-from soup_core.preprocessing import Normalization, Preprocessing
-from soup_core.store import Store, default_store
+from soup_core.zoo import user_ingredients
 from tests.zoos import CLASSES, SIDE, Linear, random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]
@@ -127,7 +127,7 @@ def test_row_38_a_stopped_run_goes_on_from_its_last_epoch(deep_zoo: Make, epochs
     folder = deep_zoo(2)
     whole = tuned(named(folder))
     expected = file_of(folder)
-    added.remove(folder.name, "own-01")
+    user_ingredients.remove(folder.name, "own-01")
     store = Store(folder / "other" / "store.sqlite")
     steps = finetune(itself(named(folder)), sc.Evaluator(itself(named(folder)), store=store), hyperparameters=[RUN])
     for _ in range(stop):
@@ -145,7 +145,7 @@ def test_row_38_a_kill_between_what_goes_on_and_its_figures_loses_nothing(
 ) -> None:
     folder = deep_zoo(2)
     whole = tuned(named(folder))
-    added.remove(folder.name, "own-01")
+    user_ingredients.remove(folder.name, "own-01")
     store, keep = Store(folder / "other" / "store.sqlite"), Store.keep_step
 
     def killed(self: Store, run: str, number: int, step: dict[str, Tensor]) -> None:
@@ -190,12 +190,12 @@ def test_row_40_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            added, "save", lambda path, *_: (patch.setattr(os, "fsync", full), checkpoints.save(path, {}, ""))
+            user_ingredients, "save", lambda path, *_: (patch.setattr(os, "fsync", full), checkpoints.save(path, {}, ""))
         )
         with pytest.raises(sc.SoupError, match="No space left"):
             tuned(named(folder))
     assert named(folder).names == ("m0", "m1")
-    assert not list(added.folder_of(folder.name).iterdir())
+    assert not list(user_ingredients.folder_of(folder.name).iterdir())
     assert tuned(named(folder))[-1].name == "own-01"
     assert epochs_run == [1, 2, 3]
 
@@ -261,7 +261,7 @@ def test_row_38_a_killed_job_goes_on_and_ends_with_the_same_weights(tmp_path: Pa
     assert job is not None
     assert job.wait(60).state == "done"
     resumed = file_of(folder)
-    added.remove(folder.name, "own-01")
+    user_ingredients.remove(folder.name, "own-01")
     tuned(named(folder), replace(RUN, epochs=15), store=Store(tmp_path / "b" / "store.sqlite"))
     assert all(torch.equal(tensor, file_of(folder)[name]) for name, tensor in resumed.items())
 
@@ -310,12 +310,12 @@ def test_what_was_added_can_be_removed_and_made_again(deep_zoo: Make) -> None:
     tuned(named(folder), RUN, replace(RUN, seed=5))
     before = file_of(folder)
     digest = named(folder).digest
-    added.remove(folder.name, "own-01")
+    user_ingredients.remove(folder.name, "own-01")
     assert named(folder).names == ("m0", "m1", "own-02")
     with pytest.raises(sc.SoupError, match="No ingredient 'own-01' has been added"):
-        added.remove(folder.name, "own-01")
+        user_ingredients.remove(folder.name, "own-01")
     with pytest.raises(sc.SoupError, match="own folder stay"):
-        added.remove(folder.name, "m0")
+        user_ingredients.remove(folder.name, "m0")
     assert tuned(named(folder))[-1].name == "own-01"  # the first name that is free
     assert all(torch.equal(tensor, before[name]) for name, tensor in file_of(folder).items())
     assert named(folder).digest == digest
@@ -325,11 +325,11 @@ def test_what_was_added_can_be_removed_and_made_again(deep_zoo: Make) -> None:
 def test_row_18_no_name_leads_out_of_the_users_own_folder(deep_zoo: Make, name: str) -> None:
     folder = deep_zoo(2)
     with pytest.raises(sc.SoupError, match=r"added to a zoo by its name, and .* is none"):
-        added.remove(name, "m0")
+        user_ingredients.remove(name, "m0")
     with pytest.raises(sc.SoupError, match=r"added to a zoo by its name, and .* is none"):
-        added.remove(str(folder), "m0")
+        user_ingredients.remove(str(folder), "m0")
     assert (folder / "m0.safetensors").exists()
-    assert added.files_of(str(folder)) == []
+    assert user_ingredients.files_of(str(folder)) == []
 
 
 def test_what_started_from_another_base_is_left_out_with_the_reason(deep_zoo: Make) -> None:
@@ -346,7 +346,7 @@ def test_what_started_from_another_base_is_left_out_with_the_reason(deep_zoo: Ma
 def test_what_does_not_belong_beside_a_zoo_is_left_out(deep_zoo: Make) -> None:
     folder = deep_zoo(2)
     tuned(named(folder))
-    place = added.folder_of(folder.name)
+    place = user_ingredients.folder_of(folder.name)
     (place / "m0.safetensors").write_bytes((place / "own-01.safetensors").read_bytes())
     (place / "stray.safetensors").write_bytes((folder / "m1.safetensors").read_bytes())
     (place / "link.safetensors").symlink_to(folder / "m1.safetensors")
@@ -464,7 +464,7 @@ def test_into_a_zoos_own_folder_an_entry_is_appended_and_comments_stay(deep_zoo:
     assert zoo.by_name["ft-02"].hyperparameters["seed"] == 5
     assert inside(folder) == ["ft-01"]
     assert sc.open_zoo(folder).names == zoo.names
-    assert not added.files_of(folder.name)
+    assert not user_ingredients.files_of(folder.name)
 
 
 def test_row_39_a_kill_between_the_checkpoint_and_its_entry_leaves_a_sound_zoo(

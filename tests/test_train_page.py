@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from soup_core.analysis.acceptance import acceptances
+from soup_core.runtime.store import default_store
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from soup_core import added, charts
-from soup_core.acceptance import acceptances
+from soup_core import charts
 from soup_core.finetune import Hyperparameters, checked, finetune, random_search, space_of, sweep, usual
-from soup_core.store import default_store
+from soup_core.zoo import user_ingredients
 from tests.app_pages import closes, metric, open_page, words
 from tests.zoos import linears_around_zero, random_deeps, random_linears, write_zoo
 
@@ -132,7 +133,7 @@ def test_a_zoo_without_a_base_asks_what_to_start_from(tmp_path: Path) -> None:
     chosen = next(each for each in test.selectbox if each.label == "Start from")
     assert chosen.value == max(zoo.names, key=lambda name: singles[name].correct)
     train(test)
-    origin = added.origin_of(sc.open_zoo("made").by_name["own-01"].checkpoint)
+    origin = user_ingredients.origin_of(sc.open_zoo("made").by_name["own-01"].checkpoint)
     assert origin.start == chosen.value
 
 
@@ -156,16 +157,16 @@ def test_a_run_that_diverges_is_told(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatc
 
 
 def test_row_43_a_stopped_run_says_so_and_goes_on(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    slow, epochs = [True], sweep.Run.epochs
+    slow, epochs = [True], sweep.FinetuneRun.epochs
 
-    def slowly(self: sweep.Run, wanted: Hyperparameters, *, ended: bool = False) -> Iterator[object]:
+    def slowly(self: sweep.FinetuneRun, wanted: Hyperparameters, *, ended: bool = False) -> Iterator[object]:
         for step in epochs(self, wanted, ended=ended):
             yield step
             while slow[0]:
                 time.sleep(0.01)
                 sweep.pause()
 
-    monkeypatch.setattr(sweep.Run, "epochs", slowly)
+    monkeypatch.setattr(sweep.FinetuneRun, "epochs", slowly)
     test = open_page(PAGE, **SET)
     next(button for button in test.button if button.label == "Train").click().run()
     next(button for button in test.button if button.label == "Stop").click().run()

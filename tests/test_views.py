@@ -9,15 +9,15 @@ import pytest
 import safetensors.torch
 import streamlit as st
 import torch
+from pages.views.ingredients import map as weights
+from pages.views.ingredients.ablations import number_averaged
+from pages.views.ingredients.ablations.hyperparameters import take_brushed
+from pages.views.ingredients.selection import brushes, choose, toggle
+from soup_core.analysis.parallel_coordinates import HyperparameterTable, hyperparameter_table
 
 import soup_core as sc
-from pages.shared import caching, page
-from pages.views import how_many
-from pages.views import map as weights
-from pages.views.hyperparameters import take_brushed
-from pages.views.selection import brushes, choose, toggle
-from soup_core import charts
-from soup_core.ablations import HyperparameterTable, hyperparameter_table
+from pages.shared import address, caching
+from soup_core import charts, formatting
 from tests.app_pages import closes, meaning, metric, open_page, widget_keys, words
 from tests.zoos import linears_around_zero, random_linears, write_zoo
 
@@ -125,12 +125,12 @@ def test_what_the_address_says_of_one_zoo_is_not_said_of_another(
 
 def test_choices_that_depend_on_the_zoo_are_forgotten_with_it() -> None:
     """A new widget's key belongs to one list or the other."""
-    kept = {*page.KEPT_KEYS, "view", "batch_norm", "test", "map", "ablation", "speed", "band", "against", "shown", "form",
+    kept = {*address.KEPT_KEYS, "view", "batch_norm", "test", "map", "ablation", "speed", "band", "against", "shown", "form",
             "scene:*:*:title", "scene:*:*:pinned", "all", "granularity", "parameterization", "*_rate", "epochs", "published-quantity", "mixup", "smoothing",
             "tuning_seed", "search", "runs", "export:test", "folder", "lesson", "guess:*", "guess:*:*"}  # fmt: skip
-    assert not kept & set(page.DEPENDENT_KEYS)
+    assert not kept & set(address.DEPENDENT_KEYS)
     of_a_folder = {key for key in widget_keys() if key.startswith("*:")}  # a proposal's fields, each folder its own
-    assert widget_keys() - kept - of_a_folder == set(page.DEPENDENT_KEYS) - {"brushes", "at"}, (
+    assert widget_keys() - kept - of_a_folder == set(address.DEPENDENT_KEYS) - {"brushes", "at"}, (
         "those two are no widgets"
     )
 
@@ -191,7 +191,7 @@ def test_leaving_one_out_tells_the_paired_difference(zoo: sc.Zoo) -> None:
         for name in ("m0", "m2", "m3")
     }
     missed = min(without, key=lambda name: (without[name].difference, name))
-    assert f"Most missed is {missed}: {page.points(without[missed])}" in told
+    assert f"Most missed is {missed}: {formatting.points(without[missed])}" in told
 
 
 def test_shapley_values_add_up_to_the_whole(zoo: sc.Zoo) -> None:
@@ -230,7 +230,7 @@ def test_what_was_noticed_while_a_file_was_read_is_told_and_of_which(tmp_path: P
     files["m1"] = {f"module.{name}": tensor for name, tensor in files["m1"].items()}
     write_zoo(tmp_path / "made", files)
     said = words(closes(open_page(INGREDIENTS, view="Will it soup?")))
-    assert page.plain("m1: module. was taken off the names of its tensors") in said
+    assert formatting.plain("m1: module. was taken off the names of its tensors") in said
 
 
 def test_a_file_replaced_in_a_folder_of_the_zoo_is_another_zoo(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_a_click_on_the_map_toggles_and_a_box_chooses(zoo: sc.Zoo, session: dict
 def test_a_click_on_the_curve_chooses_the_first_k_or_toggles_one(zoo: sc.Zoo, session: dict[str, list[str]]) -> None:
     def click(*carried: object) -> None:
         event = {"kind": "click", "points": [{"customdata": list(carried) or None}]}
-        how_many.take_clicked(zoo, ["m3", "m4", "m2", "m0", "m1"], event)
+        number_averaged.take_clicked(zoo, ["m3", "m4", "m2", "m0", "m1"], event)
 
     click("m2", "counts", 3)
     assert session["in"] == ["m2", "m3", "m4"]

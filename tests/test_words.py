@@ -1,9 +1,9 @@
 """Results in words: each expected text is written out."""
 
 import pytest
+from soup_core.formatting import counts, percent, points, significance
 
 import soup_core as sc
-from soup_core.words import counts, percent, points, sure
 
 
 def evaluation(correct: int, total: int) -> sc.Evaluation:
@@ -81,5 +81,5 @@ def test_a_difference_is_more_than_chance_where_its_interval_leaves_out_zero(
     low: float, high: float, text: str
 ) -> None:
     middle = (low + high) / 2
-    assert sure(comparison(middle, low, high)) == text
-    assert sure(sc.Estimate(middle, low, high)) == text
+    assert significance(comparison(middle, low, high)) == text
+    assert significance(sc.Estimate(middle, low, high)) == text

@@ -5,10 +5,10 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Page, expect
 from pptx import Presentation
+from soup_core.presentation.scenes import Scene, to_link
 
 import soup_core as sc
 from soup_core import charts
-from soup_core.scenes import Scene, to_link
 from tests.e2e.driver import server, settled
 
 SCENES = [

@@ -9,8 +9,8 @@ import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize
+from soup_core.presentation.scenes import Scene, to_link
 
-from soup_core.scenes import Scene, to_link
 from tests.e2e.driver import VIEWS, WAIT, server, settled
 from tests.e2e.made import made
 

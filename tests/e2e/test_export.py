@@ -119,8 +119,8 @@ def test_a_soup_is_taken_along_and_made_again(page: Page, address: str, tmp_path
         (tmp_path / name).write_bytes(content)
     assert found == {
         "soup.safetensors": export.safetensors_bytes(out),
-        "soup.safetensors.md": export.card(out, "soup.safetensors").encode(),
-        "soup.safetensors.py": export.script(out).encode(),
+        "soup.safetensors.md": export.model_card(out, "soup.safetensors").encode(),
+        "soup.safetensors.py": export.remaking_script(out).encode(),
         "soup.json": out.recipe.encode(),
     }
     module = zoo.module()

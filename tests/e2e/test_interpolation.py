@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 from playwright.sync_api import Page, expect
+from soup_core.analysis.pairs import sampled_pairs
 
 import soup_core as sc
 from soup_core import charts
 from soup_core.data import ASSETS
-from soup_core.pairs import sampled_pairs
 from tests.e2e.driver import WAIT, metric, server, settled
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -19,14 +19,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page, expect
+from soup_core.formatting import visible
+from soup_core.presentation.scenes import Scene, to_link
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import page as shared
-from pages.shared import work
-from pages.views import published
-from soup_core.scenes import Scene, to_link
-from soup_core.words import visible
+from pages.shared import context, drawing, published, work
+from soup_core import formatting
 from tests.e2e.driver import ROOT, WAIT, server
 from tests.e2e.made import IMAGES, made, toml
 from tests.published_results import HYPERPARAMETERS, write_results
@@ -65,7 +64,7 @@ class Made:
 
     @property
     def options(self) -> list[str]:
-        return [*self.names, *([sc.BASE] if self.base else []), shared.UNIFORM, shared.GREEDY]
+        return [*self.names, *([sc.BASE] if self.base else []), context.UNIFORM, context.GREEDY]
 
 
 ODD = Made("odd, ünï", (*NAMES, *ALIKE), batch_norm=True, shifts=(SHIFT,), images=1100, classes=CLASSES)
@@ -305,7 +304,7 @@ def test_any_state_is_its_link(path: str, here: None) -> None:
 def test_a_taken_mix_is_in_the_link(here: None, shares: dict[str, int], end: str, memory: float) -> None:
     mix = sc.Soup({name: share / sum(shares.values()) for name, share in shares.items()})
     address = {"zoo": ODD.name, "taken": mix.to_json()}
-    link = goes_round("pages/3_Interpolation.py", address, {end: shared.TAKEN, "memory": memory})
+    link = goes_round("pages/3_Interpolation.py", address, {end: context.TAKEN, "memory": memory})
     assert link["taken"] == mix.to_json()
 
 
@@ -335,7 +334,7 @@ def test_brushes_are_in_the_link(here: None, said: str, taken: bool) -> None:
                     if (rate in (2, 3) if "epochs" not in said else rate in (1, 3) and epochs == 4)]}["{"]  # fmt: skip
     shown = {visible(name): name for name in reversed(ODD.names)}
     assert len(shown) == len(ODD.names) - 1
-    label = shared.labels(ODD.names)
+    label = formatting.labels(ODD.names)
     address = {"zoo": ODD.name, "view": "Ablations", "ablation": "Hyperparameters", "brushes": said,
                "in": [label(name) for name in inside]}  # fmt: skip
     test = opened("pages/1_Ingredients.py", address)
@@ -378,7 +377,7 @@ def test_scenes_and_the_one_that_is_shown_are_in_the_link(here: None, scenes: li
     shown = {**link, "present": "1", "scene": str(number)}
     test = opened("pages/2_Greedy.py" if scenes[number - 1].page == "Greedy" else "pages/6_Train.py", shown)
     if scenes[number - 1].page == "Greedy":
-        assert test.title[0].value == shared.plain(scenes[number - 1].title)
+        assert test.title[0].value == formatting.plain(scenes[number - 1].title)
         assert {key: test.query_params[key] for key in shown} == shown
 
 
@@ -498,7 +497,7 @@ def as_shown(zoo: Made, key: str, value: Any) -> Any:
         case "folder", _:
             return ("above", FOLDERS[1], FOLDERS[0])[int(value) - 1]
         case (("colour" | "by"), _):
-            return shared.labels(["", *KEYS], shared.spaced)(value)
+            return formatting.labels(["", *KEYS], drawing.spaced)(value)
         case _, float():
             return float(FORMATS[key] % value)
     return value

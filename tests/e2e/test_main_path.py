@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
+from soup_core.formatting import points
 
 import soup_core as sc
 from soup_core import charts
-from soup_core.words import points
 from tests.e2e.driver import WAIT, metric, server, settled
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

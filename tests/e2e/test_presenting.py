@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
+from soup_core.presentation.scenes import Scene, to_link
 
-from soup_core.scenes import Scene, to_link
 from tests.e2e.driver import server, settled
 
 SCENES = [
