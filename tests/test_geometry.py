@@ -15,7 +15,7 @@ from soup_core.weight_space import gram
 from soup_core.weight_space.gram import angles, cosines, distances
 from soup_core.weight_space.maps import Map, clustered_order, mds_map, pca_map
 from soup_core.weight_space.streaming import stream
-from tests.conftest import random_deeps, vector, write_zoo
+from tests.zoos import random_deeps, vector, write_zoo
 
 PARAMETERS = (
     "stem.weight", "stem.bias", "norm.weight", "norm.bias", "hidden.weight", "hidden.bias", "head.weight", "head.bias",
@@ -109,10 +109,7 @@ def test_steps_between_soups_have_the_dense_inner_products(tmp_path: Path, base:
 
     def place(soup: sc.Soup) -> Tensor:
         return torch.cat(
-            [
-                sum(c * files[name][t].double().flatten() for name, c in soup.coefficients_for(t).items())
-                for t in PARAMETERS
-            ]
+            [sum(c * files[name][t].double().flatten() for name, c in soup.coefficients_for(t).items()) for t in PARAMETERS]
         )
 
     @settings(max_examples=30, deadline=None)
@@ -141,9 +138,7 @@ def weights(files: Mapping[str, Mapping[str, Tensor]]) -> np.ndarray:
 
 
 def mixed(files: Mapping[str, Mapping[str, Tensor]], soup: sc.Soup) -> np.ndarray:
-    parts = [
-        sum(c * files[name][t].double().flatten() for name, c in soup.coefficients_for(t).items()) for t in PARAMETERS
-    ]
+    parts = [sum(c * files[name][t].double().flatten() for name, c in soup.coefficients_for(t).items()) for t in PARAMETERS]
     return torch.cat(parts).numpy()
 
 

@@ -22,8 +22,8 @@ from soup_core import charts, checkpoints, formatting
 from soup_core.analysis.ablations import Averaged, GapStep, NumberStep, greedy_on
 from soup_core.recipes.greedy import candidate_order
 from soup_core.zoo import user_ingredients
-from tests.conftest import random_linears, write_zoo
-from tests.test_pages import metric, open_page, words
+from tests.app_pages import metric, open_page, words
+from tests.zoos import random_linears, write_zoo
 
 PAGE = "pages/7_Learn.py"
 BY_KEY = {each.key: each for each in LESSONS}
@@ -93,10 +93,7 @@ def of_why() -> list[str]:
     zoo, held_out, (best, *_) = soups(FASHION)
     *_, last = sc.greedy_soup(zoo, held_out)
     test = held_out.on("test")
-    return [
-        formatting.points(sc.compare(test(last.soup), test(sc.Soup({best: 1.0})))),
-        f"of {len(last.soup.names)} of 24",
-    ]
+    return [formatting.points(sc.compare(test(last.soup), test(sc.Soup({best: 1.0})))), f"of {len(last.soup.names)} of 24"]
 
 
 def of_uniform() -> list[str]:
@@ -109,20 +106,13 @@ def of_greedy() -> list[str]:
     steps = list(sc.greedy_soup(zoo, held_out, order=names[:8]))
     accepted = sum(step.accepted for step in steps[1:])
     ours = held_out(sc.uniform_soup(zoo, names[:8]))
-    return [
-        f"{accepted} times out of 7",
-        charts.percent(ours),
-        formatting.points(sc.compare(ours, held_out(steps[-1].soup))),
-    ]
+    return [f"{accepted} times out of 7", charts.percent(ours), formatting.points(sc.compare(ours, held_out(steps[-1].soup)))]
 
 
 def of_line(zoo_name: str) -> list[str]:
     zoo, held_out, (a, b, *_) = soups(zoo_name)
     middle, first, last = (held_out(sc.uniform_soup(zoo, names)) for names in ((a, b), (a,), (b,)))
-    return [
-        charts.percent(middle),
-        formatting.points(sc.compare(middle, max(first, last, key=lambda end: end.correct))),
-    ]
+    return [charts.percent(middle), formatting.points(sc.compare(middle, max(first, last, key=lambda end: end.correct)))]
 
 
 def of_hot() -> list[str]:

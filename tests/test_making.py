@@ -17,8 +17,8 @@ from pages.present import background_files
 from pages.present.background_files import Made, Wanted
 from pages.shared.uploads import Lent
 from soup_core.presentation.scenes import Scene, to_link
-from tests.conftest import random_linears, write_zoo
-from tests.test_pages import open_page, words
+from tests.app_pages import open_page, words
+from tests.zoos import random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 NOTHING = Lent({})
@@ -139,9 +139,7 @@ def test_the_last_ones_are_kept() -> None:
     for each in all_wanted:
         background_files.start(each, NOTHING)
         ended(each)
-    assert [background_files.found(each) is None for each in all_wanted] == [True] * 2 + [
-        False
-    ] * background_files.FILES_KEPT
+    assert [background_files.found(each) is None for each in all_wanted] == [True] * 2 + [False] * background_files.FILES_KEPT
 
 
 def test_the_process_ends_with_the_server(tmp_path: Path) -> None:

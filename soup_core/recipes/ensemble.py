@@ -38,7 +38,7 @@ GREEDY_ABOUT = About(
 
 
 def ensemble(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Evaluation:
-    """The evaluation of the named models' averaged outputs; see `ensembles`."""
+    """The evaluation of the named models' averaged outputs; see `ensembles`, which says what it raises."""
     (found,) = ensembles(evaluate, [names], average=average)
     return found
 
@@ -74,7 +74,10 @@ def averaged_outputs(evaluate: Evaluator, names: Iterable[str], *, average: str 
 def greedy_ensemble(
     zoo: Zoo, evaluate: Evaluator, *, average: str = "probabilities", ties: bool = False
 ) -> Iterator[GreedyStep]:
-    """Greedy choice of an ensemble's members, a step a candidate; `soup` names them, each with the same share."""
+    """Greedy choice of an ensemble's members, a step a candidate; `soup` names them, each with the same share.
+
+    Raises CoefficientError for another average.
+    """
     singles = {name: evaluate(Soup({name: 1.0})) for name in zoo.names}
     names = candidate_order(singles, "accuracy")
     first = Trial(singles[names[0]], singles[names[0]].correct, 0)
