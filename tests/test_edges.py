@@ -17,7 +17,7 @@ import soup_core as sc
 from soup_core.evaluation import evaluator
 from soup_core.recipes.ensemble import averaged_outputs
 from soup_core.recipes.model_stock import interpolation_ratio
-from soup_core.runtime.store import Store
+from soup_core.runtime.store import EvaluationRow, Store
 from soup_core.weight_space import bank, batch_norm
 from soup_core.weight_space.bank import resident_bank
 from tests.conftest import CLASSES, Linear, random_deeps, random_linears, write_zoo
@@ -37,7 +37,7 @@ def test_row_44_stores_opened_at_the_same_moment_all_work(tmp_path: Path, damage
 
         def keep(key: str, file: Path = file, together: threading.Barrier = together) -> None:
             together.wait()
-            Store(file).keep_evaluations([(key, 1, 1, 0.0, 0.0, 0, b"\x80")])
+            Store(file).keep_evaluations([EvaluationRow(key, 1, 1, 0.0, 0.0, 0, b"\x80")])
 
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(keep, "abc"))

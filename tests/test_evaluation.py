@@ -13,7 +13,7 @@ from torch import Tensor
 
 import soup_core as sc
 from soup_core.evaluation import hardest_first, measure
-from soup_core.runtime.store import Store
+from soup_core.runtime.store import EvaluationRow, Store
 from tests.conftest import Linear, needs_cuda
 
 Make = Callable[..., Path]
@@ -119,7 +119,7 @@ def test_row_45_a_damaged_store_is_set_aside(tmp_path: Path) -> None:
     assert store.notice is not None
     assert "set aside" in store.notice
     assert any(path.name.startswith("store.sqlite.damaged-") for path in tmp_path.iterdir())
-    store.keep_evaluations([("k", 1, 1, 0.0, 0.0, 0, b"\x80")])
+    store.keep_evaluations([EvaluationRow("k", 1, 1, 0.0, 0.0, 0, b"\x80")])
     assert Store(file).evaluation("k") is not None
 
 
@@ -127,7 +127,8 @@ def test_row_45_a_damaged_record_is_computed_again(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(2))
     evaluate, soup = sc.Evaluator(zoo), sc.Soup({"m0": 1.0})
     right = evaluate(soup)
-    evaluate.store.keep_evaluations([(evaluate.key(soup), right.correct + 1, 120, 0.0, 0.0, 0, right.correctness)])
+    wrong = EvaluationRow(evaluate.key(soup), right.correct + 1, 120, 0.0, 0.0, 0, right.correctness)
+    evaluate.store.keep_evaluations([wrong])
     assert evaluate(soup) == right
 
 
@@ -280,6 +281,7 @@ def test_another_error_of_the_model_is_no_lack_of_memory(linear_zoo: Make, monke
 def test_work_in_the_background_lets_an_evaluation_in_front_go_first(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(3))
     behind, front = (sc.Evaluator(zoo, batch_size=30) for _ in range(2))
+    assert behind.bank is front.bank is not None  # made now: reading the files has yield points of its own
     first, other = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0})
     batches: list[str] = []
     fronts: list[Future[None]] = []
