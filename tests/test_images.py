@@ -183,7 +183,7 @@ def test_stopping_ends_the_process(pets: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_second_opening_decodes_nothing(pets: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     first = folder_data(pets).split("test")
     assert len(opened) == 16
-    data_module._recent.clear()
+    data_module.shared_splits.forget()
     del opened[:]
     digest = first.digest
     del first
@@ -218,7 +218,7 @@ def test_what_was_interrupted_goes_on_after_its_last_block(
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
 def test_row_45_damaged_blocks_are_made_again(pets: Path, harm: str) -> None:
     digest = folder_data(pets).split("test").digest
-    data_module._recent.clear()
+    data_module.shared_splits.forget()
     (block,) = home().glob("images/*/00000.safetensors")
     content = bytearray(block.read_bytes())
     header = 8 + struct.unpack("<Q", content[:8])[0]
@@ -299,7 +299,7 @@ def test_the_held_out_share_depends_on_names_alone() -> None:
 
 def test_the_order_in_which_files_are_listed_makes_no_difference(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = folder_data(pets).split("train").digest
-    data_module._recent.clear()
+    data_module.shared_splits.forget()
     walk = os.walk
 
     def backwards(*given: Any, **how: Any) -> object:
@@ -486,10 +486,11 @@ def test_a_split_in_use_is_shared_and_memory_is_bounded(pets: Path, monkeypatch:
     data = folder_data(pets)
     test = data.split("test")
     assert folder_data(pets).split("test") is test
-    monkeypatch.setattr(data_module, "KEPT_BYTES", test.images.nbytes)
+    monkeypatch.setattr(data_module.shared_splits, "most", test.images.nbytes)
     held_out = data.split("held_out")
-    assert list(data_module._recent.values()) == [held_out] or held_out.images.nbytes > test.images.nbytes
-    assert sum(each.images.nbytes for each in data_module._recent.values()) <= test.images.nbytes
+    kept = data_module.shared_splits.kept_bytes
+    assert kept == held_out.images.nbytes or held_out.images.nbytes > test.images.nbytes
+    assert kept <= test.images.nbytes
     assert data.split("test") is test
 
 
