@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -214,8 +213,8 @@ def test_row_38_a_killed_job_goes_on_from_its_last_step_and_ends_the_same() -> N
         killed.send_signal(signal.SIGKILL)
     row = default_store().job(task.key(zoo))
     assert row is not None
-    assert row[2] == "running"
-    assert row[4] >= 3  # the count is written right after the step
+    assert row.state == "running"
+    assert row.steps >= 3  # the count is written right after the step
     batches: list[int] = []
     from soup_core.recipes import learned
 
@@ -273,10 +272,10 @@ def test_a_job_whose_zoo_has_changed_or_gone_is_not_taken_up(linear_zoo: Make) -
     store.keep_job("l", Task("greedy", str(linear_zoo(3))).to_json(), "queued", "", 0)
     store.keep_job("m", "no json", "running", "", 0)
     Jobs(store)
-    rows: dict[str, Any] = {row[0]: row for row in store.jobs()}
-    assert [rows[key][2] for key in "klm"] == ["failed"] * 3
-    assert "nowhere" in rows["k"][3]
-    assert "changed" in rows["l"][3]
+    rows = {row.key: row for row in store.jobs()}
+    assert [rows[key].state for key in "klm"] == ["failed"] * 3
+    assert "nowhere" in rows["k"].message
+    assert "changed" in rows["l"].message
 
 
 def test_a_process_that_takes_up_nothing_leaves_another_ones_job_alone(linear_zoo: Make, slow: threading.Event) -> None:
@@ -290,4 +289,4 @@ def test_a_process_that_takes_up_nothing_leaves_another_ones_job_alone(linear_zo
     time.sleep(3 * jobs.LOOK_SECONDS)  # time enough for another process to go on with it
     row = default_store().job(job.key)
     assert row is not None
-    assert row[2] == "cancelled"
+    assert row.state == "cancelled"

@@ -256,8 +256,8 @@ def test_row_38_a_killed_job_goes_on_and_ends_with_the_same_weights(tmp_path: Pa
     zoo = sc.open_zoo(folder)
     row = default_store().job(wanted.key(zoo))
     assert row is not None
-    assert row[2] == "running"
-    assert 4 <= row[4] <= 15
+    assert row.state == "running"
+    assert 4 <= row.steps <= 15
     every = Jobs(default_store())  # takes it up by itself
     job = every.find(wanted, zoo)
     assert job is not None
@@ -277,7 +277,7 @@ def test_row_43_a_job_stops_in_the_middle_of_an_epoch_and_goes_on(
     def slowly(*given: object) -> object:
         while slow.is_set():
             time.sleep(0.01)
-            training.pause()
+            training.yield_point()
         return gradients(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(training, "_gradients", slowly)
