@@ -107,6 +107,6 @@ def shipped_rows(file: Path) -> list[EvaluationRow]:
     """Read the evaluations that come with a zoo; none where the file is missing or not readable."""
     try:
         lines = [json.loads(line) for line in file.read_text().splitlines()]
-        return [EvaluationRow(*line[:6], base64.b64decode(line[6])) for line in lines]
+        return [EvaluationRow(*line[:6], correctness=base64.b64decode(line[6])) for line in lines]
     except (OSError, ValueError, TypeError, LookupError):
         return []
