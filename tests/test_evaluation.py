@@ -447,3 +447,32 @@ def test_on_cuda_each_precision_is_labelled_and_near_the_cpus(deep_zoo: Make, pr
     assert torch.get_float32_matmul_precision() == before
     assert found.precision == precision
     assert found.loss == pytest.approx(sc.Evaluator(zoo, device="cpu")(soup).loss, rel=tolerance)
+
+
+def test_a_key_is_computed_once_a_question(linear_zoo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo = sc.open_zoo(linear_zoo(4))
+    evaluate, soup = sc.Evaluator(zoo), sc.uniform_soup(zoo)
+    asked: list[sc.Soup] = []
+    key = sc.Evaluator.key
+    monkeypatch.setattr(sc.Evaluator, "key", lambda self, soup: asked.append(soup) or key(self, soup))
+    for ask in (evaluate, evaluate.logits):
+        for each in (soup, sc.Soup({"m1": 1.0})):
+            for _ in ("a miss", "a hit"):
+                asked.clear()
+                ask(each)
+                assert asked == [each]
+    evaluate.store.keep_bound(key(evaluate, sc.Soup({"m2": 1.0})), "order", 1, 1)
+    asked.clear()
+    evaluate.trial(sc.Soup({"m2": 1.0}), errors_below=1, order=hardest_first([evaluate(soup)]))
+    assert asked == [soup, sc.Soup({"m2": 1.0})]
+
+
+def test_reading_the_checkpoints_into_memory_can_be_ended_and_begun_again(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), sc.interruptible(stop):
+        _ = sc.Evaluator(zoo).bank
+    assert sc.Evaluator(zoo).bank is not None

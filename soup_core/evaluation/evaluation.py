@@ -106,7 +106,7 @@ def row_of(key: str, evaluation: Evaluation) -> EvaluationRow:
 def shipped_rows(file: Path) -> list[EvaluationRow]:
     """Read the evaluations that come with a zoo; none where the file is missing or not readable."""
     try:
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-        return [EvaluationRow(*line[:6], correctness=base64.b64decode(line[6])) for line in lines]
+        rows = [EvaluationRow(*json.loads(line)) for line in file.read_text().splitlines()]
+        return [row._replace(correctness=base64.b64decode(row.correctness)) for row in rows]
     except (OSError, ValueError, TypeError, LookupError):
         return []
