@@ -157,7 +157,7 @@ def test_a_process_that_fails_is_told(pets: Path, script: str, message: str, mon
 def test_the_process_tells_how_far_it_is_and_why_it_ends(
     pets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    decoding = folder_data(pets)._holding("test").decoding
+    decoding = folder_data(pets)._origin("test").decoding
     assert decoding is not None
     for budget in ("1e-9", "8"):
         monkeypatch.setenv("SOUP_IMAGES", budget)
@@ -330,7 +330,7 @@ def test_damaged_files_are_left_out_and_told(pets: Path) -> None:
     data = folder_data(pets)
     assert data.notices() == ()
     assert len(data.split("test")) == 16 + 3 - 5
-    damaged = dict(data._holding("test").decoding.contents().damaged)  # type: ignore[union-attr]
+    damaged = dict(data._origin("test").decoding.contents().damaged)  # type: ignore[union-attr]
     assert damaged.keys() == expected.keys()
     assert {name: words for name, words in expected.items() if words not in damaged[name]} == {}, damaged
     (notice,) = data.notices()
