@@ -12,11 +12,11 @@
 
 import os
 
-# Both must be said before torch is imported. Sessions, a job and a browser share the cores: threads of torch that wait by
-# spinning keep the cores from those they wait for. Spinning for a moment and then sleeping costs little on a quiet machine
-# and saves most on a busy one. And a new model's memory comes in pages of two megabytes where the system has them, which
+# Both must be said before torch is imported. Sessions, jobs and a browser share the cores: threads of torch that wait by
+# spinning keep the cores from those they wait for. Asleep at once they take what the machine has left (see
+# benchmarks/fairness.py), and the sums stay those of the same number of threads. And a new model's memory comes in pages of two megabytes where the system has them, which
 # nearly halves the time of a streamed average.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 

@@ -43,7 +43,7 @@ def until(test: AppTest, ready: Callable[[AppTest], object]) -> AppTest:
 
 def works() -> bool:
     """Whether a job has not ended."""
-    return any(row[2] in ("queued", "running", "cancelling") for row in default_store().jobs())
+    return any(row.state in ("queued", "running", "cancelling") for row in default_store().jobs())
 
 
 def closes(test: AppTest) -> AppTest:

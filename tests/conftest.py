@@ -1,12 +1,10 @@
 """Fixtures alone: a store of each test's own, made zoos in its folder, and what is run or loaded, noted."""
 
 import sys
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -70,10 +68,7 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     What ships of evaluations is of all images and so is of no use here.
     """
     monkeypatch.setattr(splits, "_bundled_tensors", few_tensors)
-    monkeypatch.setattr(
-        splits, "_in_use", WeakValueDictionary()
-    )  # nor may the splits of either be taken for the other's
-    monkeypatch.setattr(splits, "_recent", OrderedDict())
+    monkeypatch.setattr(splits, "shared_splits", splits.SharedSplits(splits.KEPT_BYTES))  # the others are of all images
     yield
     if streamlit := sys.modules.get("streamlit"):
         streamlit.cache_resource.clear()  # evaluators on these images

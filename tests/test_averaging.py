@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import soup_core as sc
-from soup_core.weight_space import averaging, batch_norm
+from soup_core.weight_space import averaging, batch_norm, streaming
 from soup_core.weight_space import bank as bank_module
 from soup_core.weight_space.bank import resident_bank
 from soup_core.weight_space.streaming import stream
 from tests.marks import needs_cuda
 from tests.patience import PATIENCE
-from tests.zoos import CLASSES, random_deeps, random_linears, write_zoo
+from tests.zoos import CLASSES, Deep, random_deeps, random_linears, write_zoo
 
 Files = Mapping[str, Mapping[str, Tensor]]
 Make = Callable[..., Path]
@@ -438,3 +438,38 @@ def test_on_cuda_blocks_in_flight_do_not_overwrite_each_other(tmp_path: Path, mo
         torch.testing.assert_close(
             theta["hidden.weight"].cpu(), sc.state_dict(zoo, sc.uniform_soup(zoo))["hidden.weight"]
         )
+
+
+def test_an_average_reaches_yield_points_between_parts_of_the_files(
+    deep_zoo: Callable[..., Path], small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "AT_ONCE", 7 * 4)
+    zoo = sc.open_zoo(deep_zoo(4))
+    soup = sc.uniform_soup(zoo)
+    expected = sc.state_dict(zoo, soup)
+    calls: list[None] = []
+    with sc.interruptible(lambda: calls.append(None)):
+        theta = sc.state_dict(zoo, soup)
+    elements = sum(zoo.tensors[name].numel() for name in zoo.floating)
+    assert elements / 14 <= len(calls) <= elements
+    assert all(torch.equal(theta[name], tensor) for name, tensor in expected.items())
+
+
+def test_what_others_draw_between_two_batches_leaves_reestimated_statistics_as_they_are(
+    deep_zoo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forward(self: Deep, images: Tensor) -> Tensor:
+        features = self.norm(torch.nn.functional.dropout(self.stem(images), 0.5, self.training)).tanh().flatten(1)
+        logits: Tensor = self.head(self.hidden(features).tanh())
+        return logits
+
+    monkeypatch.setattr(Deep, "forward", forward)
+    monkeypatch.setattr(batch_norm, "REESTIMATION_BATCH", 30)
+    zoo = sc.open_zoo(deep_zoo(3))
+    soup = sc.uniform_soup(zoo, batch_norm="re-estimated")
+    expected = sc.state_dict(zoo, soup)
+    drawn: list[Tensor] = []
+    with sc.interruptible(lambda: drawn.append(torch.rand(5))):
+        theta = sc.state_dict(zoo, soup)
+    assert len(drawn) >= 4
+    assert torch.equal(theta["norm.running_var"], expected["norm.running_var"])

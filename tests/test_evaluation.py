@@ -13,7 +13,7 @@ from torch import Tensor
 import soup_core as sc
 from soup_core.evaluation import evaluator as evaluating
 from soup_core.evaluation import hardest_first, measure
-from soup_core.runtime.store import Store
+from soup_core.runtime.store import EvaluationRow, Store
 from soup_core.weight_space import bank
 from tests.evaluations import evaluation
 from tests.marks import needs_cuda
@@ -120,7 +120,7 @@ def test_row_45_a_damaged_store_is_set_aside(tmp_path: Path) -> None:
     assert store.notice is not None
     assert "set aside" in store.notice
     assert any(path.name.startswith("store.sqlite.damaged-") for path in tmp_path.iterdir())
-    store.keep_evaluations([("k", 1, 1, 0.0, 0.0, 0, b"\x80")])
+    store.keep_evaluations([EvaluationRow("k", 1, 1, 0.0, 0.0, 0, b"\x80")])
     assert Store(file).evaluation("k") is not None
 
 
@@ -128,7 +128,8 @@ def test_row_45_a_damaged_record_is_computed_again(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(2))
     evaluate, soup = sc.Evaluator(zoo), sc.Soup({"m0": 1.0})
     right = evaluate(soup)
-    evaluate.store.keep_evaluations([(evaluate.key(soup), right.correct + 1, 120, 0.0, 0.0, 0, right.correctness)])
+    wrong = EvaluationRow(evaluate.key(soup), right.correct + 1, 120, 0.0, 0.0, 0, right.correctness)
+    evaluate.store.keep_evaluations([wrong])
     assert evaluate(soup) == right
 
 
@@ -302,6 +303,7 @@ def test_another_error_of_the_model_is_no_lack_of_memory(linear_zoo: Make, monke
 def test_work_in_the_background_lets_an_evaluation_in_front_go_first(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(3))
     behind, front = (sc.Evaluator(zoo, batch_size=30) for _ in range(2))
+    assert behind.bank is front.bank is not None  # made now: reading the files has yield points of its own
     first, other = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0})
     batches: list[str] = []
     fronts: list[Future[None]] = []
@@ -467,3 +469,32 @@ def test_on_cuda_each_precision_is_labelled_and_near_the_cpus(deep_zoo: Make, pr
     assert torch.get_float32_matmul_precision() == before
     assert found.precision == precision
     assert found.loss == pytest.approx(sc.Evaluator(zoo, device="cpu")(soup).loss, rel=tolerance)
+
+
+def test_a_key_is_computed_once_a_question(linear_zoo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo = sc.open_zoo(linear_zoo(4))
+    evaluate, soup = sc.Evaluator(zoo), sc.uniform_soup(zoo)
+    asked: list[sc.Soup] = []
+    key = sc.Evaluator.key
+    monkeypatch.setattr(sc.Evaluator, "key", lambda self, soup: asked.append(soup) or key(self, soup))
+    for ask in (evaluate, evaluate.logits):
+        for each in (soup, sc.Soup({"m1": 1.0})):
+            for _ in ("a miss", "a hit"):
+                asked.clear()
+                ask(each)
+                assert asked == [each]
+    evaluate.store.keep_bound(key(evaluate, sc.Soup({"m2": 1.0})), "order", 1, 1)
+    asked.clear()
+    evaluate.trial(sc.Soup({"m2": 1.0}), errors_below=1, order=hardest_first([evaluate(soup)]))
+    assert asked == [soup, sc.Soup({"m2": 1.0})]
+
+
+def test_reading_the_checkpoints_into_memory_can_be_ended_and_begun_again(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), sc.interruptible(stop):
+        _ = sc.Evaluator(zoo).bank
+    assert sc.Evaluator(zoo).bank is not None

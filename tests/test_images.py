@@ -158,7 +158,7 @@ def test_a_process_that_fails_is_told(pets: Path, script: str, message: str, mon
 def test_the_process_tells_how_far_it_is_and_why_it_ends(
     pets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    decoding = folder_data(pets)._holding("test").decoding
+    decoding = folder_data(pets)._origin("test").decoding
     assert decoding is not None
     for budget in ("1e-9", "8"):
         monkeypatch.setenv("SOUP_IMAGES", budget)
@@ -184,7 +184,7 @@ def test_stopping_ends_the_process(pets: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_second_opening_decodes_nothing(pets: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     first = folder_data(pets).split("test")
     assert len(opened) == 16
-    data_module._recent.clear()
+    data_module.shared_splits.forget()
     del opened[:]
     digest = first.digest
     del first
@@ -219,7 +219,7 @@ def test_what_was_interrupted_goes_on_after_its_last_block(
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
 def test_row_45_damaged_blocks_are_made_again(pets: Path, harm: str) -> None:
     digest = folder_data(pets).split("test").digest
-    data_module._recent.clear()
+    data_module.shared_splits.forget()
     (block,) = home().glob("images/*/00000.safetensors")
     content = bytearray(block.read_bytes())
     header = 8 + struct.unpack("<Q", content[:8])[0]
@@ -300,7 +300,7 @@ def test_the_held_out_share_depends_on_names_alone() -> None:
 
 def test_the_order_in_which_files_are_listed_makes_no_difference(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = folder_data(pets).split("train").digest
-    data_module._recent.clear()
+    data_module.shared_splits.forget()
     walk = os.walk
 
     def backwards(*given: Any, **how: Any) -> object:
@@ -331,7 +331,7 @@ def test_damaged_files_are_left_out_and_told(pets: Path) -> None:
     data = folder_data(pets)
     assert data.notices() == ()
     assert len(data.split("test")) == 16 + 3 - 5
-    damaged = dict(data._holding("test").decoding.contents().damaged)  # type: ignore[union-attr]
+    damaged = dict(data._origin("test").decoding.contents().damaged)  # type: ignore[union-attr]
     assert damaged.keys() == expected.keys()
     assert {name: words for name, words in expected.items() if words not in damaged[name]} == {}, damaged
     (notice,) = data.notices()
@@ -487,10 +487,10 @@ def test_a_split_in_use_is_shared_and_memory_is_bounded(pets: Path, monkeypatch:
     data = folder_data(pets)
     test = data.split("test")
     assert folder_data(pets).split("test") is test
-    monkeypatch.setattr(data_module, "KEPT_BYTES", test.images.nbytes)
+    monkeypatch.setattr(data_module.shared_splits, "most", test.images.nbytes)
     held_out = data.split("held_out")
     assert held_out.images.nbytes > test.images.nbytes
-    assert not data_module._recent  # the other alone is more than may be kept; the first is held by who uses it
+    assert not data_module.shared_splits.kept_bytes  # the other alone is more than may be kept; its user holds the first
     assert data.split("test") is test
 
 

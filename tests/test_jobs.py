@@ -15,7 +15,9 @@ import pytest
 
 import soup_core as sc
 from soup_core import jobs
-from soup_core.jobs import Jobs, Task
+from soup_core.jobs import Job, Jobs, Task
+from soup_core.jobs import jobs as queue
+from soup_core.runtime.interruption import yield_point
 from soup_core.runtime.store import Store, default_store
 from tests.patience import PATIENCE
 
@@ -25,8 +27,6 @@ Make = Callable[..., Path]
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """A recipe "slow" of five steps, each of which waits until the event is set, or a cancel comes."""
-    from soup_core.runtime.interruption import yield_point
-
     go = threading.Event()
 
     def steps(zoo: sc.Zoo, evaluate: sc.Evaluator, *, count: int = 5) -> Iterator[int]:
@@ -238,8 +238,8 @@ def test_row_38_a_killed_job_goes_on_from_its_last_step_and_ends_the_same() -> N
         killed.send_signal(signal.SIGKILL)
     row = default_store().job(task.key(zoo))
     assert row is not None
-    assert row[2] == "running"
-    assert row[4] >= 3  # the count is written right after the step
+    assert row.state == "running"
+    assert row.steps >= 3  # the count is written right after the step
     batches: list[int] = []
     from soup_core.recipes import learned
 
@@ -297,10 +297,10 @@ def test_a_job_whose_zoo_has_changed_or_gone_is_not_taken_up(linear_zoo: Make) -
     store.keep_job("l", Task("greedy", str(linear_zoo(3))).to_json(), "queued", "", 0)
     store.keep_job("m", "no json", "running", "", 0)
     Jobs(store)
-    rows: dict[str, Any] = {row[0]: row for row in store.jobs()}
-    assert [rows[key][2] for key in "klm"] == ["failed"] * 3
-    assert "nowhere" in rows["k"][3]
-    assert "changed" in rows["l"][3]
+    rows = {row.key: row for row in store.jobs()}
+    assert [rows[key].state for key in "klm"] == ["failed"] * 3
+    assert "nowhere" in rows["k"].message
+    assert "changed" in rows["l"].message
 
 
 def test_a_process_that_takes_up_nothing_leaves_another_ones_job_alone(linear_zoo: Make, slow: threading.Event) -> None:
@@ -314,4 +314,195 @@ def test_a_process_that_takes_up_nothing_leaves_another_ones_job_alone(linear_zo
     time.sleep(3 * jobs.LOOK_SECONDS)  # time enough for another process to go on with it
     row = default_store().job(job.key)
     assert row is not None
-    assert row[2] == "cancelled"
+    assert row.state == "cancelled"
+
+
+# ---- turns -----------------------------------------------------------------------------------------------------------
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Compute, in batches, until something is so."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.002)
+        yield_point()
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch, linear_zoo: Make) -> Callable[..., Job]:
+    """Submit a generator of an evaluator, as a recipe of its own, to one `Jobs`."""
+    zoo, every = sc.open_zoo(linear_zoo(3)), Jobs(default_store())
+
+    def submit(name: str, steps: Callable[[sc.Evaluator], Iterator[object]]) -> Job:
+        monkeypatch.setitem(jobs.TASKS, name, lambda zoo, evaluate: steps(evaluate))  # type: ignore[arg-type]
+        return every.submit(Task(name, zoo.name), zoo)
+
+    submit.every = every  # type: ignore[attr-defined]
+    return submit
+
+
+def test_row_56_a_job_gives_way_in_the_middle_of_a_step_to_one_without_a_step(recipe: Callable[..., Job]) -> None:
+    events: list[str] = []
+
+    def long(evaluate: sc.Evaluator) -> Iterator[str]:
+        yield "first"
+        events.append("long goes on")
+        until(lambda: "short" in events)  # for ever, if it did not give way before its step ends
+        events.append("long ends")
+        yield "second"
+
+    def short(evaluate: sc.Evaluator) -> Iterator[str]:
+        events.append("short")
+        yield "only"
+
+    slow = recipe("long", long)
+    until(lambda: events)
+    assert recipe("short", short).wait(20).state == "done"
+    assert slow.wait(20).steps == ("first", "second")
+    assert events == ["long goes on", "short", "long ends"]
+
+
+def test_row_56_jobs_without_a_step_share_the_device(recipe: Callable[..., Job]) -> None:
+    begun: set[int] = set()
+
+    def number(own: int) -> Callable[[sc.Evaluator], Iterator[int]]:
+        def steps(evaluate: sc.Evaluator) -> Iterator[int]:
+            begun.add(own)
+            until(lambda: len(begun) == 3)
+            yield own
+
+        return steps
+
+    every = [recipe(f"number-{own}", number(own)) for own in range(3)]
+    assert [job.wait(20).steps for job in every] == [(0,), (1,), (2,)]
+
+
+def holder(events: list[str], goes_on: str) -> Callable[[sc.Evaluator], Iterator[str]]:
+    """A recipe that shows a step, then holds "name" over batches until something has happened."""
+
+    def steps(evaluate: sc.Evaluator) -> Iterator[str]:
+        yield "first"
+        with evaluate.store.claim("name"):
+            events.append("held")
+            until(lambda: goes_on in events)
+            events.append("let go")
+        yield "second"
+
+    return steps
+
+
+def test_who_waits_for_what_a_waiting_job_holds_lends_it_the_turn(recipe: Callable[..., Job]) -> None:
+    events: list[str] = []
+
+    def wanting(evaluate: sc.Evaluator) -> Iterator[str]:
+        events.append("wanted")
+        with evaluate.store.claim("name"):
+            events.append("had")
+        yield "only"
+
+    def between(evaluate: sc.Evaluator) -> Iterator[str]:
+        until(lambda: "had" in events)  # without the rank that is lent, this would go before the holder all the time
+        yield "only"
+
+    first = recipe("holder", holder(events, "wanted"))
+    until(lambda: "held" in events)
+    others = [recipe("between", between), recipe("wanting", wanting)]
+    assert [job.wait(20).state for job in (first, *others)] == ["done"] * 3
+    assert events == ["held", "wanted", "let go", "had"]
+
+
+def test_a_page_does_not_wait_for_a_job_that_is_kept_waiting(recipe: Callable[..., Job]) -> None:
+    events: list[str] = []
+
+    def endless(evaluate: sc.Evaluator) -> Iterator[str]:
+        events.append("begun")
+        until(lambda: "page" in events)
+        yield "only"
+
+    first = recipe("holder", holder(events, "begun"))
+    until(lambda: "held" in events)
+    second = recipe("endless", endless)
+    until(lambda: "begun" in events)
+    with default_store().claim("name"):
+        assert second.progress().steps == ()
+        events.append("page")
+    assert [job.wait(20).state for job in (first, second)] == ["done"] * 2
+    assert events == ["held", "begun", "let go", "page"]
+
+
+def test_row_43_a_job_that_is_kept_waiting_is_cancelled_and_lets_go(recipe: Callable[..., Job]) -> None:
+    events: list[str] = []
+
+    def endless(evaluate: sc.Evaluator) -> Iterator[str]:
+        events.append("begun")
+        until(lambda: "cancelled" in events)
+        yield "only"
+
+    first = recipe("holder", holder(events, "never"))
+    until(lambda: "held" in events)
+    second = recipe("endless", endless)
+    until(lambda: "begun" in events)
+    assert first.progress().state == "queued"
+    recipe.every.cancel(first)  # type: ignore[attr-defined]
+    assert first.wait(2).state == "cancelled"
+    with default_store().claim("name", wait=False) as mine:
+        assert mine
+    events.append("cancelled")
+    assert second.wait(20).state == "done"
+
+
+def test_row_43_a_job_that_waits_for_what_another_process_holds_is_cancelled(recipe: Callable[..., Job]) -> None:
+    waiting = threading.Event()
+
+    def steps(evaluate: sc.Evaluator) -> Iterator[str]:
+        waiting.set()
+        with evaluate.store.claim("name"):
+            yield "only"
+
+    with Store(default_store().path).claim("name"):
+        job = recipe("steps", steps)
+        assert waiting.wait(20)
+        recipe.every.cancel(job)  # type: ignore[attr-defined]
+        assert job.wait(2).state == "cancelled"
+
+
+def test_row_49_a_job_that_cannot_be_claimed_fails_and_may_be_asked_for_again(
+    recipe: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def steps(evaluate: sc.Evaluator) -> Iterator[str]:
+        yield "only"
+
+    def full(self: Store, name: str, *, wait: bool = True) -> object:
+        raise sc.SoupError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "claim", full)
+        failed = recipe("steps", steps).wait(20)
+    assert (failed.state, failed.message) == ("failed", "The disk is full.")
+    assert recipe("steps", steps).wait(20).state == "done"
+
+
+def test_jobs_that_take_turns_at_every_batch_make_what_they_make_alone(
+    deep_zoo: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(queue, "SLICE_SECONDS", 1e-6)
+    monkeypatch.setattr(queue.Job, "_rank", lambda job: (0, job.turn.seconds))
+    zoo, every = sc.open_zoo(deep_zoo(5)), Jobs(default_store())
+    tasks = [
+        Task("greedy", zoo.name),
+        Task("learned", zoo.name, arguments={"epochs": 1, "batch_size": 16}),
+        Task("band", zoo.name, arguments={"orders": 3}),
+        Task("number-averaged", zoo.name),
+        Task("face-off", zoo.name),
+    ]
+    together = [job.wait(60) for job in [every.submit(task, zoo) for task in tasks]]
+    assert [progress.state for progress in together] == ["done"] * 5
+    for task, progress in zip(tasks, together, strict=True):
+        alone = list(task.run(zoo, Store(tmp_path / task.recipe / "store.sqlite")))
+        assert len(alone) == len(progress.steps)
+        for ours, theirs in zip(progress.steps, alone, strict=True):
+            if hasattr(theirs, "soup"):
+                assert ours.soup == theirs.soup
+            if hasattr(theirs, "held_out"):
+                assert ours.held_out == theirs.held_out

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from soup_core.runtime.store import Store
+from soup_core.runtime.store import EvaluationRow, Store
 from tests.patience import PATIENCE
 
 
@@ -21,7 +21,7 @@ def test_row_44_stores_opened_at_the_same_moment_all_work(tmp_path: Path, damage
 
         def keep(key: str, file: Path = file, together: threading.Barrier = together) -> None:
             together.wait()
-            Store(file).keep_evaluations([(key, 1, 1, 0.0, 0.0, 0, b"\x80")])
+            Store(file).keep_evaluations([EvaluationRow(key, 1, 1, 0.0, 0.0, 0, b"\x80")])
 
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(keep, "abc"))

@@ -265,8 +265,8 @@ def test_row_38_a_killed_job_goes_on_and_ends_with_the_same_weights(tmp_path: Pa
     zoo = sc.open_zoo(folder)
     row = default_store().job(wanted.key(zoo))
     assert row is not None
-    assert row[2] == "running"
-    assert 4 <= row[4] <= 5
+    assert row.state == "running"
+    assert 4 <= row.steps <= 15
     every = Jobs(default_store())  # takes it up by itself
     job = every.find(wanted, zoo)
     assert job is not None

@@ -110,14 +110,16 @@ class Decoding:
 
         Raises DataError where the images do not fit the budget, or are of several sizes without a preprocessing.
         """
+        name = f"images-{self.key}"
         while not self.ready:
-            with default_store().claim(f"images-{self.key}", wait=False) as mine:
+            with default_store().claim(name, wait=False) as mine:
                 if mine and not self.ready:
                     small = sum(size for _, size, _ in self.collection.stamps) <= SMALL_BYTES
                     yield from self.blocks() if small else self._in_a_process()
             if not mine:
                 yield Decoded()
-                time.sleep(LOOK_SECONDS)
+                with default_store().lending(name):
+                    time.sleep(LOOK_SECONDS)
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Images and labels (int64, N), decoded first where they are not there."""

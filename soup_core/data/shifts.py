@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from soup_core.errors import DataError
+from soup_core.runtime.interruption import yield_point
 
 PART = 2**24  # numbers that are worked on at once, since some operations need many times an image's memory
 
@@ -147,6 +148,7 @@ def _by_parts(operation: Callable[..., Tensor], images: Tensor, *drawn: Tensor) 
     for begin in range(0, len(images), size):
         part = slice(begin, begin + size)
         changed[part] = operation(images[part], *(each[part] for each in drawn))
+        yield_point()
     return changed
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soup_core.runtime.store import Row
+from soup_core.runtime.store import EvaluationRow
 
 CALIBRATION_BINS = 15
 
@@ -109,17 +109,19 @@ def is_correct(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(1) == labels) & torch.isfinite(logits).all(1)
 
 
-def row_of(key: str, evaluation: Evaluation) -> Row:
+def row_of(key: str, evaluation: Evaluation) -> EvaluationRow:
     """An evaluation as the store keeps it under a key."""
     """An evaluation as the store keeps it under a key."""
     loss, ece = (None if math.isnan(value) else value for value in (evaluation.loss, evaluation.ece))
-    return (key, evaluation.correct, evaluation.total, loss, ece, evaluation.not_finite, evaluation.correctness)
+    return EvaluationRow(
+        key, evaluation.correct, evaluation.total, loss, ece, evaluation.not_finite, evaluation.correctness
+    )
 
 
-def shipped_rows(file: Path) -> list[Row]:
+def shipped_rows(file: Path) -> list[EvaluationRow]:
     """Read the evaluations that come with a zoo; none where the file is missing or not readable."""
     try:
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-        return [(*line[:6], base64.b64decode(line[6])) for line in lines]
+        rows = [EvaluationRow(*json.loads(line)) for line in file.read_text().splitlines()]
+        return [row._replace(correctness=base64.b64decode(row.correctness)) for row in rows]
     except (OSError, ValueError, TypeError, LookupError):
         return []

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from soup_core.evaluation.evaluation import Evaluation
+from soup_core.runtime.interruption import yield_point
 
 Z_95 = float(special.ndtri(0.975))  # not by scipy.stats, which takes most of a second to import
 DRAWS = 1000
@@ -106,4 +107,5 @@ def resampled_means(scores: NDArray[np.floating], *, draws: int = DRAWS, seed: i
         rows = generator.integers(total, size=(count, total))
         times = np.stack([np.bincount(row, minlength=total) for row in rows])
         means.append(times.astype(scores.dtype) @ scores / total)
+        yield_point()
     return np.concatenate(means).astype(np.float64)
