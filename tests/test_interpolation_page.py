@@ -241,10 +241,7 @@ def test_pairs_are_counted_as_the_core_counts(zoo: sc.Zoo) -> None:
     test = says(open_page(PAGE, view="Many pairs", pairs="6"), "of 6 pairs")
     evaluate = sc.Evaluator(zoo)
     found = list(pair_advantages(evaluate, sc.gram(zoo, evaluate.store), sampled_pairs(zoo, 6)))
-    sure, lost = (
-        sum(pair.over_mean.low > 0 for pair in found),
-        sum(pair.over_mean.high < 0 for pair in found),
-    )
+    sure, lost = (sum(pair.over_mean.low > 0 for pair in found), sum(pair.over_mean.high < 0 for pair in found))
     assert f"In {sure} of 6 pairs the average is better than the mean of its two beyond chance, in {lost} it is" in (
         words(test)
     )

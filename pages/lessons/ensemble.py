@@ -5,8 +5,7 @@ from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome,
 from pages.shared.context import Context
 from soup_core import charts
 from soup_core.formatting import points, significance
-from soup_core.recipes import ensemble as ensembles
-from soup_core.recipes import uniform
+from soup_core.recipes import RECIPES
 from soup_core.recipes.greedy import candidate_order
 
 MODELS = 8
@@ -22,9 +21,10 @@ def run(context: Context, said: Said) -> Outcome:
     soup, best = sc.uniform_soup(context.zoo, names), test(sc.Soup({names[0]: 1.0}))
     one = context.cost()
     averaged, together = test(soup), sc.ensemble(test, names)
+    soup_about, ensemble_about = RECIPES["uniform"].about, RECIPES["ensemble"].about
     entries = (
-        sc.RecipeResult("uniform", uniform.ABOUT, soup, held_out(soup), averaged, one),
-        sc.RecipeResult("ensemble", ensembles.ABOUT, soup, sc.ensemble(held_out, names), together, one.of(len(names))),
+        sc.RecipeResult("uniform", soup_about, soup, held_out(soup), averaged, one),
+        sc.RecipeResult("ensemble", ensemble_about, soup, sc.ensemble(held_out, names), together, one.of(len(names))),
     )
     gain = sc.compare(together, averaged)
     bill = entries[1].cost

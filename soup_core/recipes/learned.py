@@ -1,7 +1,8 @@
-"""Learned soup: coefficients by gradient descent on held-out images, with one model in memory however many are mixed.
+"""Learned soup: section 3 and appendix of Wortsman et al. 2022 (arXiv 2203.05482).
 
-The gradient of the loss in coefficient k is the inner product of its gradient at the mixed weights with ingredient k's
-weights, so each step needs one forward and backward pass of one model and a pass over the files, or over a bank.
+Coefficients by gradient descent on held-out images, with one model in memory however many are mixed: the gradient of
+the loss in coefficient k is the inner product of its gradient at the mixed weights with ingredient k's weights, so each
+step needs one forward and backward pass of one model and a pass over the files, or over a bank.
 """
 
 import hashlib
@@ -19,26 +20,18 @@ from torch.optim.adamw import adamw
 
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator, measure
-from soup_core.recipes.about import About
+from soup_core.recipes.recipe import About, Parameter, Recipe, one_of
 from soup_core.runtime.devices import exactly
 from soup_core.runtime.interruption import yield_point
 from soup_core.soup import BatchNorm, Soup
 from soup_core.weight_space.averaging import inner_products
 from soup_core.zoo import Zoo
+from soup_core.zoo.zoo import GRANULARITIES
 
 PARAMETERIZATIONS = ("softmax", "unconstrained")
 ROUNDS_AN_EPOCH = 8
 FOLD_SHARE = 0.2
 BATCH_SIZE = 64
-ABOUT = About(
-    "Learned soup",
-    "Wortsman et al. 2022, section 3 and appendix",
-    "https://arxiv.org/abs/2203.05482",
-    "Learns how much of each model goes into the average, by gradient descent on the held-out loss: one coefficient a "
-    "model, a layer or a tensor, and a temperature. A part of the held-out images is not trained on and says when to "
-    "stop. With few held-out images and many coefficients it learns those images by heart, so that the held-out "
-    "accuracy flatters it more than greedy's; and a lower loss is not always a higher accuracy.",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,3 +319,28 @@ def _restore(state: Mapping[str, Tensor], optimizer: _AdamW) -> tuple[float, Eva
     loss, correct, total, fold_loss, ece, not_finite = state["figures"].tolist()
     bits = state["correctness"].numpy().tobytes()
     return loss, Evaluation(int(correct), int(total), fold_loss, ece, bits, int(not_finite))
+
+
+RECIPE = Recipe(
+    "learned",
+    About(
+        "Learned soup",
+        "Wortsman et al. 2022, section 3 and appendix",
+        "https://arxiv.org/abs/2203.05482",
+        "Learns how much of each model goes into the average, by gradient descent on the held-out loss: one "
+        "coefficient a model, a layer or a tensor, and a temperature. A part of the held-out images is not trained on "
+        "and says when to stop. With few held-out images and many coefficients it learns those images by heart, so "
+        "that the held-out accuracy flatters it more than greedy's; and a lower loss is not always a higher accuracy.",
+    ),
+    learned_soup,
+    parameters=(
+        Parameter(
+            "granularity", "choice", f"One coefficient a {one_of(GRANULARITIES)}", "tensor", choices=GRANULARITIES
+        ),
+        Parameter("parameterization", "choice", one_of(PARAMETERIZATIONS), "softmax", choices=PARAMETERIZATIONS),
+        Parameter("epochs", "integer", "Passes over the held-out images at most", 5, low=1),
+        Parameter("learning_rate", "number", "Default 0.05, unconstrained 0.005", low=0),
+        Parameter("seed", "integer", "The seed of the fold and of the batches", 0, low=0),
+    ),
+    command="learned",
+)
