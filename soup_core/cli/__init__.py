@@ -4,6 +4,7 @@ Progress goes to standard error. Exit 0, or 2 with one line for a user's mistake
 """
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -13,8 +14,7 @@ from soup_core.errors import SoupError
 
 def application() -> typer.Typer:
     """The command line, its commands in the order of `--help`, with the recipes that are in the registry now."""
-    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-    for command in (
+    commands: tuple[Callable[..., None], ...] = (
         zoos.zoos,
         zoos.init,
         zoos.inspect,
@@ -27,7 +27,9 @@ def application() -> typer.Typer:
         finetune.finetune,
         export.export,
         finetune.build_zoo,
-    ):
+    )
+    app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+    for command in commands:
         app.command()(command)
     return app
 

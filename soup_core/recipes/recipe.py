@@ -136,11 +136,11 @@ class Recipe:
 
     def steps(self, zoo: Zoo, evaluate: Evaluator, **arguments: Any) -> Iterator[Step]:
         """Run it; in closed form it has a single step. Raises CoefficientError as `checked` does."""
-        made = self.make(zoo, evaluate, **self.checked(arguments))
-        if isinstance(made, Soup):
-            yield ClosedForm(made)
+        result = self.make(zoo, evaluate, **self.checked(arguments))
+        if isinstance(result, Soup):
+            yield ClosedForm(result)
         else:
-            yield from made
+            yield from result
 
     def soup(self, zoo: Zoo, evaluate: Evaluator, **arguments: Any) -> Soup:
         """The soup that it ends with. Raises CoefficientError as `checked` does."""

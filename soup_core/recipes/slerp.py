@@ -1,6 +1,6 @@
-"""SLERP of two: Shoemake 1985 (doi 10.1145/325334.325242).
+"""SLERP: Shoemake 1985 (doi 10.1145/325334.325242).
 
-From one model to the other along the arc between them, tensor by tensor, instead of the chord.
+From one of two models to the other along the arc between them, tensor by tensor, instead of the chord.
 """
 
 import math
