@@ -408,10 +408,10 @@ def test_too_hot_speaks_of_a_wall_only_where_an_average_failed(
     monkeypatch: pytest.MonkeyPatch, gains: dict[float, tuple[float, float]], right: str, told: str, wall: bool
 ) -> None:
     found = {rate: comparison(*bounds) for rate, bounds in gains.items()}
-    monkeypatch.setattr(hot, "made", lambda here: {})
+    monkeypatch.setattr(hot, "fine_tunings", lambda here: {})
     monkeypatch.setattr(hot, "compared", lambda here, names: found)
     outcome = hot.run(None, ("0.001",))
-    assert outcome.found == right
+    assert outcome.result == right
     assert told in outcome.why
     assert ("wall" in outcome.sentence + outcome.why) == wall
     assert ("since a run there left no usable weights" in outcome.sentence) == (0 < len(found) < 2)

@@ -1,7 +1,7 @@
 """Ways of making a soup, one method a file that ends in a `Recipe`, and the registry of them all.
 
 The command line, the jobs, the face-off, the pages and the README's table read the registry: a new recipe is its file
-and its line here.
+and its line below.
 """
 
 from collections.abc import Mapping

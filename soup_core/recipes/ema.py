@@ -17,7 +17,7 @@ def ema_soup(zoo: Zoo, *, decay: float = 0.8) -> Soup:
     if not 0 <= decay < 1:
         raise CoefficientError(f"The decay lies between 0 and 1, 1 left out; found {decay!r}.")
     last = len(zoo.names) - 1
-    shares = {name: (1 - decay) * decay ** (last - place) for place, name in enumerate(zoo.names)}
+    shares = {name: (1 - decay) * decay ** (last - index) for index, name in enumerate(zoo.names)}
     return Soup({**shares, zoo.names[0]: decay**last})
 
 

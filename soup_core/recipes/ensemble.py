@@ -25,8 +25,8 @@ APPROXIMATE = " from logits kept in half precision"
 
 def ensemble(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Evaluation:
     """The evaluation of the named models' averaged outputs; see `ensembles`."""
-    (found,) = ensembles(evaluate, [names], average=average)
-    return found
+    (evaluation,) = ensembles(evaluate, [names], average=average)
+    return evaluation
 
 
 def ensembles(
@@ -39,7 +39,7 @@ def ensembles(
     """
     wanted = [_members(evaluate, names, average) for names in several]
     keys = [_key(evaluate, names, average) for names in wanted]
-    known = {key: found for key in keys if (found := evaluate.recall(key)) is not None}
+    known = {key: evaluation for key in keys if (evaluation := evaluate.recall(key)) is not None}
     unknown = {key: names for key, names in zip(keys, wanted, strict=True) if key not in known}
     for key, outputs in zip(unknown, _averaged(evaluate, list(unknown.values()), average), strict=True):
         known[key] = measure(outputs, evaluate.data.labels)
@@ -78,17 +78,17 @@ def _averaged(evaluate: Evaluator, several: Sequence[Sequence[str]], average: st
     for name in sorted({name for names in several for name in names}):
         logits = evaluate.logits(Soup({name: 1.0})).double()
         scores = logits.log_softmax(1) if average == "probabilities" else logits
-        for place, names in enumerate(several):
+        for index, names in enumerate(several):
             if name not in names:
                 continue
-            if place not in totals:
-                totals[place] = scores
+            if index not in totals:
+                totals[index] = scores
             else:  # probabilities are added as logarithms: one that is too small for float64 is still no zero
                 add = torch.logaddexp if average == "probabilities" else torch.add
-                totals[place] = add(totals[place], scores)
+                totals[index] = add(totals[index], scores)
     return [
-        totals[place] - math.log(len(names)) if average == "probabilities" else totals[place] / len(names)
-        for place, names in enumerate(several)
+        totals[index] - math.log(len(names)) if average == "probabilities" else totals[index] / len(names)
+        for index, names in enumerate(several)
     ]
 
 

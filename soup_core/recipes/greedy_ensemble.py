@@ -22,8 +22,8 @@ def greedy_ensemble(
     first = Trial(singles[names[0]], singles[names[0]].correct, 0)
 
     def judge(members: Soup, errors_below: int) -> Trial:
-        found = ensemble(evaluate, members.names, average=average)
-        return Trial(found, found.correct, 0)
+        evaluation = ensemble(evaluate, members.names, average=average)
+        return Trial(evaluation, evaluation.correct, 0)
 
     yield from keep_improvements(uniform(names[:1]), names, first, Soup.add, judge, ties=ties)
 

@@ -133,8 +133,8 @@ def learned_soup(
             optimizer.step()
             yield_point()
         loss = sum(losses) / len(losses) if losses else math.nan
-        found = _evaluate_fold(evaluate, module, mixture.soup(raw, learning=True), scale.item(), fold)
-        return _state(optimizer, loss, found)
+        on_fold = _evaluate_fold(evaluate, module, mixture.soup(raw, learning=True), scale.item(), fold)
+        return _state(optimizer, loss, on_fold)
 
     for index in range(len(rounds) + 1):
         state = evaluate.store.step(run, index)
@@ -144,10 +144,10 @@ def learned_soup(
                 if state is None:
                     state = round_of(index)
                     evaluate.store.keep_step(run, index, state)
-        loss, found = _restore(state, optimizer)
-        found = replace(found, precision=evaluate.precision)
-        if found.loss < best_loss:
-            best_index, best_loss, best = index, found.loss, mixture.soup(raw)
+        loss, on_fold = _restore(state, optimizer)
+        on_fold = replace(on_fold, precision=evaluate.precision)
+        if on_fold.loss < best_loss:
+            best_index, best_loss, best = index, on_fold.loss, mixture.soup(raw)
         yield LearnedStep(
             index,
             len(rounds),
@@ -156,7 +156,7 @@ def learned_soup(
             mixture.coefficients(raw).detach().numpy().copy(),
             scale.item(),
             loss,
-            found,
+            on_fold,
             best_index,
             best,
         )
@@ -216,7 +216,7 @@ class _Mixture:
         self.zoo, self.names, self.parameterization, self.batch_norm = zoo, names, parameterization, batch_norm
         self.group_of = zoo.groups(granularity)
         self.groups = tuple(dict.fromkeys(self.group_of.values()))
-        self.place = {group: place for place, group in enumerate(self.groups)}
+        self.row = {group: row for row, group in enumerate(self.groups)}
 
     def start(self) -> Tensor:
         first = 0.0 if self.parameterization == "softmax" else 1 / len(self.names)
@@ -231,14 +231,14 @@ class _Mixture:
         batch_norm = "averaged" if learning and self.batch_norm == "re-estimated" else self.batch_norm
         if len(mixes) == 1:
             return Soup(mixes[0], batch_norm=batch_norm)
-        tensors = {tensor: mixes[self.place[group]] for tensor, group in self.group_of.items()}
+        tensors = {tensor: mixes[self.row[group]] for tensor, group in self.group_of.items()}
         return Soup({name: 1 / len(self.names) for name in self.names}, tensors, batch_norm)
 
     def gradient(self, products: Mapping[str, Tensor]) -> Tensor:
         """The gradient in the coefficients, groups×names, from each tensor's inner products."""
         total = torch.zeros(len(self.groups), len(self.names), dtype=torch.float64)
         for tensor, values in products.items():
-            total[self.place[self.group_of[tensor]]] += values
+            total[self.row[self.group_of[tensor]]] += values
         return total
 
 
@@ -262,11 +262,11 @@ def _learn(
     summed: list[Tensor] = []
     for _, parts in evaluate.halving(batch, len(batch), run):
         summed = [one + other for one, other in zip(summed, parts, strict=True)] if summed else parts
-    loss, *found = summed
-    gradients = dict(zip(parameters, found, strict=False))
+    loss, *slopes = summed
+    gradients = dict(zip(parameters, slopes, strict=False))
     coefficients.backward(mixture.gradient(inner_products(evaluate.zoo, mixture.names, gradients, evaluate.bank)))
     if scale.requires_grad:
-        scale.grad = found[-1].to(scale.dtype).cpu()
+        scale.grad = slopes[-1].to(scale.dtype).cpu()
     return float(loss)
 
 

@@ -17,7 +17,7 @@ def pruned_soup(zoo: Zoo, evaluate: Evaluator, *, ties: bool = False, full: bool
     """Try to drop each ingredient once, the worst first, yielding a step for each; `accepted` means dropped.
 
     Step 0 is the soup of all, under the name of the best ingredient, which is never dropped. With `ties` a drop that
-    leaves the count as it is is made too.
+    leaves the count as it is counts too.
     """
     singles = {name: evaluate(Soup({name: 1.0})) for name in zoo.names}
     best, *others = candidate_order(singles, "accuracy")

@@ -131,7 +131,7 @@ class Recipe:
 
     @property
     def command_line(self) -> str:
-        """How the command line is told to run it."""
+        """What one types on the command line to run it."""
         return self.command or f"soup {self.key}"
 
     def steps(self, zoo: Zoo, evaluate: Evaluator, **arguments: Any) -> Iterator[Step]:

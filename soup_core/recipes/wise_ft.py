@@ -31,7 +31,7 @@ def wise_ft(
 ) -> Iterator[WiseStep]:
     """Evaluate along the line to a soup, by default the uniform one; on equal counts the point nearer to it is better.
 
-    Both ends are among the points, with BatchNorm statistics made as the soup has them. Raises ZooError for a zoo
+    Both ends are among the points, with BatchNorm statistics as the soup has them. Raises ZooError for a zoo
     without a base.
     """
     end = towards or uniform_soup(zoo)
