@@ -2,8 +2,12 @@
 
 >>> import soup_core as sc
 >>> zoo = sc.open_zoo("fashion")
+>>> theta = sc.state_dict(zoo, sc.uniform_soup(zoo))
+>>> tuple(theta["head.weight"].shape)
+(10, 128)
 >>> evaluate = sc.Evaluator(zoo, split="held_out")
->>> evaluate(sc.uniform_soup(zoo)).accuracy  # doctest: +SKIP
+>>> evaluate(sc.Soup({"ft-01": 1.0})).correct  # of 5,000 images
+4535
 """
 
 import os

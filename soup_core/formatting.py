@@ -36,7 +36,11 @@ def labels(options: Iterable[str], say: Callable[[str], str] = plain) -> Callabl
 
 
 def percent(evaluation: Evaluation) -> str:
-    """An accuracy in percent: two decimals from 1,000 images on, else one."""
+    """An accuracy in percent: two decimals from 1,000 images on, else one.
+
+    >>> percent(Evaluation(108, 120, 0.0, 0.0, b"")), percent(Evaluation(4512, 5000, 0.0, 0.0, b""))
+    ('90.0 %', '90.24 %')
+    """
     return f"{100 * evaluation.accuracy:.{2 if evaluation.total >= 1000 else 1}f} %"
 
 
@@ -46,7 +50,11 @@ def counts(evaluation: Evaluation) -> str:
 
 
 def points(comparison: Comparison) -> str:
-    """A difference in points with sign and interval: "+0.56 points (0.25 to 0.88)"."""
+    """A difference in points with sign and interval.
+
+    >>> points(Comparison(0.0056, 0.0025, 0.0088, p_value=0.0004, gained=45, lost=17))
+    '+0.56 points (0.25 to 0.88)'
+    """
     difference, low, high = (100 * value for value in (comparison.difference, comparison.low, comparison.high))
     return f"{difference:+.2f} points ({low:.2f} to {high:.2f})"
 

@@ -5,19 +5,22 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 import soup_core as sc
+from soup_core.evaluation import evaluator as evaluating
 from soup_core.evaluation import hardest_first, measure
 from soup_core.runtime.store import Store
-from tests.conftest import Linear, needs_cuda
+from soup_core.weight_space import bank
+from tests.evaluations import evaluation
+from tests.marks import needs_cuda
+from tests.scarce_memory import NO_ROOM, with_room_for
+from tests.zoos import Linear
 
 Make = Callable[..., Path]
-NO_ROOM = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
 HOLD_A_CLAIM = """
 import sys, time
 from pathlib import Path
@@ -35,10 +38,10 @@ def test_a_linear_models_soup_has_the_mean_of_the_logits(linear_zoo: Make) -> No
     soup = sc.uniform_soup(zoo)
     torch.testing.assert_close(evaluate.logits(soup), mean, atol=1e-5, rtol=1e-5)
     split = zoo.data.split("held_out")
-    evaluation = evaluate(soup)
-    assert evaluation.correct == int((mean.argmax(1) == split.labels).sum())
-    assert evaluation.loss == pytest.approx(float(F.cross_entropy(mean, split.labels)), abs=1e-5)
-    assert int(evaluation.bits().sum()) == evaluation.correct
+    found = evaluate(soup)
+    assert found.correct == int((mean.argmax(1) == split.labels).sum())
+    assert found.loss == pytest.approx(float(F.cross_entropy(mean, split.labels)), abs=1e-5)
+    assert found.bits().tolist() == (mean.argmax(1) == split.labels).tolist()
 
 
 def test_batch_sizes_agree_in_logits(linear_zoo: Make) -> None:
@@ -91,17 +94,14 @@ def test_a_trial_that_is_broken_off_leaves_no_record(linear_zoo: Make) -> None:
 
 
 def test_hardest_first_puts_most_missed_images_first() -> None:
-    def evaluation(bits: list[int]) -> sc.Evaluation:
-        return sc.Evaluation(sum(bits), len(bits), 0, 0, np.packbits(np.array(bits, bool)).tobytes())
-
     order = hardest_first([evaluation([1, 0, 1, 0]), evaluation([1, 1, 1, 0])])
     assert order.indices.tolist() == [3, 1, 0, 2]
 
 
 def test_non_finite_logits_count_as_wrong() -> None:
     logits = torch.tensor([[1.0, 0.0], [float("nan"), 0.0], [float("inf"), 0.0]])
-    evaluation = measure(logits, torch.tensor([0, 0, 0]))
-    assert (evaluation.correct, evaluation.not_finite) == (1, 2)
+    found = measure(logits, torch.tensor([0, 0, 0]))
+    assert (found.correct, found.not_finite) == (1, 2)
 
 
 def test_ece_of_a_known_case() -> None:
@@ -151,6 +151,11 @@ def test_cuda_agrees_with_the_cpu(linear_zoo: Make) -> None:
 def test_an_unknown_device_is_refused(linear_zoo: Make) -> None:
     with pytest.raises(sc.SoupError, match="not available here"):
         sc.Evaluator(sc.open_zoo(linear_zoo(2)), device="toaster")
+
+
+def test_a_batch_size_of_zero_is_not_the_default(linear_zoo: Make) -> None:
+    with pytest.raises(sc.SoupError, match="batch size must be at least 1; found 0"):
+        sc.Evaluator(sc.open_zoo(linear_zoo(2)), batch_size=0)
 
 
 def test_many_are_evaluated_as_one_by_one(deep_zoo: Make) -> None:
@@ -212,21 +217,6 @@ def test_a_precision_that_the_device_has_not_is_refused(linear_zoo: Make) -> Non
             sc.Evaluator(zoo, device="cpu", precision=precision)
 
 
-def with_room_for(images: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let the linear model's forward pass fail on larger batches; the sizes that were tried."""
-    tried: list[int] = []
-    original = Linear.forward
-
-    def forward(self: Linear, inputs: Tensor) -> Tensor:
-        tried.append(len(inputs))
-        if len(inputs) > images:
-            raise RuntimeError(NO_ROOM)
-        return original(self, inputs)
-
-    monkeypatch.setattr(Linear, "forward", forward)
-    return tried
-
-
 @pytest.mark.parametrize("room", [1, 2, 7, 40])
 def test_row_41_a_batch_that_does_not_fit_is_halved(
     linear_zoo: Make, monkeypatch: pytest.MonkeyPatch, room: int
@@ -265,6 +255,37 @@ def test_row_41_where_no_image_fits_it_says_so_and_others_go_on(
         assert evaluate.known(soup) is None
     assert sc.Evaluator(zoo)(soup).total == 120
     assert evaluate(soup) == sc.Evaluator(zoo)(soup)
+
+
+def test_row_41_a_bank_that_does_not_fit_into_memory_is_streamed(
+    linear_zoo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    soup = sc.uniform_soup(zoo)
+    streamed = sc.Evaluator(zoo, device="cpu", memory=0, store=Store(zoo.folder / "streamed"))(soup)
+    tried = []
+
+    def no_room(*given: object) -> None:
+        tried.append(given)
+        raise RuntimeError(NO_ROOM)
+
+    monkeypatch.setattr(bank, "Bank", no_room)
+    evaluate = sc.Evaluator(zoo, device="cpu")
+    assert evaluate(soup) == streamed
+    assert tried == [(zoo, "cpu")]
+    assert evaluate.bank is None
+
+
+def test_row_41_a_model_that_does_not_fit_into_memory_is_told(
+    linear_zoo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(evaluating, "state_dict", no_room)
+    zoo = sc.open_zoo(linear_zoo(3))
+    with pytest.raises(sc.OutOfMemory, match="no room for the model in the memory of cpu; free some"):
+        sc.Evaluator(zoo, device="cpu")(sc.uniform_soup(zoo))
 
 
 def test_another_error_of_the_model_is_no_lack_of_memory(linear_zoo: Make, monkeypatch: pytest.MonkeyPatch) -> None:

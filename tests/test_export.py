@@ -26,7 +26,7 @@ import soup_core as sc
 from soup_core import architectures, cli, export
 from soup_core.checkpoints import Checkpoint
 from soup_core.recipes.greedy import GreedyStep
-from tests.conftest import CLASSES, linears_around_zero, random_linears, write_zoo
+from tests.zoos import CLASSES, linears_around_zero, random_linears, write_zoo
 
 ROOT = Path(__file__).resolve().parent.parent
 Make = Callable[..., Path]
@@ -173,6 +173,7 @@ def test_transformers_loads_the_exported_folder(wrapped: bool, tmp_path: Path, m
         "soup/model.safetensors", "soup/config.json", "soup.md", "soup.py",
     }  # fmt: skip
     model, told = transformers.ViTForImageClassification.from_pretrained(tmp_path / "soup", output_loading_info=True)
+    assert {"missing_keys", "unexpected_keys", "mismatched_keys"} <= set(told)
     assert not any(told.values()), told
     by_card = loaded_as_the_card_says(tmp_path, "soup", monkeypatch)
     for loaded in (model, by_card):
@@ -515,11 +516,26 @@ BAD: Mapping[str, bytes] = {
     "a card without a recipe": b"# Soup\n\n```json\n```\n",
     "too large": b'{"m0": 1.0}' + b" " * export.RECIPE_BYTES_AT_MOST,
 }
+NO_RECIPE = "There is no recipe of a soup in this file; expected .*Found b"
+WORDS = {
+    "not finite": "coefficient of m0 must be a finite number; found nan",
+    "a huge number": "A soup is a JSON object .*too large",
+    "a surrogate": "There is no ingredient",
+    "nothing": "at least one ingredient with a coefficient other than zero",
+    "text for a number": "coefficient of m0 must be a finite number; found '1'",
+    "tensors that are none": "A soup is a JSON object",
+    "statistics that are none": "one of averaged, re-estimated, first; found {'a': 1}",
+    "a digest that is none": "m0 is another file than the one in the zoo",
+    "a list": f"{NO_RECIPE}.*no table of names and values",
+    "twice the same name": f"{NO_RECIPE}.*the same name stands in it twice",
+    "a recipe that is none": f"{NO_RECIPE}.*no table of names and values",
+    "too large": f"{NO_RECIPE}.*more than 8 MB",
+}
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_hostile_import_is_one_sentence(case: str, linear_zoo: Make) -> None:
-    with pytest.raises(sc.CoefficientError) as error:
+    with pytest.raises(sc.CoefficientError, match=WORDS.get(case, NO_RECIPE)) as error:
         sc.imported(BAD[case], sc.open_zoo(linear_zoo(2)))
     str(error.value).encode()  # can be shown
     assert len(str(error.value)) < 600

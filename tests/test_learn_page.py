@@ -22,8 +22,8 @@ from soup_core import charts, checkpoints, formatting
 from soup_core.analysis.ablations import Averaged, GapStep, NumberStep, greedy_on
 from soup_core.recipes.greedy import candidate_order
 from soup_core.zoo import user_ingredients
-from tests.conftest import random_linears, write_zoo
-from tests.test_pages import metric, open_page, words
+from tests.app_pages import metric, open_page, words
+from tests.zoos import random_linears, write_zoo
 
 PAGE = "pages/7_Learn.py"
 BY_KEY = {each.key: each for each in LESSONS}

@@ -17,8 +17,8 @@ from pages.present import background_files
 from pages.present.background_files import Made, Wanted
 from pages.shared.uploads import Lent
 from soup_core.presentation.scenes import Scene, to_link
-from tests.conftest import random_linears, write_zoo
-from tests.test_pages import open_page, words
+from tests.app_pages import open_page, words
+from tests.zoos import random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 NOTHING = Lent({})

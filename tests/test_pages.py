@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from soup_core import charts, formatting
 from soup_core.analysis.face_off import recipes_of
-from tests.conftest import random_linears, write_zoo
+from tests.app_pages import closes, metric, open_page, words
+from tests.zoos import random_linears, write_zoo
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["app.py", "pages/1_Ingredients.py", "pages/2_Greedy.py", "pages/3_Interpolation.py", "pages/4_Learned.py",
          "pages/5_Robustness.py", "pages/6_Train.py", "pages/7_Learn.py", "pages/8_Present.py",
          "pages/9_Add_a_zoo.py"]  # fmt: skip
@@ -24,30 +23,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 def zoo(tmp_path: Path) -> sc.Zoo:
     st.cache_resource.clear()
     return sc.open_zoo(write_zoo(tmp_path / "made", random_linears(5)))
-
-
-def open_page(path: str, **address: str | list[str]) -> AppTest:
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    if path != "app.py":
-        test.switch_page(path)
-    for key, value in {"zoo": "made", **address}.items():
-        test.query_params[key] = value
-    return test.run()
-
-
-def words(test: AppTest) -> str:
-    parts = [*test.markdown, *test.error, *test.warning, *test.info, *test.caption]
-    return "\n".join(str(part.value) for part in parts)
-
-
-def closes(test: AppTest, seconds: float = 30) -> AppTest:
-    """Run the page again until its work has ended and its sentence stands there."""
-    end = time.monotonic() + seconds
-    while not any(str(part.value).startswith("**") for part in test.markdown):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
-        test.run()
-    return test
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -92,10 +67,6 @@ def test_a_broken_ingredient_is_left_out_and_the_page_works(path: str, zoo: sc.Z
     assert not test.exception
     assert any("m1" in warning.value for warning in test.warning)
     closes(test)
-
-
-def metric(test: AppTest, label: str) -> str:
-    return str(next(each.value for each in test.metric if each.label.startswith(label)))
 
 
 def test_home_reports_the_cores_test_numbers(zoo: sc.Zoo) -> None:

@@ -25,7 +25,7 @@ from soup_core.charts.geometry import advantage_scatter, pair_heatmap
 from soup_core.jobs import Jobs, Task
 from soup_core.runtime.store import default_store
 from soup_core.weight_space.gram import angles
-from tests.conftest import random_deeps, random_linears, write_zoo
+from tests.zoos import random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]
 

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,19 +11,18 @@ from typing import Any
 
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from soup_core import charts, cli, recipes
+from soup_core import charts, recipes
 from soup_core.analysis.face_off import recipes_of
 from soup_core.charts.style import RECIPE_MARKS, recipe_mark
 from soup_core.jobs import Jobs, Task, tasks
 from soup_core.recipes import RECIPES, Parameter, Recipe, one_of, table
 from soup_core.runtime.store import default_store
-from tests.conftest import random_linears, write_zoo
+from tests.app_pages import ROOT, open_page
+from tests.zoos import random_linears, write_zoo
 
 Make = Callable[..., Path]
-ROOT = Path(__file__).resolve().parent.parent
 METHODS = {path.stem for path in Path(recipes.__file__).parent.glob("*.py")} - {"__init__", "recipe", "table"}
 FEW_BEST = '''
 """Few best: a made recipe, the average of the best few by their held-out accuracy."""
@@ -63,17 +61,6 @@ def new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     monkeypatch.setitem(RECIPES, few_best.RECIPE.key, few_best.RECIPE)
     recipe: Recipe = few_best.RECIPE
     return recipe
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["soup_core", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return int(end.value.code or 0), *capsys.readouterr()
-
-    return call
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -270,9 +257,7 @@ def test_a_new_recipe_is_in_the_readmes_table(new: Recipe) -> None:
 def test_a_new_recipe_is_told_on_home(new: Recipe, tmp_path: Path) -> None:
     st.cache_resource.clear()
     zoo = sc.open_zoo(write_zoo(tmp_path / "made", random_linears(4)))
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    test.query_params["zoo"] = "made"
-    test.run()
+    test = open_page("app.py")
     end = time.monotonic() + 30
     while not test.dataframe or len(test.dataframe[0].value) < recipes_of(zoo):
         assert time.monotonic() < end

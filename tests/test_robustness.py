@@ -34,9 +34,8 @@ from soup_core.analysis.robustness import (
 from soup_core.evaluation import estimate, measure, resampled_means
 from soup_core.jobs import Jobs, Task
 from soup_core.runtime.store import Store, default_store
-from tests.conftest import CLASSES, SIDE, random_linears, write_zoo
-from tests.test_pages import closes, metric, open_page, words
-from tests.test_views import meaning
+from tests.app_pages import closes, meaning, metric, open_page, words
+from tests.zoos import CLASSES, SIDE, random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 SHIFTS = ("dusk-1", "dusk-3", "fog")
@@ -99,7 +98,9 @@ def test_the_mean_over_shifts_is_that_of_a_naive_loop(zoo: sc.Zoo) -> None:
 
 
 def test_a_relative_drop_is_accuracy_lost_over_clean_accuracy(zoo: sc.Zoo) -> None:
-    for entry in made(zoo):
+    entries = made(zoo)
+    assert len(entries) >= 5  # four models and the base, at least
+    for entry in entries:
         clean, fog = entry.test.accuracy, entry.shifts["fog"].accuracy
         assert entry.relative_drop("fog").value == pytest.approx((clean - fog) / clean)
         assert entry.relative_drop().value == pytest.approx((clean - entry.mean.value) / clean)
@@ -127,8 +128,15 @@ def test_the_bootstrap_of_a_share_is_the_normal_interval() -> None:
 def test_resamples_are_the_rows_that_the_seed_draws() -> None:
     scores = np.random.default_rng(3).normal(size=(30, 2))
     rows = np.random.default_rng(5).integers(30, size=(7, 30))
-    assert np.allclose(resampled_means(scores, draws=7, seed=5), [scores[row].mean(0) for row in rows])
-    assert resampled_means(scores, draws=130).shape == (130, 2)
+    np.testing.assert_allclose(resampled_means(scores, draws=7, seed=5), [scores[row].mean(0) for row in rows])
+    many = resampled_means(scores, draws=130, seed=5)  # more than are drawn at once
+    rows = np.random.default_rng(5).integers(30, size=(130, 30))
+    np.testing.assert_allclose(many, [scores[row].mean(0) for row in rows])
+    assert len(np.unique(many[:, 0])) == 130
+    # Another model's scores on the same images are resampled with the same rows: their difference is paired.
+    shifted = resampled_means(scores + np.array([1.0, 0.0]), draws=130, seed=5)
+    np.testing.assert_allclose(shifted - many, np.tile([1.0, 0.0], (130, 1)), atol=1e-12)
+    assert not np.isin(resampled_means(scores, draws=130, seed=6)[:, 0], many[:, 0]).any()
 
 
 def test_a_lead_is_paired_on_the_same_images(zoo: sc.Zoo) -> None:

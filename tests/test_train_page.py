@@ -15,8 +15,8 @@ from soup_core.analysis.acceptance import acceptances
 from soup_core.finetune import Hyperparameters, checked, finetune, random_search, space_of, sweep, usual
 from soup_core.runtime.store import default_store
 from soup_core.zoo import user_ingredients
-from tests.conftest import linears_around_zero, random_deeps, random_linears, write_zoo
-from tests.test_pages import closes, metric, open_page, words
+from tests.app_pages import closes, metric, open_page, words
+from tests.zoos import linears_around_zero, random_deeps, random_linears, write_zoo
 
 PAGE = "pages/6_Train.py"
 SET = {"tuning_rate": "0.02", "tuning_epochs": "3", "augmentation": "flip", "mixup": "0.2", "decay": "0.05",
@@ -164,7 +164,7 @@ def test_row_43_a_stopped_run_says_so_and_goes_on(zoo: sc.Zoo, monkeypatch: pyte
             yield step
             while slow[0]:
                 time.sleep(0.01)
-                sweep.pause()
+                sweep.yield_point()
 
     monkeypatch.setattr(sweep.FinetuneRun, "epochs", slowly)
     test = open_page(PAGE, **SET)

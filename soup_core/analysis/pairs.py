@@ -76,7 +76,10 @@ class IngredientPrediction:
 
 
 def sampled_pairs(zoo: Zoo, budget: int, seed: int = 0) -> tuple[Pair, ...]:
-    """So many different pairs of the zoo's ingredients, drawn at random, or all; more of a seed continue fewer."""
+    """So many different pairs of the zoo's ingredients, drawn at random, or all; more of a seed continue fewer.
+
+    Raises CoefficientError for fewer than one.
+    """
     if budget < 1:
         raise CoefficientError(f"At least one pair is drawn; found {budget}.")
     pairs = list(combinations(zoo.names, 2))
@@ -147,7 +150,7 @@ def differing_hyperparameters(zoo: Zoo, a: str, b: str) -> tuple[str, ...]:
 
 
 def paired_mean(differences: NDArray[np.float64]) -> Difference:
-    """The mean of differences between -1 and 1, one an image, with a 95 % interval.
+    """The mean of differences (N,) between -1 and 1, one an image, with a 95 % interval.
 
     As in `compare` (Agresti & Min 2005, doi 10.1002/sim.1781), half an image at each of -1 and 1, and one at 0, are
     added, so that the interval has a width where no image differs.

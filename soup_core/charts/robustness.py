@@ -202,7 +202,7 @@ def reliability_diagram(calibrations: Sequence[Calibration]) -> go.Figure:
 
 
 def confusion_heatmap(difference: NDArray[np.int64], classes: Sequence[str]) -> go.Figure:
-    """Our counts less theirs, true class by row, predicted by column; customdata holds both classes' numbers."""
+    """Our counts less theirs (C×C), true class by row, predicted by column; customdata holds both classes' numbers."""
     reach = max(1, int(np.abs(difference).max()))
     figure = empty_figure("True class")
     numbers = range(len(classes))

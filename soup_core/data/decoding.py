@@ -137,7 +137,10 @@ class Decoding:
         return json.dumps({**asdict(self), "kind": type(self.collection).__name__})
 
     def blocks(self) -> Iterator[Decoded]:
-        """Decode in this process, block by block, and keep each; blocks that are there already are left as they are."""
+        """Decode in this process, block by block, and keep each; blocks that are there already are left as they are.
+
+        Raises DataError where there is no image, none that can be decoded, or more than may be kept for a split.
+        """
         items, classes = self.collection.opened()
         if not items:
             raise DataError(

@@ -41,9 +41,11 @@ class Evaluator:
 
     Calling it gives an Evaluation; what the store knows is not computed again. `precision` is one of PRECISIONS;
     `images` takes so many of the split's images, drawn with a fixed seed; `memory` is the budget in gigabytes of a bank
-    of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept, which are those of KEPT_SPLITS.
-    A batch that does not fit into memory is halved, and so are those after it; where not even one image fits,
-    OutOfMemory is raised. Sessions may share an evaluator: the model that is being evaluated is locked.
+    of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept, which are those of
+    KEPT_SPLITS. A batch that does not fit into memory is halved, and so are those after it; where not even one image
+    fits, OutOfMemory is raised. Raises SoupError for a device, precision or number that is none, and for labels beyond
+    the architecture's classes, DataError where the split is not there. Sessions may share an evaluator: the model that
+    is being evaluated is locked.
     """
 
     def __init__(
@@ -89,7 +91,11 @@ class Evaluator:
         )
 
     def __call__(self, soup: Soup) -> Evaluation:
-        """Evaluate a soup on every image of the split."""
+        """Evaluate a soup on every image of the split.
+
+        Raises CoefficientError for a name that the zoo has not, CheckpointError where a file of it has changed,
+        OutOfMemory where the model, or one image beside it, does not fit.
+        """
         evaluation = self.trial(soup).evaluation
         assert evaluation is not None, "a trial without a limit runs to its end"
         return evaluation
@@ -133,7 +139,10 @@ class Evaluator:
             module.load_state_dict(state_dict(self.zoo, soup, self.device, self.bank), strict=True)
 
     def halving(self, indices: Tensor, size: int, run: Callable[[Tensor], Found]) -> Iterator[tuple[Tensor, Found]]:
-        """`run` on one batch after the other; one that does not fit into memory is halved, and so are those after it."""
+        """`run` on one batch after the other; one that does not fit into memory is halved, and so are those after it.
+
+        `indices` (N,) are split into batches (n,) of at most `size`. Raises OutOfMemory where not even one image fits.
+        """
         done = 0
         while done < len(indices):
             batch = indices[done : done + size]
@@ -304,7 +313,7 @@ class Evaluator:
             return logits
 
     def inputs(self, batch: Tensor) -> Tensor:
-        """The images of these indices, normalised, on the device."""
+        """The images of these indices (n,), normalised, on the device: float32, n×C×H×W."""
         if self._normalized is not None:
             return self._normalized.index_select(0, batch.to(self.device))
         if self._resident is not None:

@@ -32,12 +32,19 @@ class Comparison:
 
 
 def compare(ours: Evaluation, theirs: Evaluation) -> Comparison:
-    """Compare two evaluations of the same split, image by image: see `compare_bits`."""
+    """Compare two evaluations of the same split, image by image: see `compare_bits`, which says what it raises.
+
+    >>> ours = Evaluation(3, 4, 0.5, 0.0, bytes([0b1110_0000]))
+    >>> theirs = Evaluation(2, 4, 0.5, 0.0, bytes([0b1001_0000]))
+    >>> found = compare(ours, theirs)
+    >>> found.difference, found.gained, found.lost
+    (0.25, 2, 1)
+    """
     return compare_bits(ours.bits(), theirs.bits())
 
 
 def compare_bits(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Comparison:
-    """Compare two models by which of the same images each has right, a value an image.
+    """Compare two models by which of the same images each has right: booleans (N,), a value an image.
 
     Interval: Agresti & Min 2005 (doi 10.1002/sim.1781), half an image added to each cell of the two-by-two table; test:
     McNemar's, exact. Raises ValueError where the numbers of images differ.
@@ -56,7 +63,12 @@ def compare_bits(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Comparis
 
 
 def accuracy_interval(evaluation: Evaluation) -> tuple[float, float]:
-    """Wilson's 95 % interval of an accuracy."""
+    """Wilson's 95 % interval of an accuracy: within 0 to 1, and wider on the side where there is more room.
+
+    >>> low, high = accuracy_interval(Evaluation(10, 10, 0.0, 0.0, bytes([0xFF, 0xC0])))
+    >>> f"{low:.3f} to {high:.3f}"
+    '0.722 to 1.000'
+    """
     total, share = evaluation.total, evaluation.accuracy
     middle = (share + Z_95**2 / (2 * total)) / (1 + Z_95**2 / total)
     reach = Z_95 * float(np.sqrt(share * (1 - share) / total + (Z_95 / (2 * total)) ** 2)) / (1 + Z_95**2 / total)
@@ -73,7 +85,7 @@ class Estimate:
 
 
 def estimate(value: float, drawn: NDArray[np.floating]) -> Estimate:
-    """The basic bootstrap interval of a value from what it is in resamples (Davison & Hinkley 1997, chapter 5).
+    """The basic bootstrap interval of a value from what it is in D resamples, (D,) (Davison & Hinkley 1997, chapter 5).
 
     It turns the resamples' quantiles about the value, so that a statistic that resampling pushes one way, as it does
     the calibration error, is pushed back instead of twice.

@@ -115,7 +115,8 @@ class Jobs:
     def submit(self, task: Task, zoo: Zoo, *, again: bool = False) -> Job:
         """The job of a task: the one that is there already, unless it has ended short of its end, or a new one.
 
-        With `again` one that has reached its end is run again too: what it had made may have been removed since.
+        With `again` one that has reached its end is run again too: what it had made may have been removed since. Raises
+        SoupError for a task that is none of RECIPES.
         """
         if task.recipe not in (known := tasks()):
             raise SoupError(f"There is no recipe {task.recipe!r}; expected one of {', '.join(known)}.")

@@ -24,7 +24,7 @@ APPROXIMATE = " from logits kept in half precision"
 
 
 def ensemble(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Evaluation:
-    """The evaluation of the named models' averaged outputs; see `ensembles`."""
+    """The evaluation of the named models' averaged outputs; see `ensembles`, which says what it raises."""
     (evaluation,) = ensembles(evaluate, [names], average=average)
     return evaluation
 

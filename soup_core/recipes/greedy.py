@@ -53,7 +53,7 @@ def greedy_soup(
     `order` is "accuracy" (held-out, best first, ties by name), "random:SEED", or a list of names. A candidate is
     accepted on a strict improvement, with `ties` also on an equal count. Unless `full`, a candidate is stopped as soon
     as its errors, counted on the images that ingredients miss most first, say that it cannot win: the decisions are
-    those of the full search.
+    those of the full search. Raises CoefficientError for an order that is none, an unknown name, and the base.
     """
     trials = {name: evaluate.trial(Soup({name: 1.0})) for name in zoo.names}
     singles = {name: trial.evaluation for name, trial in trials.items() if trial.evaluation is not None}

@@ -16,7 +16,10 @@ from soup_core.zoo import Zoo
 def greedy_ensemble(
     zoo: Zoo, evaluate: Evaluator, *, average: str = "probabilities", ties: bool = False
 ) -> Iterator[GreedyStep]:
-    """Greedy choice of an ensemble's members, a step a candidate; `soup` names them, each with the same share."""
+    """Greedy choice of an ensemble's members, a step a candidate; `soup` names them, each with the same share.
+
+    Raises CoefficientError for another average.
+    """
     singles = {name: evaluate(Soup({name: 1.0})) for name in zoo.names}
     names = candidate_order(singles, "accuracy")
     first = Trial(singles[names[0]], singles[names[0]].correct, 0)

@@ -17,7 +17,8 @@ from soup_core.zoo import Zoo
 def model_stock_soup(zoo: Zoo, store: Store, *, granularity: str = "layer") -> Soup:
     """For each layer (1 - t) * base + t * average, t = K cos / (1 + (K - 1) cos), cos the mean over pairs of K models.
 
-    A layer that no model has moved keeps t = 1. Raises ZooError without a base.
+    A layer that no model has moved keeps t = 1. Raises ZooError without a base, CoefficientError for another
+    granularity.
     """
     base, average = base_of(zoo, "Model Stock"), uniform_soup(zoo)
     products = gram(zoo, store)

@@ -17,7 +17,7 @@ def slerp_soup(zoo: Zoo, store: Store, a: str, b: str, *, alpha: float = 0.5) ->
     """sin((1 - alpha) w) / sin w * a + sin(alpha w) / sin w * b, w the angle between the two, for each tensor.
 
     Two ingredients of the zoo; tensors that are parallel, and buffers, are mixed in a straight line. Raises
-    CoefficientError for a name that is no ingredient.
+    CoefficientError for a name that is no ingredient, and for one model twice.
     """
     zoo.check_names((a, b))
     if a == b:

@@ -15,7 +15,12 @@ from soup_core.zoo import Zoo
 def task_arithmetic_soup(zoo: Zoo, names: Iterable[str] | None = None, *, scale: float) -> Soup:
     """base + scale * the sum of (ingredient - base) over the named ingredients, over all where none are named.
 
-    Raises ZooError for a zoo without a base.
+    Raises ZooError for a zoo without a base, CoefficientError for an unknown name.
+
+    >>> from soup_core import open_zoo
+    >>> zoo = open_zoo("fashion-batchnorm")
+    >>> dict(task_arithmetic_soup(zoo, zoo.names[:2], scale=0.25).coefficients)  # the base keeps 1 - 2 * 0.25
+    {'base': 0.5, 'ft-01': 0.25, 'ft-02': 0.25}
     """
     average = uniform_soup(zoo, names)
     return interpolate(base_of(zoo, "Task arithmetic"), average, scale * len(average.names))

@@ -22,6 +22,13 @@ def uniform_soup(
 
     With `weights`, their average in those proportions: each weight over the sum of all. Raises CoefficientError for an
     unknown name, where no name is left, or where the weights sum to zero.
+
+    >>> from soup_core import open_zoo
+    >>> zoo = open_zoo("fashion-scratch")
+    >>> dict(uniform_soup(zoo, ["start-1", "start-2"]).coefficients)
+    {'start-1': 0.5, 'start-2': 0.5}
+    >>> dict(uniform_soup(zoo, weights={"start-1": 3, "start-2": 1}).coefficients)
+    {'start-1': 0.75, 'start-2': 0.25}
     """
     if weights is not None:
         zoo.check_names(tuple(weights))

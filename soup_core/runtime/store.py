@@ -56,8 +56,8 @@ def default_store() -> "Store":
 class Store:
     """Evaluations, bounds, tensors, runs and jobs by key; safe between threads and processes.
 
-    A file that SQLite finds damaged is set aside and begun anew; `notice` then says so. Raises SoupError where the
-    folder cannot be written or the disk is full.
+    A file that SQLite finds damaged is set aside and begun anew; `notice` then says so. Opening one, and every
+    method, raises SoupError where the folder cannot be written or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,7 +104,7 @@ class Store:
         return row
 
     def keep_evaluations(self, rows: Iterable[Row], tensors: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
-        """Keep rows, and tensors by key, at once; a key that is there already is replaced."""
+        """Keep rows, and tensors of any shape by key, at once; a key that is there already is replaced."""
         self._write(
             ("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)", rows),
             (KEEP_TENSORS, [(key, _packed(kept)) for key, kept in (tensors or {}).items()]),
@@ -122,21 +122,21 @@ class Store:
         self._write(("INSERT OR REPLACE INTO bounds VALUES (?, ?, ?, ?)", [(key, image_order, images, errors)]))
 
     def tensors(self, key: str) -> dict[str, Tensor] | None:
-        """The tensors kept under a key, or None; a damaged record counts as none."""
+        """The tensors kept under a key, in their shapes and dtypes, or None; a damaged record counts as none."""
         row = self._one("SELECT content FROM tensors WHERE key = ?", key)
         return _unpacked(row[0]) if row else None
 
     def keep_tensors(self, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Keep tensors under a key."""
+        """Keep tensors of any shape under a key."""
         self._write((KEEP_TENSORS, [(key, _packed(tensors))]))
 
     def step(self, run: str, number: int) -> dict[str, Tensor] | None:
-        """One step of a run, or None; a damaged record counts as none."""
+        """One step of a run, tensors of any shape by name, or None; a damaged record counts as none."""
         row = self._one("SELECT content FROM steps WHERE run = ? AND number = ?", run, number)
         return _unpacked(row[0]) if row else None
 
     def keep_step(self, run: str, number: int, step: Mapping[str, Tensor]) -> None:
-        """Keep one step of a run; whatever followed it is forgotten."""
+        """Keep one step of a run, tensors of any shape by name; whatever followed it is forgotten."""
         self._write(
             ("DELETE FROM steps WHERE run = ? AND number > ?", [(run, number)]),
             ("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", [(run, number, _packed(step))]),

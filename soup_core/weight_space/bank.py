@@ -36,7 +36,7 @@ class Bank:
                     row[self._columns[name]] = tensor.reshape(-1).to(device)
 
     def average(self, weights: Mapping[str, Mapping[str, float]]) -> dict[str, Tensor]:
-        """The tensors that these weights give: a matrix-vector product for each run of tensors that share theirs."""
+        """The tensors, in their shapes, that these weights give: a matrix-vector product a run that shares them."""
         totals: dict[str, Tensor] = {}
         for mix, run in groupby(weights, key=lambda name: weights[name]):
             names = list(run)
@@ -56,7 +56,7 @@ class Bank:
         return torch.mv(self._rows[:, columns].T, column.to(self.device))
 
     def inner_products(self, names: Sequence[str], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `inner_products`."""
+        """See `inner_products`: gradients of the tensors' shapes, to float64 values (K,) each, on the CPU."""
         rows = [self._row[name] for name in names]
         found = torch.stack(
             [

@@ -11,9 +11,10 @@ REESTIMATION_BATCH = 500
 
 
 def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
-    """Replace BatchNorm's running statistics by those of the fine-tuning images under these weights.
+    """Replace BatchNorm's running statistics in a state_dict by those of the fine-tuning images under these weights.
 
-    Batches are of nearly equal size, and what is random in the network (dropout) is seeded: twice gives the same.
+    Shapes and dtypes stay. Batches are of nearly equal size, and what is random in the network (dropout) is seeded:
+    twice gives the same.
     """
     if not zoo.has_batch_norm:
         return dict(theta)
