@@ -198,7 +198,10 @@ MISTAKES = {
         ["uniform", "{}", "--precision", "tf32", "--device", "cpu"],
         r"one of float32, bf16, fp16; found 'tf32'",
     ),
-    "granularity": (["learned", "{}", "--granularity", "atom"], r"takes as granularity model, layer or tensor; found 'atom'"),
+    "granularity": (
+        ["learned", "{}", "--granularity", "atom"],
+        r"takes as granularity model, layer or tensor; found 'atom'",
+    ),
     "average": (
         ["ensemble", "{}", "--average", "guesses"],
         r"takes as average probabilities or logits; found 'guesses'",
