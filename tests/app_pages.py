@@ -2,15 +2,19 @@
 
 import ast
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
+
+from soup_core.runtime.store import default_store
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def open_page(path: str, **address: str | list[str]) -> AppTest:
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=PATIENCE)
     if path != "app.py":
         test.switch_page(path)
     for key, value in {"zoo": "made", **address}.items():
@@ -23,14 +27,28 @@ def words(test: AppTest) -> str:
     return "\n".join(str(part.value) for part in parts)
 
 
-def closes(test: AppTest, seconds: float = 30) -> AppTest:
-    """Run the page again until its work has ended and its sentence stands there."""
-    end = time.monotonic() + seconds
-    while not any(str(part.value).startswith("**") for part in test.markdown):
+def until(test: AppTest, ready: Callable[[AppTest], object]) -> AppTest:
+    """Run the page again until it is ready, as its jobs come on; without one that goes on, not for ever."""
+    end, runs_without_a_job = time.monotonic() + PATIENCE, 0
+    while not ready(test):
         assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
+        assert runs_without_a_job < 40, words(test)
+        look_again = time.monotonic() + 0.2
+        while (working := works()) and time.monotonic() < look_again:
+            time.sleep(0.01)
+        runs_without_a_job += not working
         test.run()
     return test
+
+
+def works() -> bool:
+    """Whether a job has not ended."""
+    return any(row[2] in ("queued", "running", "cancelling") for row in default_store().jobs())
+
+
+def closes(test: AppTest) -> AppTest:
+    """Run the page again until its work has ended and its sentence stands there."""
+    return until(test, lambda test: any(str(part.value).startswith("**") for part in test.markdown))
 
 
 def metric(test: AppTest, label: str) -> str:

@@ -1,19 +1,26 @@
 """Fixtures alone: a store of each test's own, made zoos in its folder, and what is run or loaded, noted."""
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
+from hypothesis import HealthCheck, settings
 from torch import Tensor
 
 import soup_core as sc
 from soup_core import architectures, cli
+from soup_core.data import splits
 from soup_core.jobs import Jobs
 from soup_core.weight_space import averaging
 from tests.zoos import Deep, Linear, WithBuffers, random_deeps, random_linears, write_zoo
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +51,32 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             made[name](num_classes) if name in made else built(name, num_classes, options)
         ),
     )  # fmt: skip
+
+
+FEW = slice(0, 3500, 7)  # 500 images of a bundled split, of which greedy still takes more than the best model
+read_bundled = splits._bundled_tensors
+
+
+@cache
+def few_tensors(name: str) -> tuple[Tensor, Tensor]:
+    images, labels = read_bundled(name)
+    return images[FEW].clone(), labels[FEW].clone()
+
+
+@pytest.fixture
+def few_images(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The bundled zoos on a few of their images: their files are as they ship, and an evaluation takes no time.
+
+    What ships of evaluations is of all images and so is of no use here.
+    """
+    monkeypatch.setattr(splits, "_bundled_tensors", few_tensors)
+    monkeypatch.setattr(
+        splits, "_in_use", WeakValueDictionary()
+    )  # nor may the splits of either be taken for the other's
+    monkeypatch.setattr(splits, "_recent", OrderedDict())
+    yield
+    if streamlit := sys.modules.get("streamlit"):
+        streamlit.cache_resource.clear()  # evaluators on these images
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from soup_core.charts import ablations as charts
 from soup_core.evaluation import measure
 from soup_core.jobs import Jobs, Task
 from soup_core.runtime.store import Store, default_store
+from tests.patience import PATIENCE
 from tests.zoos import random_linears, write_zoo
 
 Make = Callable[..., Path]
@@ -287,7 +288,7 @@ def test_jobs_make_the_same_steps(linear_zoo: Make, tmp_path: Path) -> None:
             gap_module.selection_gap(zoo, evaluate, report, sizes=[30, 60], draws=2),
         ),
     ):
-        done = jobs.submit(Task(recipe, zoo.name, arguments=arguments), zoo).wait(30)
+        done = jobs.submit(Task(recipe, zoo.name, arguments=arguments), zoo).wait(PATIENCE)
         assert (done.state, done.message) == ("done", "")
         assert repr(done.steps) == repr(tuple(expected))  # as text, in which NaN equals NaN
 

@@ -17,6 +17,7 @@ from soup_core.weight_space import bank as bank_module
 from soup_core.weight_space.bank import resident_bank
 from soup_core.weight_space.streaming import stream
 from tests.marks import needs_cuda
+from tests.patience import PATIENCE
 from tests.zoos import CLASSES, random_deeps, random_linears, write_zoo
 
 Files = Mapping[str, Mapping[str, Tensor]]
@@ -195,7 +196,7 @@ def test_every_number_is_visited_once_by_two_threads(linear_zoo: Make, monkeypat
     zoo = sc.open_zoo(linear_zoo(2))
     seen: dict[str, list[int]] = {"head.weight": [0] * 12, "head.bias": [0] * 3}
     threads = set()
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=PATIENCE)
 
     def visit(name: str, begin: int, end: int, read: Callable[[int], Tensor]) -> None:
         if threading.get_ident() not in threads:

@@ -17,6 +17,7 @@ from soup_core.runtime.store import Store
 from soup_core.weight_space import bank
 from tests.evaluations import evaluation
 from tests.marks import needs_cuda
+from tests.patience import PATIENCE
 from tests.scarce_memory import NO_ROOM, with_room_for
 from tests.zoos import Linear
 
@@ -320,7 +321,7 @@ def test_work_in_the_background_lets_an_evaluation_in_front_go_first(linear_zoo:
             batches.append("behind")
             if len(batches) == 1:
                 fronts.append(pool.submit(in_front))
-                assert inside.wait(30)
+                assert inside.wait(PATIENCE)
 
         with sc.interruptible(note, background=True):
             behind(first)
@@ -338,11 +339,11 @@ def test_a_claim_holds_between_threads(tmp_path: Path) -> None:
         with another.claim("name") as mine:
             assert mine
             held.set()
-            assert release.wait(30)
+            assert release.wait(PATIENCE)
 
     with ThreadPoolExecutor(2) as pool:
         holder = pool.submit(hold)
-        assert held.wait(30)
+        assert held.wait(PATIENCE)
         with store.claim("name", wait=False) as mine:
             assert not mine
         with store.claim("another", wait=False) as mine:
@@ -373,7 +374,7 @@ def test_row_46_a_claim_of_a_killed_process_is_taken_over(tmp_path: Path) -> Non
                 assert not mine
         finally:
             holder.kill()
-        holder.wait(30)
+        holder.wait(PATIENCE)
         with store.claim("name", wait=False) as mine:
             assert mine
 
@@ -384,7 +385,7 @@ def test_row_44_two_that_evaluate_a_soup_at_the_same_moment_run_its_images_once(
 ) -> None:
     """Each with a store of its own on the same file, as two processes have."""
     folder = linear_zoo(6)
-    together = threading.Barrier(2, timeout=30)
+    together = threading.Barrier(2, timeout=PATIENCE)
     stores = [Store(folder / "s.sqlite") for _ in range(2)]
 
     def run(store: Store) -> list[object]:

@@ -25,6 +25,7 @@ from soup_core.data import decoding as images
 from soup_core.data import splits as data_module
 from soup_core.formatting import plain
 from soup_core.runtime.files import home
+from tests.patience import PATIENCE
 from tests.zoos import random_linears, write_zoo
 
 SMALL = Preprocessing(resize=12, crop=10)
@@ -735,7 +736,7 @@ def test_row_36_a_page_tells_of_decoding_and_of_damage(zoo: Path, monkeypatch: p
         lambda self, value, text=None, **how: told.append(text) or progress(self, value, text, **how),
     )  # fmt: skip
     (zoo / "pets" / "val" / "cat" / "<i>.png").write_bytes(b"no image")
-    page = AppTest.from_file(str(Path(sc.__file__).parent.parent / "app.py"), default_timeout=60)
+    page = AppTest.from_file(str(Path(sc.__file__).parent.parent / "app.py"), default_timeout=PATIENCE)
     page.switch_page("pages/1_Ingredients.py")
     page.query_params["zoo"] = "zoo"
     assert not page.run().exception

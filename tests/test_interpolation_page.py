@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from pages.views.interpolation import clicked_mix, line, pairs, plane
 from soup_core import charts
 from soup_core.analysis.interpolation import ensemble_line, plane_points, plane_through
 from soup_core.analysis.pairs import pair_advantages, sampled_pairs
-from tests.app_pages import closes, metric, open_page, words
+from tests.app_pages import closes, metric, open_page, until, words
 from tests.zoos import linears_around_zero, write_zoo
 
 PAGE = "pages/3_Interpolation.py"
@@ -31,14 +30,9 @@ def meaning(test: AppTest) -> str:
     return found
 
 
-def says(test: AppTest, text: str, seconds: float = 30) -> AppTest:
+def says(test: AppTest, text: str) -> AppTest:
     """Run the page again until a text stands there."""
-    end = time.monotonic() + seconds
-    while text not in words(test):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
-        test.run()
-    return test
+    return until(test, lambda test: text in words(test))
 
 
 def taken(test: AppTest) -> sc.Soup:

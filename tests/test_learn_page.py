@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def quick(own_home: None, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(own_home: None, few_images: None, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOUP_HOME", str(home))
     st.cache_resource.clear()
     monkeypatch.setattr(shift, "SHIFTS", ("noise-3", "contrast-3"))
@@ -92,6 +92,7 @@ def soups(zoo: str) -> tuple[sc.Zoo, sc.Evaluator, list[str]]:
 def of_why() -> list[str]:
     zoo, held_out, (best, *_) = soups(FASHION)
     *_, last = sc.greedy_soup(zoo, held_out)
+    assert len(last.soup.names) > 1
     test = held_out.on("test")
     return [
         formatting.points(sc.compare(test(last.soup), test(sc.Soup({best: 1.0})))),

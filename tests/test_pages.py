@@ -1,7 +1,6 @@
 """Every page run by Streamlit's own test driver, on a made zoo."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import streamlit as st
 import soup_core as sc
 from soup_core import charts, formatting
 from soup_core.analysis.face_off import recipes_of
-from tests.app_pages import closes, metric, open_page, words
+from tests.app_pages import closes, metric, open_page, until, words
 from tests.zoos import random_linears, write_zoo
 
 PAGES = ["app.py", "pages/1_Ingredients.py", "pages/2_Greedy.py", "pages/3_Interpolation.py", "pages/4_Learned.py",
@@ -32,6 +31,7 @@ def test_a_page_draws_and_closes_with_a_sentence(path: str, zoo: sc.Zoo) -> None
     assert not test.error
 
 
+@pytest.mark.usefixtures("few_images")  # the page shows a bundled zoo instead
 @pytest.mark.parametrize("path", PAGES)
 def test_an_unknown_zoo_is_named_and_the_session_lives(path: str, zoo: sc.Zoo) -> None:
     test = open_page(path, zoo="nowhere")
@@ -145,12 +145,8 @@ def test_learned_ends_with_the_cores_numbers_and_keeps_test_back(zoo: sc.Zoo) ->
 
 
 def test_home_compares_every_recipe(zoo: sc.Zoo) -> None:
-    test = open_page("app.py")
-    end = time.monotonic() + 30
-    while not test.dataframe or len(test.dataframe[0].value) < recipes_of(zoo):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
-        test.run()
+    whole = recipes_of(zoo)
+    test = until(open_page("app.py"), lambda test: test.dataframe and len(test.dataframe[0].value) >= whole)
     rows = {row["recipe"]: row for row in test.dataframe[0].value.to_dict("records")}
     assert rows["Ensemble"]["test"] == charts.percent(sc.ensemble(sc.Evaluator(zoo, "test"), zoo.names))
     assert rows["Ensemble"]["models run"] == 5
@@ -166,11 +162,7 @@ def test_greedy_takes_a_given_list_and_tells_the_selection_gap(zoo: sc.Zoo) -> N
 
 def test_the_band_over_shuffled_orders_is_told(zoo: sc.Zoo) -> None:
     test = open_page("pages/2_Greedy.py", step="5", band="true")
-    end = time.monotonic() + 30
-    while "20 shuffled orders the lowest" not in words(test):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
-        test.run()
+    until(test, lambda test: "20 shuffled orders the lowest" in words(test))
     ends = [step.correct[-1] for step in sc.greedy_band(zoo, sc.Evaluator(zoo))]
     assert f"{100 * min(ends) / 120:.2f} %" in words(test)
 

@@ -36,6 +36,7 @@ from soup_core.analysis.published import (
     report,
 )
 from soup_core.charts.published import drop_points, hyperparameter_points, robustness_scatter
+from tests.patience import PATIENCE
 from tests.published_results import COUNTS, HYPERPARAMETERS, SOUPS, TOTALS, TWIN, drawn_sweep, line, write_results
 
 PAPER = os.environ.get("SOUP_PUBLISHED_RESULTS", "")
@@ -414,7 +415,7 @@ def drawn(folder: Path) -> AppTest:
         "from pages.shared.published import draw\nfrom soup_core.analysis.published import open_results\n"
         f"draw(open_results({str(folder)!r}))\n"
     )
-    test = AppTest.from_string(script, default_timeout=60).run()
+    test = AppTest.from_string(script, default_timeout=PATIENCE).run()
     assert not test.exception
     return test
 

@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,7 +33,8 @@ from soup_core.analysis.robustness import (
 from soup_core.evaluation import estimate, measure, resampled_means
 from soup_core.jobs import Jobs, Task
 from soup_core.runtime.store import Store, default_store
-from tests.app_pages import closes, meaning, metric, open_page, words
+from tests.app_pages import closes, meaning, metric, open_page, until, words
+from tests.patience import PATIENCE
 from tests.zoos import CLASSES, SIDE, random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
@@ -268,7 +268,7 @@ def test_a_cell_holds_the_images_of_which_one_alone_says_so_the_surest_first() -
 def test_the_job_makes_the_numbers_of_direct_evaluation_and_a_second_run_evaluates_nothing(
     zoo: sc.Zoo, evaluated: list[sc.Soup]
 ) -> None:
-    progress = Jobs(default_store()).submit(Task("robustness", zoo.name), zoo).wait(60)
+    progress = Jobs(default_store()).submit(Task("robustness", zoo.name), zoo).wait(PATIENCE)
     assert progress.state == "done", progress.message
     assert len(progress.steps) == steps_of(zoo)
     for entry in latest(progress.steps):
@@ -278,7 +278,7 @@ def test_the_job_makes_the_numbers_of_direct_evaluation_and_a_second_run_evaluat
             found = sc.ensemble(evaluate, names) if entry.member.is_ensemble else evaluate(entry.member.soup)
             assert entry.shifts[shift] == found
     evaluated.clear()
-    again = Jobs(default_store()).submit(Task("robustness", zoo.name), zoo).wait(60)
+    again = Jobs(default_store()).submit(Task("robustness", zoo.name), zoo).wait(PATIENCE)
     assert again.state == "done"
     assert evaluated == []
     assert len(again.steps) == len(SHIFTS) + 1  # the splits are made once, since all is known
@@ -475,15 +475,6 @@ def test_outputs_that_are_not_finite_are_said_to_be(tmp_path: Path, monkeypatch:
     assert metric(test, "Ensemble") == "–"
     assert metric(test, "Best single").endswith(" %")
     assert "the ensemble's not known, since outputs are not finite: they cannot be compared" in meaning(test)
-
-
-def until(test: AppTest, ready: Callable[[AppTest], bool]) -> AppTest:
-    end = time.monotonic() + 30
-    while not ready(test):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
-        test.run()
-    return test
 
 
 def test_the_page_shows_the_cores_means_and_errors(zoo: sc.Zoo) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from soup_core.runtime.store import Store
+from tests.patience import PATIENCE
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -16,7 +17,7 @@ def test_row_44_stores_opened_at_the_same_moment_all_work(tmp_path: Path, damage
         file.parent.mkdir()
         if damaged:
             file.write_bytes(b"not a database" * 200)
-        together = threading.Barrier(3, timeout=30)
+        together = threading.Barrier(3, timeout=PATIENCE)
 
         def keep(key: str, file: Path = file, together: threading.Barrier = together) -> None:
             together.wait()

@@ -71,7 +71,7 @@ def test_a_view_works_without_a_base(view: str, tmp_path: Path) -> None:
     assert "from the base" not in meaning(test)
 
 
-@pytest.mark.usefixtures("no_jobs")
+@pytest.mark.usefixtures("no_jobs", "few_images")
 @pytest.mark.parametrize(
     ("view", "further"),
     [("Map", {"colour": "learning rate"}), ("Ablations", {"ablation": "Leave one out"}),
