@@ -38,15 +38,17 @@ from soup_core.analysis.preflight import Finding, diagnose, overall, preflight_c
 from soup_core.errors import CheckpointError, CoefficientError, DataError, OutOfMemory, SoupError, ZooError
 from soup_core.evaluation import Comparison, Estimate, Evaluation, Evaluator, accuracy_interval, compare
 from soup_core.export import Export, export_soup, imported, title_of
-from soup_core.recipes.about import About
-from soup_core.recipes.ensemble import ensemble, greedy_ensemble
+from soup_core.recipes import About
+from soup_core.recipes.ema import ema_soup
+from soup_core.recipes.ensemble import ensemble
 from soup_core.recipes.greedy import BandStep, GreedyStep, greedy_band, greedy_soup
+from soup_core.recipes.greedy_ensemble import greedy_ensemble
+from soup_core.recipes.lawa import lawa_soup
 from soup_core.recipes.learned import LearnedStep, learned_soup
 from soup_core.recipes.model_stock import model_stock_soup
 from soup_core.recipes.pruned import pruned_soup
 from soup_core.recipes.slerp import slerp_soup
 from soup_core.recipes.task_arithmetic import task_arithmetic_soup
-from soup_core.recipes.trajectory import ema_soup, lawa_soup
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.recipes.wise_ft import WiseStep, wise_ft
 from soup_core.runtime.devices import available_devices, available_precisions, resolve_device

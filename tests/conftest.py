@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from torch import Tensor
 
 import soup_core as sc
-from soup_core import architectures
+from soup_core import architectures, cli
 from soup_core.data import splits
 from soup_core.jobs import Jobs
 from soup_core.weight_space import averaging
@@ -133,3 +133,17 @@ def deep_zoo(tmp_path: Path) -> Callable[..., Path]:
         return write_zoo(tmp_path / f"deep-{count}-{seed}", random_deeps(count, seed), architecture="test_deep")
 
     return make
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command line in this process: its exit code, and what it printed on standard output and on standard error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["soup_core", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call

@@ -374,7 +374,7 @@ def test_the_script_and_the_command_make_the_same_bytes(tmp_path: Path, monkeypa
         assert told is not None
         (folder / "a soup").unlink()
         monkeypatch.chdir(folder)
-        cli.app(shlex.split(told[1]), standalone_mode=False)
+        cli.application()(shlex.split(told[1]), standalone_mode=False)
         assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     (folder / "a soup").unlink()
     run_python(told[2], cwd=folder)

@@ -109,7 +109,10 @@ def test_steps_between_soups_have_the_dense_inner_products(tmp_path: Path, base:
 
     def place(soup: sc.Soup) -> Tensor:
         return torch.cat(
-            [sum(c * files[name][t].double().flatten() for name, c in soup.coefficients_for(t).items()) for t in PARAMETERS]
+            [
+                sum(c * files[name][t].double().flatten() for name, c in soup.coefficients_for(t).items())
+                for t in PARAMETERS
+            ]
         )
 
     @settings(max_examples=30, deadline=None)
@@ -138,7 +141,9 @@ def weights(files: Mapping[str, Mapping[str, Tensor]]) -> np.ndarray:
 
 
 def mixed(files: Mapping[str, Mapping[str, Tensor]], soup: sc.Soup) -> np.ndarray:
-    parts = [sum(c * files[name][t].double().flatten() for name, c in soup.coefficients_for(t).items()) for t in PARAMETERS]
+    parts = [
+        sum(c * files[name][t].double().flatten() for name, c in soup.coefficients_for(t).items()) for t in PARAMETERS
+    ]
     return torch.cat(parts).numpy()
 
 

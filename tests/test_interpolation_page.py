@@ -219,7 +219,9 @@ def test_a_taken_mix_is_forgotten_with_its_zoo(zoo: sc.Zoo, tmp_path: Path) -> N
 
 
 def test_a_taken_mix_goes_along_to_what_changed(zoo: sc.Zoo) -> None:
-    test = open_page("pages/5_Robustness.py", view="What changed", a=context.TAKEN, b="m0", taken='{"m0": 0.5, "m1": 0.5}')
+    test = open_page(
+        "pages/5_Robustness.py", view="What changed", a=context.TAKEN, b="m0", taken='{"m0": 0.5, "m1": 0.5}'
+    )
     closes(test)
     report = sc.Evaluator(zoo, "test")
     found = sc.compare(report(sc.uniform_soup(zoo, ["m0", "m1"])), report(sc.Soup({"m0": 1.0})))

@@ -94,7 +94,10 @@ def of_why() -> list[str]:
     *_, last = sc.greedy_soup(zoo, held_out)
     assert len(last.soup.names) > 1
     test = held_out.on("test")
-    return [formatting.points(sc.compare(test(last.soup), test(sc.Soup({best: 1.0})))), f"of {len(last.soup.names)} of 24"]
+    return [
+        formatting.points(sc.compare(test(last.soup), test(sc.Soup({best: 1.0})))),
+        f"of {len(last.soup.names)} of 24",
+    ]
 
 
 def of_uniform() -> list[str]:
@@ -107,13 +110,20 @@ def of_greedy() -> list[str]:
     steps = list(sc.greedy_soup(zoo, held_out, order=names[:8]))
     accepted = sum(step.accepted for step in steps[1:])
     ours = held_out(sc.uniform_soup(zoo, names[:8]))
-    return [f"{accepted} times out of 7", charts.percent(ours), formatting.points(sc.compare(ours, held_out(steps[-1].soup)))]
+    return [
+        f"{accepted} times out of 7",
+        charts.percent(ours),
+        formatting.points(sc.compare(ours, held_out(steps[-1].soup))),
+    ]
 
 
 def of_line(zoo_name: str) -> list[str]:
     zoo, held_out, (a, b, *_) = soups(zoo_name)
     middle, first, last = (held_out(sc.uniform_soup(zoo, names)) for names in ((a, b), (a,), (b,)))
-    return [charts.percent(middle), formatting.points(sc.compare(middle, max(first, last, key=lambda end: end.correct)))]
+    return [
+        charts.percent(middle),
+        formatting.points(sc.compare(middle, max(first, last, key=lambda end: end.correct))),
+    ]
 
 
 def of_hot() -> list[str]:
@@ -399,10 +409,10 @@ def test_too_hot_speaks_of_a_wall_only_where_an_average_failed(
     monkeypatch: pytest.MonkeyPatch, gains: dict[float, tuple[float, float]], right: str, told: str, wall: bool
 ) -> None:
     found = {rate: comparison(*bounds) for rate, bounds in gains.items()}
-    monkeypatch.setattr(hot, "made", lambda here: {})
+    monkeypatch.setattr(hot, "fine_tunings", lambda here: {})
     monkeypatch.setattr(hot, "compared", lambda here, names: found)
     outcome = hot.run(None, ("0.001",))
-    assert outcome.found == right
+    assert outcome.result == right
     assert told in outcome.why
     assert ("wall" in outcome.sentence + outcome.why) == wall
     assert ("since a run there left no usable weights" in outcome.sentence) == (0 < len(found) < 2)

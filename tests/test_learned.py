@@ -122,7 +122,9 @@ def test_the_best_soup_is_where_the_folds_loss_is_lowest(
     assert last.temperature == 1
     rows = dict(zip(last.groups, steps[last.best_index].coefficients, strict=True))
     for tensor in zoo.floating:
-        assert last.soup.coefficients_for(tensor) == pytest.approx(dict(zip(zoo.names, rows[group("layer", tensor)], strict=True)))
+        assert last.soup.coefficients_for(tensor) == pytest.approx(
+            dict(zip(zoo.names, rows[group("layer", tensor)], strict=True))
+        )
     if parameterization == "softmax":
         assert all(step.coefficients.min() > 0 and np.allclose(step.coefficients.sum(1), 1) for step in steps)
 

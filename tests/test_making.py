@@ -140,7 +140,9 @@ def test_the_last_ones_are_kept() -> None:
     for each in all_wanted:
         background_files.start(each, NOTHING)
         ended(each)
-    assert [background_files.found(each) is None for each in all_wanted] == [True] * 2 + [False] * background_files.FILES_KEPT
+    assert [background_files.found(each) is None for each in all_wanted] == [True] * 2 + [
+        False
+    ] * background_files.FILES_KEPT
 
 
 def test_the_process_ends_with_the_server(tmp_path: Path) -> None:

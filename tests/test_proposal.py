@@ -112,7 +112,11 @@ def test_row_17_what_is_no_regular_file_is_not_looked_at(sweep: Path) -> None:
     os.mkfifo(sweep / "fifo.pt")
     (sweep / "folder.pt").mkdir()
     (sweep / "loop").symlink_to(sweep)
-    assert {each.file.name for each in inspect_folder(sweep)} == {"pretrained.safetensors", "run-10.safetensors", "run-2.pt"}
+    assert {each.file.name for each in inspect_folder(sweep)} == {
+        "pretrained.safetensors",
+        "run-10.safetensors",
+        "run-2.pt",
+    }
 
 
 def test_row_37_a_name_that_is_not_utf8_is_loaded_by_its_bytes(sweep: Path) -> None:

@@ -442,9 +442,9 @@ def test_a_cost_counts_parameters_and_bytes_of_every_model(deep_zoo: Make) -> No
 
 
 SHAPES = {
-    "fine-tunings": ["uniform", "greedy", "pruned", "model stock", "wise-ft", "learned", "greedy ensemble", "ensemble"],
-    "strangers": ["uniform", "greedy", "pruned", "learned", "greedy ensemble", "ensemble"],
-    "trajectory": ["uniform", "greedy", "pruned", "ema", "lawa", "learned", "greedy ensemble", "ensemble"],
+    "fine-tunings": ["uniform", "greedy", "pruned", "model-stock", "wise-ft", "learned", "greedy-ensemble", "ensemble"],
+    "strangers": ["uniform", "greedy", "pruned", "learned", "greedy-ensemble", "ensemble"],
+    "trajectory": ["uniform", "greedy", "pruned", "ema", "lawa", "learned", "greedy-ensemble", "ensemble"],
 }
 
 

@@ -191,7 +191,9 @@ def test_row_40_a_full_disk_is_told_and_the_run_goes_on_once_there_is_room(
 
     with monkeypatch.context() as patch:
         patch.setattr(
-            user_ingredients, "save", lambda path, *_: (patch.setattr(os, "fsync", full), checkpoints.save(path, {}, ""))
+            user_ingredients,
+            "save",
+            lambda path, *_: (patch.setattr(os, "fsync", full), checkpoints.save(path, {}, "")),
         )
         with pytest.raises(sc.SoupError, match="No space left"):
             tuned(named(folder))

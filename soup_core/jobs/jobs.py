@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any, Literal
 
 from soup_core.errors import OutOfMemory, SoupError
-from soup_core.jobs.tasks import TASKS, Task
+from soup_core.jobs.tasks import Task, tasks
 from soup_core.runtime import turns
 from soup_core.runtime.interruption import interruptible, yield_point
 from soup_core.runtime.store import Store
@@ -164,8 +164,8 @@ class Jobs:
         With `again` one that has reached its end is run again too: what it had made may have been removed since. Raises
         SoupError for a task that is none of RECIPES.
         """
-        if task.recipe not in TASKS:
-            raise SoupError(f"There is no recipe {task.recipe!r}; expected one of {', '.join(TASKS)}.")
+        if task.recipe not in (known := tasks()):
+            raise SoupError(f"There is no recipe {task.recipe!r}; expected one of {', '.join(known)}.")
         key = task.key(zoo)
         with self._lock:
             job = self._jobs.get(key)
