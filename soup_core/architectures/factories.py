@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from soup_core.errors import ZooError
+from soup_core.runtime import settings
 
 
 def build(place: str, num_classes: int, /, **options: Any) -> nn.Module:
@@ -37,7 +38,7 @@ def build(place: str, num_classes: int, /, **options: Any) -> nn.Module:
 
 
 def _trusted() -> list[Path]:
-    return [Path(folder).resolve() for folder in os.environ.get("SOUP_TRUST", "").split(os.pathsep) if folder]
+    return [folder.resolve() for folder in settings.TRUST()]
 
 
 @lru_cache(maxsize=32)

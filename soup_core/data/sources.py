@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from soup_core.errors import DataError
+from soup_core.runtime import settings
 from soup_core.runtime.files import shown
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def split_origin(split: str, parts: Collection[str], where: str) -> SplitOrigin:
 
 def operator_folders() -> tuple[Path, ...]:
     """The folders of SOUP_ZOOS, as they are given."""
-    return tuple(Path(place) for place in os.environ.get("SOUP_ZOOS", "").split(os.pathsep) if place)
+    return settings.ZOOS()
 
 
 def allowed(path: Path, roots: Sequence[Path], *, strict: bool = True) -> Path:
