@@ -18,10 +18,10 @@ from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, Normalizatio
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.evaluation import Evaluator
 from soup_core.finetune.augmentation import augmentations_for
-from soup_core.finetune.destinations import toml
 from soup_core.finetune.hyperparameters import Hyperparameters
 from soup_core.finetune.sweep import FinetuneRun, FinetuneStep, tensors_digest, training_images
 from soup_core.zoo import BASE, Ingredient, Zoo, user_ingredients
+from soup_core.zoo.toml import FORMAT, ZooHeader, checked
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 SIDE = 224
@@ -67,26 +67,18 @@ def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: boo
     )
 
 
-def header(zoo: Zoo) -> str:
-    """The zoo.toml of a zoo, up to its ingredients."""
-    options = ", ".join(f"{key} = {toml(value)}" for key, value in zoo.architecture.items())
-    mean, std = (
-        [round(value, 6) for value in part] for part in (zoo.data.normalization.mean, zoo.data.normalization.std)
-    )
-    lines = [
-        "format = 1",
-        f"title = {toml(zoo.title)}",
-        f"architecture = {{ {options} }}",
-        f"base = {toml(_base_file(zoo).name)}",
-        "",
-        "[data]",
-        f"source = {toml(zoo.data.source)}",
-        f"normalize = {{ mean = {mean}, std = {std} }}",
-    ]
-    if given := zoo.data.preprocessing:
-        given_as = ", ".join(f"{key} = {toml(value)}" for key, value in asdict(given).items())
-        lines.append(f"preprocessing = {{ {given_as} }}")
-    return "\n".join(lines) + "\n"
+def header(zoo: Zoo) -> ZooHeader:
+    """The zoo.toml of a planned zoo, up to its ingredients. Raises ZooError for images that no zoo.toml can name."""
+    normalize = {key: [round(value, 6) for value in values] for key, values in asdict(zoo.data.normalization).items()}
+    preprocessing = asdict(zoo.data.preprocessing) if zoo.data.preprocessing else None
+    table = {
+        "format": FORMAT,
+        "title": zoo.title,
+        "architecture": zoo.architecture,
+        "base": _base_file(zoo).name,
+        "data": {"source": zoo.data.source, "normalize": normalize, "preprocessing": preprocessing},
+    }
+    return checked(ZooHeader, table, f"{zoo.name}/zoo.toml")
 
 
 def measured_normalization(images: Tensor) -> Normalization:

@@ -129,8 +129,13 @@ def _settings(row: Mapping[Any, Any]) -> Settings:
         plain = _value(value)
         if isinstance(key, str) and key and plain is not None:
             word = key.strip().lower().replace("-", "_").replace(" ", "_")
-            found[STANDARD.get(word, word)] = plain
+            found[_whole(STANDARD.get(word, word))] = _whole(plain) if isinstance(plain, str) else plain
     return found
+
+
+def _whole(text: str) -> str:
+    """The text with U+FFFD for each half of a character, which JSON can say and no file in UTF-8 can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _value(value: object) -> Value | None:

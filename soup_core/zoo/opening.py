@@ -17,7 +17,7 @@ from soup_core.data import ASSETS, operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import shown
 from soup_core.zoo import user_ingredients
-from soup_core.zoo.toml import _File, _parse
+from soup_core.zoo.toml import FileEntry, IngredientEntry, read_zoo_file
 from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
 
 
@@ -41,8 +41,8 @@ def _places() -> list[Path]:
 
 def files_of(folder: Path) -> list[Path]:
     """The files that a folder's zoo.toml names: checkpoints, and what the network is made from. Raises ZooError."""
-    content = _parse(folder / "zoo.toml")
-    base = content.base.file if isinstance(content.base, _File) else content.base
+    content = read_zoo_file(folder / "zoo.toml")
+    base = content.base.file if isinstance(content.base, FileEntry) else content.base
     made_from = architectures.file_of(content.architecture.named(), folder)
     named = [*([base] if base else []), *(each.file for each in content.ingredients)]
     return [*(_found(folder / name) for name in named), *([made_from] if made_from else [])]
@@ -68,15 +68,17 @@ def open_zoo(name: str | Path) -> Zoo:
         raise ZooError(
             f"There is no zoo {str(name)!r}; expected one of {', '.join(folders)}, or a folder that holds zoo.toml."
         )
-    content = _parse(file)
+    content = read_zoo_file(file)
     architecture = content.architecture.named()
     network = architectures.network(architecture, folder)
     module = architectures.meta_module(**architectures.arguments(architecture, folder))
     usable: dict[str, Ingredient] = {}
     excluded: list[Excluded] = []
-    listed: list[tuple[str, _File, Mapping[str, Value]]] = [(i.name, i, i.hyperparameters) for i in content.ingredients]
+    listed: list[tuple[str, FileEntry | IngredientEntry, Mapping[str, Value]]] = [
+        (entry.name, entry, entry.hyperparameters) for entry in content.ingredients
+    ]
     if content.base:
-        listed.append((BASE, _File(file=content.base) if isinstance(content.base, str) else content.base, {}))
+        listed.append((BASE, FileEntry(file=content.base) if isinstance(content.base, str) else content.base, {}))
     roots = [folder, *_places()]
     for entry_name, entry, hyperparameters in listed:
         path = _found(folder / entry.file)

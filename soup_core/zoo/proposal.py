@@ -11,21 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
 from soup_core.architectures import proposed_preprocessing
 from soup_core.architectures.recognition import Guess, recognised
 from soup_core.checkpoints import Checkpoint, open_likeliest, unwrapped
 from soup_core.data import operator_folders
 from soup_core.errors import CheckpointError, SoupError, ZooError
-from soup_core.runtime.files import home, shown, write_atomically
+from soup_core.runtime.files import home, shown
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
+from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, write_zoo_file
+from soup_core.zoo.zoo import RESERVED
 
 ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
 FILES_AT_MOST = 2000
 DEPTH = 3  # of sub-folders
 BASES = ("base", "pretrained", "init", "initial", "zeroshot", "zero_shot", "lp_init", "pretrain")
-RESERVED = ("base", "tensors", "batch_norm")
 NOT_WEIGHTS = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "training_args.bin")
 OF_A_RUN = ("model_best", "best", "best_model", "checkpoint_best", "last", "final", "pytorch_model", "model")
 SPLIT_FOLDERS = ("train", "test", "val", "validation", "held_out")
@@ -84,43 +83,36 @@ class Proposal:
             )
         return tuple(asked)
 
-    def toml(self) -> str:
-        """The content of zoo.toml. Raises ZooError while there are questions."""
+    def zoo_file(self) -> ZooFile:
+        """The content of zoo.toml. Raises ZooError while there are questions, and for answers that do not fit the format."""
         if self.questions:
             raise ZooError(f"{shown(self.folder)}: {' '.join(self.questions)}")
-        document = tomlkit.document()
-        document["format"] = 1
-        document["title"] = self.title
-        document["architecture"] = _inline(self.architecture or {})
-        for each in self.members:
-            if each.file == self.base:
-                file = _written(each.file, self.folder)
-                document["base"] = _inline({"file": file, "weights": each.weights}) if each.weights else file
-        data = tomlkit.table()
-        for key, value in self.data.items():
-            data[key] = _inline(value) if isinstance(value, Mapping) else value
-        document["data"] = data
-        listed = tomlkit.aot()
-        for each in self.members:
-            if each.file == self.base:
-                continue
-            entry = tomlkit.table()
-            entry["name"], entry["file"] = each.name, _written(each.file, self.folder)
-            if each.weights:
-                entry["weights"] = each.weights
-            if each.hyperparameters:
-                entry["hyperparameters"] = _inline(each.hyperparameters)
-            listed.append(entry)
-        document["ingredients"] = listed
-        return tomlkit.dumps(document)
+        base = [_file_table(each, self.folder) for each in self.members if each.file == self.base]
+        table = {
+            "format": FORMAT,
+            "title": _readable(self.title),
+            "architecture": self.architecture,
+            "base": (base[0] if base[0]["weights"] else base[0]["file"]) if base else None,
+            "data": self.data,
+            "ingredients": [
+                {"name": each.name, **_file_table(each, self.folder), "hyperparameters": each.hyperparameters}
+                for each in self.members
+                if each.file != self.base
+            ],
+        }
+        return checked(ZooFile, table, f"{shown(self.folder)}/zoo.toml")
+
+    def toml(self) -> str:
+        """The text of zoo.toml. Raises ZooError as `zoo_file` does."""
+        return as_toml(self.zoo_file())
 
     def write(self, *, replace_old: bool = False) -> Path:
         """Write zoo.toml into the folder. Raises ZooError where one is there already, and while there are questions."""
         file = self.folder / "zoo.toml"
-        content = self.toml().encode()
+        content = self.zoo_file()
         if file.exists() and not replace_old:
             raise ZooError(f"{shown(file)} is there already; edit it, or say that it is to be replaced (--force).")
-        write_atomically(file, content)
+        write_zoo_file(file, content)
         return file
 
 
@@ -327,7 +319,5 @@ def _written(path: Path, folder: Path) -> str:
     return _readable(path.relative_to(folder).as_posix())
 
 
-def _inline(table: Mapping[str, Any]) -> Any:
-    inline = tomlkit.inline_table()
-    inline.update(dict(table))
-    return inline
+def _file_table(each: ProposedIngredient, folder: Path) -> dict[str, str | None]:
+    return {"file": _written(each.file, folder), "weights": each.weights}
