@@ -22,7 +22,7 @@ from soup_core.architectures.fingerprints import (
     readings_of,
 )
 from soup_core.architectures.optional import NotInstalled
-from soup_core.checkpoints import LEADING, WITHIN
+from soup_core.checkpoints import unwrappings
 from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
 
@@ -50,20 +50,15 @@ def recognised(tensors: Shapes, folder: Path, *, hints: Sequence[str] = ()) -> t
 
 
 def _readings(tensors: Shapes) -> Iterator[tuple[Shapes, Collection[str]]]:
-    """The tensors as they are; without what wrappers put before all names; without what a family's files hold beside."""
-    tensors = {
-        ".".join(part for part in name.split(".") if part not in WITHIN): shape for name, shape in tensors.items()
-    }
-    yield tensors, ()
-    while wrapper := next(
-        (it for it in LEADING if tensors and all(name.startswith(f"{it}.") for name in tensors)), None
-    ):
-        tensors = {name.removeprefix(f"{wrapper}."): shape for name, shape in tensors.items()}
-        yield tensors, ()
+    """The tensors without what wrappers put within names; without each before all names; without what a family's files hold beside."""
+    bare = tensors
+    for names, _ in unwrappings(tensors):
+        bare = {new: tensors[name] for name, new in names.items()}
+        yield bare, ()
     families = [{"name": family} for family in architectures.FAMILIES]
-    left_out = {name for name in tensors for family in families if architectures.ignored(family, name)}
+    left_out = {name for name in bare for family in families if architectures.ignored(family, name)}
     if left_out:
-        yield {name: shape for name, shape in tensors.items() if name not in left_out}, left_out
+        yield {name: shape for name, shape in bare.items() if name not in left_out}, left_out
 
 
 def _guesses(given: Shapes, left_out: Collection[str], folder: Path, hints: Sequence[str]) -> tuple[Guess, ...]:
