@@ -13,6 +13,7 @@ from pages.views.interpolation import clicked_mix, line, pairs, plane
 from soup_core import charts
 from soup_core.analysis.interpolation import ensemble_line, plane_points, plane_through
 from soup_core.analysis.pairs import pair_advantages, sampled_pairs
+from soup_core.analysis.published import all_folders
 from tests.conftest import linears_around_zero, write_zoo
 from tests.test_pages import closes, metric, open_page, words
 
@@ -187,8 +188,9 @@ def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> 
         precision="float32",
         memory=2.0,
         address={},
+        folders=all_folders(),
         zoo=zoo,
-        which=caching.ZooKey("made", ()),
+        zoo_key=caching.ZooKey("made", ()),
         taken=sc.Soup({"m2": 0.25, "uniform soup": 0.75}),
     )
     assert here.soup_of(context.TAKEN).coefficients == pytest.approx({**dict.fromkeys(zoo.names, 0.15), "m2": 0.4})

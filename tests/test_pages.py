@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,27 @@ def closes(test: AppTest, seconds: float = 30) -> AppTest:
         time.sleep(0.1)
         test.run()
     return test
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_run_looks_once_where_zoos_may_lie(
+    path: str, zoo: sc.Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+    iterdir = Path.iterdir
+
+    def counted(folder: Path) -> Iterator[Path]:
+        if folder == tmp_path:  # which SOUP_ZOOS names
+            looks.append(folder)
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", counted)
+    test = open_page(path)
+    first = len(looks)
+    test.run()
+    assert not test.exception
+    for_sweeps = path.startswith("pages/9_")  # folders that are no zoos yet
+    assert (first, len(looks) - first) == ((2, 2) if for_sweeps else (1, 1))
 
 
 @pytest.mark.parametrize("path", PAGES)
