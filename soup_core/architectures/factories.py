@@ -16,9 +16,9 @@ from soup_core.errors import ZooError
 from soup_core.runtime import settings
 
 
-def build(place: str, num_classes: int, /, **options: Any) -> nn.Module:
+def build(location: str, num_classes: int, /, **options: Any) -> nn.Module:
     """What the function returns for `num_classes` and the options. Raises ZooError where it may not run, or fails."""
-    path, _, function = place.rpartition(":")
+    path, _, function = location.rpartition(":")
     file = Path(path).resolve()
     if not any(file.is_relative_to(folder) for folder in _trusted()):
         raise ZooError(

@@ -227,8 +227,8 @@ def fetch_images(folder: Path) -> None:
 
 def find_idx_file(folder: Path, prefix: str) -> Path:
     """Find Fashion-MNIST's file "train-images", "train-labels", "t10k-images" or "t10k-labels" below `folder`."""
-    for place in (folder, folder / "fashion-mnist", folder / "FashionMNIST" / "raw"):
-        for path in sorted(place.glob(f"{prefix}-idx?-ubyte*")):
+    for parent in (folder, folder / "fashion-mnist", folder / "FashionMNIST" / "raw"):
+        for path in sorted(parent.glob(f"{prefix}-idx?-ubyte*")):
             return path
     raise DataError(
         f"{folder} holds no {prefix}-idx*-ubyte file of Fashion-MNIST; give the folder of Debian's package "

@@ -39,8 +39,8 @@ def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: boo
     kind, _, path = source.partition(":")
     if kind not in ("tensors", "imagefolder") or not path:
         raise DataError(f"The images of a new zoo come from tensors:FILE or imagefolder:PATH; found {source!r}.")
-    place, own = Path(path).resolve(), folder.resolve()
-    source = f"{kind}:{place.relative_to(own) if place.is_relative_to(own) else place}"
+    images, own = Path(path).resolve(), folder.resolve()
+    source = f"{kind}:{images.relative_to(own) if images.is_relative_to(own) else images}"
     data = Data(source, folder, UNNORMALIZED)
     expected = architectures.proposed_preprocessing({"name": architecture, "num_classes": 1000}, folder)
     cut, normalization = (
@@ -98,12 +98,12 @@ def head_names(zoo: Zoo) -> frozenset[str]:
     """The tensors whose shape follows the number of classes: the head. Raises ZooError where there are none."""
     larger = {**zoo.architecture, "num_classes": int(zoo.architecture["num_classes"]) + 1}
     more = architectures.meta_module(**architectures.arguments(larger, zoo.folder)).state_dict()
-    found = frozenset(name for name, tensor in zoo.tensors.items() if more[name].shape != tensor.shape)
-    if not found:
+    head = frozenset(name for name, tensor in zoo.tensors.items() if more[name].shape != tensor.shape)
+    if not head:
         raise ZooError(
             f"No tensor of {zoo.architecture['name']} follows the number of classes, so there is no head to make."
         )
-    return found
+    return head
 
 
 def make_base(
@@ -169,10 +169,10 @@ def downloaded(architecture: str) -> dict[str, Tensor]:
     from torchvision.models import get_model_weights
 
     try:
-        found: dict[str, Tensor] = get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)
+        weights: dict[str, Tensor] = get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError, ValueError, AttributeError) as error:
         raise ZooError(f"The weights of {architecture} could not be fetched ({error}); give --weights FILE.") from error
-    return found
+    return weights
 
 
 def _base_file(zoo: Zoo) -> Path:

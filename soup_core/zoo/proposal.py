@@ -118,12 +118,12 @@ class Proposal:
 
 def sweep_folders() -> tuple[Path, ...]:
     """The folders of SOUP_ZOOS, and those directly below, that hold checkpoints and neither are zoos nor hold any."""
-    found: list[Path] = []
-    for place in operator_folders():
-        below = [path for path in sorted(place.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]
-        zoos = [path for path in (place, *below) if (path / "zoo.toml").exists()]
-        found += [*([] if zoos else [place]), *(path for path in below if path not in zoos and place not in zoos)]
-    return tuple(folder for folder in dict.fromkeys(found) if next(_candidates(folder, DEPTH), None))
+    folders: list[Path] = []
+    for root in operator_folders():
+        below = [path for path in sorted(root.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]
+        zoos = [path for path in (root, *below) if (path / "zoo.toml").exists()]
+        folders += [*([] if zoos else [root]), *(path for path in below if path not in zoos and root not in zoos)]
+    return tuple(folder for folder in dict.fromkeys(folders) if next(_candidates(folder, DEPTH), None))
 
 
 def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
@@ -138,23 +138,23 @@ def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
         raise ZooError(f"{shown(folder)} holds {len(files):,} checkpoints; at most {FILES_AT_MOST:,} are looked at.")
     for file in files:
         try:
-            checkpoint, place = open_likeliest(file, roots=[folder])
+            checkpoint, part = open_likeliest(file, roots=[folder])
         except CheckpointError as error:
             yield InspectedFile(file, len(files), None, str(error))
         else:
-            said = f"{shown(file)} holds weights in several places; those of {shown(place)} are taken." if place else ""
-            yield InspectedFile(file, len(files), checkpoint, said, place)
+            notice = f"{shown(file)} holds weights in several places; those of {shown(part)} are taken." if part else ""
+            yield InspectedFile(file, len(files), checkpoint, notice, part)
 
 
-def propose(folder: Path, looked: Sequence[InspectedFile]) -> Proposal:
+def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     """A proposal from what was looked at: the largest family of equal names and shapes, and all that is known of it.
 
     Raises ZooError where no file could be opened.
     """
     families: dict[tuple[tuple[str, tuple[int, ...]], ...], list[InspectedFile]] = {}
-    notices = [each.reason for each in looked if each.reason]
-    data, is_data = _data(folder, looked)
-    for each in looked:
+    notices = [each.reason for each in inspected if each.reason]
+    data, is_data = _data(folder, inspected)
+    for each in inspected:
         if each.checkpoint is not None and each.file != is_data:
             bare = unwrapped(each.checkpoint.tensors)  # a run may have been wrapped, and another not
             family = tuple(sorted((new, each.checkpoint.tensors[name].shape) for name, new in bare.items()))
@@ -182,8 +182,8 @@ def propose(folder: Path, looked: Sequence[InspectedFile]) -> Proposal:
     hints = _hints(settings)
     guesses = recognised(whole, folder, hints=hints) or recognised(dict(family), folder, hints=hints)
     names = _names(folder, files)
-    said = (file for file in files if _is_base(names[file]) or "initiali" in str(settings[file].get("info")))
-    base = next(said, None) if len(files) > 1 else None
+    bases = (file for file in files if _is_base(names[file]) or "initiali" in str(settings[file].get("info")))
+    base = next(bases, None) if len(files) > 1 else None
     weights = {each.file: each.weights for each in members}
     listed = tuple(ProposedIngredient(names[file], file, weights[file], settings[file]) for file in files)
     proposal = Proposal(folder, folder.resolve().name, None, guesses, base, listed, data, tuple(notices))
@@ -277,8 +277,8 @@ def _names(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
     last = {name.rpartition("/")[2] for name in runs.values()}
     if len(runs) > 1 and len(last) == 1 and all(short.values()) and not {*short.values()} & {*names.values()}:
         names |= short
-    taken = (name if name not in RESERVED else f"{name}-1" for name in map(_readable, names.values()))
-    return dict(zip(names, taken, strict=True))
+    free = (name if name not in RESERVED else f"{name}-1" for name in map(_readable, names.values()))
+    return dict(zip(names, free, strict=True))
 
 
 def _stem(name: str) -> str:
@@ -299,19 +299,19 @@ def _is_base(name: str) -> bool:
 
 def _hints(settings: Mapping[Path, Settings]) -> tuple[str, ...]:
     """Names of networks that the runs' own settings tell."""
-    found = [run.get(key) for run in settings.values() for key in ("model", "arch", "architecture")]
-    return tuple(dict.fromkeys(name for name in found if isinstance(name, str)))
+    names = [run.get(key) for run in settings.values() for key in ("model", "arch", "architecture")]
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
-def _data(folder: Path, looked: Sequence[InspectedFile]) -> tuple[dict[str, Any], Path | None]:
+def _data(folder: Path, inspected: Sequence[InspectedFile]) -> tuple[dict[str, Any], Path | None]:
     """The images beside the checkpoints, as zoo.toml's table, and the file among those looked at that holds them."""
-    for each in looked:
+    for each in inspected:
         if each.checkpoint is not None and {"held_out.images", "held_out.labels"} <= set(each.checkpoint.tensors):
             return {"source": f"tensors:{_written(each.file, folder)}"}, each.file
-    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
-        within = {path.name for path in place.iterdir() if path.is_dir()}
+    for parent in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
+        within = {path.name for path in parent.iterdir() if path.is_dir()}
         if within & {"train"} and within & set(SPLIT_FOLDERS) - {"train"}:
-            return {"source": f"imagefolder:{_written(place, folder)}"}, None
+            return {"source": f"imagefolder:{_written(parent, folder)}"}, None
     return {}, None
 
 
