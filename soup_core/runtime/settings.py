@@ -61,7 +61,7 @@ HOME = Setting(
     Path,
     lambda: Path(platformdirs.user_cache_dir("model-soups-explorer")),
 )
-ZOOS = Setting(
+ZOOS: Setting[tuple[Path, ...]] = Setting(
     "SOUP_ZOOS", "folders to look for zoos in, separated as `PATH` is", "a list of folders", "none", _folders, tuple
 )
 DEVICE: Setting[str | None] = Setting(
@@ -88,7 +88,7 @@ IMAGES = Setting(
     lambda text: gigabytes(text, zero=False),
     lambda: 8.0,
 )
-TRUST = Setting(
+TRUST: Setting[tuple[Path, ...]] = Setting(
     "SOUP_TRUST",
     "folders whose factories may run their code, separated as `PATH` is",
     "a list of folders",

@@ -43,8 +43,8 @@ def results_folders() -> dict[str, Path]:
 class Folders(NamedTuple):
     """The folders that may be opened, by name: zoos', and those of published results under other names."""
 
-    zoos: Mapping[str, Path]
-    results: Mapping[str, Path]
+    zoos: dict[str, Path]
+    results: dict[str, Path]
 
 
 def all_folders() -> Folders:
