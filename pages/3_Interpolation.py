@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-import soup_core as sc
 from pages.shared import address, page
 from pages.views.interpolation import clicked_mix, line, pairs, plane
 
@@ -40,7 +39,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         c = st.selectbox("And", options, min(2, len(options) - 1), key="c", bind="query-params")
     st.button("Swap", on_click=swap, icon=":material/swap_horiz:")
     for other, text in (("fashion-scratch", "Strangers, for contrast"), ("fashion", "Fine-tunings of one base")):
-        if zoo.name != other and other in sc.zoo_folders():
+        if zoo.name != other and other in context.folders.zoos:
             st.button(text, on_click=to_zoo, args=(other,))
             break
 clicked_mix.draw_taken(context)

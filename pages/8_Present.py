@@ -5,7 +5,6 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import drawing, page, presenting
 from pages.views.present import files, scene
-from soup_core.analysis.published import results_folders
 from soup_core.formatting import plain
 from soup_core.presentation.scenes import from_json, to_json, to_link
 from soup_core.presentation.story import story
@@ -15,7 +14,7 @@ LINK_AT_MOST = 8000  # characters, which RFC 9110, section 4.1, asks everybody t
 computing = page.head("Present", "Views of other pages to show one after another, each with title and note.")
 state = st.session_state
 scenes = presenting.scenes()
-has_weights = computing.chosen not in results_folders()
+has_weights = computing.chosen not in computing.folders.results
 
 
 def tell_story() -> None:

@@ -13,7 +13,7 @@ from pages.shared import caching, presenting, published
 from pages.shared.address import DEPENDENT_KEYS, KEPT_KEYS, OWN_KEYS, _put_into_address, forget_choices
 from pages.shared.context import Computing, Context, taken_mix
 from pages.shared.drawing import errors_shown
-from soup_core.analysis.published import results_folders
+from soup_core.analysis.published import Folders, all_folders
 from soup_core.formatting import plain
 from soup_core.runtime.store import default_store
 
@@ -50,7 +50,8 @@ def head(title: str, lead: str, heading: str | None = None) -> Computing:
     st.title(plain(scene.title) if scene else heading or title, anchor=False)
     st.markdown(plain(scene.note) if scene else lead)
     with errors_shown():
-        chosen = _sidebar(title)
+        folders = all_folders()
+        chosen = _sidebar(title, folders)
         if presenting.is_on():
             presenting.draw(paths())
         if scene and scene.page not in paths():
@@ -59,15 +60,15 @@ def head(title: str, lead: str, heading: str | None = None) -> Computing:
         if notice := default_store().notice:
             st.info(plain(notice))
         device = sc.resolve_device(chosen["device"])
-    address = {key: str(value) for key, value in chosen.items() if value != _usual()[key]}
-    return Computing(chosen["zoo"], device, chosen["precision"], chosen["memory"], address)
+    address = {key: str(value) for key, value in chosen.items() if value != _usual(folders)[key]}
+    return Computing(chosen["zoo"], device, chosen["precision"], chosen["memory"], address, folders)
 
 
 def begin(title: str, lead: str, heading: str | None = None) -> Context:
     """Draw the `head`, open the chosen zoo, and tell what is wrong with it; published results are drawn, and end the page."""
     computing = head(title, lead, heading)
     with errors_shown():
-        if folder := results_folders().get(computing.chosen):
+        if folder := computing.folders.results.get(computing.chosen):
             _draw_results(folder)
         context = computing.open()
         _tell_computing(context)
@@ -84,8 +85,8 @@ def _draw_results(folder: Path) -> NoReturn:
     st.stop()
 
 
-def _sidebar(title: str) -> dict[str, Any]:
-    folders = {**sc.zoo_folders(), **results_folders()}
+def _sidebar(title: str, known: Folders) -> dict[str, Any]:
+    folders = {**known.zoos, **known.results}
     if not folders:
         raise sc.ZooError("There is no zoo; restore assets/zoos, or name folders of zoos in SOUP_ZOOS.")
     asked = st.query_params.get("zoo")
@@ -136,7 +137,7 @@ def _sidebar(title: str) -> dict[str, Any]:
                 "Memory for checkpoints (GB)",
                 0.0,
                 4096.0,
-                _usual()["memory"],
+                _usual(known)["memory"],
                 step=0.5,
                 key="memory",
                 bind="query-params",
@@ -149,7 +150,7 @@ def _sidebar(title: str) -> dict[str, Any]:
         _share(title, zoo)
     for key, value in chosen.items():
         state[f"kept:{key}"] = value
-    if moved and any(key not in st.query_params for key, value in chosen.items() if value != _usual()[key]):
+    if moved and any(key not in st.query_params for key, value in chosen.items() if value != _usual(known)[key]):
         state["kept:late"] = True
     if state.get("kept:late"):
         _put_into_address()
@@ -173,9 +174,9 @@ def _share(title: str, zoo: str) -> None:
             st.caption(told)
 
 
-def _usual() -> dict[str, Any]:
+def _usual(folders: Folders) -> dict[str, Any]:
     """What the sidebar says where nobody has chosen, and what an address therefore leaves out."""
-    return {"zoo": next(iter(sc.zoo_folders())), "device": "auto", "precision": "float32", "memory": sc.memory_budget()}
+    return {"zoo": next(iter(folders.zoos)), "device": "auto", "precision": "float32", "memory": sc.memory_budget()}
 
 
 def _tell_computing(context: Context) -> None:
