@@ -21,7 +21,7 @@ context = page.begin(
     "Start from the best ingredient; keep each next one only if the average gets better on the held-out images.",
 )
 zoo, state = context.zoo, st.session_state
-PAUSED = "paused"  # in the address of a search held at step 1, since the first step is left out of it
+PAUSED = address.of_zoo("paused")  # in the address of a search held at step 1, since the first step is left out of it
 from_address = "step" in st.query_params or PAUSED in st.query_params
 
 
@@ -39,8 +39,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         ["accuracy", "shuffled", "given"],
         default="accuracy",
         required=True,
-        key="order",
-        bind="query-params",
+        **address.bound("order", of_zoo=True),
         on_change=restart,
     )
     seed = st.number_input(
@@ -48,8 +47,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         0,
         10_000,
         0,
-        key="seed",
-        bind="query-params",
+        **address.bound("seed", of_zoo=True, of_page=True),
         on_change=restart,
         width=120,
         disabled=order != "shuffled",
@@ -59,12 +57,11 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         ["better", "better or equal"],
         default="better",
         required=True,
-        key="ties",
-        bind="query-params",
+        **address.bound("ties", of_zoo=True),
         on_change=restart,
     )
     speed = st.segmented_control(
-        "Speed", list(SPEEDS), default="normal", required=True, key="speed", bind="query-params"
+        "Speed", list(SPEEDS), default="normal", required=True, **address.bound("speed", of_zoo=False)
     )
 wanted: str | list[str] = "accuracy" if order == "accuracy" else f"random:{seed}"
 if order == "given":
@@ -75,8 +72,7 @@ if order == "given":
         "Candidates, in the order to try them",
         list(zoo.names),
         list(zoo.names[:3]),
-        key="list",
-        bind="query-params",
+        **address.bound("list", of_zoo=True),
         on_change=restart,
         format_func=labels(zoo.names, visible),
     )
@@ -107,7 +103,7 @@ def player() -> None:
             st.rerun()
     shown = st.empty()
     with st.container(horizontal=True, vertical_alignment="bottom", key="player"):
-        at = st.slider("Step", 1, count, key="step", bind="query-params") if count > 1 else 1
+        at = st.slider("Step", 1, count, **address.bound("step", of_zoo=True)) if count > 1 else 1
         st.button("Back", on_click=go_to, args=(max(1, at - 1),), icon=":material/skip_previous:")
         if state["playing"]:
             pressed = st.button("Pause", on_click=go_to, args=(at,), icon=":material/pause:")
@@ -194,7 +190,9 @@ def draw_band(progress: Progress) -> None:
 band: tuple[sc.BandStep, ...] = ()
 band_job = None
 if order != "given" and st.toggle(
-    f"Band over {ORDERS} shuffled orders", key="band", bind="query-params", help="How much the order alone decides."
+    f"Band over {ORDERS} shuffled orders",
+    **address.bound("band", of_zoo=False),
+    help="How much the order alone decides.",
 ):
     with drawing.errors_shown():
         band_job = work.job_of(context, work.task(context, "band", orders=ORDERS, ties=ties != "better"))

@@ -6,7 +6,7 @@ from math import isnan
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, page, work
+from pages.shared import address, drawing, page, work
 from pages.views.robustness import changes
 from pages.views.robustness import cost as cost_view
 from soup_core import charts
@@ -171,5 +171,7 @@ VIEWS: dict[str, Callable[[], object]] = {
     "What changed": lambda: changes.draw(context),
     "Cost": cost,
 }
-view = st.segmented_control("View", list(VIEWS), default="Figure", required=True, key="view", bind="query-params")
+view = st.segmented_control(
+    "View", list(VIEWS), default="Figure", required=True, **address.bound("view", of_zoo=False, of_page=True)
+)
 VIEWS[view]()

@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, drawing, page, work
+from pages.shared import address, caching, drawing, page, work
 from pages.views import train
 from soup_core import charts
 from soup_core.finetune import (
@@ -41,7 +41,9 @@ middle = usual(itself, side)
 
 def settings() -> list[Hyperparameters]:
     """The controls, and the runs that they ask for."""
-    kind = st.segmented_control("Train", KINDS, default=KINDS[0], required=True, key="search", bind="query-params")
+    kind = st.segmented_control(
+        "Train", KINDS, default=KINDS[0], required=True, **address.bound("search", of_zoo=False)
+    )
     if kind == KINDS[1]:
         space = space_of(itself, side)
         low, high = space.learning_rates
@@ -50,13 +52,12 @@ def settings() -> list[Hyperparameters]:
             2,
             64,
             4,
-            key="runs",
-            bind="query-params",
+            **address.bound("runs", of_zoo=False),
             width=115,
             help=f"Each draws a learning rate from {low:g} to {high:g}, {', '.join(map(str, space.epochs))} epochs, and the "
             f"augmentation from {', '.join(space.augmentations)}; weight decay, mixup and label smoothing too.",
         )
-        seed = st.number_input("Seed", 0, 10_000, 0, key="tuning_seed", bind="query-params", width=115)
+        seed = st.number_input("Seed", 0, 10_000, 0, **address.bound("tuning_seed", of_zoo=False), width=115)
         return list(random_search(int(runs), seed=int(seed), space=space))
     rate = st.number_input(
         "Learning rate",
@@ -65,12 +66,11 @@ def settings() -> list[Hyperparameters]:
         middle.learning_rate,
         step=middle.learning_rate / 4,
         format="%.3g",
-        key="tuning_rate",
-        bind="query-params",
+        **address.bound("tuning_rate", of_zoo=True),
         width=135,
     )
     epochs = st.number_input(
-        "Epochs", 1, EPOCHS_AT_MOST, middle.epochs, key="tuning_epochs", bind="query-params", width=115
+        "Epochs", 1, EPOCHS_AT_MOST, middle.epochs, **address.bound("tuning_epochs", of_zoo=True), width=115
     )
     known = augmentations_for(side)
     usually = known.index(middle.augmentation) if middle.augmentation in known else 0
@@ -78,8 +78,7 @@ def settings() -> list[Hyperparameters]:
         "Augmentation",
         known,
         usually,
-        key="augmentation",
-        bind="query-params",
+        **address.bound("augmentation", of_zoo=True),
         width=140,
         help="How images are changed by chance before they are trained on.",
     )
@@ -89,8 +88,7 @@ def settings() -> list[Hyperparameters]:
         2.0,
         0.0,
         step=0.1,
-        key="mixup",
-        bind="query-params",
+        **address.bound("mixup", of_zoo=False),
         width=115,
         help="Trains on blends of two images (arXiv 1710.09412); 0 for none.",
     )
@@ -100,8 +98,7 @@ def settings() -> list[Hyperparameters]:
         0.5,
         0.0,
         step=0.05,
-        key="smoothing",
-        bind="query-params",
+        **address.bound("smoothing", of_zoo=False),
         width=125,
         help="Label smoothing: the share of each label spread over all classes.",
     )
@@ -112,11 +109,10 @@ def settings() -> list[Hyperparameters]:
         middle.weight_decay,
         step=0.01,
         format="%.3g",
-        key="decay",
-        bind="query-params",
+        **address.bound("decay", of_zoo=True),
         width=130,
     )
-    seed = st.number_input("Seed", 0, 10_000, 0, key="tuning_seed", bind="query-params", width=115)
+    seed = st.number_input("Seed", 0, 10_000, 0, **address.bound("tuning_seed", of_zoo=False), width=115)
     return [Hyperparameters(rate, decay, int(epochs), smoothing, mixup, augmentation, int(seed))]
 
 
@@ -129,8 +125,7 @@ def asked() -> Task:
             "Start from",
             itself.names,
             itself.names.index(best),
-            key="start",
-            bind="query-params",
+            **address.bound("start", of_zoo=True),
             format_func=labels(itself.names, visible),
             width=200,
             help="This zoo has no base. A random start would give a stranger, which does not soup; the "
@@ -169,7 +164,7 @@ def own() -> None:
         ]
         st.dataframe(rows, hide_index=True, alt="The added ingredients with their accuracy and hyperparameters.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            gone = st.pills("Take away", names, selection_mode="multi", key="gone", format_func=plain)
+            gone = st.pills("Take away", names, selection_mode="multi", key=address.of_zoo("gone"), format_func=plain)
             if st.button("Remove", disabled=not gone, icon=":material/delete:"):
                 with drawing.errors_shown():
                     for name in gone:

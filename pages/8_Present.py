@@ -3,7 +3,7 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, page, presenting
+from pages.shared import drawing, page, presenting, session
 from pages.views.present import files, scene
 from soup_core.analysis.published import results_folders
 from soup_core.formatting import plain
@@ -40,8 +40,8 @@ def clear() -> None:
     scene.redraw()
 
 
-if scenes and st.query_params.get("scenes") != state["kept:scenes-link"]:
-    st.query_params["scenes"] = state["kept:scenes-link"]
+if scenes and st.query_params.get("scenes") != state[session.SCENES_LINK]:
+    st.query_params["scenes"] = state[session.SCENES_LINK]
 if refused := state.pop("present:refused", None):
     st.error(plain(refused))
 with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -7,7 +7,7 @@ from typing import get_args
 import pandas as pd
 import streamlit as st
 
-from pages.shared import caching, drawing, page
+from pages.shared import address, caching, drawing, page
 from soup_core.data import Interpolation
 from soup_core.errors import ZooError
 from soup_core.formatting import labels, plain
@@ -192,8 +192,7 @@ folder = folders[
     st.selectbox(
         "Folder",
         list(folders),
-        key="folder",
-        bind="query-params",
+        **address.bound("folder", of_zoo=False),
         format_func=labels(folders, lambda key: shown(folders[key].name)),
         help="Folders that the operator named in SOUP_ZOOS and that hold no zoo.toml yet.",
     )

@@ -13,7 +13,7 @@ from pptx import Presentation
 import soup_core as sc
 from pages.present import rendering
 from pages.shared import caching, work
-from pages.shared.uploads import Lent
+from pages.shared.uploads import LentUploads
 from soup_core import charts
 from soup_core.presentation.panels import Drawing
 from soup_core.presentation.scenes import Scene, to_json
@@ -59,7 +59,7 @@ def test_a_scene_shows_what_its_session_has_uploaded(zoo: sc.Zoo, tmp_path: Path
     file = tmp_path / "mine.safetensors"
     safetensors.torch.save_file(random_linears(1, seed=7)["m0"], file)
     scene = Scene(page="Ingredients", state={"zoo": ("made",), "in": ("mine",)})
-    found = rendering.panel_of(scene, Lent({"made": {"mine": file}}))
+    found = rendering.panel_of(scene, LentUploads({"made": {"mine": file}}))
     mine = sc.Evaluator(with_uploads(zoo, {"mine": file}))(sc.Soup({"mine": 1.0}))
     assert found.numbers[0].value == charts.percent(mine)
     assert not found.told

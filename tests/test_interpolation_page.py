@@ -188,7 +188,7 @@ def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> 
         memory=2.0,
         address={},
         zoo=zoo,
-        which=caching.ZooKey("made", ()),
+        zoo_key=caching.ZooKey("made", ()),
         taken=sc.Soup({"m2": 0.25, "uniform soup": 0.75}),
     )
     assert here.soup_of(context.TAKEN).coefficients == pytest.approx({**dict.fromkeys(zoo.names, 0.15), "m2": 0.4})

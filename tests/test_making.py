@@ -15,13 +15,13 @@ from streamlit.testing.v1 import AppTest
 import soup_core as sc
 from pages.present import background_files
 from pages.present.background_files import Made, Wanted
-from pages.shared.uploads import Lent
+from pages.shared.uploads import LentUploads
 from soup_core.presentation.scenes import Scene, to_link
 from tests.conftest import random_linears, write_zoo
 from tests.test_pages import open_page, words
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
-NOTHING = Lent({})
+NOTHING = LentUploads({})
 CHILD = """
 import json, pathlib, sys, time
 args = sys.argv[1:]
@@ -70,7 +70,7 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_file_is_followed_and_kept() -> None:
-    background_files.start(wanted("short", "-zoo"), Lent({"-zoo": {"mine": Path("/there")}}))
+    background_files.start(wanted("short", "-zoo"), LentUploads({"-zoo": {"mine": Path("/there")}}))
     made = ended(wanted("short", "-zoo"))
     assert (made.words, made.share) == ("-zoo, short", 0.25)
     assert made.data == b'short{"-zoo": {"mine": "/there"}}'

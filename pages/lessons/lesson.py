@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
+from pages.shared import address
 from pages.shared.context import Context
 
 Said = tuple[float | str, ...]
@@ -44,8 +45,7 @@ class NumberPrediction:
             self.start,
             self.step,
             format=self.shown,
-            key=f"guess:{key}",
-            bind="query-params",
+            **address.bound(f"guess:{key}", of_zoo=False),
         )
         return (round(said, 6),)
 
@@ -63,7 +63,7 @@ class Choice:
 
     def draw(self, key: str, so_far: Said) -> Said:
         """One row of buttons, none of which is pressed at first."""
-        said = st.radio(self.label, self.options, None, horizontal=True, key=f"guess:{key}", bind="query-params")
+        said = st.radio(self.label, self.options, None, horizontal=True, **address.bound(f"guess:{key}", of_zoo=False))
         return () if said is None else (said,)
 
     def fits(self, said: Said) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared.uploads import Lent
+from pages.shared.uploads import LentUploads
 from soup_core.presentation.scenes import Scene, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +81,7 @@ def found(wanted: Wanted) -> Made | None:
     return _files().made.get(wanted.key)
 
 
-def start(wanted: Wanted, uploads: Lent) -> None:
+def start(wanted: Wanted, uploads: LentUploads) -> None:
     """Make a file as a session with these uploads sees it, unless it is being made."""
     files = _files()
     with files.lock:
@@ -104,7 +104,7 @@ def stop(wanted: Wanted) -> None:
             _kill(made)
 
 
-def _make(made: Made, wanted: Wanted, uploads: Lent, at_work: threading.Lock) -> None:
+def _make(made: Made, wanted: Wanted, uploads: LentUploads, at_work: threading.Lock) -> None:
     with at_work:
         if made.stopped:
             return
@@ -115,7 +115,7 @@ def _make(made: Made, wanted: Wanted, uploads: Lent, at_work: threading.Lock) ->
             made.error = f"It could not be made: {error.strerror or error}."
 
 
-def _follow(made: Made, wanted: Wanted, uploads: Lent, folder: Path) -> None:
+def _follow(made: Made, wanted: Wanted, uploads: LentUploads, folder: Path) -> None:
     scenes, lent, file = folder / "scenes.json", folder / "uploads.json", folder / f"made.{wanted.kind}"
     scenes.write_text(to_json(wanted.scenes), encoding="utf-8")
     lent.write_text(json.dumps(uploads.files, default=str), encoding="utf-8")

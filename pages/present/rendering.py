@@ -24,7 +24,7 @@ from streamlit.testing.v1 import AppTest
 import soup_core as sc
 from pages.shared import caching, page, work
 from pages.shared.presenting import address_of
-from pages.shared.uploads import Lent
+from pages.shared.uploads import LentUploads
 from soup_core.presentation import figures as printing
 from soup_core.presentation import report, slides
 from soup_core.presentation.panels import Drawing, Number, Panel, Table
@@ -38,7 +38,7 @@ WORK_SECONDS = 1800  # all of a page's work
 LOOK_SECONDS = 0.5
 
 
-def panel_of(scene: Scene, uploads: Lent | None = None) -> Panel:
+def panel_of(scene: Scene, uploads: LentUploads | None = None) -> Panel:
     """What a scene's page shows to the session of these uploads.
 
     Raises SoupError where the page has an error, or its work does not end.
@@ -142,7 +142,7 @@ def main(
     work.SMALL_GIGABYTES = math.inf  # who asks for a file has asked for the work of its scenes
     caching.takes_up_jobs = False  # these are the server's
     try:
-        lent = Lent(json.loads(uploads.read_bytes(), object_hook=_paths)) if uploads else None
+        lent = LentUploads(json.loads(uploads.read_bytes(), object_hook=_paths)) if uploads else None
         write(zoo, output, scenes, tell, lent)
     except (sc.SoupError, OSError) as error:
         if as_json:
@@ -161,7 +161,11 @@ def _paths(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(
-    zoo_name: str, output: Path, file: Path | None, tell: Callable[[int, int, str], None], uploads: Lent | None = None
+    zoo_name: str,
+    output: Path,
+    file: Path | None,
+    tell: Callable[[int, int, str], None],
+    uploads: LentUploads | None = None,
 ) -> None:
     """Write the file that `output` is named as; `tell` is called with how far it is."""
     kind = output.suffix.removeprefix(".")

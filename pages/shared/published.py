@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from pages.shared import drawing
+from pages.shared import address, drawing
 from soup_core.analysis import published
 from soup_core.analysis.published import QUANTITIES, TEST, Estimate, Results, estimate
 from soup_core.charts.published import LABELS, drop_points, hyperparameter_points, robustness_scatter
@@ -111,8 +111,7 @@ def _hyperparameters(results: Results) -> None:
         chosen = st.selectbox(
             "Hyperparameter",
             results.hyperparameters,
-            key="published-hyperparameter",
-            bind="query-params",
+            **address.bound("published-hyperparameter", of_zoo=True),
             format_func=labels(results.hyperparameters, visible),
         )
         quantity = st.segmented_control(
@@ -120,8 +119,7 @@ def _hyperparameters(results: Results) -> None:
             list(QUANTITIES),
             default="held-out",
             required=True,
-            key="published-quantity",
-            bind="query-params",
+            **address.bound("published-quantity", of_zoo=False),
         )
     drawing.chart(
         hyperparameter_points(results, chosen, quantity),

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, work
+from pages.shared import address, drawing, work
 from pages.shared.context import GREEDY, UNIFORM, Context
 from pages.shared.live_chart import Event
 from pages.views.ingredients.selection import Selection, choose, ingredients, toggle_clicked
@@ -40,8 +40,7 @@ def draw(context: Context, chosen: Selection) -> None:
             list(MAPS),
             default="PCA",
             required=True,
-            key="map",
-            bind="query-params",
+            **address.bound("map", of_zoo=False),
             help="PCA lays the two axes along which the ingredients' weights spread most; MDS (multidimensional scaling) "
             "keeps distances as well as two axes can, and counts the base as a point.",
         )
@@ -49,8 +48,7 @@ def draw(context: Context, chosen: Selection) -> None:
         colour = st.selectbox(
             "Colour",
             [ACCURACY, *keys],
-            key="colour",
-            bind="query-params",
+            **address.bound("colour", of_zoo=True),
             width=240,
             format_func=labels([ACCURACY, *keys], drawing.spaced),
             help="What the ingredients' colours show.",
@@ -77,8 +75,7 @@ def draw(context: Context, chosen: Selection) -> None:
         list(PAIRS),
         default="Angles",
         required=True,
-        key="pairs",
-        bind="query-params",
+        **address.bound("pairs", of_zoo=True),
         help="Angles between the differences from the base (without a base, from the ingredients' mean): the wider, the "
         "more there is to average. Distances between the weights. Disagreement: the share of held-out images to which two "
         "models give different classes.",

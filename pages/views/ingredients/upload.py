@@ -7,7 +7,7 @@ from pathlib import PurePath
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import uploads
+from pages.shared import address, uploads
 from pages.shared.context import Context
 from soup_core.formatting import plain
 from soup_core.runtime.files import shown
@@ -30,7 +30,9 @@ def draw(context: Context) -> None:
         )
         names = [name for name, _ in uploads.of(context.zoo.name)]
         if names:
-            gone = st.pills("Uploaded", names, selection_mode="multi", key="upload:gone", format_func=plain)
+            gone = st.pills(
+                "Uploaded", names, selection_mode="multi", key=address.of_zoo("upload:gone"), format_func=plain
+            )
             st.button("Take away", on_click=take_away, args=(context.zoo.name, gone), disabled=not gone)
 
 

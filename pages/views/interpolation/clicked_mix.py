@@ -10,7 +10,7 @@ from pages.shared.context import TAKEN, Context
 from soup_core import charts
 from soup_core.formatting import plain
 
-AT = "at"
+AT = address.of_zoo("at")
 
 
 def click(through: tuple[str, ...], *place: float) -> None:

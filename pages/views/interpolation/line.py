@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing
+from pages.shared import address, drawing
 from pages.shared.context import Context
 from pages.shared.live_chart import Event
 from pages.views.interpolation import clicked_mix
@@ -21,8 +21,7 @@ def draw(context: Context, a: str, b: str) -> None:
     judged = st.selectbox(
         "Judged on",
         list(splits),
-        key="judged",
-        bind="query-params",
+        **address.bound("judged", of_zoo=True),
         width=240,
         help="The held-out images, or the test images under a distribution shift: other images than the models know.",
     )

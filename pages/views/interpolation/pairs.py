@@ -6,7 +6,7 @@ from statistics import fmean
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, work
+from pages.shared import address, drawing, work
 from pages.shared.context import Context
 from pages.shared.live_chart import Event
 from soup_core.analysis.interpolation import Barrier
@@ -36,8 +36,7 @@ def draw(context: Context) -> None:
             1,
             possible,
             min(USUAL_BUDGET, possible),
-            key="pairs",
-            bind="query-params",
+            **address.bound("pairs", of_zoo=True),
             width=140,
             help=f"Drawn at random of {possible}; each is one evaluation.",
         )
@@ -46,15 +45,13 @@ def draw(context: Context) -> None:
             ("mean", "better"),
             default="mean",
             required=True,
-            key="against",
-            bind="query-params",
+            **address.bound("against", of_zoo=False),
             help="The mean of the two ends, as in the paper, or the better of them, which one would else use.",
         )
         colour = st.selectbox(
             "Colour",
             keys,
-            key="by",
-            bind="query-params",
+            **address.bound("by", of_zoo=True),
             width=220,
             format_func=labels(keys, drawing.spaced),
             help="The hyperparameter in which two models differ, or how "

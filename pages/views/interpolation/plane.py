@@ -6,7 +6,7 @@ from itertools import product
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, work
+from pages.shared import address, drawing, work
 from pages.shared.context import GREEDY, TAKEN, UNIFORM, Context
 from pages.shared.live_chart import Event
 from pages.views.interpolation import clicked_mix
@@ -29,15 +29,14 @@ def draw(context: Context, names: Names) -> None:
     held_out = context.evaluator("held_out")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         quantity = st.segmented_control(
-            "Shown", ("accuracy", "loss"), default="accuracy", required=True, key="shown", bind="query-params"
+            "Shown", ("accuracy", "loss"), default="accuracy", required=True, **address.bound("shown", of_zoo=False)
         )
         form = st.segmented_control(
-            "Drawn as", ("map", "landscape"), default="map", required=True, key="form", bind="query-params"
+            "Drawn as", ("map", "landscape"), default="map", required=True, **address.bound("form", of_zoo=False)
         )
         whole = held_out.total <= FEW or st.toggle(
             f"All {held_out.total:,} images",
-            key="all",
-            bind="query-params",
+            **address.bound("all", of_zoo=False),
             help=f"Else {FEW:,} of them, which is sooner there and less exact.",
         )
     with drawing.waiting("Reading the weights once"):

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.present import background_files
 from pages.present.background_files import Made, Wanted
-from pages.shared import uploads
+from pages.shared import session, uploads
 from soup_core.formatting import plain
 from soup_core.presentation.scenes import Scene
 from soup_core.zoo import Zoo
@@ -43,7 +43,7 @@ def draw(zoo: Zoo, scenes: Sequence[Scene]) -> None:
 
 def _asked() -> dict[str, Wanted]:
     """What this session asked for last of each kind: scenes may have changed since."""
-    asked: dict[str, Wanted] = st.session_state.setdefault("kept:asked", {})
+    asked: dict[str, Wanted] = st.session_state.setdefault(session.FILES_WANTED, {})
     return asked
 
 

@@ -4,21 +4,21 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from pages.shared import presenting
+from pages.shared import presenting, session
 from soup_core.formatting import plain
 from soup_core.presentation.scenes import Scene
 
 
 def redraw() -> None:
     """The scenes have changed places: their fields are filled anew."""
-    st.session_state["kept:scenes-drawn"] = st.session_state.get("kept:scenes-drawn", 0) + 1
+    st.session_state[session.SCENES_DRAWN] = st.session_state.get(session.SCENES_DRAWN, 0) + 1
 
 
 def draw(paths: Mapping[str, str], number: int) -> None:
     """Draw the scene of this number, counted from 1."""
     scene = presenting.scenes()[number - 1]
     count, pinnable = len(presenting.scenes()), presenting.PINNABLE.get(scene.page, {})
-    key = f"scene:{st.session_state.get('kept:scenes-drawn', 0)}:{number}"
+    key = f"scene:{st.session_state.get(session.SCENES_DRAWN, 0)}:{number}"
     with st.container(border=True):
         words, place = st.columns([2, 1])
         words.text_input(

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, work
+from pages.shared import address, drawing, work
 from pages.shared.context import Context
 from pages.views.ingredients.ablations import hyperparameters, number_averaged
 from pages.views.ingredients.selection import Selection, toggle_clicked
@@ -27,8 +27,7 @@ def draw(context: Context, chosen: Selection) -> None:
         list(VIEWS),
         default="How many",
         required=True,
-        key="ablation",
-        bind="query-params",
+        **address.bound("ablation", of_zoo=False),
         help="An ablation changes one thing and looks at what that does. "
         + " ".join(f"**{name}**: {text}" for name, (text, _) in VIEWS.items()),
     )
