@@ -6,7 +6,6 @@ Each scene's page is run as it is, without a browser, until its work has ended; 
 import io
 import json
 import logging
-import math
 import os
 import re
 import sys
@@ -22,7 +21,7 @@ import typer
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import caching, page, work
+from pages.shared import page, session
 from pages.shared.presenting import address_of
 from pages.shared.uploads import LentUploads
 from soup_core.presentation import figures as printing
@@ -49,8 +48,9 @@ def panel_of(scene: Scene, uploads: LentUploads | None = None) -> Panel:
     test = AppTest(str(ROOT / "app.py"), default_timeout=RUN_SECONDS)
     if scene.page != "Home":
         test.switch_page(paths[scene.page])
+    test.session_state[session.RENDERING] = True
     if uploads:
-        test.session_state["uploads"] = uploads
+        test.session_state[session.UPLOADS] = uploads
     for key, values in address_of(scene).items():
         test.query_params[key] = values
     end = time.monotonic() + WORK_SECONDS
@@ -139,8 +139,6 @@ def main(
     logging.disable(logging.WARNING)  # Streamlit tells that it runs without a browser
     if attended:
         threading.Thread(target=_end_with_input, daemon=True).start()
-    work.SMALL_GIGABYTES = math.inf  # who asks for a file has asked for the work of its scenes
-    caching.takes_up_jobs = False  # these are the server's
     try:
         lent = LentUploads(json.loads(uploads.read_bytes(), object_hook=_paths)) if uploads else None
         write(zoo, output, scenes, tell, lent)
