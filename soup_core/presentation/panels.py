@@ -92,7 +92,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 class Panel:
     """What a scene shows: its title and note, then numbers, figures, tables and sentences; all text without markup.
 
-    `told` is what the page says beside its findings: warnings and notices.
+    `messages` are what the page says beside its findings: warnings and notices.
     """
 
     title: str
@@ -101,4 +101,4 @@ class Panel:
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Table, ...] = ()
     sentences: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()

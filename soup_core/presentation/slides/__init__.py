@@ -56,16 +56,16 @@ class Page:
 
     def note(self, *texts: str) -> None:
         """Write the texts, and what was cut besides, into the slide's notes."""
-        told = [_text(each) for each in texts if each]
-        told += [each for each in dict.fromkeys(self.cut) if each not in told]
-        if told:
-            self.slide.notes_slide.notes_text_frame.text = "\n".join(told)
+        noted = [_text(each) for each in texts if each]
+        noted += [each for each in dict.fromkeys(self.cut) if each not in noted]
+        if noted:
+            self.slide.notes_slide.notes_text_frame.text = "\n".join(noted)
 
 
 def slides(title: str, lead: str, panels: Sequence[Panel], draw: Draw = pictures) -> bytes:
     """The panels as a .pptx file: a slide with the title, then one a panel, and more for what does not fit on it.
 
-    The note of a panel is under its title and, with its sentences and what its page told besides, in the notes of the
+    The note of a panel is under its title and, with its sentences and its messages, in the notes of the
     slide. `draw` makes pictures of figures; where it cannot, its reason stands in their place.
     """
     made = Presentation()
@@ -91,7 +91,7 @@ def slides(title: str, lead: str, panels: Sequence[Panel], draw: Draw = pictures
 
 def _panel(made: Any, panel: Panel, shown: dict[int, Picture | str]) -> None:
     things: list[Drawing | Table] = [*panel.drawings, *(each for each in panel.tables if each.rows)]
-    told = [panel.note, *panel.sentences, *panel.told]
+    notes = [panel.note, *panel.sentences, *panel.messages]
     page, end = _page(made), int(HEIGHT - EDGE)
     top = int(TITLE_TOP + TITLE_HIGH + GAP)
     _title(page, panel.title, TITLE_TOP)
@@ -105,12 +105,12 @@ def _panel(made: Any, panel: Panel, shown: dict[int, Picture | str]) -> None:
     _numbers(page, numbers, (EDGE + INNER - wide, top, wide, end - top), columns)
     if things:
         _thing(page, things[0], shown, (EDGE, top, INNER - wide - 2 * GAP if numbers else INNER, end - top))
-    page.note(*told, *(f"{each.label}: {each.value} {each.beneath}".strip() for each in rest))
+    page.note(*notes, *(f"{each.label}: {each.value} {each.beneath}".strip() for each in rest))
     for thing in things[1:]:
         page, top = _page(made), int(TITLE_TOP + TITLE_HIGH + GAP)
         _title(page, panel.title, TITLE_TOP)
         _thing(page, thing, shown, (EDGE, top, INNER, HEIGHT - EDGE - top))
-        page.note(*told)
+        page.note(*notes)
 
 
 def _page(made: Any) -> Page:
