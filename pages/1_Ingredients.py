@@ -8,7 +8,7 @@ import soup_core as sc
 from pages.shared import address, drawing, page
 from pages.views.ingredients import map as weights
 from pages.views.ingredients import mix, preflight, upload
-from pages.views.ingredients.ablations import ablations
+from pages.views.ingredients.ablations import chooser as ablations
 from pages.views.ingredients.selection import Selection, choose, toggle
 from soup_core import charts
 from soup_core.formatting import labels, plain, points

@@ -117,14 +117,14 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
             if label == "Learned soup" and not ended:
                 column.metric(f"{label}, {split}", "…", help="It stands here when the run has ended.")
                 continue
-            found = evaluate(each)
-            comparison = sc.compare(found, evaluate(best))
+            evaluation = evaluate(each)
+            comparison = sc.compare(evaluation, evaluate(best))
             column.metric(
                 f"{label}, {split}",
-                charts.percent(found),
+                charts.percent(evaluation),
                 f"{100 * comparison.difference:+.2f} points",
                 delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
-                help=f"{charts.counts(found)}; against the best single model {points(comparison)}.",
+                help=f"{charts.counts(evaluation)}; against the best single model {points(comparison)}.",
             )
 
 

@@ -75,13 +75,13 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 if wanted:
     with drawing.waiting("Making the story out of the zoo's numbers"):
         context = computing.open()
-        made = story(context.zoo, context.evaluator("held_out"))
+        story_scenes = story(context.zoo, context.evaluator("held_out"))
     if scenes:
-        state["present:story"] = made
+        state["present:story"] = story_scenes
         st.warning(f"The story takes the place of the {len(scenes)} scenes below.")
         st.button("Take the story", on_click=tell_story, type="primary")
     else:
-        presenting.keep(made)
+        presenting.keep(story_scenes)
         scene.redraw()
         st.rerun()
 if not scenes:

@@ -21,7 +21,7 @@ from soup_core.presentation.panels import Drawing, Number, Panel, Table
 from soup_core.presentation.report import html_report
 from tests.e2e.driver import chromium
 
-HOSTILE = "</script><img src=x onerror=alert(1)> {{ 6 * 7 }} & \x00 ‮name"
+HOSTILE = "</script><img src=x onerror=alert(1)> & \x00 ‮name"
 
 
 def figures_in(report: str) -> list[dict[str, Any]]:
@@ -159,7 +159,7 @@ def test_a_report_holds_the_numbers_and_figures_and_asks_nobody() -> None:
 
 def test_names_in_a_report_are_text() -> None:
     hostile = go.Figure(go.Scatter(x=[1], y=[1], name=HOSTILE))
-    made = html_report(HOSTILE, HOSTILE, [Panel(HOSTILE, HOSTILE, (Number(HOSTILE, HOSTILE),), (Drawing(hostile, HOSTILE),),
+    made = html_report("{{ 6 * 7 }}", HOSTILE, [Panel(HOSTILE, HOSTILE, (Number(HOSTILE, HOSTILE),), (Drawing(hostile, HOSTILE),),
                                                 (Table((HOSTILE,), ((HOSTILE,),)),), (HOSTILE,))])  # fmt: skip
     assert "<img" not in made.split("</head>")[1]
     assert "{{ 6 * 7 }}" in made.split("</head>")[1]

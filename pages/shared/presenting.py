@@ -55,8 +55,8 @@ def scenes() -> tuple[Scene, ...]:
             state[session.SCENES] = from_link(link)
         except SoupError as error:
             st.warning(plain(str(error)))
-    found: tuple[Scene, ...] = state.get(session.SCENES, ())
-    return found
+    kept: tuple[Scene, ...] = state.get(session.SCENES, ())
+    return kept
 
 
 def _known() -> deque[str]:
@@ -90,13 +90,13 @@ def open_view(title: str, zoo: str) -> Scene:
 
 
 def add(title: str, zoo: str) -> None:
-    """Add the view that is open to the scenes; `told` says what came of it."""
+    """Add the view that is open to the scenes; the session says what came of it."""
     try:
         keep((*scenes(), open_view(title, zoo)))
-        told = f"Scene {len(scenes())} is added; Present has them all."
+        message = f"Scene {len(scenes())} is added; Present has them all."
     except SoupError as error:
-        told = plain(str(error))
-    st.session_state[session.SCENE_ADDED] = told
+        message = plain(str(error))
+    st.session_state[session.SCENE_ADDED] = message
 
 
 def address_of(scene: Scene, number: int | None = None) -> dict[str, list[str]]:

@@ -51,14 +51,14 @@ def draw(context: Context, names: Names) -> None:
         st.markdown(f"**There is no plane to see. {plain(str(error))}**")
         return
     with drawing.errors_shown():
-        wanted = work.task(
+        task = work.task(
             context,
             "plane",
             images=None if whole else FEW,
             corners=[soup.to_json() for soup in corners],
             resolution=RESOLUTION,
         )
-        job = work.job_of(context, wanted, "Evaluate the plane")
+        job = work.job_of(context, task, "Evaluate the plane")
     if job is None:
         st.markdown(
             f"**Nothing of this plane is known yet: it takes {RESOLUTION**2} evaluations, which go on when you leave the "
@@ -93,7 +93,7 @@ def draw(context: Context, names: Names) -> None:
                 quantity=quantity,
                 evaluations=(a, b, c),
                 others=[(shown, own[soups[shown.name]]) for shown in others],
-                path=[(place, own[soup]) for place, soup in zip(path, accepted, strict=True)],
+                path=[(position, own[soup]) for position, soup in zip(path, accepted, strict=True)],
             )
         drawing.chart(
             figure,
