@@ -7,12 +7,12 @@ import streamlit as st
 import torch
 
 import soup_core as sc
+from pages.shared import session
 from soup_core.analysis.published import Results, open_results
 from soup_core.jobs import Jobs
 from soup_core.runtime.store import default_store
 from soup_core.zoo import files_of, find_zoo, user_ingredients, with_uploads
 
-takes_up_jobs = True  # whether this process goes on with the jobs that an earlier one left unfinished
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
@@ -83,13 +83,13 @@ def probabilities(zoo_key: ZooKey, split: str, device: str, precision: str, memo
 
 
 def jobs() -> Jobs:
-    """The jobs of this server; those that an earlier one left unfinished are taken up again."""
-    return _jobs(default_store().path)
+    """The jobs of this server; those that an earlier one left unfinished are taken up again, but not to render a scene."""
+    return _jobs(default_store().path, not st.session_state.get(session.RENDERING, False))
 
 
 @st.cache_resource(show_spinner=False)
-def _jobs(store: Path) -> Jobs:
-    return Jobs(default_store(), take_up=takes_up_jobs)
+def _jobs(store: Path, _take_up: bool) -> Jobs:  # one for a store, however it was first asked for
+    return Jobs(default_store(), take_up=_take_up)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, uploads
+from pages.shared import caching, session, uploads
 from soup_core.analysis.published import Folders
 from soup_core.data import Data
 from soup_core.formatting import plain
@@ -101,7 +101,7 @@ class Context(Computing):
     def take(self, shares: Mapping[str, float]) -> None:
         """Keep a mix of options for the session and in the address; it is an option from the next run on."""
         taken = mixed(shares, lambda option: self.taken if option == TAKEN and self.taken else sc.Soup({option: 1.0}))
-        st.session_state["kept:taken"] = st.query_params["taken"] = taken.to_json()
+        st.session_state[session.TAKEN] = st.query_params["taken"] = taken.to_json()
 
 
 def _fixed_options(zoo: sc.Zoo) -> list[str]:
@@ -119,7 +119,7 @@ def mixed(shares: Mapping[str, float], soup_of: Callable[[str], sc.Soup]) -> sc.
 
 def taken_mix(zoo: sc.Zoo) -> sc.Soup | None:
     """The mix that the address holds, or the session: a change of page clears the address."""
-    text = st.query_params.get("taken") or st.session_state.get("kept:taken")
+    text = st.query_params.get("taken") or st.session_state.get(session.TAKEN)
     if text is None:
         return None
     try:
@@ -131,10 +131,10 @@ def taken_mix(zoo: sc.Zoo) -> sc.Soup | None:
         ):
             raise sc.CoefficientError("The shares of a mix are one a model, and together 1.")
     except sc.SoupError as error:
-        st.session_state.pop("kept:taken", None)
+        st.session_state.pop(session.TAKEN, None)
         st.warning(f"The mix in the address cannot be taken. {plain(str(error))}")
         return None
-    st.session_state["kept:taken"] = text
+    st.session_state[session.TAKEN] = text
     if "taken" not in st.query_params:
         st.query_params["taken"] = text
     return taken
