@@ -136,7 +136,8 @@ def busy_rows() -> list[list[str]]:
 
 @contextmanager
 def _worker(settings: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GOMP_", "OMP_"))}
+    everything = {**os.environ}
+    environment = {name: everything[name] for name in everything if not name.startswith(("GOMP_", "OMP_"))}
     with subprocess.Popen(
         [sys.executable, "-c", EVALUATIONS],
         cwd=ROOT,

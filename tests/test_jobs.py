@@ -491,7 +491,7 @@ def test_jobs_that_take_turns_at_every_batch_make_what_they_make_alone(
     zoo, every = sc.open_zoo(deep_zoo(5)), Jobs(default_store())
     tasks = [
         Task("greedy", zoo.name),
-        Task("learned", zoo.name, arguments={"epochs": 1, "batch_size": 16}),
+        Task("learned", zoo.name, arguments={"epochs": 1}),
         Task("band", zoo.name, arguments={"orders": 3}),
         Task("number-averaged", zoo.name),
         Task("face-off", zoo.name),
