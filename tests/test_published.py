@@ -347,7 +347,7 @@ def test_drops_stand_side_by_side(folder: Path) -> None:
 
 def drawn(folder: Path) -> AppTest:
     script = (
-        "from pages.views.published import draw\nfrom soup_core.analysis.published import open_results\n"
+        "from pages.shared.published import draw\nfrom soup_core.analysis.published import open_results\n"
         f"draw(open_results({str(folder)!r}))\n"
     )
     test = AppTest.from_string(script, default_timeout=60).run()
