@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from soup_core.errors import DataError
-from soup_core.runtime.files import shown
+from soup_core.runtime.files import listed, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -189,21 +189,23 @@ def class_folders(folder: Path, roots: Sequence[Path], *, within: str = "", clas
     if classes and (differing := sorted(set(found).symmetric_difference(classes))):
         lacking = [shown(name) for name in differing if name not in found]
         beyond = [shown(name) for name in differing if name in found]
-        told = [f"lacks {_listed(lacking)}"] if lacking else []
-        told += [f"has {_listed(beyond)} beyond them"] if beyond else []
+        told = [f"lacks {listed(lacking)}"] if lacking else []
+        told += [f"has {listed(beyond)} beyond them"] if beyond else []
         raise DataError(
             f"{shown(str(place))} must have the same {len(classes)} class folders as the other images; it "
             f"{' and '.join(told)}. Rename or add folders."
         )
     classes = tuple(classes) or tuple(found)
-    listed = [
+    stamped = [
         ((os.path.relpath(path, folder), size, modified), label)
         for label, name in sorted((classes.index(name), name) for name in found)
         for path, size, modified in _images(place / name, roots)
     ]
-    if not listed:
+    if not stamped:
         raise DataError(f"{shown(str(place))} holds no image; expected files ending in {', '.join(SUFFIXES)}.")
-    return Files(str(folder), tuple(label for _, label in listed), tuple(stamp for stamp, _ in listed), tuple(classes))
+    return Files(
+        str(folder), tuple(label for _, label in stamped), tuple(stamp for stamp, _ in stamped), tuple(classes)
+    )
 
 
 def directories(folder: Path, roots: Sequence[Path]) -> list[str]:
@@ -241,10 +243,6 @@ def _images(folder: Path, roots: Sequence[Path]) -> Iterator[tuple[str, int, int
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _load(path: str, label: int) -> Loaded:

@@ -21,6 +21,7 @@ from soup_core.finetune.augmentation import augmentations_for
 from soup_core.finetune.destinations import toml
 from soup_core.finetune.hyperparameters import Hyperparameters
 from soup_core.finetune.sweep import FinetuneRun, FinetuneStep, tensors_digest, training_images
+from soup_core.runtime.files import listed
 from soup_core.zoo import BASE, Ingredient, Zoo, user_ingredients
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
@@ -131,8 +132,7 @@ def make_base(
     fitting = {n: t for n, t in (weights or {}).items() if n in start and t.shape == start[n].shape}
     if weights is not None and (unfit := sorted(set(start) - set(fitting) - head)):
         raise CheckpointError(
-            f"The weights do not fit {zoo.architecture['name']}: {', '.join(unfit[:5])}"
-            f"{f' and {len(unfit) - 5} more' if len(unfit) > 5 else ''} are missing or of another shape; only the head may "
+            f"The weights do not fit {zoo.architecture['name']}: {listed(unfit)} are missing or of another shape; only the head may "
             "differ."
         )
     start |= {name: tensor.to(start[name].dtype) for name, tensor in fitting.items()}

@@ -18,7 +18,7 @@ from soup_core.architectures.recognition import Guess, recognised
 from soup_core.checkpoints import Checkpoint, open_likeliest, unwrapped
 from soup_core.data import operator_folders
 from soup_core.errors import CheckpointError, SoupError, ZooError
-from soup_core.runtime.files import home, shown, write_atomically
+from soup_core.runtime.files import home, listed, shown, write_atomically
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
 
 ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
@@ -172,9 +172,8 @@ def propose(folder: Path, looked: Sequence[InspectedFile]) -> Proposal:
     family = max(families, key=lambda key: (len(families[key]), len(key)))
     members = families.pop(family)
     for other in families.values():
-        some = ", ".join(shown(str(each.file.relative_to(folder))) for each in other[:3])
-        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
-        notices.append(f"{some}{more}: other tensors than the {len(members)} that are taken; left out.")
+        other_files = listed((shown(str(each.file.relative_to(folder))) for each in other), 3)
+        notices.append(f"{other_files}: other tensors than the {len(members)} that are taken; left out.")
     files, others = _one_a_run([each.file for each in members])
     if others:
         notices.append(f"{others} further checkpoints of the same runs are left out; add those that you want.")
@@ -193,8 +192,8 @@ def propose(folder: Path, looked: Sequence[InspectedFile]) -> Proposal:
     said = (file for file in files if _is_base(names[file]) or "initiali" in str(settings[file].get("info")))
     base = next(said, None) if len(files) > 1 else None
     weights = {each.file: each.weights for each in members}
-    listed = tuple(ProposedIngredient(names[file], file, weights[file], settings[file]) for file in files)
-    proposal = Proposal(folder, folder.resolve().name, None, guesses, base, listed, data, tuple(notices))
+    ingredients = tuple(ProposedIngredient(names[file], file, weights[file], settings[file]) for file in files)
+    proposal = Proposal(folder, folder.resolve().name, None, guesses, base, ingredients, data, tuple(notices))
     return with_architecture(proposal, guesses[0].architecture) if guesses else proposal
 
 
