@@ -28,7 +28,7 @@ with drawing.errors_shown():
         columns = st.columns(3)
         steps = list(sc.greedy_soup(zoo, held_out))
         best_name = steps[0].candidate
-        best = test(sc.Soup({best_name: 1.0}))
+        best = test(sc.Soup.single(best_name))
         uniform = test(sc.uniform_soup(zoo))
         greedy = test(steps[-1].soup)
     names = steps[-1].soup.names

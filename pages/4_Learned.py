@@ -115,7 +115,7 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
         help="The test images are for reporting; choosing settings by them would flatter the soup.",
     ):
         reports.append(("test", context.evaluator("test")))
-    best = sc.Soup({order[0]: 1.0})
+    best = sc.Soup.single(order[0])
     for column, (label, each) in zip(columns, {"Learned soup": soup, **rivals}.items(), strict=False):
         for split, evaluate in reports:
             if label == "Learned soup" and not ended:

@@ -45,6 +45,15 @@ class Soup:
     def __hash__(self) -> int:
         return hash(self.to_json())
 
+    @classmethod
+    def single(cls, name: str, *, batch_norm: BatchNorm = "averaged") -> "Soup":
+        """One ingredient alone, or the base.
+
+        >>> Soup.single("a").coefficients["a"]
+        1.0
+        """
+        return cls({name: 1.0}, batch_norm=batch_norm)
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of all ingredients with a coefficient anywhere, sorted."""
@@ -61,7 +70,7 @@ class Soup:
         """
         if self._is_uniform():
             return uniform({*self.coefficients, name}, batch_norm=self.batch_norm)
-        return interpolate(self, Soup({name: 1.0}, batch_norm=self.batch_norm), 1 / (len(self.coefficients) + 1))
+        return interpolate(self, Soup.single(name, batch_norm=self.batch_norm), 1 / (len(self.coefficients) + 1))
 
     def drop(self, name: str) -> "Soup":
         """Take an ingredient out, of single tensors too, and scale the others up to the same sum.

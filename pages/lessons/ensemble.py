@@ -19,7 +19,7 @@ def ask(context: Context) -> NumberPrediction:
 def run(context: Context, said: Said) -> Outcome:
     held_out, test = context.evaluator("held_out"), context.evaluator("test")
     names = candidate_order(context.singles(), "accuracy")[:MODELS]
-    soup, best = sc.uniform_soup(context.zoo, names), test(sc.Soup({names[0]: 1.0}))
+    soup, best = sc.uniform_soup(context.zoo, names), test(sc.Soup.single(names[0]))
     one = context.cost()
     averaged, together = test(soup), sc.ensemble(test, names)
     entries = (

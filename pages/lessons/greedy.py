@@ -20,7 +20,7 @@ DECISIONS = ("accept", "reject")
 
 def walked(evaluate: sc.Evaluator, names: Sequence[str], decisions: Said) -> list[sc.GreedyStep]:
     """The search as somebody decides it: a step a candidate, each evaluated with the soup that it meets."""
-    soup = sc.Soup({names[0]: 1.0})
+    soup = sc.Soup.single(names[0])
     first = evaluate(soup)
     steps = [sc.GreedyStep(0, names[0], True, first, first.correct, 0, soup)]
     for index, (name, decision) in enumerate(zip(names[1:], decisions, strict=False), 1):
@@ -45,7 +45,7 @@ class Play:
         evaluate = self.context.evaluator("held_out")
         steps = walked(evaluate, self.names, so_far)
         name, soup = self.names[len(steps)], evaluate(steps[-1].soup)
-        alone = evaluate(sc.Soup({name: 1.0}))
+        alone = evaluate(sc.Soup.single(name))
         drawing.chart(
             charts.greedy_curve(steps, candidates=len(self.names), label="your soup so far"),
             "by-hand",

@@ -61,7 +61,7 @@ def ends_of(context: Context) -> tuple[str, str]:
 
 
 def ask(context: Context) -> Sketch:
-    first, second = (context.evaluator("held_out")(sc.Soup({name: 1.0})) for name in ends_of(context))
+    first, second = (context.evaluator("held_out")(sc.Soup.single(name)) for name in ends_of(context))
     return Sketch((first, second))
 
 
@@ -77,7 +77,7 @@ def score(said: Sequence[float], points: Sequence[sc.LinePoint]) -> int:
 
 def run(context: Context, said: Said) -> Outcome:
     evaluate, (a, b) = context.evaluator("held_out"), ends_of(context)
-    points = list(sc.line(evaluate, sc.Soup({a: 1.0}), sc.Soup({b: 1.0}), ALPHAS))
+    points = list(sc.line(evaluate, sc.Soup.single(a), sc.Soup.single(b), ALPHAS))
     found = {point.alpha: point.evaluation for point in points}
     sketch = dict(zip(SKETCHED, map(float, said), strict=True))
     barrier = sc.error_barrier(points)

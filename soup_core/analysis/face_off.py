@@ -66,7 +66,7 @@ def face_off(zoo: Zoo, evaluate: Evaluator) -> Iterator[RecipeResult]:
 
     few = last(ensembles.greedy_ensemble(zoo, evaluate)).soup
     yield members("greedy ensemble", ensembles.GREEDY_ABOUT, few, one.of(len(few.names)))
-    singles = [Soup({name: 1.0}) for name in zoo.names]
+    singles = [Soup.single(name) for name in zoo.names]
     yield members("ensemble", ensembles.ABOUT, every, measured_cost(evaluate, singles))
 
 

@@ -91,7 +91,7 @@ def pair_advantages(
     degrees = angles(gram)
     for a, b in pairs:
         angle = float(degrees[gram.index(a), gram.index(b)])
-        first, second = (evaluate(Soup({name: 1.0}, batch_norm=batch_norm)) for name in (a, b))
+        first, second = (evaluate(Soup.single(name, batch_norm=batch_norm)) for name in (a, b))
         middle = evaluate(uniform((a, b), batch_norm=batch_norm))
         yield PairAdvantage(a, b, angle, differing_hyperparameters(evaluate.zoo, a, b), (first, second), middle)
 
@@ -101,7 +101,7 @@ def pair_barriers(
 ) -> Iterator[PairBarrier]:
     """The error barrier of each pair over a few alphas, by default the middle alone, which is a bound from below."""
     for a, b in pairs:
-        first, second = (Soup({name: 1.0}, batch_norm=batch_norm) for name in (a, b))
+        first, second = (Soup.single(name, batch_norm=batch_norm) for name in (a, b))
         yield PairBarrier(a, b, error_barrier(list(line(evaluate, first, second, alphas))))
 
 
@@ -119,7 +119,7 @@ def barrier_matrix(names: Sequence[str], barriers: Iterable[PairBarrier]) -> Mat
 def predictions(evaluate: Evaluator, names: Iterable[str] | None = None) -> Iterator[IngredientPrediction]:
     """What each ingredient predicts, from its kept logits; a forward pass over the split where there are none."""
     for name in evaluate.zoo.names if names is None else names:
-        logits = evaluate.logits(Soup({name: 1.0}))
+        logits = evaluate.logits(Soup.single(name))
         yield IngredientPrediction(name, logits.argmax(1).where(logits.isfinite().all(1), -1).numpy())
 
 

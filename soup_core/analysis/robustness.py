@@ -116,8 +116,8 @@ def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[ComparedModel, ...]]
     *_, final = steps = list(greedy_soup(zoo, evaluate))
     best = steps[0].candidate
     yield (
-        ComparedModel("ingredient", Soup({best: 1.0}), best=True),
-        *([ComparedModel("base", Soup({BASE: 1.0}))] if zoo.base else []),
+        ComparedModel("ingredient", Soup.single(best), best=True),
+        *([ComparedModel("base", Soup.single(BASE))] if zoo.base else []),
         ComparedModel("uniform", uniform_soup(zoo)),
         ComparedModel("greedy", final.soup),
     )
@@ -125,7 +125,7 @@ def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[ComparedModel, ...]]
     yield (ComparedModel("learned", learned.soup),)
     *_, few = greedy_ensemble(zoo, evaluate)
     yield (
-        *(ComparedModel("ingredient", Soup({name: 1.0})) for name in zoo.names if name != best),
+        *(ComparedModel("ingredient", Soup.single(name)) for name in zoo.names if name != best),
         ComparedModel("greedy ensemble", few.soup),
         ComparedModel("ensemble", uniform_soup(zoo)),
     )
@@ -137,7 +137,7 @@ def robustness(zoo: Zoo, evaluate: Evaluator) -> Iterator[RobustnessStep]:
     A step is one split, so that the images of one at a time are in memory. Where the store shows that all images were
     run before, there is no first picture. `evaluate`, on held-out images, chooses the soups.
     """
-    last = evaluate.on(splits_of(zoo)[-1]).known(Soup({zoo.names[-1]: 1.0}))
+    last = evaluate.on(splits_of(zoo)[-1]).known(Soup.single(zoo.names[-1]))
     members: list[ComparedModel] = []
     for group in groups(zoo, evaluate):
         members += group

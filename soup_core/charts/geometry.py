@@ -322,7 +322,7 @@ def _is_number(value: Value) -> bool:
 def _ingredient_row(
     name: str, places: Map, value: Value | None, label: str, evaluation: Evaluation | None
 ) -> tuple[float, float, list[str]]:
-    place = places.place(Soup({name: 1.0}))
+    place = places.place(Soup.single(name))
     lines = [literal(name)]
     if evaluation is not None:
         lines.append(f"{percent(evaluation)}, {counts(evaluation)}")

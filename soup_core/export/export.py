@@ -55,14 +55,14 @@ class Export:
     @cached_property
     def best(self) -> str:
         """The name of the best single model by held-out accuracy."""
-        singles = {name: self.held_out(Soup({name: 1.0})) for name in self.zoo.names}
+        singles = {name: self.held_out(Soup.single(name)) for name in self.zoo.names}
         return candidate_order(singles, "accuracy")[0]
 
     @cached_property
     def standings(self) -> Mapping[str, Standing]:
         """Where the soup stands on "held_out", and on "test" where asked."""
         return {
-            split: Standing(evaluate.data.digest, evaluate(self.soup), evaluate(Soup({self.best: 1.0})))
+            split: Standing(evaluate.data.digest, evaluate(self.soup), evaluate(Soup.single(self.best)))
             for split, evaluate in (("held_out", self.held_out), ("test", self.test))
             if evaluate is not None
         }

@@ -20,10 +20,10 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
     test = held_out.on("test")
     steps = list(greedy_soup(zoo, held_out))
     soup, first = steps[-1].soup, steps[0].candidate
-    best, made = test(Soup({first: 1.0})), test(soup)
+    best, made = test(Soup.single(first)), test(soup)
     gain = compare(made, best)
     all_runs, kept = len(zoo.names), len(soup.names)
-    singles = {name: held_out(Soup({name: 1.0})) for name in zoo.names}
+    singles = {name: held_out(Soup.single(name)) for name in zoo.names}
     worst = min(singles.values(), key=lambda found: found.correct)
     together = ensemble(test, zoo.names)
     runners_up = [name for name in candidate_order(singles, "accuracy") if name != first]
@@ -89,7 +89,7 @@ def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str, kept: int) -> S
         return Scene(
             page="Interpolation", state={"zoo": (zoo.name,)}, title="One run alone", note="A line needs two models."
         )
-    found = list(line(held_out, Soup({first: 1.0}), Soup({second: 1.0})))
+    found = list(line(held_out, Soup.single(first), Soup.single(second)))
     barrier = error_barrier(found)
     middle = next(point.evaluation for point in found if point.alpha == 0.5)
     ends = max((point.evaluation for point in found if point.alpha in (0.0, 1.0)), key=lambda each: each.correct)

@@ -59,7 +59,7 @@ def greedy_soup(
     as its errors, counted on the images that ingredients miss most first, say that it cannot win: the decisions are
     those of the full search.
     """
-    trials = {name: evaluate.trial(Soup({name: 1.0})) for name in zoo.names}
+    trials = {name: evaluate.trial(Soup.single(name)) for name in zoo.names}
     singles = {name: trial.evaluation for name, trial in trials.items() if trial.evaluation is not None}
     names = candidate_order(singles, order)
     zoo.check_names(names)
@@ -68,7 +68,7 @@ def greedy_soup(
     images = None if full else hardest_first(singles.values())
     first = Trial(singles[names[0]], singles[names[0]].correct, trials[names[0]].images_evaluated)
     yield from keep_improvements(
-        Soup({names[0]: 1.0}),
+        Soup.single(names[0]),
         names,
         first,
         Soup.add,

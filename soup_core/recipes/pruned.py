@@ -26,7 +26,7 @@ def pruned_soup(zoo: Zoo, evaluate: Evaluator, *, ties: bool = False, full: bool
     Step 0 is the soup of all, under the name of the best ingredient, which is never dropped. With `ties` a drop that
     leaves the count as it is is made too.
     """
-    singles = {name: evaluate(Soup({name: 1.0})) for name in zoo.names}
+    singles = {name: evaluate(Soup.single(name)) for name in zoo.names}
     best, *others = candidate_order(singles, "accuracy")
     images = None if full else hardest_first(singles.values())
     everything = uniform_soup(zoo)

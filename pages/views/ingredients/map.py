@@ -98,7 +98,7 @@ def scatter(zoo: sc.Zoo, chosen: Selection, places: Map, accepted: Sequence[sc.S
         given = {name: 100 * evaluation.accuracy for name, evaluation in chosen.singles.items()}
     soups = [Shown(UNIFORM, "uniform", places.place(sc.uniform_soup(zoo)))]
     if zoo.base:
-        soups.append(Shown("base", "base", places.place(sc.Soup({sc.BASE: 1.0}))))
+        soups.append(Shown("base", "base", places.place(sc.Soup.single(sc.BASE))))
     soups.append(Shown(GREEDY, "greedy", places.place(accepted[-1])))
     yours = placed(chosen)
     return map_scatter(
@@ -131,10 +131,10 @@ def where(chosen: Selection, places: Map) -> str:
     yours = placed(chosen)
     if yours is None:
         return f"{share} A soup with nothing in it, or with re-estimated statistics, has no place on it."
-    start, said = sc.Soup({sc.BASE: 1.0}), "the base"
+    start, said = sc.Soup.single(sc.BASE), "the base"
     if not places.gram.has_base:
         start, said = uniform(places.gram.names), "the middle of all"
-    from_start = [distance(places.gram, start, sc.Soup({name: 1.0})) for name in chosen.names]
+    from_start = [distance(places.gram, start, sc.Soup.single(name)) for name in chosen.names]
     return (
         f"{share} Your soup lies {distance(places.gram, start, yours):.2f} from {said}, its ingredients "
         f"{min(from_start):.2f} to {max(from_start):.2f}."

@@ -56,10 +56,10 @@ def greedy_on(zoo: Zoo, evaluate: Evaluator, images: NDArray[np.int64], *, ties:
         found = _only(evaluate(soup), images)
         return found, Trial(found, found.correct, 0)
 
-    singles = {name: trial(Soup({name: 1.0})) for name in zoo.names}
+    singles = {name: trial(Soup.single(name)) for name in zoo.names}
     names = candidate_order({name: found for name, (found, _) in singles.items()}, "accuracy")
     yield from keep_improvements(
-        Soup({names[0]: 1.0}), names, singles[names[0]][1], Soup.add, lambda soup, _: trial(soup)[1], ties=ties
+        Soup.single(names[0]), names, singles[names[0]][1], Soup.add, lambda soup, _: trial(soup)[1], ties=ties
     )
 
 

@@ -43,7 +43,7 @@ def shapley(
     whole = uniform_soup(zoo, names)
     members, shuffled = whole.names, random.Random(seed)
     # In images, since sums of whole numbers are exact.
-    empty = evaluate(Soup({BASE: 1.0})).correct if zoo.base else evaluate.total / zoo.architecture["num_classes"]
+    empty = evaluate(Soup.single(BASE)).correct if zoo.base else evaluate.total / zoo.architecture["num_classes"]
     samples: list[NDArray[np.float64]] = []
     for pair in range(1, pairs + 1):
         order = shuffled.sample(members, len(members))

@@ -115,7 +115,7 @@ class _Selection:
     @cached_property
     def singles(self) -> dict[str, Evaluation]:
         """Each ingredient on the few images."""
-        return dict(zip(self.names, self.few.many(Soup({name: 1.0}) for name in self.names), strict=True))
+        return dict(zip(self.names, self.few.many(Soup.single(name) for name in self.names), strict=True))
 
 
 def _checks(selection: _Selection, pairs: int, seed: int) -> Iterator[Finding]:
@@ -418,7 +418,7 @@ def _neurons(selection: _Selection, suspects: Sequence[str]) -> Finding:
             tuple(found),
         )
     name = permuted[0]
-    answers = [selection.few.logits(Soup({each: 1.0})).argmax(1) for each in (name, reference)]
+    answers = [selection.few.logits(Soup.single(each)).argmax(1) for each in (name, reference)]
     alike = float((answers[0] == answers[1]).float().mean())
     return Finding(
         "neurons",

@@ -46,7 +46,7 @@ def diagnose(
 
 
 def _failure(evaluate: Evaluator, soup: Soup, names: Sequence[str]) -> Finding:
-    singles = dict(zip(names, evaluate.many(Soup({name: 1.0}) for name in names), strict=True))
+    singles = dict(zip(names, evaluate.many(Soup.single(name) for name in names), strict=True))
     if not singles:
         return Finding("failure", "good", "There is no ingredient besides the base, so nothing to compare with.")
     best = max(singles, key=lambda name: singles[name].correct)
