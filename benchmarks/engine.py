@@ -331,7 +331,7 @@ def greedy_rows(root: Path) -> Iterator[Row]:
     zoo = sc.open_zoo("fashion")
     evaluate = fresh_evaluator(root)
     files = [ingredient.file for ingredient in zoo.ingredients]
-    correct = [evaluate(sc.Soup.single(name)).correct for name in zoo.names]
+    correct = [evaluation.correct for evaluation in evaluate.singles().values()]
     images, labels = zoo.data.normalization(evaluate.data.images), evaluate.data.labels
     batches = list(zip(images.split(evaluate.batch_size), labels.split(evaluate.batch_size), strict=True))
     alone = Path(shutil.copytree(zoo.folder, root / "alone", ignore=shutil.ignore_patterns("evaluations.jsonl")))

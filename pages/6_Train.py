@@ -9,6 +9,7 @@ import soup_core as sc
 from pages.shared import caching, drawing, page, work
 from pages.views import train
 from soup_core import charts
+from soup_core.evaluation import best_first
 from soup_core.finetune import (
     EPOCHS_AT_MOST,
     RATE_AT_MOST,
@@ -124,7 +125,7 @@ def asked() -> Task:
     """The controls' runs, from the base, or from an ingredient where there is none."""
     wanted, start = settings(), sc.BASE
     if zoo.base is None:
-        best = min(itself.names, key=lambda name: (-singles[name].correct, name))
+        best = best_first({name: singles[name] for name in itself.names})[0]
         start = st.selectbox(
             "Start from",
             itself.names,

@@ -4,10 +4,10 @@ import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Said, near_difference
 from pages.shared.context import Context
 from soup_core import charts
+from soup_core.evaluation import best_first
 from soup_core.formatting import points, significance
 from soup_core.recipes import ensemble as ensembles
 from soup_core.recipes import uniform
-from soup_core.recipes.greedy import candidate_order
 
 MODELS = 8
 
@@ -18,7 +18,7 @@ def ask(context: Context) -> NumberPrediction:
 
 def run(context: Context, said: Said) -> Outcome:
     held_out, test = context.evaluator("held_out"), context.evaluator("test")
-    names = candidate_order(context.singles(), "accuracy")[:MODELS]
+    names = best_first(context.singles())[:MODELS]
     soup, best = sc.uniform_soup(context.zoo, names), test(sc.Soup.single(names[0]))
     one = context.cost()
     averaged, together = test(soup), sc.ensemble(test, names)

@@ -11,8 +11,8 @@ from pages.lessons.progress import keep
 from pages.shared import drawing
 from pages.shared.context import Context
 from soup_core import charts
+from soup_core.evaluation import best_first
 from soup_core.formatting import plain, points, significance
-from soup_core.recipes.greedy import candidate_order
 
 MODELS = 8
 DECISIONS = ("accept", "reject")
@@ -72,7 +72,7 @@ class Play:
 
 
 def ask(context: Context) -> Play:
-    return Play(context, tuple(candidate_order(context.singles(), "accuracy")[:MODELS]))
+    return Play(context, tuple(best_first(context.singles())[:MODELS]))
 
 
 def run(context: Context, said: Said) -> Outcome:

@@ -11,8 +11,8 @@ from pages.shared import drawing
 from pages.shared.context import Context
 from soup_core import charts, formatting
 from soup_core.analysis.interpolation import CONNECTED_BELOW
+from soup_core.evaluation import best_first
 from soup_core.formatting import significance
-from soup_core.recipes.greedy import candidate_order
 
 SKETCHED = {0.25: "¼", 0.5: "½", 0.75: "¾"}
 ALPHAS = (*(step / 10 for step in range(11)), *SKETCHED)
@@ -56,7 +56,7 @@ class Sketch:
 
 def ends_of(context: Context) -> tuple[str, str]:
     """The two best models on the held-out images."""
-    first, second = candidate_order(context.singles(), "accuracy")[:2]
+    first, second = best_first(context.singles())[:2]
     return first, second
 
 

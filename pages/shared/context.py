@@ -75,8 +75,7 @@ class Context(Computing):
 
     def singles(self, split: str = "held_out") -> dict[str, sc.Evaluation]:
         """Every ingredient's own evaluation, by name."""
-        evaluate = self.evaluator(split)
-        return {name: evaluate(sc.Soup.single(name)) for name in self.zoo.names}
+        return self.evaluator(split).singles()
 
     def soup_of(self, option: str) -> sc.Soup:
         """The soup that an option of a chooser stands for: an ingredient, the base, a fixed recipe's, the mix taken."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from soup_core.evaluation import Evaluator
-from soup_core.soup import Soup
 from soup_core.zoo import Value, Zoo
 
 
@@ -42,7 +41,7 @@ def hyperparameter_table(zoo: Zoo, evaluate: Evaluator) -> HyperparameterTable:
     given = [ingredient.hyperparameters for ingredient in zoo.ingredients]
     columns = {key: [each.get(key) for each in given] for key in dict.fromkeys(key for each in given for key in each)}
     axes = [_axis(key, values) for key, values in columns.items() if len({repr(value) for value in values}) > 1]
-    accuracies = tuple(100 * evaluate(Soup.single(name)).accuracy for name in zoo.names)
+    accuracies = tuple(100 * evaluation.accuracy for evaluation in evaluate.singles().values())
     return HyperparameterTable(zoo.names, (*axes, Axis("held-out (%)", accuracies)))
 
 

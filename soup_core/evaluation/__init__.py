@@ -1,6 +1,14 @@
 """A soup and a split become counts, loss and calibration error; a comparison carries an interval."""
 
-from soup_core.evaluation.evaluation import CALIBRATION_BINS, Evaluation, ImageOrder, Trial, hardest_first, measure
+from soup_core.evaluation.evaluation import (
+    CALIBRATION_BINS,
+    Evaluation,
+    ImageOrder,
+    Trial,
+    best_first,
+    hardest_first,
+    measure,
+)
 from soup_core.evaluation.evaluator import Evaluator
 from soup_core.evaluation.statistics import (
     DRAWS,
@@ -25,6 +33,7 @@ __all__ = [
     "ImageOrder",
     "Trial",
     "accuracy_interval",
+    "best_first",
     "compare",
     "compare_bits",
     "estimate",

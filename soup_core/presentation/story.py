@@ -1,11 +1,11 @@
 """The ready-made story of a zoo in five scenes: what averaging gained, what it was made of, how, why, and the bill."""
 
 from soup_core.analysis.interpolation import error_barrier, line
-from soup_core.evaluation import Comparison, Evaluation, Evaluator, compare
+from soup_core.evaluation import Comparison, Evaluation, Evaluator, best_first, compare
 from soup_core.formatting import counts, labels, percent, points, significance
 from soup_core.presentation.scenes import Scene
 from soup_core.recipes.ensemble import ensemble
-from soup_core.recipes.greedy import candidate_order, greedy_soup
+from soup_core.recipes.greedy import greedy_soup
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
 
@@ -23,10 +23,10 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
     best, made = test(Soup.single(first)), test(soup)
     gain = compare(made, best)
     all_runs, kept = len(zoo.names), len(soup.names)
-    singles = {name: held_out(Soup.single(name)) for name in zoo.names}
+    singles = held_out.singles()
     worst = min(singles.values(), key=lambda found: found.correct)
     together = ensemble(test, zoo.names)
-    runners_up = [name for name in candidate_order(singles, "accuracy") if name != first]
+    runners_up = [name for name in best_first(singles) if name != first]
     second = next((name for name in runners_up if name in soup.names), runners_up[0] if runners_up else first)
     state = {"zoo": (zoo.name,)}
     return (

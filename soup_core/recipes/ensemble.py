@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, Trial, measure
+from soup_core.evaluation import Evaluation, Evaluator, Trial, best_first, measure
 from soup_core.recipes.about import About
-from soup_core.recipes.greedy import GreedyStep, candidate_order, keep_improvements
+from soup_core.recipes.greedy import GreedyStep, keep_improvements
 from soup_core.soup import Soup, uniform
 from soup_core.zoo import Zoo
 
@@ -75,8 +75,8 @@ def greedy_ensemble(
     zoo: Zoo, evaluate: Evaluator, *, average: str = "probabilities", ties: bool = False
 ) -> Iterator[GreedyStep]:
     """Greedy choice of an ensemble's members, a step a candidate; `soup` names them, each with the same share."""
-    singles = {name: evaluate(Soup.single(name)) for name in zoo.names}
-    names = candidate_order(singles, "accuracy")
+    singles = evaluate.singles()
+    names = best_first(singles)
     first = Trial(singles[names[0]], singles[names[0]].correct, 0)
 
     def judge(members: Soup, errors_below: int) -> Trial:

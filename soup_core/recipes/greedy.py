@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, Trial, hardest_first
+from soup_core.evaluation import Evaluation, Evaluator, Trial, best_first, hardest_first
 from soup_core.recipes.about import About
 from soup_core.soup import Soup
 from soup_core.zoo import BASE, Zoo
@@ -129,7 +129,7 @@ def candidate_order(singles: Mapping[str, Evaluation], order: str | Sequence[str
             raise CoefficientError(f"An order names each candidate once; found {', '.join(order) or 'no name'}.")
         return list(order)
     if order == "accuracy":
-        return sorted(singles, key=lambda name: (-singles[name].correct, name))
+        return best_first(singles)
     kind, _, seed = order.partition(":")
     if kind == "random" and seed.isdecimal():
         names = sorted(singles)

@@ -77,7 +77,7 @@ def number_averaged_band(
 
 
 def _ordered(zoo: Zoo, evaluate: Evaluator, order: str | Sequence[str]) -> list[str]:
-    names = candidate_order({name: evaluate(Soup.single(name)) for name in zoo.names}, order)
+    names = candidate_order(evaluate.singles(), order)
     zoo.check_names(names)
     return names
 
