@@ -7,7 +7,8 @@ from pages.shared import drawing, page, work
 from pages.shared.context import GREEDY
 from pages.views import export
 from soup_core import charts
-from soup_core.formatting import points
+from soup_core.evaluation import best_first
+from soup_core.formatting import points, significance
 from soup_core.jobs import Progress
 from soup_core.recipes import learned
 
@@ -54,7 +55,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 with drawing.errors_shown():
     held_out = context.evaluator("held_out")
     singles = context.singles()
-    order = sorted(singles, key=lambda name: (-singles[name].correct, name))
+    order = best_first(singles)
     greedy = context.soup_of(GREEDY)
     rivals = {"Greedy soup": greedy, "Uniform soup": sc.uniform_soup(zoo)}
     job = work.job_of(
@@ -127,7 +128,7 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
                 f"{label}, {split}",
                 charts.percent(found),
                 f"{100 * comparison.difference:+.2f} points",
-                delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+                delta_color="off" if comparison.spans_zero else "normal",
                 help=f"{charts.counts(found)}; against the best single model {points(comparison)}.",
             )
 
@@ -135,7 +136,7 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
 def meaning(final: sc.LearnedStep) -> str:
     ours, theirs = held_out(final.soup), held_out(greedy)
     comparison = sc.compare(ours, theirs)
-    sure = "" if comparison.low > 0 or comparison.high < 0 else ", within what chance explains"
+    sure = f", {significance(comparison)}" if comparison.spans_zero else ""
     if final.best_index == 0:
         return "No round lowered the loss on the images kept back, so the equal coefficients of the start are kept."
     return (

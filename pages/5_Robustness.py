@@ -14,7 +14,7 @@ from soup_core.analysis.calibration import Calibration
 from soup_core.analysis.face_off import recipes_of
 from soup_core.analysis.robustness import RobustnessResult, latest, models_of, steps_of
 from soup_core.evaluation import Estimate
-from soup_core.formatting import plain, points, significance
+from soup_core.formatting import interval, plain, points, significance
 from soup_core.jobs import Progress
 
 SHOWN = {
@@ -31,7 +31,7 @@ zoo = context.zoo
 def told(found: Estimate, unit: str = "\u00a0%", sign: str = "") -> str:
     if isnan(found.value):
         return "not known, since outputs are not finite"
-    return f"{100 * found.value:{sign}.2f}{unit} ({100 * found.low:.2f} to {100 * found.high:.2f})"
+    return f"{100 * found.value:{sign}.2f}{unit} ({interval(found)})"
 
 
 def numbers(what: str, cells: Mapping[str, tuple[str, str | None, str]]) -> None:
@@ -102,7 +102,7 @@ def shifts(entries: tuple[RobustnessResult, ...], leading: dict[str, RobustnessR
         {
             role: (
                 f"{100 * drop.value:.2f} %",
-                f"{100 * drop.low:.2f} to {100 * drop.high:.2f}",
+                interval(drop),
                 "The share of its clean test accuracy that shifts take, mean over all; 95 % bootstrap interval.",
             )
             for role, drop in drops.items()
@@ -126,7 +126,7 @@ def calibration(progress: Progress) -> None:
         {
             role: (
                 f"{100 * each.error.value:.2f} %",
-                f"{100 * each.error.low:.2f} to {100 * each.error.high:.2f}",
+                interval(each.error),
                 "Confidence and accuracy lie so far apart, mean over 15 bins of equally many images; 95 % bootstrap "
                 f"interval. On average it is {100 * each.excess_confidence:+.2f} points surer than right.",
             )

@@ -13,22 +13,13 @@ from numpy.typing import NDArray
 
 from soup_core.analysis.interpolation import Barrier, error_barrier, line
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Z_95, Comparison, Evaluation, Evaluator, compare
+from soup_core.evaluation import Comparison, Estimate, Evaluation, Evaluator, compare, paired_mean
 from soup_core.soup import BatchNorm, Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, angles
 from soup_core.zoo import Zoo
 
 SEED = "seed"
 Pair = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A mean difference between models on the same images, as a share of 1, and its 95 % interval."""
-
-    difference: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ class PairAdvantage:
     middle: Evaluation
 
     @property
-    def over_mean(self) -> Difference:
+    def over_mean(self) -> Estimate:
         """The middle's accuracy less the mean of the two ends'."""
         a, b = (end.bits().astype(float) for end in self.ends)
         return paired_mean(self.middle.bits() - (a + b) / 2)
@@ -144,15 +135,3 @@ def differing_hyperparameters(zoo: Zoo, a: str, b: str) -> tuple[str, ...]:
     first, second = zoo.by_name[a].hyperparameters, zoo.by_name[b].hyperparameters
     differing = {key for key in {*first, *second} if first.get(key) != second.get(key)}
     return tuple(sorted(differing - {SEED} or differing))
-
-
-def paired_mean(differences: NDArray[np.float64]) -> Difference:
-    """The mean of differences between -1 and 1, one an image, with a 95 % interval.
-
-    As in `compare` (Agresti & Min 2005, doi 10.1002/sim.1781), half an image at each of -1 and 1, and one at 0, are
-    added, so that the interval has a width where no image differs.
-    """
-    total = len(differences) + 2
-    middle = float(differences.sum()) / total
-    reach = Z_95 * float(np.sqrt(np.square(differences).sum() + 1 - total * middle**2)) / total
-    return Difference(float(differences.mean()), max(-1.0, middle - reach), min(1.0, middle + reach))

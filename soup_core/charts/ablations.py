@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 from soup_core.analysis.ablations import Averaged, GapStep, LeftOut, NumberBandStep, NumberStep, ShapleyStep
 from soup_core.analysis.parallel_coordinates import HyperparameterTable
 from soup_core.charts.search import add_band
-from soup_core.charts.style import MARKS, NEUTRAL, SCALE, counts, empty_figure, literal, names_axis, short
-from soup_core.evaluation import Evaluation
+from soup_core.charts.style import MARKS, NEUTRAL, SCALE, counts, empty_figure, error_bars, literal, names_axis, short
+from soup_core.evaluation import Estimate, Evaluation
 from soup_core.formatting import visible
 
 Range = Sequence[float] | Sequence[Sequence[float]]
@@ -95,9 +95,7 @@ def leave_one_out_bars(left: Sequence[LeftOut]) -> go.Figure:
     figure = _bars(
         "Change when taken out (points)",
         [each.name for each in ordered],
-        [100 * each.comparison.difference for each in ordered],
-        [100 * (each.comparison.high - each.comparison.difference) for each in ordered],
-        [100 * (each.comparison.difference - each.comparison.low) for each in ordered],
+        [each.comparison for each in ordered],
         [f"{each.comparison.gained:,} images won, {each.comparison.lost:,} lost" for each in ordered],
     )
     names_axis(figure, [each.name for each in ordered], "Ingredients, the most missed first")
@@ -110,14 +108,12 @@ def shapley_bars(step: ShapleyStep, *, selected: Collection[str] | None = None) 
     After the first pair of permutations there is no interval yet. Bars of ingredients not `selected` are hollow.
     """
     ordered = sorted(zip(step.names, step.values, strict=True), key=lambda pair: (-pair[1].value, pair[0]))
-    reach = [100 * mean.reach if mean.samples > 1 else 0.0 for _, mean in ordered]
+    orders = f"{2 * step.pairs:,} permutations"
     figure = _bars(
         "Shapley value (points)",
         [name for name, _ in ordered],
-        [100 * mean.value for _, mean in ordered],
-        reach,
-        reach,
-        [f"± {each:.2f}, {2 * step.pairs:,} permutations" for each in reach],
+        [value for _, value in ordered],
+        [f"± {100 * (value.high - value.value) if step.pairs > 1 else 0:.2f}, {orders}" for _, value in ordered],
         selected,
     )
     names_axis(figure, [name for name, _ in ordered], "Ingredients, the most valuable first")
@@ -127,9 +123,7 @@ def shapley_bars(step: ShapleyStep, *, selected: Collection[str] | None = None) 
 def _bars(
     title: str,
     names: Sequence[str],
-    values: Sequence[float],
-    above: Sequence[float],
-    below: Sequence[float],
+    values: Sequence[Estimate],
     notes: Sequence[str],
     selected: Collection[str] | None = None,
 ) -> go.Figure:
@@ -138,21 +132,13 @@ def _bars(
     figure.add_trace(
         go.Bar(
             x=list(range(len(names))),
-            y=values,
+            y=[100 * each.value for each in values],
             name="95 % interval",
             marker={
                 "color": [colour if _among(name, selected) else "rgba(0, 0, 0, 0)" for name in names],
                 "line": {"color": colour, "width": 2},
             },
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": above,
-                "arrayminus": below,
-                "color": NEUTRAL,
-                "thickness": 1.2,
-                "width": 3,
-            },
+            error_y=error_bars(values, NEUTRAL),
             customdata=[[name, literal(name), note] for name, note in zip(names, notes, strict=True)],
             hovertemplate="%{customdata[1]}: %{y:+.2f} points<br>%{customdata[2]}<extra></extra>",
         )
@@ -173,13 +159,12 @@ def selection_gap_curve(steps: Sequence[GapStep]) -> go.Figure:
         ("on test", [step.report_gain for step in steps], greedy.colour, greedy.symbol, "dash"),
         ("selection gap", [step.gap for step in steps], NEUTRAL, "line-ew-open", "dot"),
     ):
-        reach = [100 * mean.reach if mean.samples > 1 else 0.0 for mean in means]
         figure.add_trace(
             go.Scatter(
                 x=[step.size for step in steps],
                 y=[100 * mean.value for mean in means],
-                error_y={"type": "data", "array": reach, "color": colour, "thickness": 1.2, "width": 3},
-                customdata=[[f"{mean.samples} draw{'s' if mean.samples > 1 else ''}"] for mean in means],
+                error_y=error_bars(means, colour),
+                customdata=[[f"{step.draws} draw{'s' if step.draws > 1 else ''}"] for step in steps],
                 mode="lines+markers",
                 name=label,
                 line={"color": colour, "dash": dash, "width": 2},

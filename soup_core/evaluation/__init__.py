@@ -12,20 +12,21 @@ from soup_core.evaluation.evaluation import (
 from soup_core.evaluation.evaluator import Evaluator
 from soup_core.evaluation.statistics import (
     DRAWS,
-    Z_95,
     Comparison,
     Estimate,
     accuracy_interval,
     compare,
     compare_bits,
     estimate,
+    paired_mean,
     resampled_means,
+    sample_mean,
+    wilson,
 )
 
 __all__ = [
     "CALIBRATION_BINS",
     "DRAWS",
-    "Z_95",
     "Comparison",
     "Estimate",
     "Evaluation",
@@ -39,5 +40,8 @@ __all__ = [
     "estimate",
     "hardest_first",
     "measure",
+    "paired_mean",
     "resampled_means",
+    "sample_mean",
+    "wilson",
 ]

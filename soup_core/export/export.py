@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from soup_core.evaluation import Comparison, Evaluation, Evaluator, compare
+from soup_core.evaluation import Comparison, Evaluation, Evaluator, best_first, compare
 from soup_core.export.tables import counted
-from soup_core.recipes.greedy import candidate_order
 from soup_core.soup import Soup, uniform
 from soup_core.version import __version__
 from soup_core.zoo import Zoo
@@ -55,8 +54,7 @@ class Export:
     @cached_property
     def best(self) -> str:
         """The name of the best single model by held-out accuracy."""
-        singles = {name: self.held_out(Soup.single(name)) for name in self.zoo.names}
-        return candidate_order(singles, "accuracy")[0]
+        return best_first(self.held_out.singles())[0]
 
     @cached_property
     def standings(self) -> Mapping[str, Standing]:
@@ -95,12 +93,17 @@ class Export:
         return json.dumps(_finite(content), allow_nan=False)
 
     def _told(self, standing: Standing) -> dict[str, Any]:
-        gain = asdict(standing.gain)
-        gain["interval"] = [gain.pop("low"), gain.pop("high")]
+        gain = standing.gain
         return {
             **counted(standing.evaluation),
             "best_single": {"name": self.best, **counted(standing.best)},
-            "against_best_single": gain,
+            "against_best_single": {
+                "difference": gain.difference,
+                "p_value": gain.p_value,
+                "gained": gain.gained,
+                "lost": gain.lost,
+                "interval": [gain.low, gain.high],
+            },
         }
 
 

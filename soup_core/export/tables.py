@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from soup_core.analysis.face_off import RecipeResult
-from soup_core.evaluation import Evaluation, accuracy_interval, compare
+from soup_core.evaluation import Comparison, Evaluation, accuracy_interval, compare
 from soup_core.formatting import plain
 from soup_core.recipes.greedy import GreedyStep
 from soup_core.zoo import Zoo
@@ -47,11 +47,22 @@ def entry_rows(entries: Iterable[RecipeResult], best: Evaluation) -> list[dict[s
             "ingredients": list(entry.soup.names),
             **_flat("held_out", entry.held_out),
             **_flat("test", entry.test),
-            **{f"test_{key}": value for key, value in asdict(compare(entry.test, best)).items()},
+            **{f"test_{key}": value for key, value in _difference(compare(entry.test, best)).items()},
             **asdict(entry.cost),
         }
         for entry in entries
     ]
+
+
+def _difference(comparison: Comparison) -> dict[str, object]:
+    return {
+        "difference": comparison.difference,
+        "low": comparison.low,
+        "high": comparison.high,
+        "p_value": comparison.p_value,
+        "gained": comparison.gained,
+        "lost": comparison.lost,
+    }
 
 
 def markdown_table(rows: Iterable[Mapping[str, object]]) -> str:

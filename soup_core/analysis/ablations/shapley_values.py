@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soup_core.analysis.ablations.means import Mean, mean_of
 from soup_core.analysis.ablations.number import growing_soups
-from soup_core.evaluation import Evaluator
+from soup_core.evaluation import Estimate, Evaluator, sample_mean
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
 from soup_core.zoo import BASE, Zoo
@@ -24,7 +23,7 @@ class ShapleyStep:
 
     pairs: int
     names: tuple[str, ...]
-    values: tuple[Mean, ...]
+    values: tuple[Estimate, ...]
     empty: float
     whole: float
 
@@ -55,5 +54,5 @@ def shapley(
         samples.append(np.mean(both, axis=0))
         each = np.transpose(samples) / evaluate.total
         yield ShapleyStep(
-            pair, members, tuple(mean_of(found) for found in each), empty / evaluate.total, evaluate(whole).accuracy
+            pair, members, tuple(map(sample_mean, each)), empty / evaluate.total, evaluate(whole).accuracy
         )

@@ -13,10 +13,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from soup_core.analysis.preflight.finding import Finding, Verdict, _listed, _points, _verb
+from soup_core.analysis.preflight.finding import Finding, Verdict, names_of, verb
 from soup_core.errors import DataError
-from soup_core.evaluation import Evaluation, Evaluator, accuracy_interval, compare
-from soup_core.formatting import percent
+from soup_core.evaluation import Estimate, Evaluation, Evaluator, compare, wilson
+from soup_core.formatting import percent, points
 from soup_core.soup import Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, cosines, gram
 from soup_core.weight_space.permutation import SAME_START_COSINE, alignment
@@ -157,14 +157,14 @@ def _fewer(evaluate: Evaluator, images: int) -> Evaluator:
 
 def _fit(zoo: Zoo, names: Sequence[str], excluded: Sequence[tuple[str, str]]) -> Finding:
     integers = [name for name in zoo.tensors if name not in zoo.floating]
-    kept = f" Integers are not averaged: {_listed(integers, 1)} will be the first's." if integers else ""
+    kept = f" Integers are not averaged: {names_of(integers, 1)} will be the first's." if integers else ""
     if excluded:
         left_out = tuple(name for name, _ in excluded)
         reasons = " ".join(reason for _, reason in excluded[:3])
         return Finding(
             "fit",
             "notice",
-            f"{_listed(left_out)} cannot be averaged and {_verb(left_out, 'is', 'are')} left out. {reasons}{kept}",
+            f"{names_of(left_out)} cannot be averaged and {verb(left_out, 'is', 'are')} left out. {reasons}{kept}",
             left_out,
         )
     if len(names) < 2:
@@ -212,7 +212,7 @@ def _shared_start(selection: _Selection) -> Finding:
         return Finding(
             "shared start",
             "warning",
-            f"{_listed(strangers)} {_verb(strangers, 'shares', 'share')} no start with the rest: cosine {across:.2f} of the raw "
+            f"{names_of(strangers)} {verb(strangers, 'shares', 'share')} no start with the rest: cosine {across:.2f} of the raw "
             "weights at most (near 1 where models share one), after another start, too hot a training, or with permuted "
             "neurons; leave out what does not belong.",
             strangers,
@@ -295,8 +295,8 @@ def _layers(selection: _Selection) -> Finding | None:
     return Finding(
         "layers",
         "warning",
-        f"{_listed(list(apart))} {_verb(list(apart), 'agrees', 'agree')} with the others as a whole but not in "
-        f"{_listed(tensors)} (cosine {lowest:.2f}), which began anew, like a head of its own, or has its neurons permuted; "
+        f"{names_of(list(apart))} {verb(list(apart), 'agrees', 'agree')} with the others as a whole but not in "
+        f"{names_of(tensors)} (cosine {lowest:.2f}), which began anew, like a head of its own, or has its neurons permuted; "
         "begin that layer from the same weights in all, or leave it out.",
         tuple(apart),
     )
@@ -323,7 +323,7 @@ def _lengths(selection: _Selection) -> Finding | None:
     return Finding(
         "lengths",
         "warning",
-        f"{_listed(far)} {_verb(far, 'lies', 'lie')} up to {times.max():.1f} times as far from {where} as the median of the "
+        f"{names_of(far)} {verb(far, 'lies', 'lie')} up to {times.max():.1f} times as far from {where} as the median of the "
         "rest: diverged, or from elsewhere, and outweighing the others in an average; leave out what does not belong.",
         far,
     )
@@ -413,7 +413,7 @@ def _neurons(selection: _Selection, suspects: Sequence[str]) -> Finding:
         return Finding(
             "neurons",
             "notice",
-            f"Matching neurons does not bring {_listed(list(found))} to {reference}: cosine {found[best].after:.2f} instead "
+            f"Matching neurons does not bring {names_of(list(found))} to {reference}: cosine {found[best].after:.2f} instead "
             f"of {found[best].before:.2f} at most where they differ, so their order is not the reason.",
             tuple(found),
         )
@@ -423,7 +423,7 @@ def _neurons(selection: _Selection, suspects: Sequence[str]) -> Finding:
     return Finding(
         "neurons",
         "warning",
-        f"{_listed(permuted)} {_verb(permuted, 'has', 'have')} permuted neurons: matched to {reference}'s, cosine {found[name].after:.2f} instead "
+        f"{names_of(permuted)} {verb(permuted, 'has', 'have')} permuted neurons: matched to {reference}'s, cosine {found[name].after:.2f} instead "
         f"of {found[name].before:.2f} where they differ, and {100 * alike:.1f} % of answers alike; put the neurons in one "
         "order before averaging, or leave this out.",
         permuted,
@@ -438,19 +438,19 @@ def _accuracy(selection: _Selection) -> Finding:
         return Finding(
             "accuracy",
             "warning",
-            f"{_listed(broken)} {_verb(broken, 'gives', 'give')} outputs that are not finite on {its.not_finite} of {its.total} "
+            f"{names_of(broken)} {verb(broken, 'gives', 'give')} outputs that are not finite on {its.not_finite} of {its.total} "
             "images; leave this out.",
             broken,
         )
     middle = float(np.median([its.accuracy for its in singles.values()]))
-    poor = tuple(name for name, its in singles.items() if accuracy_interval(its)[1] < middle - POOR)
+    poor = tuple(name for name, its in singles.items() if wilson(its.correct, its.total).high < middle - POOR)
     lowest = min((its for name, its in singles.items() if not poor or name in poor), key=lambda its: its.accuracy)
     numbers = f"{percent(lowest)} of {lowest.total} held-out images, the median {100 * middle:.1f} %"
     if poor:
         return Finding(
             "accuracy",
             "warning",
-            f"{_listed(poor)} {_verb(poor, 'is', 'are')} far below the others: {numbers}; leave this out, or let greedy soup "
+            f"{names_of(poor)} {verb(poor, 'is', 'are')} far below the others: {numbers}; leave this out, or let greedy soup "
             "pass it over.",
             poor,
         )
@@ -464,14 +464,14 @@ def _barrier(selection: _Selection, outliers: set[str], pairs: int, seed: int) -
         pair: _against(middle, [selection.singles[name] for name in pair])
         for pair, middle in zip(probed, middles, strict=True)
     }
-    (a, b), worst = min(rises.items(), key=lambda each: each[1].difference)
-    told = f"halfway between {a} and {b} accuracy is {worst.points} against the mean of the two"
+    (a, b), worst = min(rises.items(), key=lambda each: each[1].value)
+    told = f"halfway between {a} and {b} accuracy is {points(worst, 1)} against the mean of the two"
     over = f"{len(probed)} pair{'s' if len(probed) > 1 else ''}, {selection.few.total} images"
     parted = {pair: rise for pair, rise in rises.items() if rise.high < 0}
     if not parted:
         return Finding("barrier", "good", f"No barrier in {over}: at worst, {told}.")
-    (a, b), worst = min(parted.items(), key=lambda each: each[1].difference)
-    told = f"halfway between {a} and {b} accuracy is {worst.points} against the mean of the two"
+    (a, b), worst = min(parted.items(), key=lambda each: each[1].value)
+    told = f"halfway between {a} and {b} accuracy is {points(worst, 1)} against the mean of the two"
     names = tuple(dict.fromkeys(name for pair in parted for name in pair))
     if not any(rise.high < -BARRIER for rise in parted.values()):
         return Finding("barrier", "notice", f"A low barrier in {over}: {told}; let greedy soup decide on them.", names)
@@ -512,7 +512,7 @@ def _batch_norm(selection: _Selection) -> Finding | None:
     rise = compare(other, selection.few(selection.soup))
     told = (
         f"BatchNorm's statistics re-estimated for the soup give {percent(other)} of {other.total} images, "
-        f"{_points(rise.difference, rise.low, rise.high)} against {how} ones"
+        f"{points(rise, 1)} against {how} ones"
     )
     if rise.low > 0:
         verdict: Verdict = "warning" if rise.low > BARRIER else "notice"
@@ -528,7 +528,7 @@ def _average(selection: _Selection) -> Finding:
     rise = compare(found, middle)
     told = (
         f"Their average gets {percent(found)} of {found.total} held-out images, "
-        f"{_points(rise.difference, rise.low, rise.high)} against the median ingredient (the best has {percent(best)})"
+        f"{points(rise, 1)} against the median ingredient (the best has {percent(best)})"
     )
     if rise.high >= 0 and not found.not_finite:
         return Finding("average", "good", f"{told}.")
@@ -536,26 +536,15 @@ def _average(selection: _Selection) -> Finding:
     return Finding("average", verdict, f"{told}; do not average them all: let greedy soup choose.")
 
 
-@dataclass(frozen=True)
-class _Rise:
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def points(self) -> str:
-        return _points(self.difference, self.low, self.high)
-
-
-def _against(middle: Evaluation, ends: Sequence[Evaluation]) -> _Rise:
+def _against(middle: Evaluation, ends: Sequence[Evaluation]) -> Estimate:
     """The accuracy above the mean of several models on the same images, with a 95 % interval.
 
     The mean of the single intervals' bounds: never narrower than the mean's own, since a mean's standard error is at
     most the mean of the standard errors.
     """
     found = [compare(middle, end) for end in ends]
-    return _Rise(
-        float(np.mean([each.difference for each in found])),
+    return Estimate(
+        float(np.mean([each.value for each in found])),
         float(np.mean([each.low for each in found])),
         float(np.mean([each.high for each in found])),
     )

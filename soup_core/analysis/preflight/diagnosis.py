@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from soup_core.analysis.preflight.checks import _checks, _fewer, _Selection
-from soup_core.analysis.preflight.finding import CAUSES, Finding, _listed, _points
+from soup_core.analysis.preflight.finding import CAUSES, Finding, names_of
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluator, compare
-from soup_core.formatting import percent
+from soup_core.formatting import percent, points
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
 
@@ -52,10 +52,7 @@ def _failure(evaluate: Evaluator, soup: Soup, names: Sequence[str]) -> Finding:
     best = max(singles, key=lambda name: singles[name].correct)
     found = evaluate(soup)
     fall = compare(found, singles[best])
-    told = (
-        f"{percent(found)} of {found.total} held-out images, {_points(fall.difference, fall.low, fall.high)} against its "
-        f"best ingredient {best}"
-    )
+    told = f"{percent(found)} of {found.total} held-out images, {points(fall, 1)} against its best ingredient {best}"
     if fall.high >= 0:
         return Finding("failure", "good", f"The soup has {told}: not below it by more than chance, nothing to explain.")
     return Finding("failure", "warning", f"The soup fails: it has {told}; see what explains it.", (best,))
@@ -95,10 +92,10 @@ def _leave_one_out(selection: _Selection) -> Iterator[Finding]:
     first = order[0]
     told = (
         f"ithout {first} it would be {percent(found[first])} instead of {percent(whole)} of {whole.total} images, "
-        f"{_points(rises[first].difference, rises[first].low, rises[first].high)}"
+        f"{points(rises[first], 1)}"
     )
     if guilty:
-        others = f"; the like holds of {_listed(guilty[1:])}" if guilty[1:] else ""
+        others = f"; the like holds of {names_of(guilty[1:])}" if guilty[1:] else ""
         yield Finding("leave one out", "warning", f"W{told}: leave {first} out{others}.", guilty)
     elif rises[first].low > 0:
         yield Finding(

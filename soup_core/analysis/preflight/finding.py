@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from soup_core.formatting import listed
+
 Verdict = Literal["good", "notice", "warning"]
 CAUSES = (
     "leave one out", "neurons", "shared start", "lengths", "layers", "accuracy", "scale", "batch norm", "coefficients",
@@ -45,16 +47,11 @@ def overall(findings: Iterable[Finding]) -> Finding:
     return Finding("overall", "good", f"This should soup: all {len(found)} checks are good.")
 
 
-def _points(difference: float, low: float, high: float) -> str:
-    return f"{100 * difference:+.1f} points ({100 * low:.1f} to {100 * high:.1f})"
+def names_of(names: Iterable[str], at_most: int = 4) -> str:
+    """Names as the subject of a finding: "a, b and c", or "a, b, c, d and 3 more"."""
+    return listed(names, at_most, last=" and ")
 
 
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    names = list(names)
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _verb(names: Sequence[str], one: str, many: str) -> str:
+def verb(names: Sequence[str], one: str, many: str) -> str:
+    """The verb that goes with so many names."""
     return one if len(names) == 1 else many

@@ -9,7 +9,6 @@ from soup_core.analysis.published.results import (
     SELECTION_GAP,
     SHIFTS,
     TEST_SET,
-    Estimate,
     Results,
     Score,
     correlated,
@@ -17,6 +16,7 @@ from soup_core.analysis.published.results import (
     estimate,
     relative_drop,
 )
+from soup_core.evaluation import Estimate
 
 NEEDS_WEIGHTS = (
     "These are results without weights: other soups, lines between models, learned coefficients, geometry and "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import isnan
 from typing import Any
 
 import streamlit as st
@@ -12,8 +13,9 @@ from pages.shared.context import Context
 from pages.views.ingredients.ablations import hyperparameters, number_averaged
 from pages.views.ingredients.selection import Selection, toggle_clicked
 from soup_core.analysis import ablations
-from soup_core.analysis.ablations import GapStep, Mean, ShapleyStep
+from soup_core.analysis.ablations import GapStep, ShapleyStep
 from soup_core.charts import ablations as figures
+from soup_core.evaluation import Estimate
 from soup_core.formatting import plain, points
 from soup_core.jobs import Progress
 
@@ -135,10 +137,8 @@ def held_out_size(context: Context, chosen: Selection) -> None:
     followed(context, "selection-gap", sizes, words, curve)
 
 
-def told(mean: Mean) -> str:
-    value, reach = 100 * mean.value, 100 * mean.reach
-    interval = f" ({value - reach:.2f} to {value + reach:.2f})" if mean.samples > 1 else ", drawn once"
-    return f"{value:+.2f} points{interval}"
+def told(mean: Estimate) -> str:
+    return f"{100 * mean.value:+.2f} points, drawn once" if isnan(mean.low) else points(mean)
 
 
 VIEWS: dict[str, tuple[str, Callable[[Context, Selection], None]]] = {
