@@ -100,10 +100,10 @@ def barrier_matrix(names: Sequence[str], barriers: Iterable[PairBarrier]) -> Mat
     """K×K heights of the barriers (0 to 1) in the order of the names; NaN for pairs that were not evaluated."""
     matrix = np.full((len(names), len(names)), np.nan)
     np.fill_diagonal(matrix, 0.0)
-    places = {name: place for place, name in enumerate(names)}
-    for found in barriers:
-        row, column = places[found.a], places[found.b]
-        matrix[row, column] = matrix[column, row] = found.barrier.height
+    indices = {name: index for index, name in enumerate(names)}
+    for pair in barriers:
+        row, column = indices[pair.a], indices[pair.b]
+        matrix[row, column] = matrix[column, row] = pair.barrier.height
     return matrix
 
 
@@ -114,14 +114,14 @@ def predictions(evaluate: Evaluator, names: Iterable[str] | None = None) -> Iter
         yield IngredientPrediction(name, logits.argmax(1).where(logits.isfinite().all(1), -1).numpy())
 
 
-def disagreement(found: Sequence[IngredientPrediction]) -> Matrix:
+def disagreement(models: Sequence[IngredientPrediction]) -> Matrix:
     """K×K share of images on which the predicted classes of two models differ; without a class they always do.
 
     Which images are right does not tell: two models may be wrong in different ways (Fort et al. 2019, arXiv
     1912.02757).
     """
-    matrix = np.zeros((len(found), len(found)))
-    for (row, first), (column, second) in combinations(enumerate(found), 2):
+    matrix = np.zeros((len(models), len(models)))
+    for (row, first), (column, second) in combinations(enumerate(models), 2):
         agree = (first.classes == second.classes) & (first.classes >= 0)
         matrix[row, column] = matrix[column, row] = 1 - float(agree.mean())
     return matrix

@@ -150,12 +150,12 @@ def _on_every_split(
     evaluate: Evaluator, members: Sequence[ComparedModel], images: int | None
 ) -> Iterator[RobustnessStep]:
     splits = splits_of(evaluate.zoo)
-    found: list[dict[str, Evaluation]] = [{} for _ in members]
+    by_member: list[dict[str, Evaluation]] = [{} for _ in members]
     for split in splits:
         report = evaluate.on(split, images)
-        for its, evaluation in zip(found, evaluated(report, members), strict=True):
+        for its, evaluation in zip(by_member, evaluated(report, members), strict=True):
             its[split] = evaluation
-        ready = map(entry_of, members, found) if split == splits[-1] else ()
+        ready = map(entry_of, members, by_member) if split == splits[-1] else ()
         yield RobustnessStep(split, report.total, tuple(ready))
 
 
@@ -178,8 +178,8 @@ def evaluated(evaluate: Evaluator, members: Sequence[ComparedModel]) -> list[Eva
     """The members' evaluations, whether they are one model or an ensemble; each model is run once."""
     together = [member for member in members if member.is_ensemble]
     # The ensembles first: what they run is known afterwards.
-    found = dict(zip(together, ensembles(evaluate, [member.soup.names for member in together]), strict=True))
-    return [found[member] if member.is_ensemble else evaluate(member.soup) for member in members]
+    by_ensemble = dict(zip(together, ensembles(evaluate, [member.soup.names for member in together]), strict=True))
+    return [by_ensemble[member] if member.is_ensemble else evaluate(member.soup) for member in members]
 
 
 def latest(steps: Iterable[RobustnessStep]) -> tuple[RobustnessResult, ...]:
@@ -191,24 +191,24 @@ def latest(steps: Iterable[RobustnessStep]) -> tuple[RobustnessResult, ...]:
     return tuple(known[max(known)].values()) if known else ()
 
 
-def entry_of(member: ComparedModel, found: Mapping[str, Evaluation]) -> RobustnessResult:
+def entry_of(member: ComparedModel, evaluations: Mapping[str, Evaluation]) -> RobustnessResult:
     """The entry of a member from its evaluations on "test" and on "test:SHIFT" of each shift."""
-    shifts = {split.removeprefix("test:"): its for split, its in found.items() if split != "test"}
-    by_split = _resampled({CLEAN: found["test"], **shifts})
+    shifts = {split.removeprefix("test:"): its for split, its in evaluations.items() if split != "test"}
+    by_split = _resampled({CLEAN: evaluations["test"], **shifts})
     by_shift = {
         name: _average([by_split[split] for split in splits.values()]) for name, splits in severities(shifts).items()
     }
-    return RobustnessResult(member, found["test"], shifts, {CLEAN: by_split[CLEAN], **by_shift})
+    return RobustnessResult(member, evaluations["test"], shifts, {CLEAN: by_split[CLEAN], **by_shift})
 
 
 def _resampled(evaluations: Mapping[str, Evaluation]) -> dict[str, NDArray[np.float64]]:
     # Shifts of the test images have their number, and are resampled with them; a zoo's own shift may have another.
-    found: dict[str, NDArray[np.float64]] = {}
+    means: dict[str, NDArray[np.float64]] = {}
     for total in {evaluation.total for evaluation in evaluations.values()}:
         names = [name for name, evaluation in evaluations.items() if evaluation.total == total]
         scores = np.stack([evaluations[name].bits() for name in names], axis=1).astype(np.float32)
-        found.update(zip(names, resampled_means(scores).T, strict=True))
-    return found
+        means.update(zip(names, resampled_means(scores).T, strict=True))
+    return means
 
 
 def _average(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -218,11 +218,11 @@ def _average(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 def severities(shifts: Iterable[str]) -> dict[str, dict[int, str]]:
     """The splits' names by shift and severity; a shift without severities has one, 1."""
-    found: dict[str, dict[int, str]] = {}
+    by_shift: dict[str, dict[int, str]] = {}
     for split in shifts:
         name, _, severity = split.rpartition("-")
         if name and severity in ("1", "2", "3", "4", "5"):
-            found.setdefault(name, {})[int(severity)] = split
+            by_shift.setdefault(name, {})[int(severity)] = split
         else:
-            found[split] = {1: split}
-    return found
+            by_shift[split] = {1: split}
+    return by_shift

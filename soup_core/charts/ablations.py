@@ -44,14 +44,14 @@ def number_averaged_curve(
         add_band(figure, accuracies, f"soups in {len(curves)} shuffled orders, lowest to highest")
         figure.data[-1].update(hovertemplate=None, hoverinfo="skip")  # its points may lie over marks that take clicks
     chosen = set(selected or ())
-    found = [(step, each) for step in steps if (each := step.report if reported else step.held_out)]
+    averages = [(step, each) for step in steps if (each := step.report if reported else step.held_out)]
     for kind, label, mode in (
         ("ingredient", "the k-th model alone", "markers"),
         ("ensemble", "ensemble of the first k", "lines+markers"),
         ("uniform", "uniform soup of the first k", "lines+markers"),
     ):
         mark, alone = MARKS[kind], kind == "ingredient"
-        shown = [(step, _evaluation(each, kind)) for step, each in found]
+        shown = [(step, _evaluation(each, kind)) for step, each in averages]
         figure.add_trace(
             go.Scatter(
                 x=[step.count for step, _ in shown],
@@ -191,10 +191,11 @@ def parallel_coordinates(
     for axis in table.axes:
         dimension = {"label": literal(short(axis.name.replace("_", " "))), "name": axis.name, "values": axis.values}
         if axis.ticks:  # brushes stop at ticks, so each line has one; plain text, where an escape would show
-            words = dict.fromkeys(axis.values, "") | {place: visible(short(word)) for place, word in axis.ticks}
+            words = dict.fromkeys(axis.values, "") | {position: visible(short(word)) for position, word in axis.ticks}
             ticks = enumerate(sorted(words.items()))
-            told = {place: word + UNSEEN * index for index, (place, word) in ticks}  # plotly mixes up equal texts
-            dimension |= {"tickvals": list(told), "ticktext": list(told.values())}
+            # Plotly mixes up equal texts.
+            texts = {position: word + UNSEEN * index for index, (position, word) in ticks}
+            dimension |= {"tickvals": list(texts), "ticktext": list(texts.values())}
         if axis.name in ranges:
             dimension["constraintrange"] = ranges[axis.name]
         dimensions.append(dimension)
@@ -217,7 +218,7 @@ def _accuracy_colours(table: HyperparameterTable, selected: Collection[str] | No
     accuracies = table.axes[-1].values
     low, high = min(accuracies), max(accuracies)
     span = high - low or 1.0
-    coloured = [[0.5 + place / 2, colour] for place, colour in SCALE]
+    coloured = [[0.5 + position / 2, colour] for position, colour in SCALE]
     return {
         "color": [
             value if _among(name, selected) else low - span for name, value in zip(table.names, accuracies, strict=True)
@@ -230,7 +231,7 @@ def _accuracy_colours(table: HyperparameterTable, selected: Collection[str] | No
 
 
 def brushed(table: HyperparameterTable, ranges: Mapping[str, Range]) -> list[str]:
-    """The names whose places lie inside every brush: one (low, high) or several of them, ends included, by the axis's name.
+    """The names whose positions lie inside every brush: one (low, high) or several of them, ends included, by the axis's name.
 
     As plotly's `constraintrange` has them.
     """

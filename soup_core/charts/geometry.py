@@ -77,7 +77,7 @@ def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, 
     rows = [list(names).index(name) for name in order]
     values = kind.factor * matrix[np.ix_(rows, rows)]
     cells = [
-        [[a, b, literal(a), literal(b), _told(values[i, j], kind)] for j, b in enumerate(order)]
+        [[a, b, literal(a), literal(b), _text(values[i, j], kind)] for j, b in enumerate(order)]
         for i, a in enumerate(order)
     ]
     labels = [literal(name) for name in order]
@@ -135,7 +135,7 @@ def colour_bar(title: str) -> dict[str, Any]:
     }
 
 
-def _told(value: float, kind: Quantity) -> str:
+def _text(value: float, kind: Quantity) -> str:
     return "not known" if math.isnan(value) else f"{value:{kind.text}}{kind.unit}"
 
 

@@ -21,13 +21,13 @@ def accuracy_points(
     """
     figure = empty_figure(f"{images.capitalize()} accuracy (%)")
     edges = []
-    for place, (label, kind, evaluation) in enumerate(rows):
+    for index, (label, kind, evaluation) in enumerate(rows):
         mark = RECIPE_MARKS.get(kind, Mark(NEUTRAL, "diamond"))
         accuracy = wilson(evaluation.correct, evaluation.total)
         edges += [100 * accuracy.low, 100 * accuracy.high]
         figure.add_trace(
             go.Scatter(
-                x=[place],
+                x=[index],
                 y=[100 * accuracy.value],
                 mode="markers",
                 name=literal(label),
@@ -134,20 +134,20 @@ def two_walks(yours: Sequence[GreedyStep], greedy: Sequence[GreedyStep]) -> go.F
     return figure
 
 
-def middle_by_rate(found: Mapping[float, Comparison]) -> go.Figure:
+def middle_by_rate(comparisons: Mapping[float, Comparison]) -> go.Figure:
     """The average of two fine-tunings less the worse of them, in points with its 95 % interval, by learning rate."""
     figure = empty_figure("Average less the worse end (points)")
-    mark, rates = MARKS["uniform"], list(found)
+    mark, rates = MARKS["uniform"], list(comparisons)
     figure.add_trace(
         go.Scatter(
             x=rates,
-            y=[100 * each.difference for each in found.values()],
+            y=[100 * each.difference for each in comparisons.values()],
             mode="lines+markers",
             name="average of two",
             showlegend=False,
             line={"color": mark.colour, "width": 2},
             marker={"color": mark.colour, "symbol": mark.symbol, "size": 12},
-            error_y=error_bars(found.values(), mark.colour, width=4),
+            error_y=error_bars(comparisons.values(), mark.colour, width=4),
             hovertemplate="learning rate %{x}: %{y:+.2f} points<extra></extra>",
         )
     )

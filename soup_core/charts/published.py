@@ -62,22 +62,22 @@ def hyperparameter_points(results: Results, hyperparameter: str, quantity: str) 
     """A hyperparameter against a quantity, with 95 % intervals; numbers on an axis of their own, all else by category."""
     figure = empty_figure(f"{quantity.capitalize()} accuracy (%)")
     values = [model.hyperparameters.get(hyperparameter) for model in results.models]
-    found = [estimate(model, QUANTITIES[quantity]) for model in results.models]
+    estimates = [estimate(model, QUANTITIES[quantity]) for model in results.models]
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     figure.update_xaxes(title=literal(hyperparameter))
-    places: Sequence[Any] = numbers
+    positions: Sequence[Any] = numbers
     if len(numbers) < len(values):
         order = in_order(values)
-        places = [order.index(value) for value in values]
+        positions = [order.index(value) for value in values]
         words = ["none" if value is None else literal(short(str(value))) for value in order]
         figure.update_xaxes(tickvals=list(range(len(order))), ticktext=words, tickangle=-60)
     elif min(numbers) > 0 and max(numbers) >= LOGARITHMIC_FROM * min(numbers):
         figure.update_xaxes(type="log", exponentformat="power")
     figure.add_trace(
         go.Scatter(
-            x=places,
-            y=[100 * one.value for one in found],
-            error_y=error_bars(found, GREY_LINE, width=2),
+            x=positions,
+            y=[100 * one.value for one in estimates],
+            error_y=error_bars(estimates, GREY_LINE, width=2),
             mode="markers",
             name=LABELS["ingredient"],
             marker=_marker("ingredient"),

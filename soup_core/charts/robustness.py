@@ -103,11 +103,11 @@ def severity_curves(entries: Sequence[RobustnessResult]) -> go.Figure:
         horizontal_spacing=0.02,
         vertical_spacing=0.16 / rows,
     )
-    for place, splits in enumerate(kinds.values()):
+    for panel, splits in enumerate(kinds.values()):
         for entry in entries:
             mark = BEST if entry.member.best else RECIPE_MARKS[entry.member.kind]
-            found = [entry.test, *(entry.shifts[split] for split in splits.values())]
-            shown = [wilson(each.correct, each.total) for each in found]
+            evaluations = [entry.test, *(entry.shifts[split] for split in splits.values())]
+            shown = [wilson(each.correct, each.total) for each in evaluations]
             figure.add_trace(
                 go.Scatter(
                     x=[0, *splits],
@@ -115,16 +115,16 @@ def severity_curves(entries: Sequence[RobustnessResult]) -> go.Figure:
                     mode="lines+markers",
                     name=TITLES[entry.member.role],
                     legendgroup=entry.member.role,
-                    showlegend=not place,
+                    showlegend=not panel,
                     line={"color": mark.colour, "width": 1.5, "dash": "dash" if entry.member.best else "solid"},
                     marker={"symbol": mark.symbol, "size": 8, "line": {"width": 2 * entry.member.best}},
                     error_y=error_bars(shown, mark.colour, thickness=1, width=2),
-                    customdata=[[counts(each)] for each in found],
+                    customdata=[[counts(each)] for each in evaluations],
                     hovertemplate="severity %{x}: %{y:.2f} %<br>%{customdata[0]}"
                     f"<extra>{literal(entry.member.name)}</extra>",
                 ),
-                row=place // COLUMNS + 1,
-                col=place % COLUMNS + 1,
+                row=panel // COLUMNS + 1,
+                col=panel % COLUMNS + 1,
             )
     figure.update_xaxes(dtick=1)
     figure.update_xaxes(title="Severity", row=rows)
@@ -176,7 +176,7 @@ def reliability_diagram(calibrations: Sequence[Calibration]) -> go.Figure:
     for each in sorted(calibrations, key=lambda each: each.member.role != "ingredient"):
         member, plain = each.member, each.member.role == "ingredient"
         mark = BEST if member.best else RECIPE_MARKS[member.kind]
-        x, y = [100 * found.confidence for found in each.bins], [100 * found.accuracy for found in each.bins]
+        x, y = [100 * part.confidence for part in each.bins], [100 * part.accuracy for part in each.bins]
         lowest = min([lowest, *x, *y])
         figure.add_trace(
             go.Scatter(
@@ -192,7 +192,7 @@ def reliability_diagram(calibrations: Sequence[Calibration]) -> go.Figure:
                     "dash": "dash" if member.best else "solid",
                 },
                 marker={"symbol": mark.symbol, "size": 8, "line": {"width": 2 * member.best}},
-                customdata=[[found.count] for found in each.bins],
+                customdata=[[part.count] for part in each.bins],
                 hovertemplate="%{x:.1f} % sure, %{y:.1f} % right<br>%{customdata[0]:,} images"
                 f"<extra>{literal(member.name)}</extra>",
             )

@@ -86,13 +86,13 @@ class Export:
             "splits": {
                 split: {"digest": each.split, "images": each.evaluation.total} for split, each in self.standings.items()
             },
-            "accuracy": {split: self._told(each) for split, each in self.standings.items()},
+            "accuracy": {split: self._standing(each) for split, each in self.standings.items()},
             "computed": {"device": self.held_out.device.partition(":")[0], "precision": self.held_out.precision},
             "made_by": {"soup_core": __version__, "torch": torch.__version__},
         }
         return json.dumps(_finite(content), allow_nan=False)
 
-    def _told(self, standing: Standing) -> dict[str, Any]:
+    def _standing(self, standing: Standing) -> dict[str, Any]:
         gain = standing.gain
         return {
             **counted(standing.evaluation),

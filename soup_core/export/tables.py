@@ -20,9 +20,11 @@ def ingredient_rows(zoo: Zoo, singles: Mapping[str, Evaluation]) -> list[dict[st
     """A row an ingredient: its held-out counts, its hyperparameters, its digest."""
     rows = []
     for name in zoo.names:
-        found = {"name": name, **_flat("held_out", singles[name]), "digest": zoo.by_name[name].digest}
+        figures = {"name": name, **_flat("held_out", singles[name]), "digest": zoo.by_name[name].digest}
         given = zoo.by_name[name].hyperparameters
-        rows.append({**found, **{key if key not in found else f"hyperparameter {key}": given[key] for key in given}})
+        rows.append(
+            {**figures, **{key if key not in figures else f"hyperparameter {key}": given[key] for key in given}}
+        )
     return rows
 
 
@@ -102,9 +104,9 @@ def _cell(value: object) -> object:
 
 
 def _flat(split: str, evaluation: Evaluation) -> dict[str, object]:
-    found = counted(evaluation)
-    found["low"], found["high"] = found.pop("interval")
-    return {f"{split}_{key}": value for key, value in found.items()}
+    figures = counted(evaluation)
+    figures["low"], figures["high"] = figures.pop("interval")
+    return {f"{split}_{key}": value for key, value in figures.items()}
 
 
 def counted(evaluation: Evaluation) -> dict[str, Any]:

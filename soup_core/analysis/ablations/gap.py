@@ -57,8 +57,8 @@ def greedy_on(zoo: Zoo, evaluate: Evaluator, images: NDArray[np.int64], *, ties:
     """
 
     def trial(soup: Soup) -> tuple[Evaluation, Trial]:
-        found = _only(evaluate(soup), images)
-        return found, Trial(found, found.correct, 0)
+        evaluation = _only(evaluate(soup), images)
+        return evaluation, Trial(evaluation, evaluation.correct, 0)
 
     singles = {name: trial(Soup.single(name)) for name in zoo.names}
     names = best_first({name: evaluation for name, (evaluation, _) in singles.items()})

@@ -48,7 +48,7 @@ def shapley(
         order = shuffled.sample(members, len(members))
         both = []
         for permutation in (order, order[::-1]):
-            correct = [found.correct for found in evaluate.many(growing_soups(zoo, permutation))]
+            correct = [evaluation.correct for evaluation in evaluate.many(growing_soups(zoo, permutation))]
             added = dict(zip(permutation, np.diff([empty, *correct]), strict=True))
             both.append([added[name] for name in members])
         samples.append(np.mean(both, axis=0))

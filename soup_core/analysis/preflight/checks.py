@@ -119,16 +119,16 @@ class _Selection:
 
 
 def _checks(selection: _Selection, pairs: int, seed: int) -> Iterator[Finding]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for check in (_duplicates, _shared_start, _base, _layers, _lengths, _scale, _angles, _learning_rate):
         if finding := check(selection):
-            found.append(finding)
+            findings.append(finding)
             yield finding
-    suspects = {name for each in found if each.what in ("shared start", "layers") for name in _blamed(each)}
+    suspects = {name for each in findings if each.what in ("shared start", "layers") for name in _blamed(each)}
     if suspects:
         yield _neurons(selection, tuple(name for name in selection.names if name in suspects))
     yield (accuracy := _accuracy(selection))
-    outliers = {name for each in [*found, accuracy] for name in _blamed(each)}
+    outliers = {name for each in [*findings, accuracy] for name in _blamed(each)}
     if pairs > 0:
         yield _barrier(selection, outliers, pairs, seed)
     if finding := _batch_norm(selection):
@@ -344,8 +344,8 @@ def _scale(selection: _Selection) -> Finding:
         return Finding(
             "scale", "good", f"No matrix is more than {largest:.1f} times as long, or short, as the others'."
         )
-    name, found = next(iter(scaled.items()))
-    time, tensor = max(found, key=lambda each: max(each[0], 1 / each[0]))
+    name, lengths = next(iter(scaled.items()))
+    time, tensor = max(lengths, key=lambda each: max(each[0], 1 / each[0]))
     others = f", and {len(scaled) - 1} more differ so" if len(scaled) > 1 else ""
     return Finding(
         "scale",
@@ -364,14 +364,14 @@ def _angles(selection: _Selection) -> Finding | None:
     upper = np.triu_indices(len(selection.names), 1)
     angles = np.degrees(np.arccos(cosines(matrix)[upper]))
     middle = float(np.median(angles))
-    told = f"Differences from the base stand {middle:.0f} degrees apart in the middle ({angles.min():.0f} to {angles.max():.0f})"
+    spread = f"Differences from the base stand {middle:.0f} degrees apart in the middle ({angles.min():.0f} to {angles.max():.0f})"
     if middle < NARROW:
         return Finding(
             "angles",
             "notice",
-            f"{told}, so there is little diversity to gain from; vary data order, augmentation or learning rate more.",
+            f"{spread}, so there is little diversity to gain from; vary data order, augmentation or learning rate more.",
         )
-    return Finding("angles", "good", f"{told}: the wider, the more averaging gains (Wortsman et al. 2022).")
+    return Finding("angles", "good", f"{spread}: the wider, the more averaging gains (Wortsman et al. 2022).")
 
 
 def _learning_rate(selection: _Selection) -> Finding | None:
@@ -405,17 +405,17 @@ def _neurons(selection: _Selection, suspects: Sequence[str]) -> Finding:
     """Whether those that share no start are others with their neurons in another order."""
     settled = [name for name in selection.names if name not in suspects]
     reference = (settled or selection.names)[0]
-    found = {name: alignment(selection.zoo, name, reference) for name in suspects if name != reference}
+    alignments = {name: alignment(selection.zoo, name, reference) for name in suspects if name != reference}
     # A permutation shows in the rows of one tensor and the columns of the next, so in two tensors at least.
-    permuted = tuple(name for name, its in found.items() if its.after >= SURELY_ALIKE and len(its.tensors) > 1)
+    permuted = tuple(name for name, its in alignments.items() if its.after >= SURELY_ALIKE and len(its.tensors) > 1)
     if not permuted:
-        best = max(found, key=lambda name: found[name].after)
+        best = max(alignments, key=lambda name: alignments[name].after)
         return Finding(
             "neurons",
             "notice",
-            f"Matching neurons does not bring {names_of(list(found))} to {reference}: cosine {found[best].after:.2f} instead "
-            f"of {found[best].before:.2f} at most where they differ, so their order is not the reason.",
-            tuple(found),
+            f"Matching neurons does not bring {names_of(list(alignments))} to {reference}: cosine {alignments[best].after:.2f} instead "
+            f"of {alignments[best].before:.2f} at most where they differ, so their order is not the reason.",
+            tuple(alignments),
         )
     name = permuted[0]
     answers = [selection.few.logits(Soup.single(each)).argmax(1) for each in (name, reference)]
@@ -423,8 +423,8 @@ def _neurons(selection: _Selection, suspects: Sequence[str]) -> Finding:
     return Finding(
         "neurons",
         "warning",
-        f"{names_of(permuted)} {verb(permuted, 'has', 'have')} permuted neurons: matched to {reference}'s, cosine {found[name].after:.2f} instead "
-        f"of {found[name].before:.2f} where they differ, and {100 * alike:.1f} % of answers alike; put the neurons in one "
+        f"{names_of(permuted)} {verb(permuted, 'has', 'have')} permuted neurons: matched to {reference}'s, cosine {alignments[name].after:.2f} instead "
+        f"of {alignments[name].before:.2f} where they differ, and {100 * alike:.1f} % of answers alike; put the neurons in one "
         "order before averaging, or leave this out.",
         permuted,
     )
@@ -465,20 +465,20 @@ def _barrier(selection: _Selection, outliers: set[str], pairs: int, seed: int) -
         for pair, middle in zip(probed, middles, strict=True)
     }
     (a, b), worst = min(rises.items(), key=lambda each: each[1].value)
-    told = f"halfway between {a} and {b} accuracy is {points(worst, 1)} against the mean of the two"
+    fall = f"halfway between {a} and {b} accuracy is {points(worst, 1)} against the mean of the two"
     over = f"{len(probed)} pair{'s' if len(probed) > 1 else ''}, {selection.few.total} images"
     parted = {pair: rise for pair, rise in rises.items() if rise.high < 0}
     if not parted:
-        return Finding("barrier", "good", f"No barrier in {over}: at worst, {told}.")
+        return Finding("barrier", "good", f"No barrier in {over}: at worst, {fall}.")
     (a, b), worst = min(parted.items(), key=lambda each: each[1].value)
-    told = f"halfway between {a} and {b} accuracy is {points(worst, 1)} against the mean of the two"
+    fall = f"halfway between {a} and {b} accuracy is {points(worst, 1)} against the mean of the two"
     names = tuple(dict.fromkeys(name for pair in parted for name in pair))
     if not any(rise.high < -BARRIER for rise in parted.values()):
-        return Finding("barrier", "notice", f"A low barrier in {over}: {told}; let greedy soup decide on them.", names)
+        return Finding("barrier", "notice", f"A low barrier in {over}: {fall}; let greedy soup decide on them.", names)
     return Finding(
         "barrier",
         "warning",
-        f"A barrier in {len(parted)} of {over}: {told}; do not average across it: let greedy soup choose, or use an "
+        f"A barrier in {len(parted)} of {over}: {fall}; do not average across it: let greedy soup choose, or use an "
         "ensemble.",
         names,
     )
@@ -510,30 +510,30 @@ def _batch_norm(selection: _Selection) -> Finding | None:
             "add train.images and train.labels to the data.",
         )
     rise = compare(other, selection.few(selection.soup))
-    told = (
+    effect = (
         f"BatchNorm's statistics re-estimated for the soup give {percent(other)} of {other.total} images, "
         f"{points(rise, 1)} against {how} ones"
     )
     if rise.low > 0:
         verdict: Verdict = "warning" if rise.low > BARRIER else "notice"
-        return Finding("batch norm", verdict, f"{told}; choose the re-estimated ones.")
-    return Finding("batch norm", "good", f"{told}: either will do.")
+        return Finding("batch norm", verdict, f"{effect}; choose the re-estimated ones.")
+    return Finding("batch norm", "good", f"{effect}: either will do.")
 
 
 def _average(selection: _Selection) -> Finding:
     """The soup itself on the few images, against the ingredient in the middle."""
-    found = selection.few(selection.soup)
+    evaluation = selection.few(selection.soup)
     ranked = sorted(selection.singles, key=lambda name: selection.singles[name].correct)
     middle, best = (selection.singles[name] for name in (ranked[len(ranked) // 2], ranked[-1]))
-    rise = compare(found, middle)
-    told = (
-        f"Their average gets {percent(found)} of {found.total} held-out images, "
+    rise = compare(evaluation, middle)
+    result = (
+        f"Their average gets {percent(evaluation)} of {evaluation.total} held-out images, "
         f"{points(rise, 1)} against the median ingredient (the best has {percent(best)})"
     )
-    if rise.high >= 0 and not found.not_finite:
-        return Finding("average", "good", f"{told}.")
-    verdict: Verdict = "warning" if rise.high < -BARRIER or found.not_finite else "notice"
-    return Finding("average", verdict, f"{told}; do not average them all: let greedy soup choose.")
+    if rise.high >= 0 and not evaluation.not_finite:
+        return Finding("average", "good", f"{result}.")
+    verdict: Verdict = "warning" if rise.high < -BARRIER or evaluation.not_finite else "notice"
+    return Finding("average", verdict, f"{result}; do not average them all: let greedy soup choose.")
 
 
 def _against(middle: Evaluation, ends: Sequence[Evaluation]) -> Estimate:
@@ -542,11 +542,11 @@ def _against(middle: Evaluation, ends: Sequence[Evaluation]) -> Estimate:
     The mean of the single intervals' bounds: never narrower than the mean's own, since a mean's standard error is at
     most the mean of the standard errors.
     """
-    found = [compare(middle, end) for end in ends]
+    comparisons = [compare(middle, end) for end in ends]
     return Estimate(
-        float(np.mean([each.value for each in found])),
-        float(np.mean([each.low for each in found])),
-        float(np.mean([each.high for each in found])),
+        float(np.mean([each.value for each in comparisons])),
+        float(np.mean([each.low for each in comparisons])),
+        float(np.mean([each.high for each in comparisons])),
     )
 
 

@@ -30,11 +30,11 @@ def overall(findings: Iterable[Finding]) -> Finding:
     That is the likeliest cause among the gravest. Where the average itself was measured and held, warnings that rest on
     the weights alone become a notice.
     """
-    found = list(findings)
-    by_cause = sorted(found, key=lambda each: CAUSES.index(each.what))
+    findings = list(findings)
+    by_cause = sorted(findings, key=lambda each: CAUSES.index(each.what))
     grave = [each for each in by_cause if each.verdict == "warning"]
     mild = [each for each in by_cause if each.verdict == "notice"]
-    held = any(each.what == "average" and each.verdict == "good" for each in found)
+    held = any(each.what == "average" and each.verdict == "good" for each in findings)
     names = tuple(dict.fromkeys(name for each in grave for name in each.names))
     if grave and held and not any(each.what in MEASURED for each in grave):
         return Finding("overall", "notice", f"The average holds, yet look at this check: {grave[0].what}.", names)
@@ -44,7 +44,7 @@ def overall(findings: Iterable[Finding]) -> Finding:
     if mild:
         about = tuple(dict.fromkeys(name for each in mild for name in each.names))
         return Finding("overall", "notice", f"This should soup, but look at this check: {mild[0].what}.", about)
-    return Finding("overall", "good", f"This should soup: all {len(found)} checks are good.")
+    return Finding("overall", "good", f"This should soup: all {len(findings)} checks are good.")
 
 
 def names_of(names: Iterable[str], at_most: int = 4) -> str:

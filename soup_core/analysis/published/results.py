@@ -142,9 +142,9 @@ def correlation(models: Sequence[PublishedModel], first: Quantity, second: Quant
         return None
     from scipy import stats  # takes most of a second
 
-    found = stats.pearsonr(*columns)
-    low, high = found.confidence_interval()
-    return Estimate(float(found.statistic), float(low), float(high))
+    pearson = stats.pearsonr(*columns)
+    low, high = pearson.confidence_interval()
+    return Estimate(float(pearson.statistic), float(low), float(high))
 
 
 def correlated(results: Results) -> list[tuple[tuple[PublishedModel, ...], str]]:
