@@ -5,7 +5,7 @@ python -m benchmarks
 
 from pathlib import Path
 
-from benchmarks import batch_norm, browser, engine, teaching
+from benchmarks import batch_norm, browser, engine, fairness, teaching
 
 RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 
@@ -13,6 +13,7 @@ RESULTS = Path(__file__).resolve().parent / "RESULTS.md"
 def main() -> None:
     """Measure both and write the tables."""
     statistics = batch_norm.table()
+    fair = fairness.measured()
     rows = engine.measured()
     engine.keep(rows)
     shown, taught = browser.measured(), teaching.measured()
@@ -30,6 +31,10 @@ def main() -> None:
         "## BatchNorm statistics of a soup",
         "",
         *statistics,
+        "",
+        "## Work beside other work",
+        "",
+        *fair,
         "",
         "## What a user waits for in a browser",
         "",

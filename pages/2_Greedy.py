@@ -11,7 +11,7 @@ from soup_core import charts
 from soup_core.export import step_row
 from soup_core.formatting import labels, plain, points, visible
 from soup_core.jobs import Progress
-from soup_core.recipes import greedy
+from soup_core.recipes import RECIPES
 
 ORDERS = 20
 SPEEDS = {"fast": 0.3, "normal": 0.8, "slow": 2.0}
@@ -203,4 +203,4 @@ if order != "given" and st.toggle(
 player()
 if band_job:
     work.follow(band_job, ORDERS, "Searching in shuffled orders", draw_band)
-drawing.about(greedy.ABOUT)
+drawing.about(RECIPES["greedy"].about)

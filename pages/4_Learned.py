@@ -10,7 +10,7 @@ from soup_core import charts
 from soup_core.evaluation import best_first
 from soup_core.formatting import points, significance
 from soup_core.jobs import Progress
-from soup_core.recipes import learned
+from soup_core.recipes import RECIPES, learned
 
 GRANULARITIES = {"model": "a model", "layer": "a layer", "tensor": "a tensor"}
 
@@ -149,4 +149,4 @@ if job is None:
     st.info("On a zoo of this size learning takes a while; it goes on when you leave the page.")
 else:
     work.follow(job, learned.rounds_in(held_out.total, int(epochs)) + 1, "Learning", draw)
-drawing.about(learned.ABOUT)
+drawing.about(RECIPES["learned"].about)

@@ -32,24 +32,24 @@ with drawing.errors_shown():
     context = opened.on(chosen.zoo)
     asked = chosen.ask(context)
 answer = known.get(chosen.key, progress.Answer(()))
-answered = asked.fits(answer.said)
+answered = asked.fits(answer.predicted)
 st.subheader(f"{place + 1}. {chosen.question}", anchor=False, help=chosen.setting if answered else None)
 if not answered:
     st.markdown(chosen.setting)
     with st.container(key="prediction"), drawing.errors_shown():
-        said = asked.draw(chosen.key, answer.said)
-        whole = asked.fits(said)
+        predicted = asked.draw(chosen.key, answer.predicted)
+        whole = asked.fits(predicted)
         st.markdown(f"**{'Ready? Then see the run.' if whole else 'Say what you expect; the run follows.'}**")
         if whole:
-            st.button("See the run", type="primary", on_click=progress.keep, args=(chosen.key, said))
+            st.button("See the run", type="primary", on_click=progress.keep, args=(chosen.key, predicted))
 else:
     with drawing.waiting("Running the models of this lesson, which takes seconds"):
-        outcome = chosen.run(context, answer.said)
+        outcome = chosen.run(context, answer.predicted)
     if outcome.score != answer.score:
-        progress.keep(chosen.key, answer.said, outcome.score)
+        progress.keep(chosen.key, answer.predicted, outcome.score)
     with st.container(horizontal=True, gap="medium"):
-        st.metric("You said", outcome.said, width="content")
-        st.metric("The run", outcome.found, width="content")
+        st.metric("You said", outcome.predicted, width="content")
+        st.metric("The run", outcome.result, width="content")
         st.metric("Score", f"{outcome.score} of 100", width="content")
     drawing.chart(outcome.figure, f"lesson-{chosen.key}", outcome.alt)
     st.markdown(f"**{outcome.sentence}**")

@@ -2,17 +2,21 @@
 
 >>> import soup_core as sc
 >>> zoo = sc.open_zoo("fashion")
+>>> theta = sc.state_dict(zoo, sc.uniform_soup(zoo))
+>>> tuple(theta["head.weight"].shape)
+(10, 128)
 >>> evaluate = sc.Evaluator(zoo, split="held_out")
->>> evaluate(sc.uniform_soup(zoo)).accuracy  # doctest: +SKIP
+>>> evaluate(sc.Soup({"ft-01": 1.0})).correct  # of 5,000 images
+4535
 """
 
 import os
 
-# Both must be said before torch is imported. Sessions, a job and a browser share the cores: threads of torch that wait by
-# spinning keep the cores from those they wait for. Spinning for a moment and then sleeping costs little on a quiet machine
-# and saves most on a busy one. And a new model's memory comes in pages of two megabytes where the system has them, which
+# Both must be said before torch is imported. Sessions, jobs and a browser share the cores: threads of torch that wait by
+# spinning keep the cores from those they wait for. Asleep at once they take what the machine has left (see
+# benchmarks/fairness.py), and the sums stay those of the same number of threads. And a new model's memory comes in pages of two megabytes where the system has them, which
 # nearly halves the time of a streamed average.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
@@ -34,15 +38,17 @@ from soup_core.analysis.preflight import Finding, diagnose, overall, preflight_c
 from soup_core.errors import CheckpointError, CoefficientError, DataError, OutOfMemory, SoupError, ZooError
 from soup_core.evaluation import Comparison, Estimate, Evaluation, Evaluator, accuracy_interval, compare
 from soup_core.export import Export, export_soup, imported, title_of
-from soup_core.recipes.about import About
-from soup_core.recipes.ensemble import ensemble, greedy_ensemble
+from soup_core.recipes import About
+from soup_core.recipes.ema import ema_soup
+from soup_core.recipes.ensemble import ensemble
 from soup_core.recipes.greedy import BandStep, GreedyStep, greedy_band, greedy_soup
+from soup_core.recipes.greedy_ensemble import greedy_ensemble
+from soup_core.recipes.lawa import lawa_soup
 from soup_core.recipes.learned import LearnedStep, learned_soup
 from soup_core.recipes.model_stock import model_stock_soup
 from soup_core.recipes.pruned import pruned_soup
 from soup_core.recipes.slerp import slerp_soup
 from soup_core.recipes.task_arithmetic import task_arithmetic_soup
-from soup_core.recipes.trajectory import ema_soup, lawa_soup
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.recipes.wise_ft import WiseStep, wise_ft
 from soup_core.runtime.devices import available_devices, available_precisions, resolve_device

@@ -37,7 +37,11 @@ def labels(options: Iterable[str], say: Callable[[str], str] = plain) -> Callabl
 
 
 def percent(evaluation: Evaluation) -> str:
-    """An accuracy in percent: two decimals from 1,000 images on, else one."""
+    """An accuracy in percent: two decimals from 1,000 images on, else one.
+
+    >>> percent(Evaluation(108, 120, 0.0, 0.0, b"")), percent(Evaluation(4512, 5000, 0.0, 0.0, b""))
+    ('90.0 %', '90.24 %')
+    """
     return f"{100 * evaluation.accuracy:.{2 if evaluation.total >= 1000 else 1}f} %"
 
 
@@ -52,7 +56,11 @@ def interval(estimate: Estimate, decimals: int = 2) -> str:
 
 
 def points(estimate: Estimate, decimals: int = 2) -> str:
-    """A difference in points with sign and interval: "+0.56 points (0.25 to 0.88)"."""
+    """A difference in points with sign and interval.
+
+    >>> points(Estimate(0.0056, 0.0025, 0.0088))
+    '+0.56 points (0.25 to 0.88)'
+    """
     return f"{100 * estimate.value:+.{decimals}f} points ({interval(estimate, decimals)})"
 
 

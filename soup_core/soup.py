@@ -26,6 +26,9 @@ class Soup:
 
     >>> Soup({"a": 1.0, "b": 0.0}) == Soup({"a": 1.0})
     True
+    >>> soup = Soup({"a": 0.5, "b": 0.5}, {"head.bias": {"c": 1.0}})
+    >>> dict(soup.coefficients_for("head.weight")), dict(soup.coefficients_for("head.bias")), soup.names
+    ({'a': 0.5, 'b': 0.5}, {'c': 1.0}, ('a', 'b', 'c'))
     """
 
     coefficients: Coefficients
@@ -67,6 +70,11 @@ class Soup:
         """Let one more ingredient in with the average coefficient of the n there: (n * self + name) / (n + 1).
 
         A uniform soup stays uniform, exactly, so that what was evaluated before is recognised.
+
+        >>> Soup({"a": 0.5, "b": 0.5}).add("c") == uniform("abc")
+        True
+        >>> dict(Soup({"a": 0.75, "b": 0.25}).add("c").coefficients)
+        {'a': 0.5, 'b': 0.16666666666666669, 'c': 0.3333333333333333}
         """
         if self._is_uniform():
             return uniform({*self.coefficients, name}, batch_norm=self.batch_norm)
@@ -76,6 +84,9 @@ class Soup:
         """Take an ingredient out, of single tensors too, and scale the others up to the same sum.
 
         Raises CoefficientError where no other ingredient is left, or the others sum to zero.
+
+        >>> dict(Soup({"a": 0.5, "b": 0.25, "c": 0.25}).drop("a").coefficients)
+        {'b': 0.5, 'c': 0.5}
         """
         if self._is_uniform():
             return uniform(set(self.coefficients) - {name}, batch_norm=self.batch_norm)
@@ -86,7 +97,11 @@ class Soup:
         return self == uniform(self.coefficients, batch_norm=self.batch_norm)
 
     def to_json(self) -> str:
-        """One line of JSON: {name: coefficient}, with "tensors" beside it where it differs per tensor."""
+        """One line of JSON: {name: coefficient}, with "tensors" beside it where it differs per tensor.
+
+        >>> Soup({"a": 1.0}, {"head.bias": {"b": 1.0}}).to_json()
+        '{"a": 1.0, "tensors": {"head.bias": {"b": 1.0}}}'
+        """
         content: dict[str, Any] = dict(self.coefficients)
         if self.tensors:
             content["tensors"] = {tensor: dict(coefficients) for tensor, coefficients in self.tensors.items()}
@@ -108,13 +123,26 @@ class Soup:
 
 
 def uniform(names: Iterable[str], *, batch_norm: BatchNorm = "averaged") -> Soup:
-    """The soup that gives each of the names the same coefficient, 1/n."""
+    """The soup that gives each of the n names the same coefficient, 1/n; a name given twice counts once.
+
+    Raises CoefficientError where no name is given.
+
+    >>> dict(uniform(["a", "b", "a"]).coefficients)
+    {'a': 0.5, 'b': 0.5}
+    """
     distinct = set(names)
     return Soup({name: 1 / len(distinct) for name in distinct}, batch_norm=batch_norm)
 
 
 def mix(shares: Mapping[Soup, float]) -> Soup:
-    """The soup whose weights are the shares' combination of those soups' weights. Shares need not sum to one."""
+    """The soup whose weights are the shares' combination of those soups' weights. Shares need not sum to one.
+
+    Raises CoefficientError where the soups' BatchNorm statistics are made in different ways, or nothing is left.
+
+    >>> base, a, b = Soup.single("base"), Soup.single("a"), Soup.single("b")
+    >>> dict(mix({base: -1.0, a: 1.0, b: 1.0}).coefficients)  # base + (a - base) + (b - base)
+    {'a': 1.0, 'b': 1.0, 'base': -1.0}
+    """
     soups = list(shares)
     if len({soup.batch_norm for soup in soups}) > 1:
         raise CoefficientError("Soups whose BatchNorm statistics are made in different ways cannot be mixed.")
@@ -127,7 +155,16 @@ def mix(shares: Mapping[Soup, float]) -> Soup:
 
 
 def interpolate(soup_a: Soup, soup_b: Soup, alpha: float) -> Soup:
-    """(1 - alpha) * a + alpha * b; alpha below 0 or above 1 goes beyond the ends."""
+    """(1 - alpha) * a + alpha * b; alpha below 0 or above 1 goes beyond the ends.
+
+    Raises CoefficientError as `mix` does.
+
+    >>> a, b = Soup.single("a"), Soup.single("b")
+    >>> dict(interpolate(a, b, 0.25).coefficients)
+    {'a': 0.75, 'b': 0.25}
+    >>> dict(interpolate(a, b, 1.5).coefficients)
+    {'a': -0.5, 'b': 1.5}
+    """
     if soup_a == soup_b:
         return soup_a
     return mix({soup_a: 1 - alpha, soup_b: alpha})

@@ -1,63 +1,24 @@
-"""Small made zoos: a linear model whose soups have closed forms, tensors as data, and a store of each test's own."""
+"""Fixtures alone: a store of each test's own, made zoos in its folder, and what is run or loaded, noted."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
-import torch
-from torch import Tensor, nn
+from hypothesis import HealthCheck, settings
+from torch import Tensor
 
 import soup_core as sc
-from soup_core import architectures
+from soup_core import architectures, cli
+from soup_core.data import splits
 from soup_core.jobs import Jobs
 from soup_core.weight_space import averaging
+from tests.zoos import Deep, Linear, WithBuffers, random_deeps, random_linears, write_zoo
 
-CLASSES, SIDE = 3, 2
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-
-
-class Linear(nn.Module):
-    """Flattened pixels times a matrix: the logits of a soup are the soup of the logits."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.head = nn.Linear(SIDE * SIDE, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(images.flatten(1))
-        return logits
-
-
-class WithBuffers(nn.Module):
-    """A BatchNorm before the matrix: float buffers, and an integer one."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(1)
-        self.head = nn.Linear(SIDE * SIDE, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.head(self.norm(images).flatten(1))
-        return logits
-
-
-class Deep(nn.Module):
-    """Convolution, BatchNorm, a hidden layer: layers of several tensors, a smooth loss, one tensor above 1024 numbers."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(1, 5, 2, padding=1)
-        self.norm = nn.BatchNorm2d(5)
-        self.hidden = nn.Linear(45, 32)
-        self.head = nn.Linear(32, num_classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        features = self.norm(self.stem(images)).tanh().flatten(1)
-        logits: Tensor = self.head(self.hidden(features).tanh())
-        return logits
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)
@@ -90,91 +51,27 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
 
 
-def made_data(folder: Path, images: int = 120, seed: int = 0) -> None:
-    """Images whose labels a linear model can nearly learn."""
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {}
-    for split in ("held_out", "test", "train"):
-        pixels = torch.randint(0, 256, (images, 1, SIDE, SIDE), generator=generator, dtype=torch.uint8)
-        tensors[f"{split}.images"] = pixels
-        tensors[f"{split}.labels"] = pixels.flatten(1)[:, :CLASSES].float().argmax(1)
-    safetensors.torch.save_file(tensors, folder / "data.safetensors")
+FEW = slice(0, 3500, 7)  # 500 images of a bundled split, of which greedy still takes more than the best model
+read_bundled = splits._bundled_tensors
 
 
-def write_zoo(
-    folder: Path,
-    files: Mapping[str, Mapping[str, Tensor]],
-    *,
-    architecture: str = "test_linear",
-    extra: str = "",
-    trajectory: bool = False,
-) -> Path:
-    """Write a zoo of these state_dicts; one named "base" is its base. In a trajectory the epochs rise."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made_data(folder)
-    lines = ["format = 1", 'title = "A made zoo"',
-             f'architecture = {{ name = "{architecture}", num_classes = {CLASSES} }}']  # fmt: skip
-    if "base" in files:
-        lines.append('base = "base.safetensors"')
-    lines += ["[data]", 'source = "tensors:data.safetensors"', extra]
-    for epoch, (name, tensors) in enumerate(files.items(), 1):
-        epochs = f", epochs = {epoch}" if trajectory else ""
-        safetensors.torch.save_file({key: value.contiguous() for key, value in tensors.items()},
-                                    folder / f"{name}.safetensors")  # fmt: skip
-        if name != "base":
-            lines += ["[[ingredients]]", f'name = "{name}"', f'file = "{name}.safetensors"',
-                      f"hyperparameters = {{ learning_rate = 0.1{epochs} }}"]  # fmt: skip
-    (folder / "zoo.toml").write_text("\n".join(lines) + "\n")
-    return folder
+@cache
+def few_tensors(name: str) -> tuple[Tensor, Tensor]:
+    images, labels = read_bundled(name)
+    return images[FEW].clone(), labels[FEW].clone()
 
 
-def linears_around_zero(count: int) -> dict[str, dict[str, Tensor]]:
-    """Random linear models, and a base whose weights are zero."""
-    models = random_linears(count)
-    return {**models, "base": {key: torch.zeros_like(value) for key, value in models["m0"].items()}}
+@pytest.fixture
+def few_images(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The bundled zoos on a few of their images: their files are as they ship, and an evaluation takes no time.
 
-
-def random_linears(count: int, seed: int = 0, spread: float = 0.6) -> dict[str, dict[str, Tensor]]:
-    """Noisy copies of the right matrix: averaging them takes noise away."""
-    generator = torch.Generator().manual_seed(seed)
-    right = torch.eye(CLASSES, SIDE * SIDE)
-    return {
-        f"m{index}": {
-            "head.weight": right + spread * torch.randn(right.shape, generator=generator),
-            "head.bias": 0.1 * torch.randn(CLASSES, generator=generator),
-        }
-        for index in range(count)
-    }
-
-
-def random_deeps(count: int, seed: int = 0, spread: float = 0.3) -> dict[str, dict[str, Tensor]]:
-    """A random `Deep`, the base, and noisy copies of it, each with BatchNorm statistics of its own."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in Deep(CLASSES).named_parameters()}
-
-    def drawn(scale: float) -> dict[str, Tensor]:
-        return {name: scale * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-
-    def statistics(batches: int) -> dict[str, Tensor]:
-        return {
-            "norm.running_mean": torch.randn(5, generator=generator),
-            "norm.running_var": 0.5 + torch.rand(5, generator=generator),
-            "norm.num_batches_tracked": torch.tensor(batches),
-        }
-
-    base = drawn(0.5)
-    files = {
-        f"m{index}": {name: base[name] + noise for name, noise in drawn(spread).items()} | statistics(index + 3)
-        for index in range(count)
-    }
-    return {**files, "base": base | statistics(1)}
-
-
-def vector(tensors: Mapping[str, Tensor], names: Sequence[str] | None = None) -> Tensor:
-    """The named tensors end to end in float64; by default all parameters of the made models, buffers left out."""
-    parameters = sorted(name for name in tensors if name.rpartition(".")[2] in ("weight", "bias"))
-    return torch.cat([tensors[name].double().flatten() for name in (parameters if names is None else names)])
+    What ships of evaluations is of all images and so is of no use here.
+    """
+    monkeypatch.setattr(splits, "_bundled_tensors", few_tensors)
+    monkeypatch.setattr(splits, "shared_splits", splits.SharedSplits(splits.KEPT_BYTES))  # the others are of all images
+    yield
+    if streamlit := sys.modules.get("streamlit"):
+        streamlit.cache_resource.clear()  # evaluators on these images
 
 
 @pytest.fixture
@@ -236,3 +133,17 @@ def deep_zoo(tmp_path: Path) -> Callable[..., Path]:
         return write_zoo(tmp_path / f"deep-{count}-{seed}", random_deeps(count, seed), architecture="test_deep")
 
     return make
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command line in this process: its exit code, and what it printed on standard output and on standard error."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["soup_core", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return call

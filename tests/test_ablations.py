@@ -21,7 +21,8 @@ from soup_core.charts import ablations as charts
 from soup_core.evaluation import measure, sample_mean
 from soup_core.jobs import Jobs, Task
 from soup_core.runtime.store import Store, default_store
-from tests.conftest import random_linears, write_zoo
+from tests.patience import PATIENCE
+from tests.zoos import random_linears, write_zoo
 
 Make = Callable[..., Path]
 
@@ -100,7 +101,7 @@ def test_without_a_report_the_test_split_is_not_touched(linear_zoo: Make, splits
     assert [step.name for step in steps] == ["m2", "m0"]
     assert {step.report for step in steps} == {None}
     assert set(splits_asked) == {"held_out"}
-    with pytest.raises(sc.CoefficientError, match="m9"):
+    with pytest.raises(sc.CoefficientError, match="no ingredient 'm9'"):
         list(number.number_averaged(zoo, evaluate, order=["m9"]))
 
 
@@ -173,7 +174,9 @@ def test_shapley_values_sum_to_what_all_add_after_every_pair(based_zoo: Make) ->
     evaluate = sc.Evaluator(zoo)
     added = int(right(zoo, zoo.names).sum()) - int(right(zoo, ["base"]).sum())
     before = np.zeros(6)
-    for step in shapley_values.shapley(zoo, evaluate, pairs=8):
+    steps = list(shapley_values.shapley(zoo, evaluate, pairs=8))
+    assert [step.pairs for step in steps] == list(range(1, 9))
+    for step in steps:
         sums = np.array([mean.value * evaluate.total * step.pairs for mean in step.values])
         halves = 2 * (sums - before)  # of this pair's two permutations together: whole numbers of images
         before = sums
@@ -286,7 +289,7 @@ def test_jobs_make_the_same_steps(linear_zoo: Make, tmp_path: Path) -> None:
             gap_module.selection_gap(zoo, evaluate, report, sizes=[30, 60], draws=2),
         ),
     ):
-        done = jobs.submit(Task(recipe, zoo.name, arguments=arguments), zoo).wait(30)
+        done = jobs.submit(Task(recipe, zoo.name, arguments=arguments), zoo).wait(PATIENCE)
         assert (done.state, done.message) == ("done", "")
         assert repr(done.steps) == repr(tuple(expected))  # as text, in which NaN equals NaN
 

@@ -8,8 +8,8 @@ import torch
 from torchvision.models import get_model
 
 import soup_core as sc
-from tests.conftest import made_data, random_linears, write_zoo
-from tests.test_pages import open_page, words
+from tests.app_pages import open_page, words
+from tests.zoos import made_data, random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 

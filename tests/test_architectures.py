@@ -443,8 +443,8 @@ class TestFactory:
         for file in ("../outside.py", str(outside), "link.py", "a\0.py"):
             with pytest.raises(sc.ZooError, match=r"outside|no path"):
                 self.made(folder, file=file)
-        for file in ("loop.py", "missing.py"):
-            with pytest.raises(sc.ZooError):
+        for file, message in (("loop.py", "no path that can be followed"), ("missing.py", "no file missing")):
+            with pytest.raises(sc.ZooError, match=message):
                 sc.open_zoo(zoo_of(folder, f'factory = "{file}:build"', {"a": {"x": torch.zeros(1)}}))
         assert not (folder.parent / "ran").exists()
 
@@ -481,7 +481,7 @@ class TestFactory:
 
     @pytest.mark.parametrize(
         ("function", "said"),
-        [("nothing", "must return a torch.nn.Module; found NoneType"), ("leaves", "SystemExit: 3"),
+        [("nothing", "must return a torch.nn.Module; found NoneType"), ("leaves", "leaves made no network: SystemExit: 3"),
          ("missing", "no attribute 'missing'")],
     )  # fmt: skip
     def test_a_factory_that_makes_no_network_is_said(self, trusted: Path, function: str, said: str) -> None:

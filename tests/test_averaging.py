@@ -1,5 +1,8 @@
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +12,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import soup_core as sc
-from soup_core.weight_space import averaging, batch_norm
+from soup_core.weight_space import averaging, batch_norm, streaming
 from soup_core.weight_space import bank as bank_module
 from soup_core.weight_space.bank import resident_bank
 from soup_core.weight_space.streaming import stream
-from tests.conftest import CLASSES, needs_cuda, random_deeps, random_linears, write_zoo
+from tests.marks import needs_cuda
+from tests.patience import PATIENCE
+from tests.zoos import CLASSES, Deep, random_deeps, random_linears, write_zoo
 
 Files = Mapping[str, Mapping[str, Tensor]]
 Make = Callable[..., Path]
@@ -191,7 +196,7 @@ def test_every_number_is_visited_once_by_two_threads(linear_zoo: Make, monkeypat
     zoo = sc.open_zoo(linear_zoo(2))
     seen: dict[str, list[int]] = {"head.weight": [0] * 12, "head.bias": [0] * 3}
     threads = set()
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=PATIENCE)
 
     def visit(name: str, begin: int, end: int, read: Callable[[int], Tensor]) -> None:
         if threading.get_ident() not in threads:
@@ -225,6 +230,25 @@ def test_a_bank_is_made_within_the_memory_budget_only(linear_zoo: Make, monkeypa
         assert (resident_bank(zoo, "cpu") is not None) == made
         assert (sc.Evaluator(zoo).bank is not None) == made
     assert resident_bank(zoo, "cpu") is resident_bank(zoo, "cpu")
+
+
+def test_a_bank_goes_when_its_zoo_goes(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    assert resident_bank(zoo, "cpu") is not None
+    gone = weakref.ref(zoo)
+    del zoo
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_bank_in_float64_counts_eight_bytes_a_number_and_keeps_every_digit(tmp_path: Path) -> None:
+    files = {name: {key: value.double() / 3 for key, value in file.items()} for name, file in random_linears(2).items()}
+    zoo = sc.open_zoo(write_zoo(tmp_path / "z", files))
+    assert sc.bank_size(zoo) == pytest.approx(2 * 15 * 8e-9)
+    theta = sc.state_dict(zoo, sc.Soup({"m1": 1.0}), bank=sc.Bank(zoo))
+    assert {name: tensor.tolist() for name, tensor in theta.items()} == {
+        name: tensor.tolist() for name, tensor in files["m1"].items()
+    }
 
 
 @pytest.mark.parametrize("value", ["much", "-1", "nan"])
@@ -288,6 +312,55 @@ def test_row_34_tied_tensors_stay_tied_and_the_exported_file_loads_again(
     module.load_state_dict(dict(sc.checkpoints.Checkpoint(tmp_path / "soup.safetensors").read_all()), strict=True)
     assert module.inward.weight is module.outward.weight
     assert torch.equal(module.inward.weight, theta["inward.weight"])
+
+
+def test_a_soup_is_made_within_inference_mode_too(tmp_path: Path, small_blocks: None) -> None:
+    files = random_linears(3)
+    zoo = sc.open_zoo(write_zoo(tmp_path / "z", files))
+    with torch.inference_mode():
+        theta = sc.state_dict(zoo, sc.uniform_soup(zoo))
+    for name in ("head.weight", "head.bias"):
+        torch.testing.assert_close(theta[name].clone(), torch.stack([file[name] for file in files.values()]).mean(0))
+
+
+def test_a_coefficient_for_a_tensor_that_is_not_there_is_refused(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    with pytest.raises(sc.CoefficientError, match=r"no tensor 'head\.wieght'"):
+        sc.state_dict(zoo, sc.Soup({"m0": 1.0}, {"head.wieght": {"m1": 1.0}}))
+
+
+def test_reestimated_weights_keep_the_dtypes_of_the_files(tmp_path: Path) -> None:
+    files = in_dtypes(random_deeps(2), (torch.float16,))
+    zoo = sc.open_zoo(write_zoo(tmp_path / "z", files, architecture="test_deep"))
+    theta = sc.state_dict(zoo, replace(sc.uniform_soup(zoo), batch_norm="re-estimated"))
+    assert {tensor.dtype for tensor in theta.values()} == {torch.float16, torch.int64}
+    assert {name: tensor.dtype for name, tensor in theta.items()} == {n: t.dtype for n, t in files["m0"].items()}
+
+
+class Dropping(nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.drop, self.norm, self.head = nn.Dropout(0.5), nn.BatchNorm1d(4), nn.Linear(4, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.norm(self.drop(images.flatten(1))))
+        return logits
+
+
+@pytest.mark.parametrize("batch", [500, 119])  # the second leaves a batch of one image, of which there is no variance
+def test_reestimated_statistics_are_the_same_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    monkeypatch.setattr("soup_core.architectures.build", lambda name, num_classes, options=None: Dropping(num_classes))
+    monkeypatch.setattr(batch_norm, "REESTIMATION_BATCH", batch)
+    zoo = sc.open_zoo(write_zoo(tmp_path / "z", {"a": Dropping(CLASSES).state_dict()}))
+    soup = sc.Soup({"a": 1.0}, batch_norm="re-estimated")
+    first, again = sc.state_dict(zoo, soup), sc.state_dict(zoo, soup)
+    for name, tensor in first.items():
+        assert torch.equal(tensor, again[name]), name
+    # What dropout leaves has the mean of the pixels, and a larger variance; the file says 0 and 1.
+    pixels = zoo.data.split("train").images.flatten(1).double() / 255
+    torch.testing.assert_close(first["norm.running_mean"].double(), pixels.mean(0), atol=0.15, rtol=0)
+    assert bool((first["norm.running_var"] > pixels.var(0)).all())
+    assert bool((first["norm.running_var"] < 0.6).all())
 
 
 def test_the_three_choices_of_statistics_on_the_bundled_zoo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,3 +438,38 @@ def test_on_cuda_blocks_in_flight_do_not_overwrite_each_other(tmp_path: Path, mo
         torch.testing.assert_close(
             theta["hidden.weight"].cpu(), sc.state_dict(zoo, sc.uniform_soup(zoo))["hidden.weight"]
         )
+
+
+def test_an_average_reaches_yield_points_between_parts_of_the_files(
+    deep_zoo: Callable[..., Path], small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "AT_ONCE", 7 * 4)
+    zoo = sc.open_zoo(deep_zoo(4))
+    soup = sc.uniform_soup(zoo)
+    expected = sc.state_dict(zoo, soup)
+    calls: list[None] = []
+    with sc.interruptible(lambda: calls.append(None)):
+        theta = sc.state_dict(zoo, soup)
+    elements = sum(zoo.tensors[name].numel() for name in zoo.floating)
+    assert elements / 14 <= len(calls) <= elements
+    assert all(torch.equal(theta[name], tensor) for name, tensor in expected.items())
+
+
+def test_what_others_draw_between_two_batches_leaves_reestimated_statistics_as_they_are(
+    deep_zoo: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forward(self: Deep, images: Tensor) -> Tensor:
+        features = self.norm(torch.nn.functional.dropout(self.stem(images), 0.5, self.training)).tanh().flatten(1)
+        logits: Tensor = self.head(self.hidden(features).tanh())
+        return logits
+
+    monkeypatch.setattr(Deep, "forward", forward)
+    monkeypatch.setattr(batch_norm, "REESTIMATION_BATCH", 30)
+    zoo = sc.open_zoo(deep_zoo(3))
+    soup = sc.uniform_soup(zoo, batch_norm="re-estimated")
+    expected = sc.state_dict(zoo, soup)
+    drawn: list[Tensor] = []
+    with sc.interruptible(lambda: drawn.append(torch.rand(5))):
+        theta = sc.state_dict(zoo, soup)
+    assert len(drawn) >= 4
+    assert torch.equal(theta["norm.running_var"], expected["norm.running_var"])

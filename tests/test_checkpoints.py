@@ -16,7 +16,7 @@ from safetensors.torch import save, save_file
 import soup_core as sc
 from soup_core.checkpoints import Checkpoint, safetensors
 from soup_core.runtime.files import write_atomically
-from tests.conftest import random_linears, write_zoo
+from tests.zoos import random_linears, write_zoo
 
 GOOD = save({"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])})
 
@@ -55,6 +55,7 @@ BAD = {
     "row_23_dimensions": (raw({"a": entry(0, 0, [0] + [2**61] * 100)}), "too many"),
     "row_23_beyond_all_measure": (raw({"a": entry(0, 0, [0, 2**61, 2**61])}), "beyond all measure"),
     "row_23_type": (raw({"a": {**entry(0, 1), "dtype": ["U8"]}}, b"1"), "of type"),
+    "row_23_lacks": (raw({"a": {"dtype": "U8", "shape": [1]}}, b"1"), "lacks its dtype, shape or offsets"),
     "row_31_complex": (raw({"a": entry(0, 8, [1], "C64")}, b"12345678"), "cannot be averaged"),
 }
 
@@ -192,14 +193,17 @@ def test_the_rest_of_the_zoo_still_works(case: str, tmp_path: Path) -> None:
 
 
 ZOO_FAULTS = {
-    "wrong key": ('title = "A made zoo"', 'titel = "x"', "title"),
+    "wrong key": ('title = "A made zoo"', 'titel = "x"', r"zoo\.toml, key title: Field required"),
     "wrong type": ("num_classes = 3", 'num_classes = "three"', r"num_classes.*'three'"),
-    "unknown source": ("tensors:data", "cloud:data", "source"),
-    "unknown network": ("test_linear", "resnet_unheard_of", "unknown"),
-    "unknown torchvision network": ("test_linear", "torchvision:resnet_of_nobody", "resnet_of_nobody"),
-    "name twice": ('"m1"', '"m0"', "stands twice"),
-    "not toml": ("format = 1", "format = = 1", "TOML"),
-    "other format": ("format = 1", "format = 2", "format"),
+    "unknown source": ("tensors:data", "cloud:data", r"key data\.source: .*; found 'cloud:data"),
+    "unknown network": ("test_linear", "resnet_unheard_of", "architecture 'resnet_unheard_of' is unknown"),
+    "unknown torchvision network": ("test_linear", "torchvision:resnet_of_nobody", "no classifier 'resnet_of_nobody'"),
+    "name twice": ('"m1"', '"m0"', "name of its own; 'm0' stands twice"),
+    "not toml": ("format = 1", "format = = 1", "cannot be read as TOML: .* line 1, column 10"),
+    "other format": ("format = 1", "format = 2", "key format: .*equal to 1; found 2"),
+    "named as a key of a soup": ('"m1"', '"tensors"', 'no ingredient may be named "tensors"'),
+    "named as the base": ('"m1"', '"base"', 'no ingredient may be named "base"'),
+    "named as the statistics of a soup": ('"m1"', '"batch_norm"', 'no ingredient may be named "batch_norm"'),
 }
 
 

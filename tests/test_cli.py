@@ -1,4 +1,6 @@
+import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,22 +10,10 @@ from typing import Any
 import pytest
 
 import soup_core as sc
-from soup_core import cli
-from tests.conftest import random_linears, write_zoo
+from soup_core.runtime.store import Store
+from tests.zoos import random_linears, write_zoo
 
 Make = Callable[..., Path]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    def call(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["soup_core", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(end.value.code or 0), out, err
-
-    return call
 
 
 Run = Callable[..., tuple[int, str, str]]
@@ -114,14 +104,46 @@ def test_published_needs_a_folder_of_results(run: Run, tmp_path: Path) -> None:
     assert len(err.strip().splitlines()) == 1
 
 
-def test_tables_are_for_people(run: Run, linear_zoo: Make) -> None:
+def test_tables_hold_the_cores_numbers(run: Run, linear_zoo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # no cell is cut
     folder = linear_zoo(3)
-    for command in (["zoos"], ["inspect", str(folder)], ["greedy", str(folder)], ["uniform", str(folder)]):
-        code, out, _ = run(*command)
+    zoo = sc.open_zoo(folder)
+
+    def table(*arguments: object) -> list[list[str]]:
+        code, out, _ = run(*map(str, arguments))
         assert code == 0
-        assert out
-        assert "{" not in out
-    assert "m2" in run("inspect", str(folder))[1]
+        return [re.split(r"\s{2,}", line.strip()) for line in out.splitlines()]
+
+    def counted(soup: sc.Soup) -> list[str]:
+        correct = [sc.Evaluator(zoo, split, store=own)(soup).correct for split in ("held_out", "test")]
+        return [f"{each} of 120 ({100 * each / 120:.2f} %)" for each in correct]
+
+    heads, *rows = table("zoos")
+    assert heads == ["zoo", "title", "ingredients", "base"]
+    assert ["fashion", "Fashion-MNIST: 24 fine-tunings of one base", "24", "yes"] in rows
+    assert ["linear-3-0", "A made zoo", "3", "no"] in rows
+    digests = [hashlib.sha256((folder / f"m{index}.safetensors").read_bytes()).hexdigest() for index in range(3)]
+    assert table("inspect", folder) == [
+        ["name", "file", "digest", "learning_rate"],
+        *([f"m{index}", f"m{index}.safetensors", digest[:12], "0.1"] for index, digest in enumerate(digests)),
+    ]
+    own = Store(folder / "own")
+    steps = list(sc.greedy_soup(zoo, sc.Evaluator(zoo, store=own), full=True))
+    in_the_soup = [sorted(step.soup.names) for step in steps]
+    searched = table("greedy", folder, "--full")
+    assert searched[0] == [
+        "step", "candidate", "accepted", "correct", "correct_at_most", "images_evaluated", "ingredients",
+    ]  # fmt: skip
+    for index, (step, row, names) in enumerate(zip(steps, searched[1:4], in_the_soup, strict=True)):
+        assert step.evaluation is not None
+        count = str(step.evaluation.correct)
+        accepted = "yes" if step.accepted else "no"
+        wanted = [str(index), step.candidate, accepted, count, count, "120", f"{len(names)}: {', '.join(names)}"]
+        assert row == wanted
+    shares = ", ".join(f"{name} {1 / len(in_the_soup[-1]):.4g}" for name in in_the_soup[-1])
+    assert searched[4:] == [["soup", "held_out", "test"], [shares, *counted(steps[-1].soup)]]
+    soup = ["m0 0.3333, m1 0.3333, m2 0.3333", *counted(sc.uniform_soup(zoo))]
+    assert table("uniform", folder) == [["soup", "held_out", "test"], soup]
 
 
 def test_every_recipe_ends_with_the_cores_evaluation(run: Run, tmp_path: Path) -> None:
@@ -169,33 +191,64 @@ def test_another_precision_is_labelled(run: Run, linear_zoo: Make) -> None:
 
 
 MISTAKES = {
-    "unknown recipe": ["soup", "{}", "stew"],
-    "slerp of one": ["soup", "{}", "slerp", "--names", "m0"],
-    "no base": ["soup", "{}", "wise-ft"],
-    "precision": ["uniform", "{}", "--precision", "tf32", "--device", "cpu"],
-    "granularity": ["learned", "{}", "--granularity", "atom"],
-    "average": ["ensemble", "{}", "--average", "guesses"],
-    "unknown zoo": ["greedy", "nowhere"],
-    "unknown ingredient": ["evaluate", "{}", "--soup", "m0,nobody"],
-    "unknown split": ["evaluate", "{}", "--split", "tset"],
-    "unknown order": ["greedy", "{}", "--order", "random:x"],
-    "unknown device": ["uniform", "{}", "--device", "toaster"],
-    "alphas": ["interpolate", "{}", "m0", "m1", "--alphas", "0.5,much"],
-    "unknown base": ["interpolate", "{}", "base", "m1"],
-    "unknown plan": ["build-zoo", "nothing", "--data", "/nowhere"],
-    "no images": ["build-zoo", "fashion", "--data", "/nowhere"],
-    "unknown format": ["export", "{}", "-o", "/nowhere/soup", "--format", "onnx"],
-    "an architecture of another format": ["export", "{}", "-o", "/nowhere/soup", "--format", "timm"],
-    "a place that cannot be": ["export", "{}", "-o", "/dev/null/soup"],
-    "a file that holds no recipe": ["evaluate", "{}", "--soup", __file__],
-    "no batch": ["uniform", "{}", "--batch-size", "0"],
+    "unknown recipe": (["soup", "{}", "stew"], r"The recipe is one of .*; found 'stew'"),
+    "slerp of one": (["soup", "{}", "slerp", "--names", "m0"], r"two ingredients; found 'm0'"),
+    "no base": (["soup", "{}", "wise-ft"], r"WiSE-FT needs a base, and the zoo linear-3-0 has none"),
+    "precision": (
+        ["uniform", "{}", "--precision", "tf32", "--device", "cpu"],
+        r"one of float32, bf16, fp16; found 'tf32'",
+    ),
+    "granularity": (
+        ["learned", "{}", "--granularity", "atom"],
+        r"takes as granularity model, layer or tensor; found 'atom'",
+    ),
+    "average": (
+        ["ensemble", "{}", "--average", "guesses"],
+        r"takes as average probabilities or logits; found 'guesses'",
+    ),
+    "unknown zoo": (["greedy", "nowhere"], r"There is no zoo 'nowhere'; expected one of fashion"),
+    "unknown ingredient": (
+        ["evaluate", "{}", "--soup", "m0,nobody"],
+        r"no ingredient 'nobody' in the zoo linear-3-0; it has m0, m1, m2",
+    ),
+    "unknown split": (["evaluate", "{}", "--split", "tset"], r"There is no split 'tset'; expected"),
+    "unknown order": (["greedy", "{}", "--order", "random:x"], r"An order is .*; found 'random:x'"),
+    "unknown device": (["uniform", "{}", "--device", "toaster"], r"The device 'toaster' is not available here"),
+    "alphas": (
+        ["interpolate", "{}", "m0", "m1", "--alphas", "0.5,much"],
+        r"finite numbers with commas between; found '0\.5,much'",
+    ),
+    "unknown base": (["interpolate", "{}", "base", "m1"], r"no ingredient 'base' in the zoo"),
+    "unknown plan": (
+        ["build-zoo", "nothing", "--data", "/nowhere"],
+        r"no plan for a zoo 'nothing'; expected one of fashion",
+    ),
+    "no images": (["build-zoo", "fashion", "--data", "/nowhere"], r"/nowhere holds no train-images"),
+    "unknown format": (
+        ["export", "{}", "-o", "/nowhere/soup", "--format", "onnx"],
+        r"one of safetensors, torchvision, timm, transformers; found 'onnx'",
+    ),
+    "an architecture of another format": (
+        ["export", "{}", "-o", "/nowhere/soup", "--format", "timm"],
+        r"The format timm is for an architecture timm:NAME, and that of the zoo linear-3-0 is test_linear",
+    ),
+    "a place that cannot be": (["export", "{}", "-o", "/dev/null/soup"], r"/dev/null/soup could not be written"),
+    "a file that holds no recipe": (
+        ["evaluate", "{}", "--soup", __file__],
+        r"There is no recipe of a soup in this file",
+    ),
+    "neither a zoo nor a new one": (["finetune"], r"name or folder, or --init ARCHITECTURE for a new one"),
+    "a new zoo of nothing": (["finetune", "--init", "fashion_cnn"], r"--init takes --data SOURCE and --output FOLDER"),
+    "no batch": (["uniform", "{}", "--batch-size", "0"], r"Invalid value for '--batch-size'"),
 }
 
 
 @pytest.mark.parametrize("case", MISTAKES)
 def test_a_mistake_is_one_line_and_exit_2(case: str, run: Run, linear_zoo: Make) -> None:
-    code, out, err = run(*(part.format(linear_zoo(3)) for part in MISTAKES[case]))
+    arguments, message = MISTAKES[case]
+    code, out, err = run(*(part.format(linear_zoo(3)) for part in arguments))
     assert (code, out) == (2, "")
+    assert re.search(message, err), err
     assert "Traceback" not in err
     if case != "no batch":  # typer's own message has a frame around it
         assert err.startswith("error: ")

@@ -10,6 +10,7 @@ import soup_core as sc
 from soup_core.recipes.ensemble import averaged_outputs, ensembles
 from soup_core.runtime.store import Store
 from soup_core.soup import uniform
+from tests.zoos import CLASSES, write_zoo
 
 Make = Callable[..., Path]
 
@@ -173,9 +174,34 @@ def test_greedy_ensemble_sees_held_out_images_only(linear_zoo: Make, splits_aske
 def test_no_name_an_unknown_name_and_an_unknown_average_are_refused(linear_zoo: Make, evaluated: list[sc.Soup]) -> None:
     zoo = sc.open_zoo(linear_zoo(2))
     evaluate = sc.Evaluator(zoo)
-    for names, average in (([], "logits"), (["m0", "nobody"], "logits"), (["m0"], "votes")):
-        with pytest.raises(sc.CoefficientError):
+    for names, average, message in (
+        ([], "logits", "at least one model; found 'logits' of 0"),
+        (["m0", "nobody"], "logits", "no ingredient 'nobody'"),
+        (["m0"], "votes", "averages probabilities or logits of at least one model; found 'votes' of 1"),
+    ):
+        with pytest.raises(sc.CoefficientError, match=message):
             sc.ensemble(evaluate, names, average=average)
     assert not evaluated
-    with pytest.raises(sc.CoefficientError, match="votes"):
+    with pytest.raises(sc.CoefficientError, match=r"averages probabilities or logits of .*; found 'votes'"):
         list(sc.greedy_ensemble(zoo, evaluate, average="votes"))
+
+
+def test_a_class_that_no_model_believes_in_is_no_infinity_in_an_ensemble(tmp_path: Path) -> None:
+    file = {"head.weight": torch.zeros(CLASSES, 4), "head.bias": torch.tensor([0.0, -1000.0, -2000.0])}
+    zoo = sc.open_zoo(write_zoo(tmp_path / "z", {"a": file, "b": file}))
+    evaluate = sc.Evaluator(zoo)
+    found = sc.ensemble(evaluate, zoo.names)
+    labels = evaluate.data.labels
+    assert (found.not_finite, found.correct) == (0, int((labels == 0).sum()))
+    assert found.loss == pytest.approx(1000 * float(labels.double().mean()))  # the loss of class k is 1000 k
+
+
+def test_an_ensemble_of_logits_in_half_precision_is_the_same_twice_and_labelled_as_it_is(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    small, ample = sc.Evaluator(zoo, memory=0), sc.Evaluator(zoo, memory=1)  # with one store
+    first, again = (averaged_outputs(small, zoo.names) for _ in range(2))
+    assert torch.equal(first, again)
+    assert sc.ensemble(small, zoo.names).precision == "float32 from logits kept in half precision"
+    exact = sc.ensemble(ample, zoo.names)
+    assert exact.precision == "float32"
+    assert exact == sc.ensemble(sc.Evaluator(zoo, memory=1, store=Store(zoo.folder / "own")), zoo.names)

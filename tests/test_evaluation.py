@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,11 +13,16 @@ from torch import Tensor
 
 import soup_core as sc
 from soup_core.evaluation import best_first, hardest_first, measure
-from soup_core.runtime.store import Store
-from tests.conftest import Linear, needs_cuda
+from soup_core.evaluation import evaluator as evaluating
+from soup_core.runtime.store import EvaluationRow, Store
+from soup_core.weight_space import bank
+from tests.evaluations import evaluation
+from tests.marks import needs_cuda
+from tests.patience import PATIENCE
+from tests.scarce_memory import NO_ROOM, with_room_for
+from tests.zoos import Linear
 
 Make = Callable[..., Path]
-NO_ROOM = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
 HOLD_A_CLAIM = """
 import sys, time
 from pathlib import Path
@@ -36,10 +40,10 @@ def test_a_linear_models_soup_has_the_mean_of_the_logits(linear_zoo: Make) -> No
     soup = sc.uniform_soup(zoo)
     torch.testing.assert_close(evaluate.logits(soup), mean, atol=1e-5, rtol=1e-5)
     split = zoo.data.split("held_out")
-    evaluation = evaluate(soup)
-    assert evaluation.correct == int((mean.argmax(1) == split.labels).sum())
-    assert evaluation.loss == pytest.approx(float(F.cross_entropy(mean, split.labels)), abs=1e-5)
-    assert int(evaluation.bits().sum()) == evaluation.correct
+    found = evaluate(soup)
+    assert found.correct == int((mean.argmax(1) == split.labels).sum())
+    assert found.loss == pytest.approx(float(F.cross_entropy(mean, split.labels)), abs=1e-5)
+    assert found.bits().tolist() == (mean.argmax(1) == split.labels).tolist()
 
 
 def test_singles_are_the_ingredients_without_the_base(based_zoo: Make) -> None:
@@ -60,12 +64,12 @@ def test_the_best_first_are_those_with_most_images_right_and_ties_go_by_name() -
 
 def test_an_evaluation_is_itself_again_from_its_tensors() -> None:
     bits = bytes([0b10110000, 0b10000000])  # four of nine
-    evaluation = sc.Evaluation(4, 9, 0.1 + 0.2, 1 / 3, bits, 0, "bfloat16")
-    tensors = evaluation.to_tensors()
+    original = sc.Evaluation(4, 9, 0.1 + 0.2, 1 / 3, bits, 0, "bfloat16")
+    tensors = original.to_tensors()
     assert tensors["figures"].tolist() == [4, 9, 0.1 + 0.2, 1 / 3, 0]
     assert tensors["figures"].dtype == torch.float64
     assert tensors["correctness"].tolist() == [176, 128]
-    assert sc.Evaluation.from_tensors(tensors, "bfloat16") == evaluation
+    assert sc.Evaluation.from_tensors(tensors, "bfloat16") == original
     assert sc.Evaluation.from_tensors(tensors).precision == "float32"
     broken = sc.Evaluation.from_tensors(sc.Evaluation(4, 9, math.nan, math.nan, bits, 2).to_tensors())
     assert (broken.correct, broken.total, broken.not_finite, broken.correctness) == (4, 9, 2, bits)
@@ -123,17 +127,14 @@ def test_a_trial_that_is_broken_off_leaves_no_record(linear_zoo: Make) -> None:
 
 
 def test_hardest_first_puts_most_missed_images_first() -> None:
-    def evaluation(bits: list[int]) -> sc.Evaluation:
-        return sc.Evaluation(sum(bits), len(bits), 0, 0, np.packbits(np.array(bits, bool)).tobytes())
-
     order = hardest_first([evaluation([1, 0, 1, 0]), evaluation([1, 1, 1, 0])])
     assert order.indices.tolist() == [3, 1, 0, 2]
 
 
 def test_non_finite_logits_count_as_wrong() -> None:
     logits = torch.tensor([[1.0, 0.0], [float("nan"), 0.0], [float("inf"), 0.0]])
-    evaluation = measure(logits, torch.tensor([0, 0, 0]))
-    assert (evaluation.correct, evaluation.not_finite) == (1, 2)
+    found = measure(logits, torch.tensor([0, 0, 0]))
+    assert (found.correct, found.not_finite) == (1, 2)
 
 
 def test_ece_of_a_known_case() -> None:
@@ -151,7 +152,7 @@ def test_row_45_a_damaged_store_is_set_aside(tmp_path: Path) -> None:
     assert store.notice is not None
     assert "set aside" in store.notice
     assert any(path.name.startswith("store.sqlite.damaged-") for path in tmp_path.iterdir())
-    store.keep_evaluations([("k", 1, 1, 0.0, 0.0, 0, b"\x80")])
+    store.keep_evaluations([EvaluationRow("k", 1, 1, 0.0, 0.0, 0, b"\x80")])
     assert Store(file).evaluation("k") is not None
 
 
@@ -159,7 +160,8 @@ def test_row_45_a_damaged_record_is_computed_again(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(2))
     evaluate, soup = sc.Evaluator(zoo), sc.Soup({"m0": 1.0})
     right = evaluate(soup)
-    evaluate.store.keep_evaluations([(evaluate.key(soup), right.correct + 1, 120, 0.0, 0.0, 0, right.correctness)])
+    wrong = EvaluationRow(evaluate.key(soup), right.correct + 1, 120, 0.0, 0.0, 0, right.correctness)
+    evaluate.store.keep_evaluations([wrong])
     assert evaluate(soup) == right
 
 
@@ -183,6 +185,11 @@ def test_cuda_agrees_with_the_cpu(linear_zoo: Make) -> None:
 def test_an_unknown_device_is_refused(linear_zoo: Make) -> None:
     with pytest.raises(sc.SoupError, match="not available here"):
         sc.Evaluator(sc.open_zoo(linear_zoo(2)), device="toaster")
+
+
+def test_a_batch_size_of_zero_is_not_the_default(linear_zoo: Make) -> None:
+    with pytest.raises(sc.SoupError, match="batch size must be at least 1; found 0"):
+        sc.Evaluator(sc.open_zoo(linear_zoo(2)), batch_size=0)
 
 
 def test_many_are_evaluated_as_one_by_one(deep_zoo: Make) -> None:
@@ -244,21 +251,6 @@ def test_a_precision_that_the_device_has_not_is_refused(linear_zoo: Make) -> Non
             sc.Evaluator(zoo, device="cpu", precision=precision)
 
 
-def with_room_for(images: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let the linear model's forward pass fail on larger batches; the sizes that were tried."""
-    tried: list[int] = []
-    original = Linear.forward
-
-    def forward(self: Linear, inputs: Tensor) -> Tensor:
-        tried.append(len(inputs))
-        if len(inputs) > images:
-            raise RuntimeError(NO_ROOM)
-        return original(self, inputs)
-
-    monkeypatch.setattr(Linear, "forward", forward)
-    return tried
-
-
 @pytest.mark.parametrize("room", [1, 2, 7, 40])
 def test_row_41_a_batch_that_does_not_fit_is_halved(
     linear_zoo: Make, monkeypatch: pytest.MonkeyPatch, room: int
@@ -299,6 +291,37 @@ def test_row_41_where_no_image_fits_it_says_so_and_others_go_on(
     assert evaluate(soup) == sc.Evaluator(zoo)(soup)
 
 
+def test_row_41_a_bank_that_does_not_fit_into_memory_is_streamed(
+    linear_zoo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    soup = sc.uniform_soup(zoo)
+    streamed = sc.Evaluator(zoo, device="cpu", memory=0, store=Store(zoo.folder / "streamed"))(soup)
+    tried = []
+
+    def no_room(*given: object) -> None:
+        tried.append(given)
+        raise RuntimeError(NO_ROOM)
+
+    monkeypatch.setattr(bank, "Bank", no_room)
+    evaluate = sc.Evaluator(zoo, device="cpu")
+    assert evaluate(soup) == streamed
+    assert tried == [(zoo, "cpu")]
+    assert evaluate.bank is None
+
+
+def test_row_41_a_model_that_does_not_fit_into_memory_is_told(
+    linear_zoo: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(evaluating, "state_dict", no_room)
+    zoo = sc.open_zoo(linear_zoo(3))
+    with pytest.raises(sc.OutOfMemory, match="no room for the model in the memory of cpu; free some"):
+        sc.Evaluator(zoo, device="cpu")(sc.uniform_soup(zoo))
+
+
 def test_another_error_of_the_model_is_no_lack_of_memory(linear_zoo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     def forward(self: Linear, inputs: Tensor) -> Tensor:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
@@ -312,6 +335,7 @@ def test_another_error_of_the_model_is_no_lack_of_memory(linear_zoo: Make, monke
 def test_work_in_the_background_lets_an_evaluation_in_front_go_first(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(3))
     behind, front = (sc.Evaluator(zoo, batch_size=30) for _ in range(2))
+    assert behind.bank is front.bank is not None  # made now: reading the files has yield points of its own
     first, other = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0})
     batches: list[str] = []
     fronts: list[Future[None]] = []
@@ -331,7 +355,7 @@ def test_work_in_the_background_lets_an_evaluation_in_front_go_first(linear_zoo:
             batches.append("behind")
             if len(batches) == 1:
                 fronts.append(pool.submit(in_front))
-                assert inside.wait(30)
+                assert inside.wait(PATIENCE)
 
         with sc.interruptible(note, background=True):
             behind(first)
@@ -349,11 +373,11 @@ def test_a_claim_holds_between_threads(tmp_path: Path) -> None:
         with another.claim("name") as mine:
             assert mine
             held.set()
-            assert release.wait(30)
+            assert release.wait(PATIENCE)
 
     with ThreadPoolExecutor(2) as pool:
         holder = pool.submit(hold)
-        assert held.wait(30)
+        assert held.wait(PATIENCE)
         with store.claim("name", wait=False) as mine:
             assert not mine
         with store.claim("another", wait=False) as mine:
@@ -384,7 +408,7 @@ def test_row_46_a_claim_of_a_killed_process_is_taken_over(tmp_path: Path) -> Non
                 assert not mine
         finally:
             holder.kill()
-        holder.wait(30)
+        holder.wait(PATIENCE)
         with store.claim("name", wait=False) as mine:
             assert mine
 
@@ -395,7 +419,7 @@ def test_row_44_two_that_evaluate_a_soup_at_the_same_moment_run_its_images_once(
 ) -> None:
     """Each with a store of its own on the same file, as two processes have."""
     folder = linear_zoo(6)
-    together = threading.Barrier(2, timeout=30)
+    together = threading.Barrier(2, timeout=PATIENCE)
     stores = [Store(folder / "s.sqlite") for _ in range(2)]
 
     def run(store: Store) -> list[object]:
@@ -477,3 +501,32 @@ def test_on_cuda_each_precision_is_labelled_and_near_the_cpus(deep_zoo: Make, pr
     assert torch.get_float32_matmul_precision() == before
     assert found.precision == precision
     assert found.loss == pytest.approx(sc.Evaluator(zoo, device="cpu")(soup).loss, rel=tolerance)
+
+
+def test_a_key_is_computed_once_a_question(linear_zoo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo = sc.open_zoo(linear_zoo(4))
+    evaluate, soup = sc.Evaluator(zoo), sc.uniform_soup(zoo)
+    asked: list[sc.Soup] = []
+    key = sc.Evaluator.key
+    monkeypatch.setattr(sc.Evaluator, "key", lambda self, soup: asked.append(soup) or key(self, soup))
+    for ask in (evaluate, evaluate.logits):
+        for each in (soup, sc.Soup({"m1": 1.0})):
+            for _ in ("a miss", "a hit"):
+                asked.clear()
+                ask(each)
+                assert asked == [each]
+    evaluate.store.keep_bound(key(evaluate, sc.Soup({"m2": 1.0})), "order", 1, 1)
+    asked.clear()
+    evaluate.trial(sc.Soup({"m2": 1.0}), errors_below=1, order=hardest_first([evaluate(soup)]))
+    assert asked == [soup, sc.Soup({"m2": 1.0})]
+
+
+def test_reading_the_checkpoints_into_memory_can_be_ended_and_begun_again(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), sc.interruptible(stop):
+        _ = sc.Evaluator(zoo).bank
+    assert sc.Evaluator(zoo).bank is not None

@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 import soup_core as sc
 from soup_core import charts, export
 from soup_core.evaluation import Evaluator
-from tests.conftest import random_deeps, random_linears, write_zoo
-from tests.test_pages import closes, metric, open_page, words
+from tests.app_pages import closes, metric, open_page, words
+from tests.zoos import random_deeps, random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 INGREDIENTS = "pages/1_Ingredients.py"
@@ -136,6 +136,6 @@ def test_a_large_model_is_left_to_the_command_line(zoo: sc.Zoo, monkeypatch: pyt
 
 
 def test_a_page_draws_without_making_any_of_it(zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    for made in ("safetensors_bytes", "card", "script", "csv_text", "weights"):
+    for made in ("safetensors_bytes", "model_card", "remaking_script", "csv_text", "weights"):
         monkeypatch.setattr(export, made, lambda *_: pytest.fail("made before it was asked for"))
     assert not open_page(INGREDIENTS).exception

@@ -13,17 +13,19 @@ import soup_core as sc
 from soup_core.data import UNNORMALIZED
 from soup_core.finetune import (
     Hyperparameters,
-    Source,
+    ImageSource,
     Space,
     augment,
     augmentations_for,
     checked,
+    downloaded,
     learning_rate_share,
     random_search,
     tensor_source,
     train,
 )
-from tests.conftest import CLASSES, SIDE, Deep, Linear, needs_cuda
+from tests.marks import needs_cuda
+from tests.zoos import CLASSES, SIDE, Deep, Linear
 
 Make = Callable[..., Path]
 RUN = Hyperparameters(0.01, 0.01, 3, label_smoothing=0.1, mixup=0.2, augmentation="flip", seed=4)
@@ -128,24 +130,37 @@ def test_any_source_of_batches_trains_the_same() -> None:
             yield torch.stack([images[index] for index in batch]), labels[batch]
 
     ours, theirs = started(), started()
-    list(train(ours, Source(len(labels), streamed), RUN, normalization=UNNORMALIZED))  # type: ignore[arg-type]
+    list(train(ours, ImageSource(len(labels), streamed), RUN, normalization=UNNORMALIZED))  # type: ignore[arg-type]
     list(train(theirs, tensor_source(images, labels, "cpu"), RUN, normalization=UNNORMALIZED))
     assert same(weights(ours), weights(theirs))
     assert len(read) == 3 * 256  # what fills no batch of 128 is left out of an epoch
     assert len(set(read[:256])) == 256
 
 
-def test_fewer_images_than_a_batch_still_train() -> None:
-    module = Linear(CLASSES)
-    before = weights(module)
-    list(train(module, tensor_source(*made_images(9), "cpu"), RUN, normalization=UNNORMALIZED))
-    assert not torch.equal(module.head.weight, before["head.weight"])
+def test_fewer_images_than_a_batch_are_all_in_one() -> None:
+    """Three epochs are then three steps of torch's own AdamW on the mean loss of all images."""
+    images, labels = made_images(9)
+    ours, theirs = Linear(CLASSES), Linear(CLASSES)
+    theirs.load_state_dict(ours.state_dict())
+    hyperparameters = Hyperparameters(0.01, 0.5, 3, schedule="constant")
+    epochs = list(train(ours, tensor_source(images, labels, "cpu"), hyperparameters, normalization=UNNORMALIZED))
+    optimizer, losses = torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=0.5), []
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(theirs(images.float() / 255), labels)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert [epoch.loss for epoch in epochs] == pytest.approx(losses, rel=1e-5)
+    for name, tensor in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], tensor, atol=1e-6, rtol=1e-5)
 
 
 def test_a_learning_rate_rises_and_falls() -> None:
     shares = [learning_rate_share(step, 40, "cosine") for step in range(40)]
     assert shares[:3] == [0.5, 1.0, 1.0]
-    assert shares == shares[:2] + sorted(shares[2:], reverse=True)
+    falling = [0.5 * (1 + np.cos(np.pi * step / 38)) for step in range(38)]  # 38 steps after the two that rise
+    assert shares[2:] == pytest.approx(falling)
 
 
 def test_a_search_draws_from_its_space_and_again_the_same() -> None:
@@ -163,15 +178,24 @@ def test_a_search_draws_from_its_space_and_again_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
-    [({"learning_rate": -1.0}, "learning rate"), ({"learning_rate": float("nan")}, "learning rate"),
-     ({"epochs": 0}, "epochs"), ({"epochs": 2.5}, "whole number"), ({"label_smoothing": 1.5}, "label smoothing"),
-     ({"mixup": -0.1}, "mixup"), ({"augmentation": "flop"}, "flop"), ({"augmentation": "flip+flip"}, "flip"),
-     ({"schedule": "steps"}, "schedule"), ({"seed": -1}, "seed"), ({"weight_decay": "much"}, "weight decay")],
+    ("wrong", "message"),
+    [
+        ({"learning_rate": -1.0}, r"The learning rate is a number from 0 to .*; found -1\.0"),
+        ({"learning_rate": float("nan")}, "The learning rate is a number from 0 to .*; found nan"),
+        ({"epochs": 0}, "The epochs is a whole number from 1 to .*; found 0"),
+        ({"epochs": 2.5}, r"The epochs is a whole number from 1 to .*; found 2\.5"),
+        ({"label_smoothing": 1.5}, r"The label smoothing is a number from 0 to 1; found 1\.5"),
+        ({"mixup": -0.1}, r"The mixup is a number from 0 to .*; found -0\.1"),
+        ({"augmentation": "flop"}, "with plus signs between; found 'flop'"),
+        ({"augmentation": "flip+flip"}, r"with plus signs between; found 'flip\+flip'"),
+        ({"schedule": "steps"}, "The schedule is cosine or constant; found 'steps'"),
+        ({"seed": -1}, "The seed is a whole number from 0 to .*; found -1"),
+        ({"weight_decay": "much"}, "The weight decay is a number from 0 to .*; found 'much'"),
+    ],
     ids=str,
-)  # fmt: skip
-def test_hyperparameters_out_of_range_are_refused(wrong: dict[str, object], told: str) -> None:
-    with pytest.raises(sc.SoupError, match=told):
+)
+def test_hyperparameters_out_of_range_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(sc.SoupError, match=message):
         checked(replace(RUN, **wrong))  # type: ignore[arg-type]
     assert checked(RUN) == RUN
 
@@ -190,8 +214,17 @@ def test_crops_and_randaugment_change_each_image_by_itself_and_draw_from_the_see
 
 
 def test_every_augmentation_that_is_offered_is_known() -> None:
-    for side in (28, 224):
-        assert all(checked(replace(RUN, augmentation=each)) for each in augmentations_for(side))
+    for side, offered in ((28, {"none", "flip+shift"}), (224, {"none", "flip+crop+randaugment"})):
+        assert offered <= set(augmentations_for(side))
+        for each in augmentations_for(side):
+            assert checked(replace(RUN, augmentation=each)).augmentation == each
+
+
+def test_weights_that_nobody_offers_are_not_fetched() -> None:
+    with pytest.raises(sc.ZooError, match="fetched for torchvision:NAME alone; for timm:resnet18 give --weights FILE"):
+        downloaded("timm:resnet18")
+    with pytest.raises(sc.ZooError, match="weights of torchvision:nobody could not be fetched"):
+        downloaded("torchvision:nobody")
 
 
 @needs_cuda

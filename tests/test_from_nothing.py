@@ -19,23 +19,42 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import datasets, transforms
-from torchvision.models import ResNet18_Weights, resnet18
+from torchvision.models import ShuffleNet_V2_X0_5_Weights, shufflenet_v2_x0_5
+
+from soup_core import cli
 
 CLASSES = ("dark", "light", "striped")
 ROOT = Path(__file__).resolve().parents[1]
 Transform = Callable[[Image.Image], Tensor]
-Run = Callable[..., list[dict[str, Any]]]
+Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def as_process(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own, as a user starts it."""
     return subprocess.run(
         [sys.executable, "-m", "soup_core", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, timeout=240, env={**os.environ, **environment},
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment},
     )  # fmt: skip
 
 
-def run(*arguments: object, **environment: str) -> list[dict[str, Any]]:
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line in this process, which has torch and the architecture's library loaded already."""
+
+    def command(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["soup_core", *map(str, arguments)])
+            with pytest.raises(SystemExit) as end:
+                cli.main()
+        return subprocess.CompletedProcess(arguments, int(end.value.code or 0), *capsys.readouterr())
+
+    return command
+
+
+def rows(command: Command, *arguments: object, **environment: str) -> list[dict[str, Any]]:
     """Rows of what it prints as JSON."""
     done = command(*arguments, "--json", **environment)
     assert done.returncode == 0, done.stderr
@@ -83,12 +102,14 @@ def correct(module: nn.Module, images: Path, transform: Transform) -> int:
     return sum(int((each.argmax(1) == labels).sum()) for each, labels in found)
 
 
-def souped(folder: Path, exported: Path, names: Sequence[str], *options: object, **environment: str) -> int:
-    """Greedy over the zoo, exported; how many of the 30 held-out images the search counts as right."""
-    *steps, last = run("greedy", folder, **environment)
+def souped(
+    command: Command, folder: Path, exported: Path, names: Sequence[str], *options: object, **environment: str
+) -> int:
+    """Greedy over the zoo, exported; how many of the held-out images the search counts as right."""
+    *steps, last = rows(command, "greedy", folder, **environment)
     assert {step["candidate"] for step in steps} == set(names)
-    run("export", folder, "--soup", "greedy", "-o", exported, *options, **environment)
-    assert last["held_out"]["total"] == 30
+    rows(command, "export", folder, "--soup", "greedy", "-o", exported, *options, **environment)
+    assert last["held_out"]["total"] == len(list(folder.glob("photos/val/*/*.png")))
     return int(last["held_out"]["correct"])
 
 
@@ -104,43 +125,45 @@ def saved_as_timm(module: nn.Module, place: Path, seed: int, name: str) -> None:
     (place / "args.yaml").write_text(f"model: {name}\nlr: 0.01\nseed: {seed}\n")
 
 
-def test_three_resnets_become_a_soup_that_torchvision_loads(tmp_path: Path) -> None:
-    folder, images, transform = tmp_path / "sweep", tmp_path / "sweep/photos", ResNet18_Weights.DEFAULT.transforms()
+def test_three_networks_of_torchvision_become_a_soup_that_it_loads(tmp_path: Path) -> None:
+    """Every command in a process of its own."""
+    folder, images = tmp_path / "sweep", tmp_path / "sweep/photos"
+    transform = ShuffleNet_V2_X0_5_Weights.DEFAULT.transforms()
     image_folder(images)
     torch.manual_seed(0)
-    base = resnet18(num_classes=len(CLASSES))
+    base = shufflenet_v2_x0_5(num_classes=len(CLASSES))
     for seed in (1, 2, 3):
-        saved_as_timm(fine_tuned(base, images, transform, seed), folder / f"run-{seed}", seed, "resnet18")
-    (made,) = run("init", folder)
-    assert made["architecture"] == {"name": "torchvision:resnet18", "num_classes": 3}
+        saved_as_timm(fine_tuned(base, images, transform, seed), folder / f"run-{seed}", seed, "shufflenet_v2_x0_5")
+    (made,) = rows(as_process, "init", folder)
+    assert made["architecture"] == {"name": "torchvision:shufflenet_v2_x0_5", "num_classes": 3}
     assert made["data"] == "imagefolder:photos"
     exported = tmp_path / "soup.safetensors"
-    counted = souped(folder, exported, ("run-1", "run-2", "run-3"))
-    plain = resnet18(num_classes=len(CLASSES)).eval()
+    counted = souped(as_process, folder, exported, ("run-1", "run-2", "run-3"))
+    plain = shufflenet_v2_x0_5(num_classes=len(CLASSES)).eval()
     plain.load_state_dict(safetensors.torch.load_file(exported), strict=True)
     assert correct(plain, images, transform) == counted
 
 
-def test_a_sweep_of_timm_becomes_a_soup_that_timm_loads(tmp_path: Path) -> None:
+def test_a_sweep_of_timm_becomes_a_soup_that_timm_loads(tmp_path: Path, in_process: Command) -> None:
     timm = pytest.importorskip("timm")
     folder, images = tmp_path / "sweep", tmp_path / "sweep/photos"
     image_folder(images)
     torch.manual_seed(0)
-    base = timm.create_model("resnet10t", num_classes=len(CLASSES))
+    base = timm.create_model("test_resnet", num_classes=len(CLASSES))
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(base))
     torch.save(base.state_dict(), (folder / "base.pth"))
     for seed in (1, 2, 3):
-        saved_as_timm(fine_tuned(base, images, transform, seed), folder / f"run-{seed}", seed, "resnet10t")
-    (made,) = run("init", folder)
-    assert made["architecture"] == {"name": "timm:resnet10t", "num_classes": 3}
+        saved_as_timm(fine_tuned(base, images, transform, seed), folder / f"run-{seed}", seed, "test_resnet")
+    (made,) = rows(in_process, "init", folder)
+    assert made["architecture"] == {"name": "timm:test_resnet", "num_classes": 3}
     assert made["base"]
     exported = tmp_path / "soup.pth"
-    counted = souped(folder, exported, ("run-1", "run-2", "run-3"), "--format", "timm")
-    plain = timm.create_model("resnet10t", num_classes=len(CLASSES), checkpoint_path=str(exported)).eval()
+    counted = souped(in_process, folder, exported, ("run-1", "run-2", "run-3"), "--format", "timm")
+    plain = timm.create_model("test_resnet", num_classes=len(CLASSES), checkpoint_path=str(exported)).eval()
     assert correct(plain, images, transform) == counted
 
 
-def test_folders_of_transformers_become_one_that_transformers_loads(tmp_path: Path) -> None:
+def test_folders_of_transformers_become_one_that_transformers_loads(tmp_path: Path, in_process: Command) -> None:
     transformers = pytest.importorskip("transformers")
     folder, images = tmp_path / "sweep", tmp_path / "sweep/photos"
     image_folder(images, (40, 60))
@@ -159,10 +182,10 @@ def test_folders_of_transformers_become_one_that_transformers_loads(tmp_path: Pa
     for seed in (1, 2, 3):
         fine_tuned(base, images, transform, seed).save_pretrained(folder / f"run-{seed}")
         processor.save_pretrained(folder / f"run-{seed}")
-    (made,) = run("init", folder)
+    (made,) = rows(in_process, "init", folder)
     assert made["architecture"] == {"name": "transformers:run-1", "num_classes": 3}
     exported = tmp_path / "soup"
-    counted = souped(folder, exported, ("run-1", "run-2", "run-3"), "--format", "transformers")
+    counted = souped(in_process, folder, exported, ("run-1", "run-2", "run-3"), "--format", "transformers")
     plain = transformers.AutoModelForImageClassification.from_pretrained(exported).eval()
     assert correct(plain, images, transform) == counted
 
@@ -187,10 +210,10 @@ class Released(nn.Module):
         return logits
 
 
-def test_files_of_the_releases_shape_become_a_soup_that_open_clip_loads(tmp_path: Path) -> None:
+def test_files_of_the_releases_shape_become_a_soup_that_open_clip_loads(tmp_path: Path, in_process: Command) -> None:
     open_clip = pytest.importorskip("open_clip")
     folder, images = tmp_path / "sweep", tmp_path / "sweep/photos"
-    image_folder(images)
+    image_folder(images, each=4)
     torch.manual_seed(0)
     module = Released().eval()
     transform = open_clip.image_transform(224, is_train=False)
@@ -201,10 +224,10 @@ def test_files_of_the_releases_shape_become_a_soup_that_open_clip_loads(tmp_path
         for seed in (1, 2):
             module.classification_head.weight.copy_(head + 0.1 * torch.randn(head.shape))
             torch.save(module.state_dict(), folder / f"model_{seed}.pt")
-    (made,) = run("init", folder)
+    (made,) = rows(in_process, "init", folder)
     assert made["architecture"] == {"name": "model_soups:ViT-B-32", "num_classes": 3}
     exported = tmp_path / "soup.safetensors"
-    counted = souped(folder, exported, ("model_1", "model_2"))
+    counted = souped(in_process, folder, exported, ("model_1", "model_2"))
     found = module.load_state_dict(safetensors.torch.load_file(exported), strict=False)
     assert not found.unexpected_keys
     assert not [name for name in found.missing_keys if name.startswith(("model.visual.", "classification_head."))]
@@ -224,7 +247,7 @@ def build(num_classes):
 """
 
 
-def test_a_factory_of_ones_own_runs_only_where_the_operator_allows_it(tmp_path: Path) -> None:
+def test_a_factory_of_ones_own_runs_only_where_the_operator_allows_it(tmp_path: Path, in_process: Command) -> None:
     folder, images, transform = tmp_path / "sweep", tmp_path / "sweep/photos", transforms.ToTensor()
     image_folder(images, (32, 33))
     (folder / "my_model.py").write_text(OWN)
@@ -238,16 +261,16 @@ def test_a_factory_of_ones_own_runs_only_where_the_operator_allows_it(tmp_path: 
     base = own.build(len(CLASSES))
     for seed in (1, 2, 3):
         torch.save(fine_tuned(base, images, transform, seed).state_dict(), folder / f"run-{seed}.pt")
-    asked = command("init", folder)
+    asked = in_process("init", folder)
     assert asked.returncode
     assert "Which network is it?" in asked.stderr
     wanted = ("--architecture", "factory:my_model.py:build", "--num-classes", "3")
-    refused = command("init", folder, *wanted)
-    assert "SOUP_TRUST" in refused.stderr + command("greedy", folder).stderr
+    refused = in_process("init", folder, *wanted)
+    assert "SOUP_TRUST" in refused.stderr + in_process("greedy", folder).stderr
     assert not (folder / "has-run").exists()
-    run("init", folder, *wanted, "--force", SOUP_TRUST=str(folder))
+    rows(in_process, "init", folder, *wanted, "--force", SOUP_TRUST=str(folder))
     exported = tmp_path / "soup.safetensors"
-    counted = souped(folder, exported, ("run-1", "run-2", "run-3"), SOUP_TRUST=str(folder))
+    counted = souped(in_process, folder, exported, ("run-1", "run-2", "run-3"), SOUP_TRUST=str(folder))
     plain = own.build(len(CLASSES)).eval()
     plain.load_state_dict(safetensors.torch.load_file(exported), strict=True)
     assert correct(plain, images, transform) == counted

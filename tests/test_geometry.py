@@ -15,7 +15,7 @@ from soup_core.weight_space import gram
 from soup_core.weight_space.gram import angles, cosines, distances
 from soup_core.weight_space.maps import Map, clustered_order, mds_map, pca_map
 from soup_core.weight_space.streaming import stream
-from tests.conftest import random_deeps, vector, write_zoo
+from tests.zoos import random_deeps, vector, write_zoo
 
 PARAMETERS = (
     "stem.weight", "stem.bias", "norm.weight", "norm.bias", "hidden.weight", "hidden.bias", "head.weight", "head.bias",

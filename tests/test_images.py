@@ -25,7 +25,8 @@ from soup_core.data import decoding as images
 from soup_core.data import splits as data_module
 from soup_core.formatting import plain
 from soup_core.runtime.files import home
-from tests.conftest import random_linears, write_zoo
+from tests.patience import PATIENCE
+from tests.zoos import random_linears, write_zoo
 
 SMALL = Preprocessing(resize=12, crop=10)
 MODES = ("RGB", "L", "P", "RGBA", "CMYK", "1")
@@ -157,7 +158,7 @@ def test_a_process_that_fails_is_told(pets: Path, script: str, message: str, mon
 def test_the_process_tells_how_far_it_is_and_why_it_ends(
     pets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    decoding = folder_data(pets)._holding("test").decoding
+    decoding = folder_data(pets)._origin("test").decoding
     assert decoding is not None
     for budget in ("1e-9", "8"):
         monkeypatch.setenv("SOUP_IMAGES", budget)
@@ -183,7 +184,7 @@ def test_stopping_ends_the_process(pets: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_second_opening_decodes_nothing(pets: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     first = folder_data(pets).split("test")
     assert len(opened) == 16
-    data_module._recent.clear()
+    data_module.shared_splits.forget()
     del opened[:]
     digest = first.digest
     del first
@@ -218,7 +219,7 @@ def test_what_was_interrupted_goes_on_after_its_last_block(
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
 def test_row_45_damaged_blocks_are_made_again(pets: Path, harm: str) -> None:
     digest = folder_data(pets).split("test").digest
-    data_module._recent.clear()
+    data_module.shared_splits.forget()
     (block,) = home().glob("images/*/00000.safetensors")
     content = bytearray(block.read_bytes())
     header = 8 + struct.unpack("<Q", content[:8])[0]
@@ -299,7 +300,7 @@ def test_the_held_out_share_depends_on_names_alone() -> None:
 
 def test_the_order_in_which_files_are_listed_makes_no_difference(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     key = folder_data(pets).split("train").digest
-    data_module._recent.clear()
+    data_module.shared_splits.forget()
     walk = os.walk
 
     def backwards(*given: Any, **how: Any) -> object:
@@ -330,7 +331,7 @@ def test_damaged_files_are_left_out_and_told(pets: Path) -> None:
     data = folder_data(pets)
     assert data.notices() == ()
     assert len(data.split("test")) == 16 + 3 - 5
-    damaged = dict(data._holding("test").decoding.contents().damaged)  # type: ignore[union-attr]
+    damaged = dict(data._origin("test").decoding.contents().damaged)  # type: ignore[union-attr]
     assert damaged.keys() == expected.keys()
     assert {name: words for name, words in expected.items() if words not in damaged[name]} == {}, damaged
     (notice,) = data.notices()
@@ -486,10 +487,10 @@ def test_a_split_in_use_is_shared_and_memory_is_bounded(pets: Path, monkeypatch:
     data = folder_data(pets)
     test = data.split("test")
     assert folder_data(pets).split("test") is test
-    monkeypatch.setattr(data_module, "KEPT_BYTES", test.images.nbytes)
+    monkeypatch.setattr(data_module.shared_splits, "most", test.images.nbytes)
     held_out = data.split("held_out")
-    assert list(data_module._recent.values()) == [held_out] or held_out.images.nbytes > test.images.nbytes
-    assert sum(each.images.nbytes for each in data_module._recent.values()) <= test.images.nbytes
+    assert held_out.images.nbytes > test.images.nbytes
+    assert not data_module.shared_splits.kept_bytes  # the other alone is more than may be kept; its user holds the first
     assert data.split("test") is test
 
 
@@ -584,7 +585,12 @@ def test_the_makers_of_every_known_set_take_the_arguments_given_them() -> None:
     for name, (_, parts) in sources.TORCHVISION.items():
         known = signature(getattr(datasets, name)).parameters
         assert "download" in known, name
-        assert all(key in known for arguments in parts.values() for key in arguments), name
+        given = {key for arguments in parts.values() for key in arguments}
+        assert parts, name
+        assert given <= set(known), name
+    assert {"train", "split"} <= {
+        key for _, parts in sources.TORCHVISION.values() for part in parts.values() for key in part
+    }
 
 
 @pytest.mark.parametrize("size", [(1, 1), (224, 224), (225, 224), (5, 61), (61, 5), (30, 33), (33, 30), (31, 34)])
@@ -730,7 +736,7 @@ def test_row_36_a_page_tells_of_decoding_and_of_damage(zoo: Path, monkeypatch: p
         lambda self, value, text=None, **how: told.append(text) or progress(self, value, text, **how),
     )  # fmt: skip
     (zoo / "pets" / "val" / "cat" / "<i>.png").write_bytes(b"no image")
-    page = AppTest.from_file(str(Path(sc.__file__).parent.parent / "app.py"), default_timeout=60)
+    page = AppTest.from_file(str(Path(sc.__file__).parent.parent / "app.py"), default_timeout=PATIENCE)
     page.switch_page("pages/1_Ingredients.py")
     page.query_params["zoo"] = "zoo"
     assert not page.run().exception

@@ -13,13 +13,10 @@ from soup_core.charts import greedy_curve, ingredient_points, line_chart
 from soup_core.charts.geometry import Shown
 from soup_core.charts.planes import plane_contour, plane_surface
 from soup_core.runtime.store import Store
-from tests.conftest import random_linears, vector, write_zoo
+from tests.evaluations import evaluation
+from tests.zoos import random_linears, vector, write_zoo
 
 Make = Callable[..., Path]
-
-
-def evaluation(bits: list[int]) -> sc.Evaluation:
-    return sc.Evaluation(sum(bits), len(bits), 0.5, 0.0, np.packbits(np.array(bits, bool)).tobytes())
 
 
 def test_a_barrier_is_measured_from_the_straight_line() -> None:
@@ -195,6 +192,23 @@ def test_every_point_of_the_grid_is_evaluated_once_coarse_first(
         np.testing.assert_allclose(steps, steps[0])
 
 
+def test_three_soups_on_a_line_are_refused_however_near_two_of_them_are(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    gram = sc.gram(zoo, Store(zoo.folder / "s"))
+    a, b = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 0.5, "m2": 0.5})
+    for alpha in (0.01, 0.001, 0.0001):
+        with pytest.raises(sc.CoefficientError, match="on one line"):
+            sc.plane_through(gram, a, sc.interpolate(a, b, alpha), b)
+
+
+def test_a_grid_of_one_point_is_refused(deep_zoo: Make) -> None:
+    zoo = sc.open_zoo(deep_zoo(3))
+    evaluate = sc.Evaluator(zoo)
+    plane = sc.plane_through(sc.gram(zoo, evaluate.store), *(sc.Soup({name: 1.0}) for name in zoo.names))
+    with pytest.raises(sc.CoefficientError, match="at least two columns and rows; found 1"):
+        list(sc.plane_points(evaluate, plane, resolution=1))
+
+
 def test_lines_and_planes_see_held_out_images_only(deep_zoo: Make, splits_asked: list[str]) -> None:
     zoo = sc.open_zoo(deep_zoo(3))
     evaluate = sc.Evaluator(zoo)
@@ -209,7 +223,9 @@ def test_a_line_goes_over_any_split_by_its_evaluator(linear_zoo: Make) -> None:
     a, b = sc.Soup({"m0": 1.0}), sc.Soup({"m1": 1.0})
     test = sc.Evaluator(zoo, "test")
     held_out = {point.alpha: point.evaluation for point in sc.line(sc.Evaluator(zoo), a, b, [0.5])}
-    for point in sc.line(test, a, b, [0.5]):
+    points = list(sc.line(test, a, b, [0.5]))
+    assert [point.alpha for point in points] == [0, 1, 0.5]
+    for point in points:
         assert point.evaluation == test(sc.interpolate(a, b, point.alpha))
         assert point.evaluation.correctness != held_out[point.alpha].correctness
 

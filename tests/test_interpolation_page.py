@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from pages.views.interpolation import clicked_mix, line, pairs, plane
 from soup_core import charts
 from soup_core.analysis.interpolation import ensemble_line, plane_points, plane_through
 from soup_core.analysis.pairs import pair_advantages, sampled_pairs
-from tests.conftest import linears_around_zero, write_zoo
-from tests.test_pages import closes, metric, open_page, words
+from tests.app_pages import closes, metric, open_page, until, words
+from tests.zoos import linears_around_zero, write_zoo
 
 PAGE = "pages/3_Interpolation.py"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
@@ -31,14 +30,9 @@ def meaning(test: AppTest) -> str:
     return found
 
 
-def says(test: AppTest, text: str, seconds: float = 30) -> AppTest:
+def says(test: AppTest, text: str) -> AppTest:
     """Run the page again until a text stands there."""
-    end = time.monotonic() + seconds
-    while text not in words(test):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
-        test.run()
-    return test
+    return until(test, lambda test: text in words(test))
 
 
 def taken(test: AppTest) -> sc.Soup:
@@ -188,7 +182,7 @@ def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> 
         memory=2.0,
         address={},
         zoo=zoo,
-        which=caching.ZooKey("made", ()),
+        zoo_key=caching.ZooKey("made", ()),
         taken=sc.Soup({"m2": 0.25, "uniform soup": 0.75}),
     )
     assert here.soup_of(context.TAKEN).coefficients == pytest.approx({**dict.fromkeys(zoo.names, 0.15), "m2": 0.4})
@@ -241,10 +235,7 @@ def test_pairs_are_counted_as_the_core_counts(zoo: sc.Zoo) -> None:
     test = says(open_page(PAGE, view="Many pairs", pairs="6"), "of 6 pairs")
     evaluate = sc.Evaluator(zoo)
     found = list(pair_advantages(evaluate, sc.gram(zoo, evaluate.store), sampled_pairs(zoo, 6)))
-    sure, lost = (
-        sum(pair.over_mean.low > 0 for pair in found),
-        sum(pair.over_mean.high < 0 for pair in found),
-    )
+    sure, lost = (sum(pair.over_mean.low > 0 for pair in found), sum(pair.over_mean.high < 0 for pair in found))
     assert f"In {sure} of 6 pairs the average is better than the mean of its two beyond chance, in {lost} it is" in (
         words(test)
     )

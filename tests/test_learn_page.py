@@ -22,8 +22,8 @@ from soup_core import charts, checkpoints, formatting
 from soup_core.analysis.ablations import Averaged, GapStep, NumberStep, greedy_on
 from soup_core.recipes.greedy import candidate_order
 from soup_core.zoo import user_ingredients
-from tests.conftest import random_linears, write_zoo
-from tests.test_pages import metric, open_page, words
+from tests.app_pages import metric, open_page, words
+from tests.zoos import random_linears, write_zoo
 
 PAGE = "pages/7_Learn.py"
 BY_KEY = {each.key: each for each in LESSONS}
@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def quick(own_home: None, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(own_home: None, few_images: None, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOUP_HOME", str(home))
     st.cache_resource.clear()
     monkeypatch.setattr(shift, "SHIFTS", ("noise-3", "contrast-3"))
@@ -92,6 +92,7 @@ def soups(zoo: str) -> tuple[sc.Zoo, sc.Evaluator, list[str]]:
 def of_why() -> list[str]:
     zoo, held_out, (best, *_) = soups(FASHION)
     *_, last = sc.greedy_soup(zoo, held_out)
+    assert len(last.soup.names) > 1
     test = held_out.on("test")
     return [
         formatting.points(sc.compare(test(last.soup), test(sc.Soup({best: 1.0})))),
@@ -408,10 +409,10 @@ def test_too_hot_speaks_of_a_wall_only_where_an_average_failed(
     monkeypatch: pytest.MonkeyPatch, gains: dict[float, tuple[float, float]], right: str, told: str, wall: bool
 ) -> None:
     found = {rate: comparison(*bounds) for rate, bounds in gains.items()}
-    monkeypatch.setattr(hot, "made", lambda here: {})
+    monkeypatch.setattr(hot, "fine_tunings", lambda here: {})
     monkeypatch.setattr(hot, "compared", lambda here, names: found)
     outcome = hot.run(None, ("0.001",))
-    assert outcome.found == right
+    assert outcome.result == right
     assert told in outcome.why
     assert ("wall" in outcome.sentence + outcome.why) == wall
     assert ("since a run there left no usable weights" in outcome.sentence) == (0 < len(found) < 2)

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
 import soup_core as sc
 from soup_core.recipes import learned
 from soup_core.runtime.store import Store
-from tests.conftest import needs_cuda
+from tests.marks import needs_cuda
+from tests.scarce_memory import with_room_for
+from tests.zoos import CLASSES, Linear, random_linears, write_zoo
 
 Make = Callable[..., Path]
 Files = Mapping[str, Mapping[str, Tensor]]
@@ -259,14 +261,87 @@ def test_the_soup_has_the_statistics_that_were_asked_for(deep_zoo: Make, batch_n
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"granularity": "weight"}, {"parameterization": "sigmoid"}, {"names": ("m0", "nobody")}, {"batch_norm": "best"}],
-    ids=lambda wrong: next(iter(wrong)),
+    ("wrong", "message"),
+    [
+        ({"granularity": "weight"}, "one a model, layer, tensor; found 'weight'"),
+        ({"parameterization": "sigmoid"}, "parameterised as softmax or unconstrained; found 'sigmoid'"),
+        ({"names": ("m0", "nobody")}, "no ingredient 'nobody'"),
+        ({"names": ()}, "each ingredient once; found no name"),
+        ({"names": ("m0", "m0")}, "each ingredient once; found m0, m0"),
+        ({"batch_norm": "best"}, "one of averaged, re-estimated, first; found 'best'"),
+        ({"batch_size": 0}, "batch size is at least 1; found 0"),
+        ({"epochs": -1}, "number of epochs is at least 0; found -1"),
+        ({"patience": 0}, "patience is at least 1; found 0"),
+        ({"learning_rate": -1.0}, r"learning rate is a number of at least 0; found -1\.0"),
+        ({"learning_rate": math.nan}, "learning rate is a number of at least 0; found nan"),
+        ({"weight_decay": -1.0}, r"weight decay is a number of at least 0; found -1\.0"),
+    ],
+    ids=str,
 )
-def test_an_argument_that_is_none_is_refused(linear_zoo: Make, wrong: dict[str, str]) -> None:
+def test_an_argument_that_is_none_is_refused(linear_zoo: Make, wrong: dict[str, object], message: str) -> None:
     zoo = sc.open_zoo(linear_zoo(2))
-    with pytest.raises(sc.CoefficientError):
+    with pytest.raises(sc.CoefficientError, match=message):
         list(sc.learned_soup(zoo, sc.Evaluator(zoo), **wrong))
+
+
+def test_learning_on_a_single_image_is_refused(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    with pytest.raises(sc.CoefficientError, match="At least two images are needed"):
+        list(sc.learned_soup(zoo, sc.Evaluator(zoo, images=1)))
+
+
+def test_a_learning_rate_of_zero_moves_nothing(linear_zoo: Make, batches_learned: list[list[int]]) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    steps = list(sc.learned_soup(zoo, sc.Evaluator(zoo), learning_rate=0.0, epochs=1))
+    assert len(batches_learned) == len(steps) - 1 == 2  # 96 images in batches of 64
+    for step in steps:
+        np.testing.assert_allclose(step.coefficients, np.full((2, 3), 1 / 3), rtol=1e-15)
+        assert (step.temperature, step.fold) == (1, steps[0].fold)
+
+
+def test_the_folds_evaluation_says_its_precision(linear_zoo: Make, batches_learned: list[list[int]]) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    evaluate = sc.Evaluator(zoo, precision="bf16")
+    for _ in range(2):  # computed, then from the store
+        steps = list(sc.learned_soup(zoo, evaluate, epochs=1))
+        assert [step.fold.precision for step in steps] == 3 * ["bf16"]
+        assert len(batches_learned) == 2
+
+
+def test_learning_goes_on_where_a_part_of_the_network_is_not_run(
+    linear_zoo: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Coefficients of what is run are learned as in a network without the other part, whose own stay at the start."""
+
+    class Auxiliary(Linear):
+        def __init__(self, num_classes: int) -> None:
+            super().__init__(num_classes)
+            self.auxiliary = nn.Linear(4, num_classes)
+
+    plain = sc.open_zoo(linear_zoo(2))
+    wanted = list(sc.learned_soup(plain, sc.Evaluator(plain), epochs=1))
+    monkeypatch.setattr("soup_core.architectures.build", lambda name, num_classes, options=None: Auxiliary(num_classes))
+    files = {name: Auxiliary(CLASSES).state_dict() | tensors for name, tensors in random_linears(2).items()}
+    zoo = sc.open_zoo(write_zoo(tmp_path / "z", files))
+    for found, other in zip(sc.learned_soup(zoo, sc.Evaluator(zoo), epochs=1), wanted, strict=True):
+        rows = dict(zip(found.groups, found.coefficients, strict=True))
+        assert set(rows) == {"head.weight", "head.bias", "auxiliary.weight", "auxiliary.bias"}
+        for name, row in zip(other.groups, other.coefficients, strict=True):
+            np.testing.assert_allclose(rows[name], row, atol=1e-6)
+        assert rows["auxiliary.weight"].tolist() == rows["auxiliary.bias"].tolist() == [0.5, 0.5]
+    assert abs(wanted[-1].coefficients - 0.5).min() > 0.01  # what is run has moved
+
+
+def test_row_41_learning_halves_its_batches_too(linear_zoo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    ample = list(sc.learned_soup(zoo, sc.Evaluator(zoo, store=Store(zoo.folder / "ample")), epochs=1))
+    tried = with_room_for(9, monkeypatch)
+    tight = list(sc.learned_soup(zoo, sc.Evaluator(zoo), epochs=1))
+    assert max(tried) == 64
+    assert sum(size for size in tried if size <= 9) == 96 + 3 * 24  # each image once an epoch, the fold three times
+    for ours, theirs in zip(ample, tight, strict=True):
+        np.testing.assert_allclose(ours.coefficients, theirs.coefficients, atol=1e-4)
+    assert abs(ample[-1].coefficients - 1 / 3).max() > 0.01
 
 
 def test_a_single_ingredient_stays_itself_under_softmax(linear_zoo: Make) -> None:

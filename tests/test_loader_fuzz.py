@@ -8,6 +8,7 @@ import pytest
 import soup_core as sc
 from benchmarks import soak
 from soup_core.checkpoints import open_checkpoint
+from tests.patience import PATIENCE
 
 KINDS = {kind.name: kind for kind in soak.kinds()}
 
@@ -15,6 +16,7 @@ KINDS = {kind.name: kind for kind in soak.kinds()}
 @pytest.fixture(autouse=True)
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(soak, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(soak, "HANG", PATIENCE)  # `make soak` has the machine for itself
     return tmp_path / "kept"
 
 

@@ -17,8 +17,9 @@ from pages.present import background_files
 from pages.present.background_files import Made, Wanted
 from pages.shared.uploads import Lent
 from soup_core.presentation.scenes import Scene, to_link
-from tests.conftest import random_linears, write_zoo
-from tests.test_pages import open_page, words
+from tests.app_pages import open_page, words
+from tests.patience import PATIENCE
+from tests.zoos import random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 NOTHING = Lent({})
@@ -42,8 +43,8 @@ def wanted(title: str, zoo: str = "a zoo") -> Wanted:
     return Wanted(zoo, "digest", "html", (Scene(page="Greedy", title=title),))
 
 
-def until(true: Callable[[], object], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < end, "it does not come"
         time.sleep(0.02)
@@ -96,7 +97,7 @@ def test_one_waits_for_the_other_and_goes_on_when_that_is_stopped() -> None:
     assert running.process is not None
     background_files.stop(wanted("long"))
     assert background_files.found(wanted("long")) is None
-    assert running.process.wait(2) != 0
+    assert running.process.wait(PATIENCE) != 0
     assert ended(wanted("short")).data == b"short{}"
 
 
@@ -155,7 +156,7 @@ def test_the_process_ends_with_the_server(tmp_path: Path) -> None:
         assert process.stdin is not None
         assert json.loads(process.stdout.readline())["what"] == "the story"
         process.stdin.close()
-        assert process.wait(10) == 1
+        assert process.wait(PATIENCE) == 1
     assert not (tmp_path / "x.html").exists()
 
 

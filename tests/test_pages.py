@@ -1,19 +1,17 @@
 """Every page run by Streamlit's own test driver, on a made zoo."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 import streamlit as st
-from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from soup_core import charts, formatting
 from soup_core.analysis.face_off import recipes_of
-from tests.conftest import random_linears, write_zoo
+from tests.app_pages import closes, metric, open_page, until, words
+from tests.zoos import random_linears, write_zoo
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGES = ["app.py", "pages/1_Ingredients.py", "pages/2_Greedy.py", "pages/3_Interpolation.py", "pages/4_Learned.py",
          "pages/5_Robustness.py", "pages/6_Train.py", "pages/7_Learn.py", "pages/8_Present.py",
          "pages/9_Add_a_zoo.py"]  # fmt: skip
@@ -26,30 +24,6 @@ def zoo(tmp_path: Path) -> sc.Zoo:
     return sc.open_zoo(write_zoo(tmp_path / "made", random_linears(5)))
 
 
-def open_page(path: str, **address: str | list[str]) -> AppTest:
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    if path != "app.py":
-        test.switch_page(path)
-    for key, value in {"zoo": "made", **address}.items():
-        test.query_params[key] = value
-    return test.run()
-
-
-def words(test: AppTest) -> str:
-    parts = [*test.markdown, *test.error, *test.warning, *test.info, *test.caption]
-    return "\n".join(str(part.value) for part in parts)
-
-
-def closes(test: AppTest, seconds: float = 30) -> AppTest:
-    """Run the page again until its work has ended and its sentence stands there."""
-    end = time.monotonic() + seconds
-    while not any(str(part.value).startswith("**") for part in test.markdown):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
-        test.run()
-    return test
-
-
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_draws_and_closes_with_a_sentence(path: str, zoo: sc.Zoo) -> None:
     test = closes(open_page(path))
@@ -57,6 +31,7 @@ def test_a_page_draws_and_closes_with_a_sentence(path: str, zoo: sc.Zoo) -> None
     assert not test.error
 
 
+@pytest.mark.usefixtures("few_images")  # the page shows a bundled zoo instead
 @pytest.mark.parametrize("path", PAGES)
 def test_an_unknown_zoo_is_named_and_the_session_lives(path: str, zoo: sc.Zoo) -> None:
     test = open_page(path, zoo="nowhere")
@@ -92,10 +67,6 @@ def test_a_broken_ingredient_is_left_out_and_the_page_works(path: str, zoo: sc.Z
     assert not test.exception
     assert any("m1" in warning.value for warning in test.warning)
     closes(test)
-
-
-def metric(test: AppTest, label: str) -> str:
-    return str(next(each.value for each in test.metric if each.label.startswith(label)))
 
 
 def test_home_reports_the_cores_test_numbers(zoo: sc.Zoo) -> None:
@@ -174,12 +145,8 @@ def test_learned_ends_with_the_cores_numbers_and_keeps_test_back(zoo: sc.Zoo) ->
 
 
 def test_home_compares_every_recipe(zoo: sc.Zoo) -> None:
-    test = open_page("app.py")
-    end = time.monotonic() + 30
-    while not test.dataframe or len(test.dataframe[0].value) < recipes_of(zoo):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
-        test.run()
+    whole = recipes_of(zoo)
+    test = until(open_page("app.py"), lambda test: test.dataframe and len(test.dataframe[0].value) >= whole)
     rows = {row["recipe"]: row for row in test.dataframe[0].value.to_dict("records")}
     assert rows["Ensemble"]["test"] == charts.percent(sc.ensemble(sc.Evaluator(zoo, "test"), zoo.names))
     assert rows["Ensemble"]["models run"] == 5
@@ -195,11 +162,7 @@ def test_greedy_takes_a_given_list_and_tells_the_selection_gap(zoo: sc.Zoo) -> N
 
 def test_the_band_over_shuffled_orders_is_told(zoo: sc.Zoo) -> None:
     test = open_page("pages/2_Greedy.py", step="5", band="true")
-    end = time.monotonic() + 30
-    while "20 shuffled orders the lowest" not in words(test):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
-        test.run()
+    until(test, lambda test: "20 shuffled orders the lowest" in words(test))
     ends = [step.correct[-1] for step in sc.greedy_band(zoo, sc.Evaluator(zoo))]
     assert f"{100 * min(ends) / 120:.2f} %" in words(test)
 

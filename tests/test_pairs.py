@@ -25,7 +25,8 @@ from soup_core.evaluation import paired_mean
 from soup_core.jobs import Jobs, Task
 from soup_core.runtime.store import default_store
 from soup_core.weight_space.gram import angles
-from tests.conftest import random_deeps, random_linears, write_zoo
+from tests.patience import PATIENCE
+from tests.zoos import random_deeps, random_linears, write_zoo
 
 Make = Callable[..., Path]
 
@@ -202,16 +203,16 @@ def test_a_wall_is_coloured_from_zero_and_noise_is_not() -> None:
 def test_pairs_run_as_jobs_and_go_on_where_they_were_stopped(tmp_path: Path, evaluated: list[sc.Soup]) -> None:
     zoo = sc.open_zoo(write_zoo(tmp_path / "z", random_deeps(4), architecture="test_deep"))
     every = Jobs(default_store())
-    done = every.submit(Task("pairs", "z", arguments={"budget": 4}), zoo).wait(30)
+    done = every.submit(Task("pairs", "z", arguments={"budget": 4}), zoo).wait(PATIENCE)
     assert (done.state, done.steps_done) == ("done", 4)
     assert [(pair.a, pair.b) for pair in done.steps] == list(sampled_pairs(zoo, 4))
     evaluated.clear()
-    more = every.submit(Task("pairs", "z", arguments={"budget": 6}), zoo).wait(30)
+    more = every.submit(Task("pairs", "z", arguments={"budget": 6}), zoo).wait(PATIENCE)
     assert len(evaluated) == 2
     assert more.steps[:4] == done.steps
-    walls = every.submit(Task("barriers", "z", arguments={"budget": 6, "alphas": [0.5]}), zoo).wait(30)
+    walls = every.submit(Task("barriers", "z", arguments={"budget": 6, "alphas": [0.5]}), zoo).wait(PATIENCE)
     assert (walls.state, walls.steps_done, len(evaluated)) == ("done", 6, 2)
-    said = every.submit(Task("predictions", "z"), zoo).wait(30)
+    said = every.submit(Task("predictions", "z"), zoo).wait(PATIENCE)
     assert [found.name for found in said.steps] == list(zoo.names)
     assert len(evaluated) == 2
 
@@ -226,7 +227,7 @@ def test_a_plane_runs_as_a_job_and_goes_on_where_it_was_stopped(tmp_path: Path, 
     begun.close()
     evaluated.clear()
     task = Task("plane", "z", arguments={"corners": corners, "resolution": 5})
-    done = Jobs(default_store()).submit(task, zoo).wait(30)
+    done = Jobs(default_store()).submit(task, zoo).wait(PATIENCE)
     assert (done.state, done.steps_done) == ("done", 25)
     assert done.steps[:7] == tuple(first)
     assert len(evaluated) == 18

@@ -13,10 +13,9 @@ import soup_core as sc
 from pages.shared import page, presenting
 from soup_core import charts
 from soup_core.presentation.scenes import SCENES_AT_MOST, Scene, from_link, to_link
-from tests.conftest import random_linears, write_zoo
-from tests.test_pages import ROOT, closes, open_page, words
-from tests.test_published import write_results
-from tests.test_views import widget_keys
+from tests.app_pages import ROOT, closes, open_page, widget_keys, words
+from tests.published_results import write_results
+from tests.zoos import random_linears, write_zoo
 
 PRESENT = "pages/8_Present.py"
 SCENES = [

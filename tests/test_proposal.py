@@ -9,8 +9,9 @@ from torch import nn
 from torchvision.models import get_model
 
 import soup_core as sc
+from soup_core.zoo import proposal
 from soup_core.zoo.proposal import inspect_folder, propose, with_architecture, with_base, with_source
-from tests.conftest import made_data
+from tests.zoos import made_data
 
 
 def network(seed: int, name: str = "squeezenet1_1", classes: int = 7) -> dict[str, torch.Tensor]:
@@ -130,3 +131,9 @@ def test_a_folder_without_checkpoints_is_refused(tmp_path: Path) -> None:
         list(inspect_folder(tmp_path))
     with pytest.raises(sc.ZooError, match="cannot be read as a folder"):
         list(inspect_folder(tmp_path / "absent"))
+
+
+def test_a_folder_of_too_many_checkpoints_is_refused(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposal, "FILES_AT_MOST", 2)
+    with pytest.raises(sc.ZooError, match="holds 3 checkpoints; at most 2 are looked at"):
+        list(inspect_folder(sweep))

@@ -1,9 +1,10 @@
-"""Published results: a small made-up folder always; the paper's own files where they are found."""
+"""Published results: made folders of that format always; the paper's own files in the folder SOUP_PUBLISHED_RESULTS."""
 
 import json
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
@@ -34,48 +36,13 @@ from soup_core.analysis.published import (
     report,
 )
 from soup_core.charts.published import drop_points, hyperparameter_points, robustness_scatter
+from tests.patience import PATIENCE
+from tests.published_results import COUNTS, HYPERPARAMETERS, SOUPS, TOTALS, TWIN, drawn_sweep, line, write_results
 
-ROOT = Path(__file__).resolve().parent.parent
-PAPER = Path(os.environ.get("SOUP_PUBLISHED_RESULTS") or ROOT.parent / "shared/data/model-soups-results")
-needs_paper = pytest.mark.skipif(not is_results_folder(PAPER), reason=f"no published results in {PAPER}")
+PAPER = os.environ.get("SOUP_PUBLISHED_RESULTS", "")
+needs_paper = pytest.mark.skipif(not PAPER, reason="SOUP_PUBLISHED_RESULTS names no folder of published results")
+Z = 1.959963984540054  # of a 95 % interval
 driver = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
-
-TOTALS = (26_000, 50_000, 10_000, 50_889, 30_000, 18_574, 7_500)
-COUNTS: dict[str, tuple[int, ...]] = {
-    "start": (18_000, 34_000, 6_000, 20_000, 15_000, 7_000, 1_500),
-    "a <b>x</b>": (20_000, 38_000, 6_400, 19_000, 14_000, 6_500, 1_200),
-    "b_twin": (19_000, 36_500, 6_100, 20_500, 15_300, 7_100, 1_400),
-    "c_twin": (19_000, 36_500, 6_100, 20_500, 15_300, 7_100, 1_400),
-    "d": (19_500, 37_000, 6_200, 21_000, 15_500, 7_300, 1_600),
-}
-TWIN = {"lr": 1e-5, "aug": "rand-m7-n1"}
-HYPERPARAMETERS: dict[str, dict[str, Any]] = {
-    "start": {"info": "made-up start"},
-    "a <b>x</b>": {"lr": 1e-4, "aug": None},
-    "b_twin": TWIN,
-    "c_twin": TWIN,
-    "d": {"lr": 1e-6, "aug": "rand-m12-n0"},
-}
-SOUPS: dict[str, tuple[int, ...]] = {
-    "uniform_soup": (20_100, 38_200, 6_600, 22_000, 16_000, 7_600, 1_700),
-    "greedy_soup": (20_300, 38_400, 6_700, 21_500, 15_400, 7_400, 1_550),
-    "ensemble": (20_200, 38_300, 6_650, 21_000, 15_200, 7_300, 1_000),
-}
-
-
-def line(name: str, counts: tuple[float, ...]) -> dict[str, Any]:
-    shares = {key: count / total for key, count, total in zip(IMAGES, counts, TOTALS, strict=True)}
-    return {"model_name": name, **shares}
-
-
-def write_results(folder: Path, counts: Mapping[str, tuple[float, ...]] = COUNTS) -> Path:
-    folder.mkdir()
-    lines = [json.dumps(line(name, found)) for name, found in counts.items()]
-    (folder / "individual_model_results.jsonl").write_text("\n".join(lines) + "\n")
-    for name, found in SOUPS.items():
-        (folder / f"{name}_results.jsonl").write_text(json.dumps(line(name, found)))
-    (folder / "hparam_info.json").write_text(json.dumps({name: HYPERPARAMETERS[name] for name in counts}))
-    return folder
 
 
 @pytest.fixture
@@ -89,9 +56,8 @@ def model(counts: tuple[int, ...], totals: tuple[int, ...] = TOTALS) -> Publishe
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:
-    z = 1.959963984540054
-    middle = (correct + z * z / 2) / (total + z * z)
-    reach = z / (total + z * z) * math.sqrt(correct * (total - correct) / total + z * z / 4)
+    middle = (correct + Z * Z / 2) / (total + Z * Z)
+    reach = Z / (total + Z * Z) * math.sqrt(correct * (total - correct) / total + Z * Z / 4)
     return middle - reach, middle + reach
 
 
@@ -161,7 +127,7 @@ def test_without_a_base_or_soups_the_models_stand_alone(folder: Path) -> None:
 
 def broken(folder: Path, file: str, content: str | bytes) -> str:
     (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(sc.ZooError) as raised:
+    with pytest.raises(sc.ZooError, match=rf"{folder.name}/{re.escape(file)}") as raised:
         open_results(folder)
     return str(raised.value)
 
@@ -274,7 +240,7 @@ def test_a_relative_drop_is_one_less_the_ratio_with_its_logarithms_interval() ->
     found = relative_drop(ours, "ImageNetV2")
     assert found is not None
     ratio = (6_200 / 10_000) / (37_000 / 50_000)
-    spread = 1.959963984540054 * math.sqrt(1 / 6_200 - 1 / 10_000 + 1 / 37_000 - 1 / 50_000)
+    spread = Z * math.sqrt(1 / 6_200 - 1 / 10_000 + 1 / 37_000 - 1 / 50_000)
     wanted = (1 - ratio, 1 - ratio * math.exp(spread), 1 - ratio * math.exp(-spread))
     assert (found.value, found.low, found.high) == pytest.approx(wanted, abs=1e-12)
     assert relative_drop(model((1, 1, 0, 1, 1, 1, 1)), "ImageNetV2") is None
@@ -286,7 +252,7 @@ def test_correlations_are_numpys_and_absent_where_they_mean_nothing(folder: Path
     found = correlation(models, HELD_OUT, TEST)
     assert found is not None
     assert found.value == pytest.approx(np.corrcoef(columns)[0, 1])
-    reach = 1.959963984540054 / math.sqrt(len(models) - 3)
+    reach = Z / math.sqrt(len(models) - 3)
     wanted = [math.tanh(math.atanh(found.value) + side * reach) for side in (-1, 1)]
     assert [found.low, found.high] == pytest.approx(wanted)
     assert correlation(models[:3], HELD_OUT, TEST) is None
@@ -345,12 +311,111 @@ def test_drops_stand_side_by_side(folder: Path) -> None:
     assert figure.data[1].y[4] == pytest.approx(100 * (1 - (1_700 / 7_500) / (38_200 / 50_000)))
 
 
+SWEEP = drawn_sweep()
+KINDS = ("uniform soup", "greedy soup", "ensemble")
+
+
+def shares(counts: Iterable[tuple[int, ...]]) -> np.ndarray:
+    """Accuracies, models×sets, and as a last column the mean over the five shifts."""
+    found = np.array(list(counts)) / np.array(TOTALS)
+    return np.column_stack([found, found[:, 2:].mean(1)])
+
+
+def reaches(count: int, total: int) -> np.ndarray:
+    """How far Wilson's interval reaches below and above a share."""
+    low, high = wilson(count, total)
+    return np.array([count / total - low, high - count / total])
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Results:
+    return open_results(SWEEP.written(tmp_path / "sweep"))
+
+
+def test_a_sweeps_figures_are_those_of_its_numbers(sweep: Results) -> None:
+    assert [each.name for each in sweep.models] == list(SWEEP.models)
+    assert sweep.base is not None
+    assert [each.name for each in sweep.soups] == list(SWEEP.soups)
+    everyone = [sweep.base, *sweep.models, *sweep.soups]
+    wanted = shares([SWEEP.base, *SWEEP.models.values(), *SWEEP.soups.values()])
+    for column, quantity in ((0, HELD_OUT), (1, TEST), (7, MEAN_OF_SHIFTS)):
+        assert [each.accuracy(quantity) for each in everyone] == pytest.approx(list(wanted[:, column]), abs=1e-12)
+    held_out = {name: counts[0] for name, counts in SWEEP.models.items()}
+    best_first = sorted(held_out, key=lambda name: (-held_out[name], name))
+    assert [each.name for each in sweep.ranking] == best_first
+    assert sweep.best.name == best_first[0]
+    assert all(score.is_count for each in everyone for score in each.scores.values())
+    assert len(sweep.notices) == 1
+    assert sweep.notices[0].startswith("model_0 is the initialization (zero-shot)")
+
+
+def test_a_sweeps_correlations_are_numpys_over_its_numbers(sweep: Results) -> None:
+    assert sweep.base is not None
+    fine_tuned = shares(SWEEP.models.values())
+    for models, numbers in (
+        (sweep.models, fine_tuned),
+        ((sweep.base, *sweep.models), np.vstack([shares([SWEEP.base]), fine_tuned])),
+    ):
+        for one, other, (first, second) in ((0, 1, (HELD_OUT, TEST)), (1, 7, (TEST, MEAN_OF_SHIFTS))):
+            found = correlation(models, first, second)
+            assert found is not None
+            value = np.corrcoef(numbers[:, one], numbers[:, other])[0, 1]
+            ends = np.tanh(np.arctanh(value) + np.array([-1, 1]) * Z / math.sqrt(len(numbers) - 3))
+            assert (found.value, found.low, found.high) == pytest.approx((value, *ends), abs=1e-9)
+    ranks = [stats.rankdata(column) for column in (list(SWEEP.rates.values()), fine_tuned[:, 7])]
+    rank = rank_correlation(sweep.models, "lr", MEAN_OF_SHIFTS)
+    assert rank == pytest.approx(np.corrcoef(ranks)[0, 1])
+    assert rank < -0.3  # a hot learning rate costs on the shifts, as drawn
+
+
+def test_a_sweeps_report_holds_the_differences_and_drops_of_its_numbers(sweep: Results) -> None:
+    rows = report(sweep)
+    best = SWEEP.models[sweep.best.name]
+    found = {(row["model"], row["difference_in"]): row for row in rows if "difference_in" in row}
+    weights = {
+        "held-out": np.eye(7)[0], "test": np.eye(7)[1], "mean of shifts": np.repeat([0, 0.2], [2, 5]),
+        "selection gap": np.eye(7)[0] - np.eye(7)[1],
+    }  # fmt: skip
+    assert set(found) == {(soup, quantity) for soup in SWEEP.soups for quantity in weights}
+    for (soup, quantity), row in found.items():
+        value, below, above = 0.0, 0.0, 0.0
+        for weight, ours, theirs, total in zip(weights[quantity], SWEEP.soups[soup], best, TOTALS, strict=True):
+            value += weight * (ours - theirs) / total
+            for signed, count in ((weight, ours), (-weight, theirs)):
+                down, up = abs(signed) * reaches(count, total)[:: 1 if signed >= 0 else -1]
+                below, above = below + down**2, above + up**2
+        ends = (value - math.sqrt(below), value + math.sqrt(above))
+        assert (row["value"], row["low"], row["high"]) == pytest.approx((value, *ends), abs=1e-12)
+        assert (row["against"], row["paired"]) == (sweep.best.name, False)
+    drops = {(row["model"], row["relative_drop_on"]): row["value"] for row in rows if "relative_drop_on" in row}
+    wanted = {
+        (name, shift): 1 - (counts[place] / TOTALS[place]) / (counts[1] / TOTALS[1])
+        for name, counts in ((sweep.best.name, best), *SWEEP.soups.items())
+        for place, shift in enumerate(SHIFTS, 2)
+    }
+    assert drops == pytest.approx(wanted)
+
+
+@driver
+def test_a_sweep_is_drawn_with_the_figures_of_its_numbers(tmp_path: Path) -> None:
+    test = drawn(SWEEP.written(tmp_path / "sweep"))
+    held_out = {name: counts[0] for name, counts in SWEEP.models.items()}
+    best = SWEEP.models[max(held_out, key=held_out.__getitem__)]
+    rows = [best, *SWEEP.soups.values()]
+    assert [metric.value for metric in test.metric] == [f"{100 * row[1] / 50_000:.2f} %" for row in rows]
+    above = [int((shares(SWEEP.models.values())[:, 7] > shares([soup])[0, 7]).sum()) for soup in SWEEP.soups.values()]
+    told = [f"{count or 'none'} above the {kind}" for count, kind in zip(above, KINDS, strict=True)]
+    assert f"Of 40 single models, by their mean over the shifts: {', '.join(told)}." in words(test)
+    assert 0 in above
+    assert any(above)
+
+
 def drawn(folder: Path) -> AppTest:
     script = (
         "from pages.shared.published import draw\nfrom soup_core.analysis.published import open_results\n"
         f"draw(open_results({str(folder)!r}))\n"
     )
-    test = AppTest.from_string(script, default_timeout=60).run()
+    test = AppTest.from_string(script, default_timeout=PATIENCE).run()
     assert not test.exception
     return test
 
@@ -401,6 +466,7 @@ def test_models_without_soups_or_hyperparameters_are_drawn(tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def paper() -> Results:
+    assert is_results_folder(Path(PAPER)), f"SOUP_PUBLISHED_RESULTS is {PAPER!r}, which holds no published results"
     return open_results(PAPER)
 
 
@@ -444,7 +510,7 @@ def test_the_papers_accuracies_are_all_counts_and_its_twins_are_found(paper: Res
 @needs_paper
 @driver
 def test_the_papers_results_are_drawn() -> None:
-    test = drawn(PAPER)
+    test = drawn(Path(PAPER))
     assert [metric.value for metric in test.metric] == ["80.39 %", "79.97 %", "81.03 %", "81.19 %"]
     assert "Of 71 single models, by their mean over the shifts: none above the uniform soup, none above" in words(test)
     test.selectbox[0].set_value("lr").run()

@@ -16,7 +16,7 @@ from soup_core.analysis.face_off import recipes_of
 from soup_core.recipes.model_stock import interpolation_ratio
 from soup_core.runtime.store import Store
 from soup_core.soup import BatchNorm, uniform
-from tests.conftest import CLASSES, random_deeps, random_linears, vector, write_zoo
+from tests.zoos import CLASSES, random_deeps, random_linears, vector, write_zoo
 
 Make = Callable[..., Path]
 
@@ -95,19 +95,32 @@ def test_greedy_run_again_runs_no_image(linear_zoo: Make) -> None:
     assert [step.soup for step in first] == [step.soup for step in again]
 
 
-def test_greedy_sees_held_out_images_only(linear_zoo: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_greedy_sees_held_out_images_only(linear_zoo: Make, splits_asked: list[str]) -> None:
     zoo = sc.open_zoo(linear_zoo(4))
-    asked: list[str] = []
-    original = type(zoo.data).split
-    monkeypatch.setattr(type(zoo.data), "split", lambda self, name: asked.append(name) or original(self, name))
     list(sc.greedy_soup(zoo, sc.Evaluator(zoo)))
-    assert asked == ["held_out"]
+    assert splits_asked == ["held_out"]
 
 
-@pytest.mark.parametrize("order", ["sideways", "random:x", ["m0", "m0"], ["m0", "nobody"], []])
-def test_an_order_that_is_none_is_refused(linear_zoo: Make, order: str | list[str]) -> None:
+@pytest.mark.parametrize(
+    ("order", "message"),
+    [
+        ("sideways", 'An order is "accuracy", "random:SEED" or names with commas between; found \'sideways\''),
+        ("random:x", "An order is .*; found 'random:x'"),
+        (["m0", "m0"], "names each candidate once; found m0, m0"),
+        (["m0", "nobody"], "no ingredient 'nobody'"),
+        ([], "names each candidate once; found no name"),
+    ],
+)
+def test_an_order_that_is_none_is_refused(linear_zoo: Make, order: str | list[str], message: str) -> None:
     zoo = sc.open_zoo(linear_zoo(3))
-    with pytest.raises(sc.CoefficientError):
+    with pytest.raises(sc.CoefficientError, match=message):
+        list(sc.greedy_soup(zoo, sc.Evaluator(zoo), order=order))
+
+
+@pytest.mark.parametrize("order", [["base", "m0"], ["m0", "base"]])
+def test_the_base_is_no_greedy_candidate(based_zoo: Make, order: list[str]) -> None:
+    zoo = sc.open_zoo(based_zoo(2))
+    with pytest.raises(sc.CoefficientError, match="base is no candidate"):
         list(sc.greedy_soup(zoo, sc.Evaluator(zoo), order=order))
 
 
@@ -175,11 +188,16 @@ def test_uniform_with_weights_is_the_mean_in_their_proportions(linear_zoo: Make)
     assert sc.uniform_soup(zoo, weights=dict.fromkeys(zoo.names, 7)) == sc.uniform_soup(zoo)
     assert sc.uniform_soup(zoo, weights={"m0": 1, "m1": 0}) == sc.Soup({"m0": 1.0})
     assert sc.uniform_soup(zoo, ["m1", "m3", "m1"]) == sc.Soup({"m1": 0.5, "m3": 0.5})
-    for wrong in ({"m0": 1, "m1": -1}, {}, {"nobody": 1}, {"m0": math.nan}):
-        with pytest.raises(sc.CoefficientError):
+    for wrong, message in (
+        ({"m0": 1, "m1": -1}, "must not sum to zero"),
+        ({}, "must not sum to zero"),
+        ({"nobody": 1}, "no ingredient 'nobody'"),
+        ({"m0": math.nan}, "coefficient of m0 must be a finite number; found nan"),
+    ):
+        with pytest.raises(sc.CoefficientError, match=message):
             sc.uniform_soup(zoo, weights=wrong)
-    for names in ([], ["nobody"]):
-        with pytest.raises(sc.CoefficientError):
+    for names, message in (([], "at least one ingredient"), (["nobody"], "no ingredient 'nobody'")):
+        with pytest.raises(sc.CoefficientError, match=message):
             sc.uniform_soup(zoo, names)
 
 
@@ -225,6 +243,13 @@ def test_wise_ft_goes_to_the_soup_where_all_points_are_equal(tmp_path: Path) -> 
     assert steps[-1].best_alpha == 1
     assert steps[-1].soup == sc.Soup({"a": 1.0})
     assert len(steps) == 11
+
+
+def test_beyond_the_soup_too_the_nearer_of_equal_points_is_better(tmp_path: Path) -> None:
+    same = random_linears(1)["m0"]
+    zoo = sc.open_zoo(write_zoo(tmp_path / "z", {"a": same, "base": same}))
+    steps = list(sc.wise_ft(zoo, sc.Evaluator(zoo), alphas=[1.5]))
+    assert [(step.alpha, step.best_alpha) for step in steps] == [(0, 0), (1, 1), (1.5, 1)]
 
 
 def test_recipes_that_need_a_base_say_so(linear_zoo: Make) -> None:
@@ -290,6 +315,11 @@ def test_model_stock_keeps_to_the_average_where_models_agree_and_to_the_base_whe
     assert interpolation_ratio(np.ones((1, 1))) == 1
 
 
+@pytest.mark.parametrize("cosine", [-0.01, -0.5, -0.9, -0.999])
+def test_models_that_pull_apart_leave_the_base_where_it_is(cosine: float) -> None:
+    assert interpolation_ratio(np.array([[1.0, cosine], [cosine, 1.0]])) == 0
+
+
 def test_model_stock_refuses_another_granularity(based_zoo: Make) -> None:
     zoo = sc.open_zoo(based_zoo(2))
     with pytest.raises(sc.CoefficientError, match="found 'weight'"):
@@ -345,6 +375,12 @@ def test_slerp_between_unknown_names_is_refused(based_zoo: Make) -> None:
             sc.slerp_soup(zoo, Store(zoo.folder / "s"), "m0", name)
 
 
+def test_an_arc_from_a_model_to_itself_is_refused(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(2))
+    with pytest.raises(sc.CoefficientError, match="two different models; found m0 twice"):
+        sc.slerp_soup(zoo, Store(zoo.folder / "s"), "m0", "m0", alpha=0.3)
+
+
 @pytest.mark.parametrize("scale", [-1.0, 0.1, 0.5, 2.0])
 def test_task_arithmetic_adds_the_scaled_differences(based_zoo: Make, scale: float) -> None:
     zoo = sc.open_zoo(based_zoo(3))
@@ -382,10 +418,10 @@ def test_lawa_is_the_mean_of_the_latest(linear_zoo: Make) -> None:
 def test_a_decay_and_a_number_of_checkpoints_out_of_range_are_refused(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(2))
     for decay in (-0.1, 1.0, math.nan):
-        with pytest.raises(sc.CoefficientError, match="decay"):
+        with pytest.raises(sc.CoefficientError, match=f"decay lies between 0 and 1, 1 left out; found {decay}"):
             sc.ema_soup(zoo, decay=decay)
     for last in (0, -1):
-        with pytest.raises(sc.CoefficientError, match="At least one"):
+        with pytest.raises(sc.CoefficientError, match=f"At least one checkpoint is averaged; found {last}"):
             sc.lawa_soup(zoo, last=last)
 
 
@@ -406,9 +442,9 @@ def test_a_cost_counts_parameters_and_bytes_of_every_model(deep_zoo: Make) -> No
 
 
 SHAPES = {
-    "fine-tunings": ["uniform", "greedy", "pruned", "model stock", "wise-ft", "learned", "greedy ensemble", "ensemble"],
-    "strangers": ["uniform", "greedy", "pruned", "learned", "greedy ensemble", "ensemble"],
-    "trajectory": ["uniform", "greedy", "pruned", "ema", "lawa", "learned", "greedy ensemble", "ensemble"],
+    "fine-tunings": ["uniform", "greedy", "pruned", "model-stock", "wise-ft", "learned", "greedy-ensemble", "ensemble"],
+    "strangers": ["uniform", "greedy", "pruned", "learned", "greedy-ensemble", "ensemble"],
+    "trajectory": ["uniform", "greedy", "pruned", "ema", "lawa", "learned", "greedy-ensemble", "ensemble"],
 }
 
 

@@ -20,31 +20,8 @@ from soup_core.presentation.figures import for_print
 from soup_core.presentation.panels import Drawing, Number, Panel, Table
 from soup_core.presentation.report import html_report
 from tests.e2e.driver import chromium
-
-HOSTILE = "</script><img src=x onerror=alert(1)> & \x00 ‮name"
-
-
-def figures_in(report: str) -> list[dict[str, Any]]:
-    """The figures that a report holds, as Plotly's JSON."""
-    begins, ends = '<script type="application/json">', "</script>"
-    return [json.loads(part.partition(ends)[0]) for part in report.split(begins)[1:]]
-
-
-def points() -> go.Figure:
-    return go.Figure(
-        [go.Scatter(x=[0.0, 0.5, 1.0], y=[1.0, 4.0, 2.0], name="line", line={"color": "#0072B2", "dash": "dot"}),
-         go.Scatter(x=[0.5, 1.0], y=[3.0, 5.0], mode="markers", name="a &lt;b&gt;",
-                    marker={"color": "#D55E00", "symbol": ["star", "star-open"]})],
-        {"xaxis": {"title": {"text": "alpha"}}, "yaxis": {"title": {"text": "accuracy"}, "range": [0, 6]}},
-    )  # fmt: skip
-
-
-def heat() -> go.Figure:
-    return go.Figure(go.Heatmap(z=np.array([[1.0, 2.0], [3.0, 4.5]]), x=["p", "q"], y=["r", "s"], name="h"))
-
-
-def panel(**given: Any) -> Panel:
-    return Panel("A title", "A note.", **given)
+from tests.panels import HOSTILE, figures_in, heat, panel, points
+from tests.patience import PATIENCE
 
 
 def test_a_figures_data_as_a_table() -> None:
@@ -122,6 +99,7 @@ def look_at(file: Path) -> None:
 def opened(browser: Browser, file: Path, width: int, scheme: Literal["light", "dark"]) -> None:
     """Open a report, and look whether it is silent, keeps its width, and prints each head with its first chart."""
     page, wrong = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme), list[str]()
+    page.set_default_timeout(1000 * PATIENCE)
     page.on("console", lambda said: wrong.append(said.text))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda asked: None if asked.url == file.as_uri() else wrong.append(asked.url))
@@ -131,10 +109,9 @@ def opened(browser: Browser, file: Path, width: int, scheme: Literal["light", "d
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 680, "height": 1009})  # an A4 page within margins of 15 mm
-    page.wait_for_timeout(300)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 680
-    right = "each => Math.max(...each.map(one => one.getBoundingClientRect().right))"
-    assert page.locator("td, th, h1, h2, p, dd, .main-svg").evaluate_all(right) <= 680
+    page.wait_for_function("document.documentElement.scrollWidth <= 680")  # once the charts have been drawn anew
+    parts = "[...document.querySelectorAll('td, th, h1, h2, p, dd, .main-svg')]"
+    page.wait_for_function(f"{parts}.every(one => one.getBoundingClientRect().right <= 680)")
     whole = "each => each.every(one => getComputedStyle(one).breakInside == 'avoid')"
     assert page.locator("header, figure, tr").evaluate_all(whole)
     assert page.locator("header:has(h2):has(figure)").count() == 2

@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,9 +33,9 @@ from soup_core.analysis.robustness import (
 from soup_core.evaluation import estimate, measure, resampled_means
 from soup_core.jobs import Jobs, Task
 from soup_core.runtime.store import Store, default_store
-from tests.conftest import CLASSES, SIDE, random_linears, write_zoo
-from tests.test_pages import closes, metric, open_page, words
-from tests.test_views import meaning
+from tests.app_pages import closes, meaning, metric, open_page, until, words
+from tests.patience import PATIENCE
+from tests.zoos import CLASSES, SIDE, random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 SHIFTS = ("dusk-1", "dusk-3", "fog")
@@ -99,7 +98,9 @@ def test_the_mean_over_shifts_is_that_of_a_naive_loop(zoo: sc.Zoo) -> None:
 
 
 def test_a_relative_drop_is_accuracy_lost_over_clean_accuracy(zoo: sc.Zoo) -> None:
-    for entry in made(zoo):
+    entries = made(zoo)
+    assert len(entries) >= 5  # four models and the base, at least
+    for entry in entries:
         clean, fog = entry.test.accuracy, entry.shifts["fog"].accuracy
         assert entry.relative_drop("fog").value == pytest.approx((clean - fog) / clean)
         assert entry.relative_drop().value == pytest.approx((clean - entry.mean.value) / clean)
@@ -127,8 +128,15 @@ def test_the_bootstrap_of_a_share_is_the_normal_interval() -> None:
 def test_resamples_are_the_rows_that_the_seed_draws() -> None:
     scores = np.random.default_rng(3).normal(size=(30, 2))
     rows = np.random.default_rng(5).integers(30, size=(7, 30))
-    assert np.allclose(resampled_means(scores, draws=7, seed=5), [scores[row].mean(0) for row in rows])
-    assert resampled_means(scores, draws=130).shape == (130, 2)
+    np.testing.assert_allclose(resampled_means(scores, draws=7, seed=5), [scores[row].mean(0) for row in rows])
+    many = resampled_means(scores, draws=130, seed=5)  # more than are drawn at once
+    rows = np.random.default_rng(5).integers(30, size=(130, 30))
+    np.testing.assert_allclose(many, [scores[row].mean(0) for row in rows])
+    assert len(np.unique(many[:, 0])) == 130
+    # Another model's scores on the same images are resampled with the same rows: their difference is paired.
+    shifted = resampled_means(scores + np.array([1.0, 0.0]), draws=130, seed=5)
+    np.testing.assert_allclose(shifted - many, np.tile([1.0, 0.0], (130, 1)), atol=1e-12)
+    assert not np.isin(resampled_means(scores, draws=130, seed=6)[:, 0], many[:, 0]).any()
 
 
 def test_a_lead_is_paired_on_the_same_images(zoo: sc.Zoo) -> None:
@@ -260,7 +268,7 @@ def test_a_cell_holds_the_images_of_which_one_alone_says_so_the_surest_first() -
 def test_the_job_makes_the_numbers_of_direct_evaluation_and_a_second_run_evaluates_nothing(
     zoo: sc.Zoo, evaluated: list[sc.Soup]
 ) -> None:
-    progress = Jobs(default_store()).submit(Task("robustness", zoo.name), zoo).wait(60)
+    progress = Jobs(default_store()).submit(Task("robustness", zoo.name), zoo).wait(PATIENCE)
     assert progress.state == "done", progress.message
     assert len(progress.steps) == steps_of(zoo)
     for entry in latest(progress.steps):
@@ -270,7 +278,7 @@ def test_the_job_makes_the_numbers_of_direct_evaluation_and_a_second_run_evaluat
             found = sc.ensemble(evaluate, names) if entry.member.is_ensemble else evaluate(entry.member.soup)
             assert entry.shifts[shift] == found
     evaluated.clear()
-    again = Jobs(default_store()).submit(Task("robustness", zoo.name), zoo).wait(60)
+    again = Jobs(default_store()).submit(Task("robustness", zoo.name), zoo).wait(PATIENCE)
     assert again.state == "done"
     assert evaluated == []
     assert len(again.steps) == len(SHIFTS) + 1  # the splits are made once, since all is known
@@ -467,15 +475,6 @@ def test_outputs_that_are_not_finite_are_said_to_be(tmp_path: Path, monkeypatch:
     assert metric(test, "Ensemble") == "–"
     assert metric(test, "Best single").endswith(" %")
     assert "the ensemble's not known, since outputs are not finite: they cannot be compared" in meaning(test)
-
-
-def until(test: AppTest, ready: Callable[[AppTest], bool]) -> AppTest:
-    end = time.monotonic() + 30
-    while not ready(test):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.1)
-        test.run()
-    return test
 
 
 def test_the_page_shows_the_cores_means_and_errors(zoo: sc.Zoo) -> None:

@@ -13,7 +13,7 @@ import soup_core as sc
 from soup_core.formatting import significance
 from soup_core.presentation.scenes import SCENES_AT_MOST, Scene, from_json, from_link, to_json, to_link
 from soup_core.presentation.story import story
-from tests.conftest import random_linears, write_zoo
+from tests.zoos import random_linears, write_zoo
 
 texts = st.text(max_size=40)
 scenes = st.lists(

@@ -71,7 +71,7 @@ def test_zero_is_absence_and_nothing_is_refused() -> None:
     assert sc.Soup({"a": 1.0, "b": 0.0}) == sc.Soup({"a": 1.0})
     with pytest.raises(sc.CoefficientError, match="at least one"):
         sc.Soup({"a": 0.0})
-    with pytest.raises(sc.CoefficientError, match="finite"):
+    with pytest.raises(sc.CoefficientError, match="coefficient of a must be a finite number; found nan"):
         sc.Soup({"a": math.nan})
     with pytest.raises(sc.CoefficientError, match="at least one"):
         sc.Soup({"a": 1.0}).drop("a")
@@ -87,5 +87,17 @@ def test_per_tensor_coefficients_mix_per_tensor() -> None:
 
 def test_a_soup_is_frozen() -> None:
     soup = sc.Soup({"a": 1.0})
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="does not support item assignment"):
         soup.coefficients["a"] = 2.0  # type: ignore[index]  # that it cannot be done is what is tested
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [('{"a": 1' + "0" * 400 + "}", r"found '\{\"a\": 1000"), ("[" * 200_000, r"found '\[\[\["), ("[1]", r"found '\[1\]'"),
+     ("{", "found '{'"), ('{"a": "1"}', "coefficient of a must be a finite number; found '1'")],
+    ids=["a huge number", "deep", "a list", "torn", "text for a number"],
+)  # fmt: skip
+def test_a_soup_from_foreign_text_is_refused_with_a_sentence(text: str, message: str) -> None:
+    with pytest.raises(sc.CoefficientError, match=message) as refusal:
+        sc.Soup.from_json(text)
+    assert len(str(refusal.value)) < 400

@@ -15,8 +15,8 @@ from soup_core.analysis.acceptance import acceptances
 from soup_core.finetune import Hyperparameters, checked, finetune, random_search, space_of, sweep, usual
 from soup_core.runtime.store import default_store
 from soup_core.zoo import user_ingredients
-from tests.conftest import linears_around_zero, random_deeps, random_linears, write_zoo
-from tests.test_pages import closes, metric, open_page, words
+from tests.app_pages import closes, metric, open_page, until, words
+from tests.zoos import linears_around_zero, random_deeps, random_linears, write_zoo
 
 PAGE = "pages/6_Train.py"
 SET = {"tuning_rate": "0.02", "tuning_epochs": "3", "augmentation": "flip", "mixup": "0.2", "decay": "0.05",
@@ -31,15 +31,10 @@ def zoo(tmp_path: Path) -> sc.Zoo:
     return sc.open_zoo(write_zoo(tmp_path / "made", random_deeps(4), architecture="test_deep"))
 
 
-def train(test: AppTest, seconds: float = 30) -> AppTest:
+def train(test: AppTest) -> AppTest:
     """Press Train, and run the page until the work has ended."""
     next(button for button in test.button if button.label == "Train").click().run()
-    end = time.monotonic() + seconds
-    while any(button.label == "Stop" for button in test.button):
-        assert time.monotonic() < end, words(test)
-        time.sleep(0.05)
-        test.run()
-    return test
+    return until(test, lambda test: not any(button.label == "Stop" for button in test.button))
 
 
 def test_before_any_run_it_says_what_there_is_to_beat(zoo: sc.Zoo) -> None:
@@ -164,24 +159,17 @@ def test_row_43_a_stopped_run_says_so_and_goes_on(zoo: sc.Zoo, monkeypatch: pyte
             yield step
             while slow[0]:
                 time.sleep(0.01)
-                sweep.pause()
+                sweep.yield_point()
 
     monkeypatch.setattr(sweep.FinetuneRun, "epochs", slowly)
     test = open_page(PAGE, **SET)
     next(button for button in test.button if button.label == "Train").click().run()
     next(button for button in test.button if button.label == "Stop").click().run()
-    end = time.monotonic() + 10
-    while "Stopped" not in words(test):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-        test.run()
+    until(test, lambda test: "Stopped" in words(test))
     assert "no longer in the zoo" not in words(test)
     slow[0] = False
     next(button for button in test.button if button.label == "Go on").click().run()
-    while "Greedy" not in [each.label for each in test.metric]:
-        assert time.monotonic() < end + 20, words(test)
-        time.sleep(0.05)
-        test.run()
+    until(test, lambda test: "Greedy" in [each.label for each in test.metric])
     assert sc.open_zoo("made").names[-1] == "own-01"
 
 

@@ -1,6 +1,5 @@
 """The views of the Ingredients page, run by Streamlit's own test driver."""
 
-import ast
 from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
@@ -10,7 +9,6 @@ import pytest
 import safetensors.torch
 import streamlit as st
 import torch
-from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from pages.shared import address, caching
@@ -20,8 +18,8 @@ from pages.views.ingredients.ablations.hyperparameters import take_brushed
 from pages.views.ingredients.selection import brushes, choose, toggle
 from soup_core import charts, formatting
 from soup_core.analysis.parallel_coordinates import HyperparameterTable, hyperparameter_table
-from tests.conftest import linears_around_zero, random_linears, write_zoo
-from tests.test_pages import ROOT, closes, metric, open_page, words
+from tests.app_pages import closes, meaning, metric, open_page, widget_keys, words
+from tests.zoos import linears_around_zero, random_linears, write_zoo
 
 INGREDIENTS = "pages/1_Ingredients.py"
 HELD_OUT = "held-out (%)"
@@ -43,11 +41,6 @@ def no_jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     caching.jobs().close()
     st.cache_resource.clear()
-
-
-def meaning(test: AppTest) -> str:
-    (found,) = [part.value for part in test.markdown if str(part.value).startswith("**")]
-    return str(found)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +71,7 @@ def test_a_view_works_without_a_base(view: str, tmp_path: Path) -> None:
     assert "from the base" not in meaning(test)
 
 
-@pytest.mark.usefixtures("no_jobs")
+@pytest.mark.usefixtures("no_jobs", "few_images")
 @pytest.mark.parametrize(
     ("view", "further"),
     [("Map", {"colour": "learning rate"}), ("Ablations", {"ablation": "Leave one out"}),
@@ -110,21 +103,6 @@ def test_a_view_of_too_few_closes_with_its_sentence(
     assert not test.exception
     assert not test.error
     assert meaning(test).endswith(".**")
-
-
-def widget_keys() -> set[str]:
-    """The keys of all widgets that hold a choice, out of the pages' syntax trees; what is filled in becomes `*`."""
-    inputs = {"pills", "segmented_control", "selectbox", "multiselect", "number_input", "slider", "toggle", "checkbox",
-              "radio", "text_input"}  # fmt: skip
-    found = set()
-    for file in [ROOT / "app.py", *(ROOT / "pages").rglob("*.py")]:
-        for node in ast.walk(ast.parse(file.read_text())):
-            given = {keyword.arg: keyword.value for keyword in node.keywords} if isinstance(node, ast.Call) else {}
-            if "bind" in given or (isinstance(node, ast.Call) and getattr(node.func, "attr", "") in inputs):
-                key = given["key"]
-                parts = key.values if isinstance(key, ast.JoinedStr) else [key]
-                found.add("".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in parts))
-    return found
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import soup_core as sc
-from pages.lessons.lesson import Choice, Lesson, Link, Outcome, Said
+from pages.lessons.lesson import Choice, Lesson, Link, Outcome, Predicted
 from pages.shared.context import Context
 from soup_core import charts
 from soup_core.formatting import points, significance
@@ -20,22 +20,22 @@ def ask(context: Context) -> Choice:
     return Choice("The uniform soup is best with its statistics", tuple(WAYS))
 
 
-def run(context: Context, said: Said) -> Outcome:
+def run(context: Context, predicted: Predicted) -> Outcome:
     evaluate, soup = context.evaluator("held_out"), sc.uniform_soup(context.zoo)
-    found = {way: evaluate(replace(soup, batch_norm=kind)) for way, kind in WAYS.items()}
-    best = max(found, key=lambda way: found[way].correct)
+    evaluations = {way: evaluate(replace(soup, batch_norm=kind)) for way, kind in WAYS.items()}
+    best = max(evaluations, key=lambda way: evaluations[way].correct)
     single = max(context.singles().values(), key=lambda each: each.correct)
-    gain = sc.compare(found[best], single)
+    gain = sc.compare(evaluations[best], single)
     return Outcome(
-        score(str(said[0]), {way: each.correct for way, each in found.items()}),
-        WAYS[str(said[0])],
+        score(str(predicted[0]), {way: each.correct for way, each in evaluations.items()}),
+        WAYS[str(predicted[0])],
         WAYS[best],
         charts.accuracy_points(
-            [*((WAYS[way], "uniform", each) for way, each in found.items()), ("best single", "best", single)],
+            [*((WAYS[way], "uniform", each) for way, each in evaluations.items()), ("best single", "best", single)],
             images="held-out",
         ),
-        ", ".join(f"{way}: {charts.percent(each)}" for way, each in found.items()),
-        meaning(found, best),
+        ", ".join(f"{way}: {charts.percent(each)}" for way, each in evaluations.items()),
+        meaning(evaluations, best),
         "BatchNorm subtracts a running mean and divides by a running deviation, which each model took from its own "
         "activations. The soup's activations are those of no model. Running training images through the soup once gives "
         "statistics that fit it, as in stochastic weight averaging "
@@ -44,18 +44,18 @@ def run(context: Context, said: Said) -> Outcome:
     )
 
 
-def score(said: str, correct: dict[str, int]) -> int:
+def score(predicted: str, correct: dict[str, int]) -> int:
     """100 for the best way, 0 for any other."""
-    return 100 if correct[said] == max(correct.values()) else 0
+    return 100 if correct[predicted] == max(correct.values()) else 0
 
 
-def meaning(found: dict[str, sc.Evaluation], best: str) -> str:
+def meaning(evaluations: dict[str, sc.Evaluation], best: str) -> str:
     """What the run says, whichever way it went."""
-    worst = min(found, key=lambda way: found[way].correct)
-    if found[best].correct == found[worst].correct:
+    worst = min(evaluations, key=lambda way: evaluations[way].correct)
+    if evaluations[best].correct == evaluations[worst].correct:
         return "All three ways get equally many images right here."
-    second = max((way for way in found if way != best), key=lambda way: found[way].correct)
-    last, near = sc.compare(found[best], found[worst]), sc.compare(found[best], found[second])
+    second = max((way for way in evaluations if way != best), key=lambda way: evaluations[way].correct)
+    last, near = sc.compare(evaluations[best], evaluations[worst]), sc.compare(evaluations[best], evaluations[second])
     return (
         f"No statistics do better than those {best}: {points(near)} against {second}, {significance(near)}, and "
         f"{points(last)} against {worst}, {significance(last)}."

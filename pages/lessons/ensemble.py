@@ -1,13 +1,12 @@
 """Soup against ensemble: the same models averaged in weights or in outputs, and the bill."""
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Said, near_difference
+from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Predicted, near_difference
 from pages.shared.context import Context
 from soup_core import charts
 from soup_core.evaluation import best_first
 from soup_core.formatting import points, significance
-from soup_core.recipes import ensemble as ensembles
-from soup_core.recipes import uniform
+from soup_core.recipes import RECIPES
 
 MODELS = 8
 
@@ -16,21 +15,22 @@ def ask(context: Context) -> NumberPrediction:
     return NumberPrediction("Ensemble less soup of the same models, on the test images", -2.0, 2.0, 0.05)
 
 
-def run(context: Context, said: Said) -> Outcome:
+def run(context: Context, predicted: Predicted) -> Outcome:
     held_out, test = context.evaluator("held_out"), context.evaluator("test")
     names = best_first(context.singles())[:MODELS]
     soup, best = sc.uniform_soup(context.zoo, names), test(sc.Soup.single(names[0]))
     one = context.cost()
     averaged, together = test(soup), sc.ensemble(test, names)
+    soup_about, ensemble_about = RECIPES["uniform"].about, RECIPES["ensemble"].about
     entries = (
-        sc.RecipeResult("uniform", uniform.ABOUT, soup, held_out(soup), averaged, one),
-        sc.RecipeResult("ensemble", ensembles.ABOUT, soup, sc.ensemble(held_out, names), together, one.of(len(names))),
+        sc.RecipeResult("uniform", soup_about, soup, held_out(soup), averaged, one),
+        sc.RecipeResult("ensemble", ensemble_about, soup, sc.ensemble(held_out, names), together, one.of(len(names))),
     )
     gain = sc.compare(together, averaged)
     bill = entries[1].cost
     return Outcome(
-        near_difference(float(said[0]), gain),
-        f"{said[0]:+.2f} points",
+        near_difference(float(predicted[0]), gain),
+        f"{predicted[0]:+.2f} points",
         points(gain),
         charts.cost_chart(entries, best),
         f"Test accuracy of the soup {charts.percent(averaged)} with one model run, of the ensemble "

@@ -1,6 +1,6 @@
 """The selection gap: a gain reported on the images that chose the soup."""
 
-from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Said, near
+from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Predicted, near
 from pages.shared.context import Context
 from pages.views.ingredients.ablations.ablations import told
 from soup_core.analysis.ablations import GapStep, selection_gap
@@ -16,12 +16,12 @@ def ask(context: Context) -> NumberPrediction:
     return NumberPrediction(f"Gain on the {SIZES[-1]} images that chose, less the gain on test", -2.0, 2.0, 0.05)
 
 
-def run(context: Context, said: Said) -> Outcome:
+def run(context: Context, predicted: Predicted) -> Outcome:
     steps = list(selection_gap(context.zoo, context.few(IMAGES), context.evaluator("test"), sizes=SIZES, draws=DRAWS))
     gap = steps[-1].gap
     return Outcome(
-        near(float(said[0]), 100 * gap.low, 100 * gap.high, REACH),
-        f"{said[0]:+.2f} points",
+        near(float(predicted[0]), 100 * gap.low, 100 * gap.high, REACH),
+        f"{predicted[0]:+.2f} points",
         told(gap),
         selection_gap_curve(steps),
         f"Gain where the soup was chosen and on test, for sets of {', '.join(str(step.size) for step in steps)} images.",

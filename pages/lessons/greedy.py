@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, agreed
+from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Predicted, agreed
 from pages.lessons.progress import keep
 from pages.shared import drawing
 from pages.shared.context import Context
@@ -18,16 +18,16 @@ MODELS = 8
 DECISIONS = ("accept", "reject")
 
 
-def walked(evaluate: sc.Evaluator, names: Sequence[str], decisions: Said) -> list[sc.GreedyStep]:
+def walked(evaluate: sc.Evaluator, names: Sequence[str], decisions: Predicted) -> list[sc.GreedyStep]:
     """The search as somebody decides it: a step a candidate, each evaluated with the soup that it meets."""
     soup = sc.Soup.single(names[0])
     first = evaluate(soup)
     steps = [sc.GreedyStep(0, names[0], True, first, first.correct, 0, soup)]
     for index, (name, decision) in enumerate(zip(names[1:], decisions, strict=False), 1):
         changed = soup.add(name)
-        found, accepted = evaluate(changed), decision == "accept"
+        evaluation, accepted = evaluate(changed), decision == "accept"
         soup = changed if accepted else soup
-        steps.append(sc.GreedyStep(index, name, accepted, found, found.correct, 0, soup))
+        steps.append(sc.GreedyStep(index, name, accepted, evaluation, evaluation.correct, 0, soup))
     return steps
 
 
@@ -38,7 +38,7 @@ class Play:
     context: Context
     names: tuple[str, ...]
 
-    def draw(self, key: str, so_far: Said) -> Said:
+    def draw(self, key: str, so_far: Predicted) -> Predicted:
         """The curve so far, the next candidate, and two buttons."""
         if not self._are_decisions(so_far):
             so_far = ()
@@ -63,36 +63,36 @@ class Play:
         st.caption(plain(", ".join(f"{setting.replace('_', ' ')} {value}" for setting, value in settings.items())))
         return so_far
 
-    def fits(self, said: Said) -> bool:
+    def fits(self, predicted: Predicted) -> bool:
         """A decision for every candidate but the first, with which one starts."""
-        return len(said) == len(self.names) - 1 and all(each in DECISIONS for each in said)
+        return len(predicted) == len(self.names) - 1 and all(each in DECISIONS for each in predicted)
 
-    def _are_decisions(self, said: Said) -> bool:
-        return len(said) < len(self.names) - 1 and all(each in DECISIONS for each in said)
+    def _are_decisions(self, predicted: Predicted) -> bool:
+        return len(predicted) < len(self.names) - 1 and all(each in DECISIONS for each in predicted)
 
 
 def ask(context: Context) -> Play:
     return Play(context, tuple(best_first(context.singles())[:MODELS]))
 
 
-def run(context: Context, said: Said) -> Outcome:
+def run(context: Context, predicted: Predicted) -> Outcome:
     evaluate, names = context.evaluator("held_out"), ask(context).names
-    yours = walked(evaluate, names, said)
+    yours = walked(evaluate, names, predicted)
     greedy = list(sc.greedy_soup(context.zoo, evaluate, order=names, full=True))
     right = [DECISIONS[not step.accepted] for step in greedy[1:]]
     ours, theirs = evaluate(yours[-1].soup), evaluate(greedy[-1].soup)
-    same, found = sum(a == b for a, b in zip(said, right, strict=True)), sc.compare(ours, theirs)
+    same, comparison = sum(a == b for a, b in zip(predicted, right, strict=True)), sc.compare(ours, theirs)
     if yours[-1].soup == greedy[-1].soup:
-        told = f"and your soup is greedy's, with {charts.percent(ours)}"
+        verdict = f"and your soup is greedy's, with {charts.percent(ours)}"
     else:
-        told = f"your soup has {charts.percent(ours)}, greedy's {charts.percent(theirs)}: {points(found)}, {significance(found)}"
+        verdict = f"your soup has {charts.percent(ours)}, greedy's {charts.percent(theirs)}: {points(comparison)}, {significance(comparison)}"
     return Outcome(
-        agreed(said, right),
+        agreed(predicted, right),
         f"{len(yours[-1].soup.names)} models, {charts.percent(ours)}",
         f"{len(greedy[-1].soup.names)} models, {charts.percent(theirs)}",
         charts.two_walks(yours, greedy),
         f"Held-out accuracy of your soup and of greedy's over {len(names)} candidates.",
-        f"You decided as greedy did {same} times out of {len(right)}; {told}.",
+        f"You decided as greedy did {same} times out of {len(right)}; {verdict}.",
         "Greedy knows nothing of hyperparameters: it tries the average, and keeps it only if more held-out images are "
         f"right; the paper's also where as many are ({PAPER}, recipe 1). It takes no model back, so one early decision can "
         "change all later ones.",

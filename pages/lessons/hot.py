@@ -1,9 +1,9 @@
-"""Too hot a learning rate: two short fine-tunings at each of several rates, made now, and the average of each two."""
+"""Too hot a learning rate: two short fine-tunings at each of several rates, trained now, and the average of each two."""
 
 import streamlit as st
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said
+from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Predicted
 from pages.shared.context import Context
 from soup_core import charts
 from soup_core.finetune import Beside, Hyperparameters, finetune
@@ -21,8 +21,8 @@ def ask(context: Context) -> Choice:
     return Choice("The first rate at which the average is worse than both", (*map("{:g}".format, RATES), NEVER))
 
 
-def made(context: Context) -> dict[float, list[str]]:
-    """The names of the fine-tunings by rate; a run that diverged left none. What was made before is not made again."""
+def fine_tunings(context: Context) -> dict[float, list[str]]:
+    """The names of the fine-tunings by rate; a run that diverged left none. Those of an earlier run are not trained again."""
     wanted = [
         Hyperparameters(rate, 0.01, EPOCHS, augmentation="flip+shift", seed=seed) for rate in RATES for seed in SEEDS
     ]
@@ -45,70 +45,70 @@ def compared(context: Context, names: dict[float, list[str]]) -> dict[float, sc.
         (name, user_ingredients.folder_of(PLACE) / f"{name}.safetensors") for both in names.values() for name in both
     )
     evaluate = context.on(context.zoo.name, files).evaluator("held_out")
-    found = {}
+    gains = {}
     for rate, (*both,) in names.items():
         if len(both) == len(SEEDS):
             worse = min((evaluate(sc.Soup.single(name)) for name in both), key=lambda each: each.correct)
-            found[rate] = sc.compare(evaluate(sc.Soup({name: 1 / len(both) for name in both})), worse)
-    return found
+            gains[rate] = sc.compare(evaluate(sc.Soup({name: 1 / len(both) for name in both})), worse)
+    return gains
 
 
-def first_failing(found: dict[float, sc.Comparison]) -> str:
+def first_failing(gains: dict[float, sc.Comparison]) -> str:
     """The first rate at which the average is worse than both by more than chance, or at which nothing was left to average."""
-    failing = (rate for rate in RATES if rate not in found or found[rate].high < 0)
+    failing = (rate for rate in RATES if rate not in gains or gains[rate].high < 0)
     return next(map("{:g}".format, failing), NEVER)
 
 
-def score(said: str, right: str) -> int:
+def score(predicted: str, right: str) -> int:
     """100 for the right rate, 50 for the one beside it."""
-    places = [*map("{:g}".format, RATES), NEVER]
-    return max(0, 100 - 50 * abs(places.index(said) - places.index(right)))
+    options = [*map("{:g}".format, RATES), NEVER]
+    return max(0, 100 - 50 * abs(options.index(predicted) - options.index(right)))
 
 
-def run(context: Context, said: Said) -> Outcome:
-    found = compared(context, made(context))
-    right = first_failing(found)
+def run(context: Context, predicted: Predicted) -> Outcome:
+    gains = compared(context, fine_tunings(context))
+    right = first_failing(gains)
     return Outcome(
-        score(str(said[0]), right),
-        str(said[0]),
+        score(str(predicted[0]), right),
+        str(predicted[0]),
         right,
-        charts.middle_by_rate(found),
-        f"The average of two fine-tunings less the worse of them, at {len(found)} learning rates.",
-        meaning(found, right),
-        why(found, right),
+        charts.middle_by_rate(gains),
+        f"The average of two fine-tunings less the worse of them, at {len(gains)} learning rates.",
+        meaning(gains, right),
+        why(gains, right),
     )
 
 
-def meaning(found: dict[float, sc.Comparison], right: str) -> str:
+def meaning(gains: dict[float, sc.Comparison], right: str) -> str:
     """What the run says, whichever way it went."""
-    if not found:
+    if not gains:
         return "At none of these rates did both runs end in usable weights."
-    told = ", ".join(f"at {rate:g} by {points(gain)}" for rate, gain in found.items())
-    told = f"The average differs from the worse of the two {told}"
+    sentence = ", ".join(f"at {rate:g} by {points(gain)}" for rate, gain in gains.items())
+    sentence = f"The average differs from the worse of the two {sentence}"
     if right == NEVER:
-        return f"{told}: none of these rates was too hot."
-    broken = "" if averaged(found, right) else ", since a run there left no usable weights"
-    return f"{told}: {right} is the first that is too hot{broken}."
+        return f"{sentence}: none of these rates was too hot."
+    broken = "" if averaged(gains, right) else ", since a run there left no usable weights"
+    return f"{sentence}: {right} is the first that is too hot{broken}."
 
 
-def why(found: dict[float, sc.Comparison], right: str) -> str:
+def why(gains: dict[float, sc.Comparison], right: str) -> str:
     """Why the average fails at the first rate that is too hot, or what was seen where none is."""
     if right == NEVER:
-        told = "At no rate is the average worse than both runs by more than chance explains, so here nothing is seen to part them."
-    elif averaged(found, right):
-        told = f"At {right} the two runs left the base for places of their own, and their average lies on the wall between."
+        reason = "At no rate is the average worse than both runs by more than chance explains, so here nothing is seen to part them."
+    elif averaged(gains, right):
+        reason = f"At {right} the two runs left the base for places of their own, and their average lies on the wall between."
     else:
-        told = f"At {right} a run broke down: its numbers were no longer finite, so there were no two to average."
+        reason = f"At {right} a run broke down: its numbers were no longer finite, so there were no two to average."
     return (
-        f"{told} In the paper fine-tunings at a high learning rate may lie in different valleys, and greedy soup is there to "
+        f"{reason} In the paper fine-tunings at a high learning rate may lie in different valleys, and greedy soup is there to "
         f"leave them out ({PAPER}). These were short runs, of {EPOCHS} epoch{'s' if EPOCHS > 1 else ''}; longer ones may go "
         "further from the base."
     )
 
 
-def averaged(found: dict[float, sc.Comparison], right: str) -> bool:
+def averaged(gains: dict[float, sc.Comparison], right: str) -> bool:
     """Whether both runs at a rate ended in weights that could be averaged."""
-    return right in map("{:g}".format, found)
+    return right in map("{:g}".format, gains)
 
 
 LESSON = Lesson(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Said
+from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Predicted
 from pages.shared.context import Context
 from soup_core import charts
 from soup_core.evaluation import best_first
@@ -21,7 +21,7 @@ def ask(context: Context) -> Choice:
     return Choice("Largest share, models from best to worst", tuple(names_of(context)))
 
 
-def run(context: Context, said: Said) -> Outcome:
+def run(context: Context, predicted: Predicted) -> Outcome:
     evaluate, names = context.evaluator("held_out"), names_of(context)
     steps = list(sc.learned_soup(context.zoo, evaluate, granularity="model", names=names, epochs=EPOCHS))
     final = steps[-1]
@@ -30,8 +30,8 @@ def run(context: Context, said: Said) -> Outcome:
     largest = max(names, key=lambda name: shares[name])
     gain = sc.compare(evaluate(final.soup), evaluate(sc.uniform_soup(context.zoo, names)))
     return Outcome(
-        score(str(said[0]), shares),
-        f"{plain(str(said[0]))}: {100 * shares[str(said[0])]:.0f} %",
+        score(str(predicted[0]), shares),
+        f"{plain(str(predicted[0]))}: {100 * shares[str(predicted[0])]:.0f} %",
         f"{plain(largest)}: {100 * shares[largest]:.0f} %",
         charts.coefficient_lines(steps),
         f"Coefficients of {len(names)} models over {final.index} rounds.",
@@ -43,17 +43,17 @@ def run(context: Context, said: Said) -> Outcome:
     )
 
 
-def score(said: str, shares: Mapping[str, float]) -> int:
+def score(predicted: str, shares: Mapping[str, float]) -> int:
     """The chosen model's share in percent of the largest one."""
-    return round(100 * max(0.0, shares[said]) / max(shares.values()))
+    return round(100 * max(0.0, shares[predicted]) / max(shares.values()))
 
 
 def meaning(names: list[str], largest: str, shares: Mapping[str, float], round_: int, gain: sc.Comparison) -> str:
     """What the run says, whichever way it went."""
     if round_ == 0:
         return "No round lowered the loss on the images kept back, so the equal shares of the start are kept."
-    place = names.index(largest) + 1
-    of = "the best model alone" if place == 1 else f"number {place} of {len(names)} when alone"
+    rank = names.index(largest) + 1
+    of = "the best model alone" if rank == 1 else f"number {rank} of {len(names)} when alone"
     return (
         f"{plain(largest)}, {of}, takes {100 * shares[largest]:.0f} %; from equal shares the learned soup differs "
         f"by {points(gain)} on the held-out images, {significance(gain)}."

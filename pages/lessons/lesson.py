@@ -10,17 +10,17 @@ import streamlit as st
 import soup_core as sc
 from pages.shared.context import Context
 
-Said = tuple[float | str, ...]
+Predicted = tuple[float | str, ...]
 PAPER = "[Wortsman et al. 2022](https://arxiv.org/abs/2203.05482)"
 
 
 class Prediction(Protocol):
     """A way to predict."""
 
-    def draw(self, key: str, so_far: Said) -> Said:
-        """Draw the widgets of the lesson of a key, and give what they say now; `so_far` is what was kept of it."""
+    def draw(self, key: str, so_far: Predicted) -> Predicted:
+        """Draw the widgets of the lesson of a key, and give what they hold now; `so_far` is what was kept of it."""
 
-    def fits(self, said: Said) -> bool:
+    def fits(self, predicted: Predicted) -> bool:
         """Whether it is a whole answer, which the address may not hold."""
 
 
@@ -35,9 +35,9 @@ class NumberPrediction:
     start: float = 0.0
     shown: str = "%+.2f points"
 
-    def draw(self, key: str, so_far: Said) -> Said:
+    def draw(self, key: str, so_far: Predicted) -> Predicted:
         """One slider."""
-        said = st.slider(
+        predicted = st.slider(
             self.label,
             self.low,
             self.high,
@@ -47,11 +47,11 @@ class NumberPrediction:
             key=f"guess:{key}",
             bind="query-params",
         )
-        return (round(said, 6),)
+        return (round(predicted, 6),)
 
-    def fits(self, said: Said) -> bool:
+    def fits(self, predicted: Predicted) -> bool:
         """One number within the slider's ends."""
-        return len(said) == 1 and is_number(said[0], self.low, self.high)
+        return len(predicted) == 1 and is_number(predicted[0], self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,23 @@ class Choice:
     label: str
     options: tuple[str, ...]
 
-    def draw(self, key: str, so_far: Said) -> Said:
+    def draw(self, key: str, so_far: Predicted) -> Predicted:
         """One row of buttons, none of which is pressed at first."""
-        said = st.radio(self.label, self.options, None, horizontal=True, key=f"guess:{key}", bind="query-params")
-        return () if said is None else (said,)
+        predicted = st.radio(self.label, self.options, None, horizontal=True, key=f"guess:{key}", bind="query-params")
+        return () if predicted is None else (predicted,)
 
-    def fits(self, said: Said) -> bool:
+    def fits(self, predicted: Predicted) -> bool:
         """One of the options."""
-        return len(said) == 1 and said[0] in self.options
+        return len(predicted) == 1 and predicted[0] in self.options
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run found beside what was said, as words, with the figure, one sentence, and the reason for it."""
+    """A run's result beside what was predicted, as words, with the figure, one sentence, and the reason for it."""
 
     score: int
-    said: str
-    found: str
+    predicted: str
+    result: str
     figure: go.Figure
     alt: str
     sentence: str
@@ -97,7 +97,7 @@ class Link:
 class Lesson:
     """A question about a bundled zoo.
 
-    `ask` gives the way to predict, `run` the outcome for what was said, `onward` where one can go on alone.
+    `ask` gives the way to predict, `run` the outcome for what was predicted, `onward` where one can go on alone.
     """
 
     key: str
@@ -106,7 +106,7 @@ class Lesson:
     question: str
     setting: str
     ask: Callable[[Context], Prediction]
-    run: Callable[[Context, Said], Outcome]
+    run: Callable[[Context, Predicted], Outcome]
     onward: Callable[[Context], Link]
 
 
@@ -115,17 +115,17 @@ def is_number(value: Any, low: float, high: float) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
 
 
-def near(said: float, low: float, high: float, reach: float) -> int:
+def near(predicted: float, low: float, high: float, reach: float) -> int:
     """100 for a number within the interval, falling to 0 at `reach` outside it."""
-    off = max(low - said, said - high, 0.0)
+    off = max(low - predicted, predicted - high, 0.0)
     return max(0, round(100 * (1 - off / reach)))
 
 
-def near_difference(said: float, found: sc.Comparison, reach: float = 1.0) -> int:
-    """`near` for a difference said in points, within its 95 % interval."""
-    return near(said, 100 * found.low, 100 * found.high, reach)
+def near_difference(predicted: float, comparison: sc.Comparison, reach: float = 1.0) -> int:
+    """`near` for a difference in points, within its 95 % interval."""
+    return near(predicted, 100 * comparison.low, 100 * comparison.high, reach)
 
 
-def agreed(said: Sequence[object], right: Sequence[object]) -> int:
+def agreed(predicted: Sequence[object], right: Sequence[object]) -> int:
     """The share of decisions, in percent, that are the right ones."""
-    return round(100 * sum(a == b for a, b in zip(said, right, strict=True)) / len(right))
+    return round(100 * sum(a == b for a, b in zip(predicted, right, strict=True)) / len(right))

@@ -1,4 +1,4 @@
-"""The line between two models, sketched before it is walked; here two fine-tunings of one base."""
+"""The line between two models, sketched before it is walked: two fine-tunings of one base."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Said, is_number, near
+from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Predicted, is_number, near
 from pages.shared import drawing
 from pages.shared.context import Context
 from soup_core import charts, formatting
@@ -28,14 +28,14 @@ class Sketch:
 
     ends: tuple[sc.Evaluation, sc.Evaluation]
 
-    def draw(self, key: str, so_far: Said) -> Said:
+    def draw(self, key: str, so_far: Predicted) -> Predicted:
         """The curve as it is sketched, and the sliders beneath."""
         above = st.container()
         columns = st.columns(len(SKETCHED))
-        said = {}
+        predicted = {}
         for column, (alpha, name) in zip(columns, SKETCHED.items(), strict=True):
             with column:
-                said[alpha] = st.slider(
+                predicted[alpha] = st.slider(
                     f"Accuracy at alpha {name}",
                     0.0,
                     100.0,
@@ -46,12 +46,12 @@ class Sketch:
                     bind="query-params",
                 )
         with above:
-            drawing.chart(charts.sketched_line(said, self.ends), f"sketch-{key}", "Your sketch of the line.")
-        return tuple(said.values())
+            drawing.chart(charts.sketched_line(predicted, self.ends), f"sketch-{key}", "Your sketch of the line.")
+        return tuple(predicted.values())
 
-    def fits(self, said: Said) -> bool:
+    def fits(self, predicted: Predicted) -> bool:
         """A percentage an alpha."""
-        return len(said) == len(SKETCHED) and all(is_number(each, 0, 100) for each in said)
+        return len(predicted) == len(SKETCHED) and all(is_number(each, 0, 100) for each in predicted)
 
 
 def ends_of(context: Context) -> tuple[str, str]:
@@ -65,65 +65,65 @@ def ask(context: Context) -> Sketch:
     return Sketch((first, second))
 
 
-def score(said: Sequence[float], points: Sequence[sc.LinePoint]) -> int:
+def score(predicted: Sequence[float], points: Sequence[sc.LinePoint]) -> int:
     """The mean of the three places' scores: 100 within the accuracy's interval, 0 ten points outside it."""
-    found = {point.alpha: point.evaluation for point in points}
+    evaluations = {point.alpha: point.evaluation for point in points}
     scores = []
-    for alpha, each in zip(SKETCHED, said, strict=True):
-        low, high = sc.accuracy_interval(found[alpha])
+    for alpha, each in zip(SKETCHED, predicted, strict=True):
+        low, high = sc.accuracy_interval(evaluations[alpha])
         scores.append(near(each, 100 * low, 100 * high, REACH))
     return round(sum(scores) / len(scores))
 
 
-def run(context: Context, said: Said) -> Outcome:
+def run(context: Context, predicted: Predicted) -> Outcome:
     evaluate, (a, b) = context.evaluator("held_out"), ends_of(context)
     points = list(sc.line(evaluate, sc.Soup.single(a), sc.Soup.single(b), ALPHAS))
-    found = {point.alpha: point.evaluation for point in points}
-    sketch = dict(zip(SKETCHED, map(float, said), strict=True))
+    evaluations = {point.alpha: point.evaluation for point in points}
+    sketch = dict(zip(SKETCHED, map(float, predicted), strict=True))
     barrier = sc.error_barrier(points)
-    better = max(found[0.0], found[1.0], key=lambda end: end.correct)
+    better = max(evaluations[0.0], evaluations[1.0], key=lambda end: end.correct)
     return Outcome(
         score(list(sketch.values()), points),
         ", ".join(f"{each:.1f}" for each in sketch.values()) + " %",
-        ", ".join(charts.percent(found[alpha]).removesuffix(" %") for alpha in SKETCHED) + " %",
-        charts.sketched_line(sketch, (found[0.0], found[1.0]), points),
+        ", ".join(charts.percent(evaluations[alpha]).removesuffix(" %") for alpha in SKETCHED) + " %",
+        charts.sketched_line(sketch, (evaluations[0.0], evaluations[1.0]), points),
         f"Your sketch and the real line from {a} to {b} at {len(points)} values of alpha.",
-        meaning(barrier, sc.compare(found[0.5], better), found[0.5]),
+        meaning(barrier, sc.compare(evaluations[0.5], better), evaluations[0.5]),
         why(barrier, shared=context.zoo.base is not None),
     )
 
 
 def meaning(barrier: sc.Barrier, middle: sc.Comparison, evaluation: sc.Evaluation) -> str:
     """What the run says, whichever way it went."""
-    told = (
+    sentence = (
         f"The middle has {charts.percent(evaluation)}, {formatting.points(middle)} against the better end, {significance(middle)}; the "
         f"error barrier is {100 * barrier.height:.2f} points"
     )
-    return f"{told}: {'no wall between them' if barrier.connected else 'a wall lies between them'}."
+    return f"{sentence}: {'no wall between them' if barrier.connected else 'a wall lies between them'}."
 
 
 def why(barrier: sc.Barrier, *, shared: bool) -> str:
     """Why there is a wall, or why there is none, between two models that share a start or not."""
-    told = (
+    sentence = (
         f"The barrier is how far the error rises above a straight line between the ends' errors ({ENTEZARI}); below "
         f"{100 * CONNECTED_BELOW:g} points two networks count as linearly connected ({FRANKLE}). "
     )
     if shared and barrier.connected:
-        return told + (
+        return sentence + (
             "These two started from one base. Such models often lie in one valley of the loss, where their average can be "
             f"as good as they are, or better ({PAPER})."
         )
     if shared:
-        return told + (
+        return sentence + (
             "These two started from one base, which is no warrant: runs that part too early in training can end in "
             f"different valleys ({FRANKLE}), and so can runs at a high learning rate ({PAPER})."
         )
     if barrier.connected:
-        return told + (
+        return sentence + (
             f"These two share no start. Between such networks there usually is a wall ({ENTEZARI}); between these two none "
             "was found."
         )
-    return told + (
+    return sentence + (
         "These two share no start. Networks can compute much the same with their neurons in another order, so that the "
         "average of their weights mixes what does not belong together. Where neurons were first put into the same order, "
         f"the wall became lower, in some networks it was gone ({AINSWORTH})."

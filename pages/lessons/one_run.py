@@ -1,7 +1,7 @@
 """Along one run: the average of its latest checkpoints against the last one."""
 
 import soup_core as sc
-from pages.lessons.lesson import Lesson, Link, NumberPrediction, Outcome, Said, near_difference
+from pages.lessons.lesson import Lesson, Link, NumberPrediction, Outcome, Predicted, near_difference
 from pages.shared.context import Context
 from soup_core import charts
 from soup_core.formatting import points, significance
@@ -15,20 +15,20 @@ def ask(context: Context) -> NumberPrediction:
     )
 
 
-def run(context: Context, said: Said) -> Outcome:
+def run(context: Context, predicted: Predicted) -> Outcome:
     zoo, test = context.zoo, context.evaluator("test")
     last, lawa, ema = (
         test(soup) for soup in (sc.Soup.single(zoo.names[-1]), sc.lawa_soup(zoo, last=LAST), sc.ema_soup(zoo))
     )
     gain, moving = sc.compare(lawa, last), sc.compare(ema, last)
     return Outcome(
-        near_difference(float(said[0]), gain),
-        f"{said[0]:+.2f} points",
+        near_difference(float(predicted[0]), gain),
+        f"{predicted[0]:+.2f} points",
         points(gain),
         charts.accuracy_points(
             [("last checkpoint", "ingredient", last), (f"latest {LAST}", "lawa", lawa), ("moving average", "ema", ema)],
             images="test",
-            predicted=100 * last.accuracy + float(said[0]),
+            predicted=100 * last.accuracy + float(predicted[0]),
         ),
         f"Test accuracy: last checkpoint {charts.percent(last)}, average of the latest {LAST} {charts.percent(lawa)}.",
         f"The average of the latest {LAST} checkpoints differs from the last by {points(gain)}, {significance(gain)}.",

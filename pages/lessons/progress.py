@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from pages.lessons.lesson import Said, is_number
+from pages.lessons.lesson import Predicted, is_number
 from soup_core.formatting import plain
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was said in a lesson, and its score, None until the run has given it."""
+    """What was predicted in a lesson, and its score, None until the run has given it."""
 
-    said: Said
+    predicted: Predicted
     score: int | None = None
 
 
@@ -25,7 +25,7 @@ def answers() -> dict[str, Answer]:
     if text is None:
         return {}
     try:
-        found = read(text)
+        kept = read(text)
     except ValueError as error:
         begin_again()
         st.warning(f"The answers in the address cannot be read: {plain(str(error))}")
@@ -33,27 +33,27 @@ def answers() -> dict[str, Answer]:
     st.session_state["kept:answered"] = text
     if "answered" not in st.query_params:
         st.query_params["answered"] = text
-    return found
+    return kept
 
 
 def read(text: str) -> dict[str, Answer]:
-    """Read {lesson: [score or null, what was said, …]}. Raises ValueError for anything else."""
+    """Read {lesson: [score or null, what was predicted, …]}. Raises ValueError for anything else."""
     try:
         content = json.loads(text)
-        kept = {key: (score, tuple(said)) for key, (score, *said) in content.items()}
+        kept = {key: (score, tuple(predicted)) for key, (score, *predicted) in content.items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"expected JSON of lessons and lists, found {text[:60]!r}.") from error
-    for key, (score, said) in kept.items():
+    for key, (score, predicted) in kept.items():
         if not (score is None or (isinstance(score, int) and is_number(score, 0, 100))):
             raise ValueError(f"a score is a whole number from 0 to 100, found {score!r} in {key!r}.")
-        if not all(isinstance(each, str) or is_number(each, -math.inf, math.inf) for each in said):
+        if not all(isinstance(each, str) or is_number(each, -math.inf, math.inf) for each in predicted):
             raise ValueError(f"an answer is of numbers and words, found another thing in {key!r}.")
-    return {key: Answer(said, score) for key, (score, said) in kept.items()}
+    return {key: Answer(predicted, score) for key, (score, predicted) in kept.items()}
 
 
-def keep(key: str, said: Said, score: int | None = None) -> None:
+def keep(key: str, predicted: Predicted, score: int | None = None) -> None:
     """Keep an answer for the session and in the address."""
-    _write({**answers(), key: Answer(said, score)})
+    _write({**answers(), key: Answer(predicted, score)})
 
 
 def drop(key: str) -> None:
@@ -66,11 +66,11 @@ def begin_again() -> None:
     _write({})
 
 
-def _write(found: Mapping[str, Answer]) -> None:
-    if not found:
+def _write(kept: Mapping[str, Answer]) -> None:
+    if not kept:
         st.session_state.pop("kept:answered", None)
         st.query_params.pop("answered", None)
         return
-    content = {key: [answer.score, *answer.said] for key, answer in found.items()}
+    content = {key: [answer.score, *answer.predicted] for key, answer in kept.items()}
     text = json.dumps(content, separators=(",", ":"))
     st.session_state["kept:answered"] = st.query_params["answered"] = text

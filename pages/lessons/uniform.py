@@ -1,7 +1,7 @@
 """Uniform can lose: averaging one model after another, the best first, until all are in."""
 
 import soup_core as sc
-from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Said, near_difference
+from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Predicted, near_difference
 from pages.shared.context import Context
 from soup_core.analysis.ablations import NumberStep, number_averaged
 from soup_core.charts.ablations import number_averaged_curve
@@ -12,13 +12,13 @@ def ask(context: Context) -> NumberPrediction:
     return NumberPrediction("Average of all less the best single model, on the held-out images", -2.0, 2.0, 0.05)
 
 
-def run(context: Context, said: Said) -> Outcome:
+def run(context: Context, predicted: Predicted) -> Outcome:
     steps = list(number_averaged(context.zoo, context.evaluator("held_out")))
     first, last, test = steps[0], steps[-1], context.evaluator("test")
     gain, tested = sc.compare(last.held_out.soup, first.held_out.soup), sc.compare(test(last.soup), test(first.soup))
     return Outcome(
-        near_difference(float(said[0]), gain),
-        f"{said[0]:+.2f} points",
+        near_difference(float(predicted[0]), gain),
+        f"{predicted[0]:+.2f} points",
         points(gain),
         number_averaged_curve(steps, models=len(steps)),
         f"Held-out accuracy of the average of the first models, up to all {len(steps)}.",
@@ -31,10 +31,10 @@ def run(context: Context, said: Said) -> Outcome:
 
 def meaning(gain: sc.Comparison, models: int) -> str:
     """What the run says, whichever way it went."""
-    told = f"The average of all {models} differs from the best single model by {points(gain)}, {significance(gain)}"
+    sentence = f"The average of all {models} differs from the best single model by {points(gain)}, {significance(gain)}"
     if gain.high < 0 or gain.low > 0:
-        return f"{told}: it {'loses' if gain.high < 0 else 'wins'} here."
-    return f"{told}: {'it is behind, but these images cannot tell' if gain.difference < 0 else 'it does not lose context'}."
+        return f"{sentence}: it {'loses' if gain.high < 0 else 'wins'} here."
+    return f"{sentence}: {'it is behind, but these images cannot tell' if gain.difference < 0 else 'it does not lose context'}."
 
 
 def peak(steps: list[NumberStep]) -> str:

@@ -61,20 +61,25 @@ def evaluator(
     zoo_key: ZooKey, split: str, device: str, precision: str, memory: float, images: int | None = None
 ) -> sc.Evaluator:
     """One evaluator a zoo, split and way of computing; it locks itself while a model is evaluated."""
-    return sc.Evaluator(open_zoo(zoo_key), split, device, precision=precision, memory=memory, images=images)
+    zoo = open_zoo(zoo_key)
+    with sc.interruptible(lambda: None):  # what is cached must not draw on the page
+        return sc.Evaluator(zoo, split, device, precision=precision, memory=memory, images=images)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
 def cost(zoo_key: ZooKey, device: str, precision: str, memory: float) -> sc.Cost:
     """What one model of a zoo costs at inference, measured once."""
-    zoo = open_zoo(zoo_key)
-    return sc.measured_cost(evaluator(zoo_key, "held_out", device, precision, memory), [sc.uniform_soup(zoo)])
+    zoo, evaluate = open_zoo(zoo_key), evaluator(zoo_key, "held_out", device, precision, memory)
+    with sc.interruptible(lambda: None):  # what is cached must not draw on the page
+        return sc.measured_cost(evaluate, [sc.uniform_soup(zoo)])
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def probabilities(zoo_key: ZooKey, split: str, device: str, precision: str, memory: float, soup: str) -> torch.Tensor:
     """What a soup, given as JSON, says of every image of a split: float32, N×num_classes."""
-    return evaluator(zoo_key, split, device, precision, memory).logits(sc.Soup.from_json(soup)).softmax(1)
+    evaluate = evaluator(zoo_key, split, device, precision, memory)
+    with sc.interruptible(lambda: None):  # what is cached must not draw on the page
+        return evaluate.logits(sc.Soup.from_json(soup)).softmax(1)
 
 
 def jobs() -> Jobs:

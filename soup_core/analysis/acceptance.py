@@ -38,6 +38,6 @@ def acceptances(zoo: Zoo, evaluate: Evaluator, names: Sequence[str]) -> Iterator
                 after = before.add(step.candidate)
             else:
                 before, after = Soup.single(steps[min(1, len(steps) - 1)].candidate), step.soup
-            found = evaluate(before), evaluate(after)
+            pair = evaluate(before), evaluate(after)
             single = evaluate(Soup.single(step.candidate))
-            yield Acceptance(step.candidate, step.accepted, index == 0, single, *found, compare(found[1], found[0]))
+            yield Acceptance(step.candidate, step.accepted, index == 0, single, *pair, compare(pair[1], pair[0]))

@@ -61,7 +61,10 @@ def calibration(member: ComparedModel, logits: Tensor, labels: Tensor) -> Calibr
 
 
 def reliability(logits: Tensor, labels: Tensor) -> tuple[Bin, ...]:
-    """The reliability diagram's bins: 15 of equal mass, or one an image where there are fewer, least sure first."""
+    """The reliability diagram's bins: 15 of equal mass, or one an image where there are fewer, least sure first.
+
+    From finite logits (N×C) and labels (N).
+    """
     confidence, correct = _least_sure_first(logits, labels)
     count = min(CALIBRATION_BINS, len(correct))
     parts = zip(np.array_split(confidence, count), np.array_split(correct, count), strict=True)

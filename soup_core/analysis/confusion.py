@@ -27,7 +27,7 @@ def confusion_difference(ours: Tensor, theirs: Tensor, labels: Tensor) -> NDArra
 
 
 def class_gains(ours: Tensor, theirs: Tensor, labels: Tensor) -> dict[int, Comparison]:
-    """Our accuracy against theirs on the images of each class that has any."""
+    """Our accuracy against theirs, from probabilities (N×C), on the images of each class among the labels (N)."""
     right = [(probabilities.argmax(1) == labels).numpy() for probabilities in (ours, theirs)]
     return {int(label): compare_bits(*(bits[(labels == label).numpy()] for bits in right)) for label in labels.unique()}
 
@@ -37,7 +37,8 @@ def decided_by_one(
 ) -> tuple[Sequence[int], Sequence[int]]:
     """The images of which only we, and those of which only they, predict a class, the surest first.
 
-    `predicted` is that class, without it the right one of each image; with `true`, only images of that class count.
+    From probabilities (N×C) and labels (N) to indices of images. `predicted` is that class, without it the right one of
+    each image; with `true`, only images of that class count.
     """
     wanted = labels if predicted is None else torch.full_like(labels, predicted)
     within = torch.ones_like(labels, dtype=torch.bool) if true is None else labels == true

@@ -9,6 +9,7 @@ import torch
 
 from soup_core.evaluation import Evaluator
 from soup_core.runtime.devices import exactly
+from soup_core.runtime.interruption import yield_point
 from soup_core.soup import Soup
 
 IMAGES = 250
@@ -40,14 +41,17 @@ def measured_cost(evaluate: Evaluator, soups: Sequence[Soup]) -> Cost:
         modules.append(module)
     inputs = evaluate.inputs(torch.arange(min(IMAGES, evaluate.total)))
     seconds = []
-    with torch.inference_mode(), exactly(evaluate.precision, device):
-        for _ in range(REPEATS + 1):
-            _finish(device)
-            start = time.perf_counter()
-            for module in modules:
+    for _ in range(REPEATS + 1):
+        taken = 0.0
+        for module in modules:
+            with torch.inference_mode(), exactly(evaluate.precision, device):
+                _finish(device)
+                start = time.perf_counter()
                 module(inputs)
-            _finish(device)
-            seconds.append(time.perf_counter() - start)
+                _finish(device)
+                taken += time.perf_counter() - start
+            yield_point()
+        seconds.append(taken)
     tensors = [tensor for module in modules for tensor in module.state_dict().values()]
     return Cost(
         len(modules),

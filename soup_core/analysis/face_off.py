@@ -2,23 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 from soup_core.analysis.cost import Cost, measured_cost
 from soup_core.evaluation import Evaluation, Evaluator
-from soup_core.recipes import ensemble as ensembles
-from soup_core.recipes import greedy, learned, model_stock, pruned, uniform, wise_ft
-from soup_core.recipes.about import About
-from soup_core.recipes.trajectory import EMA_ABOUT, LAWA_ABOUT, ema_soup, lawa_soup
+from soup_core.recipes import RECIPES, About, Need, Recipe
+from soup_core.recipes.ensemble import ensemble
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
-
-Step = TypeVar("Step")
 
 
 @dataclass(frozen=True)
 class RecipeResult:
-    """One recipe's outcome: chosen on held-out images, reported on test images; `models` are run at inference."""
+    """One recipe's outcome: chosen on held-out images, reported on test images; `models` are run at inference.
+
+    `recipe` is its key in the registry.
+    """
 
     recipe: str
     about: About
@@ -37,45 +35,34 @@ def face_off(zoo: Zoo, evaluate: Evaluator) -> Iterator[RecipeResult]:
     """Run the recipes that suit the zoo, the cheapest first, yielding an entry for each.
 
     Recipes that need a base are left out where there is none, averages along a run where the ingredients are not one.
-    The ensembles' cost is one model's times their number, but for all models together, which is measured.
+    What starts from a soup is handed the greedy one. The ensembles' cost is one model's times their number, but for all
+    models together, which is measured.
     """
     test = evaluate.on("test")
-    every = uniform.uniform_soup(zoo)
-    one = measured_cost(evaluate, [every])
+    one = measured_cost(evaluate, [RECIPES["uniform"].soup(zoo, evaluate)])
+    for recipe in compared_recipes(zoo):
+        starts = [parameter.name for parameter in recipe.parameters if parameter.kind == "soup"]
+        soup = recipe.soup(zoo, evaluate, **{name: RECIPES["greedy"].soup(zoo, evaluate) for name in starts})
+        if recipe.averages == "weights":
+            evaluations, cost = (evaluate(soup), test(soup)), one
+        else:
+            evaluations = ensemble(evaluate, soup.names), ensemble(test, soup.names)
+            cost = one.of(len(soup.names))
+            if set(soup.names) == set(zoo.names):
+                cost = measured_cost(evaluate, [Soup.single(name) for name in zoo.names])
+        yield RecipeResult(recipe.key, recipe.about, soup, *evaluations, cost)
 
-    def soup(recipe: str, about: About, made: Soup) -> RecipeResult:
-        return RecipeResult(recipe, about, made, evaluate(made), test(made), one)
 
-    chosen = last(greedy.greedy_soup(zoo, evaluate)).soup
-    yield soup("uniform", uniform.ABOUT, every)
-    yield soup("greedy", greedy.ABOUT, chosen)
-    yield soup("pruned", pruned.ABOUT, last(pruned.pruned_soup(zoo, evaluate)).soup)
-    if zoo.base and len(zoo.names) > 1:
-        yield soup("model stock", model_stock.ABOUT, model_stock.model_stock_soup(zoo, evaluate.store))
-        yield soup("wise-ft", wise_ft.ABOUT, last(wise_ft.wise_ft(zoo, evaluate, towards=chosen)).soup)
-    if zoo.is_trajectory:
-        yield soup("ema", EMA_ABOUT, ema_soup(zoo))
-        yield soup("lawa", LAWA_ABOUT, lawa_soup(zoo))
-    yield soup("learned", learned.ABOUT, last(learned.learned_soup(zoo, evaluate)).soup)
-
-    def members(recipe: str, about: About, made: Soup, cost: Cost) -> RecipeResult:
-        names = made.names
-        return RecipeResult(
-            recipe, about, made, ensembles.ensemble(evaluate, names), ensembles.ensemble(test, names), cost
-        )
-
-    few = last(ensembles.greedy_ensemble(zoo, evaluate)).soup
-    yield members("greedy ensemble", ensembles.GREEDY_ABOUT, few, one.of(len(few.names)))
-    singles = [Soup.single(name) for name in zoo.names]
-    yield members("ensemble", ensembles.ABOUT, every, measured_cost(evaluate, singles))
+def compared_recipes(zoo: Zoo) -> list[Recipe]:
+    """The recipes that suit the zoo; from the base towards a single model there is nothing to average."""
+    based, run = zoo.base is not None and len(zoo.names) > 1, zoo.is_trajectory
+    return [
+        recipe
+        for recipe in RECIPES.values()
+        if recipe.compared and (based or Need.BASE not in recipe.needs) and (run or Need.RUN not in recipe.needs)
+    ]
 
 
 def recipes_of(zoo: Zoo) -> int:
     """How many entries `face_off` will yield."""
-    return 6 + 2 * bool(zoo.base and len(zoo.names) > 1) + 2 * zoo.is_trajectory
-
-
-def last(steps: Iterator[Step]) -> Step:
-    """The last step of a recipe."""
-    *_, final = steps
-    return final
+    return len(compared_recipes(zoo))

@@ -44,7 +44,10 @@ class Barrier:
 
 
 def line(evaluate: Evaluator, soup_a: Soup, soup_b: Soup, alphas: Iterable[float] = ALPHAS) -> Iterator[LinePoint]:
-    """Evaluate along a line, both ends always among the points: they and the middle first, then the others."""
+    """Evaluate along a line, both ends always among the points: they and the middle first, then the others.
+
+    Raises CoefficientError where the ends' BatchNorm statistics are made in different ways.
+    """
     wanted = {0.0, 1.0, *alphas}
     for alpha in [0.0, 1.0, *sorted(wanted - {0.0, 1.0}, key=lambda alpha: (abs(alpha - 0.5), alpha))]:
         yield LinePoint(alpha, evaluate(interpolate(soup_a, soup_b, alpha)))
@@ -69,7 +72,14 @@ def ensemble_line(
 
 
 def error_barrier(points: Sequence[LinePoint]) -> Barrier:
-    """The error barrier over alpha from 0 to 1; a height of 0 where no point lies above the straight line."""
+    """The error barrier over alpha from 0 to 1; a height of 0 where no point lies above the straight line.
+
+    >>> def point(alpha, correct):
+    ...     return LinePoint(alpha, Evaluation(correct, 100, 0.0, 0.0, b""))
+    >>> barrier = error_barrier([point(0.0, 80), point(0.5, 40), point(1.0, 60)])  # error 0.6, the line is at 0.3
+    >>> barrier.alpha, round(barrier.height, 4), barrier.connected
+    (0.5, 0.3, False)
+    """
     errors = {point.alpha: 1 - point.evaluation.accuracy for point in points}
     heights = {
         alpha: error - ((1 - alpha) * errors[0.0] + alpha * errors[1.0])
@@ -145,7 +155,10 @@ def plane_place(gram: Gram, plane: Plane, soup: Soup) -> Position:
 
 
 def plane_points(evaluate: Evaluator, plane: Plane, *, resolution: int = 21) -> Iterator[PlanePoint]:
-    """Evaluate the plane's grid, coarse first: every fourth point both ways, then every second, then all."""
+    """Evaluate the plane's grid, coarse first: every fourth point both ways, then every second, then all.
+
+    Raises CoefficientError for a grid of fewer than two columns and rows.
+    """
     if resolution < 2:
         raise CoefficientError(f"A grid has at least two columns and rows; found {resolution}.")
     xs, ys = plane.grid(resolution)

@@ -67,7 +67,10 @@ class IngredientPrediction:
 
 
 def sampled_pairs(zoo: Zoo, budget: int, seed: int = 0) -> tuple[Pair, ...]:
-    """So many different pairs of the zoo's ingredients, drawn at random, or all; more of a seed continue fewer."""
+    """So many different pairs of the zoo's ingredients, drawn at random, or all; more of a seed continue fewer.
+
+    Raises CoefficientError for fewer than one.
+    """
     if budget < 1:
         raise CoefficientError(f"At least one pair is drawn; found {budget}.")
     pairs = list(combinations(zoo.names, 2))

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soup_core.evaluation import Estimate, Evaluation, Evaluator, estimate, resampled_means
-from soup_core.recipes.ensemble import ensembles, greedy_ensemble
+from soup_core.recipes.ensemble import ensembles
 from soup_core.recipes.greedy import greedy_soup
+from soup_core.recipes.greedy_ensemble import greedy_ensemble
 from soup_core.recipes.learned import learned_soup
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
@@ -26,7 +27,7 @@ CLEAN = "clean"
 class ComparedModel:
     """What is compared: one model, a soup of several, or an ensemble of those that `soup` names.
 
-    `kind` is "ingredient", "base", or a recipe's name; `best` marks the best ingredient on the held-out images.
+    `kind` is "ingredient", "base", or a recipe's key; `best` marks the best ingredient on the held-out images.
     """
 
     kind: str
@@ -35,8 +36,8 @@ class ComparedModel:
 
     @property
     def name(self) -> str:
-        """An ingredient's own name, else the kind."""
-        return self.soup.names[0] if self.kind == "ingredient" else self.kind
+        """An ingredient's own name, else the kind in words."""
+        return self.soup.names[0] if self.kind == "ingredient" else self.kind.replace("-", " ")
 
     @property
     def role(self) -> str:
@@ -126,7 +127,7 @@ def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[ComparedModel, ...]]
     *_, few = greedy_ensemble(zoo, evaluate)
     yield (
         *(ComparedModel("ingredient", Soup.single(name)) for name in zoo.names if name != best),
-        ComparedModel("greedy ensemble", few.soup),
+        ComparedModel("greedy-ensemble", few.soup),
         ComparedModel("ensemble", uniform_soup(zoo)),
     )
 

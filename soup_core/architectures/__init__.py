@@ -105,7 +105,7 @@ def build(name: str, num_classes: int, options: Mapping[str, Any] | None = None)
 
 
 def meta_module(name: str, num_classes: int, options: Mapping[str, Any] | None = None) -> nn.Module:
-    """The same module without memory for its weights: names, shapes and dtypes alone."""
+    """The same module without memory for its weights: names, shapes and dtypes alone. Raises as `build` does."""
     try:
         # The user's own code may do anything with its tensors, and so gets real ones.
         with nullcontext() if name.startswith("factory:") else _WithoutMemory():

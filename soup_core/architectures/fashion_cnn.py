@@ -32,7 +32,7 @@ class FashionCNN(nn.Module):
         self.head = nn.Linear(hidden or flat, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of normalised images."""
+        """N×1×28×28 normalised images to N×num_classes logits."""
         features: Tensor = self.features(images)
         if self.hidden is not None:
             features = self.hidden(features)

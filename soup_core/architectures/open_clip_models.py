@@ -40,7 +40,7 @@ class ImageClassifier(nn.Module):
         self.classification_head = nn.Linear(features, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of normalised images."""
+        """N×3×H×W normalised images to N×num_classes logits."""
         logits: Tensor = self.classification_head(F.normalize(self.model["visual"](images), dim=-1))
         return logits
 
@@ -58,14 +58,20 @@ def build_openai(name: str, num_classes: int, /) -> nn.Module:
 
 
 def tower(name: str) -> dict[str, Any]:
-    """What open_clip makes a visual tower from: the same for several names, where these differ in the text tower alone."""
+    """What open_clip makes a visual tower from: the same for several names, where these differ in the text tower alone.
+
+    Raises ZooError for a name that open_clip does not have.
+    """
     _, config = _configuration(name)
     vision = {**config["vision_cfg"], "timm_model_pretrained": False, "output_tokens": False}
     return {"embed_dim": config["embed_dim"], "vision_cfg": vision, "quick_gelu": config.get("quick_gelu", False)}
 
 
 def preprocessing(name: str, options: Mapping[str, Any]) -> tuple[Preprocessing, Normalization] | None:
-    """What the first of open_clip's weights for this tower expect, OpenAI's where there are none."""
+    """What the first of open_clip's weights for this tower expect, OpenAI's where there are none.
+
+    Raises ZooError for a name that open_clip does not have.
+    """
     open_clip, config = _configuration(name)
     tags = open_clip.list_pretrained_tags_by_model(name)
     said = (open_clip.get_pretrained_cfg(name, tags[0]) if tags else None) or {}

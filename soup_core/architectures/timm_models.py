@@ -26,7 +26,7 @@ def build(name: str, num_classes: int, /, **options: Any) -> nn.Module:
 
 
 def preprocessing(name: str, options: Mapping[str, Any]) -> tuple[Preprocessing, Normalization] | None:
-    """What the weights of this name's tag, or of its default one, expect."""
+    """What the weights of this name's tag, or of its default one, expect. Raises ZooError for a name timm lacks."""
     timm = _timm(name)
     config = timm.models.get_pretrained_cfg(name)
     given = {"img_size": options["img_size"]} if "img_size" in options else {}

@@ -23,7 +23,10 @@ def build(name: str, num_classes: int, /, **options: Any) -> nn.Module:
 
 
 def preprocessing(name: str, options: Mapping[str, Any]) -> tuple[Preprocessing, Normalization] | None:
-    """What torchvision's default weights expect, or those of its weights that are for the network's image size."""
+    """What torchvision's default weights expect, or those of its weights that are for the network's image size.
+
+    Raises ZooError for a name that is no classifier.
+    """
     known = _models(name).get_model_weights(name)
     presets = [each.transforms() for each in [known.DEFAULT, *known]]
     size = options.get("image_size", VIT_SIZE) if name.startswith("vit_") else presets[0].crop_size[0]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from soup_core.analysis.face_off import RecipeResult
-from soup_core.charts.style import NEUTRAL, RECIPE_MARKS, counts, empty_figure, error_bars, level
+from soup_core.charts.style import NEUTRAL, counts, empty_figure, error_bars, level, recipe_mark
 from soup_core.evaluation import Evaluation, wilson
 
 
@@ -25,7 +25,7 @@ def cost_chart(entries: Sequence[RecipeResult], best: Evaluation) -> go.Figure:
         x: float = entry.models
         if entry.models == 1:
             x = 10 ** (0.07 * (single.index(entry.recipe) - (len(single) - 1) / 2))
-        mark = RECIPE_MARKS[entry.recipe]
+        mark = recipe_mark(entry.recipe)
         bill = f"{entry.models} forward pass{'es' if entry.models > 1 else ''}, {entry.cost.megabytes:.1f} MB"
         figure.add_trace(
             go.Scatter(

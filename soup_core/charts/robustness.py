@@ -29,9 +29,9 @@ COLUMNS = 2
 NUMBERED_CLASSES = 20  # up to so many, a cell has room for its number
 TITLES = {
     "best": "best single model", "ingredient": "ingredients", "base": "base", "uniform": "uniform soup",
-    "greedy": "greedy soup", "learned": "learned soup", "greedy ensemble": "greedy ensemble", "ensemble": "ensemble",
+    "greedy": "greedy soup", "learned": "learned soup", "greedy-ensemble": "greedy ensemble", "ensemble": "ensemble",
 }  # fmt: skip
-FRONT_LAST = ("ingredient", "base", "ensemble", "greedy ensemble", "uniform", "greedy", "learned")
+FRONT_LAST = ("ingredient", "base", "ensemble", "greedy-ensemble", "uniform", "greedy", "learned")
 BEST = Mark(NEUTRAL, "line-ns", 11)
 DIVERGING = ((0.0, "#0072B2"), (0.5, "rgba(128, 128, 128, 0.08)"), (1.0, "#D55E00"))
 
@@ -205,7 +205,7 @@ def reliability_diagram(calibrations: Sequence[Calibration]) -> go.Figure:
 
 
 def confusion_heatmap(difference: NDArray[np.int64], classes: Sequence[str]) -> go.Figure:
-    """Our counts less theirs, true class by row, predicted by column; customdata holds both classes' numbers."""
+    """Our counts less theirs (C×C), true class by row, predicted by column; customdata holds both classes' numbers."""
     reach = max(1, int(np.abs(difference).max()))
     figure = empty_figure("True class")
     numbers = range(len(classes))

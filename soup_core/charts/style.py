@@ -15,6 +15,7 @@ from soup_core.evaluation import Estimate
 from soup_core.formatting import counts as counts
 from soup_core.formatting import percent as percent
 from soup_core.formatting import visible
+from soup_core.recipes import RECIPES
 
 NEUTRAL = "#808080"
 GRID = "rgba(128, 128, 128, 0.2)"
@@ -41,13 +42,14 @@ MARKS: Mapping[str, Mark] = {
 RECIPE_MARKS: Mapping[str, Mark] = {
     **MARKS,
     "pruned": Mark("#D55E00", "star-open", 15),
-    "model stock": Mark("#0072B2", "circle-open", 12),
+    "model-stock": Mark("#0072B2", "circle-open", 12),
     "wise-ft": Mark("#808080", "hexagon-open", 13),
     "ema": Mark("#56B4E9", "triangle-left", 12),
     "lawa": Mark("#56B4E9", "triangle-right", 12),
-    "greedy ensemble": Mark("#E69F00", "square-cross", 12),
+    "greedy-ensemble": Mark("#E69F00", "square-cross", 12),
     "taken": Mark("#56B4E9", "pentagon", 13),
 }
+OTHER_SYMBOLS = ("cross", "x", "bowtie", "hourglass", "triangle-down")  # of recipes without a mark of their own
 SCALE = ((0.0, "#0072B2"), (0.5, "#009E73"), (1.0, "#E69F00"))  # for lines and marks: seen on light and on dark
 LINE_COLOURS = ("#CC79A7", "#0072B2", "#D55E00", "#009E73", "#E69F00")
 LINE_DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -74,6 +76,14 @@ TEMPLATE = go.layout.Template(
     ),
     data={"scatter": [go.Scatter(marker={"line": {"width": 1, "color": NEUTRAL}})]},  # orange is faint on white
 )
+
+
+def recipe_mark(key: str) -> Mark:
+    """The mark of a recipe of the registry; one that has none of its own is grey, and known by its shape."""
+    if key in RECIPE_MARKS:
+        return RECIPE_MARKS[key]
+    others = [each for each in RECIPES if each not in RECIPE_MARKS]
+    return Mark(NEUTRAL, OTHER_SYMBOLS[others.index(key) % len(OTHER_SYMBOLS)], 12)
 
 
 def literal(name: str) -> str:

@@ -78,7 +78,10 @@ class Checkpoint:
         return self.examined()[0]
 
     def examined(self) -> tuple[str, list[str]]:
-        """SHA-256 of the whole file, and the names of the tensors that hold NaN or infinity, in one reading."""
+        """SHA-256 of the whole file, and the names of the tensors that hold NaN or infinity, in one reading.
+
+        Raises CheckpointError where the file cannot be read, or is no longer the one that was opened.
+        """
         content = hashlib.sha256()
         block = torch.empty(EXAMINED_AT_ONCE, dtype=torch.uint8)
         broken: dict[str, None] = {}
@@ -103,17 +106,20 @@ class Checkpoint:
 
     @contextmanager
     def reader(self) -> Iterator["Reader"]:
-        """Open the file once for several reads."""
+        """Open the file once for several reads.
+
+        Raises CheckpointError where the file cannot be read, or is no longer the one that was opened.
+        """
         with self._opened() as descriptor:
             yield Reader(self, descriptor)
 
     def read(self, name: str) -> Tensor:
-        """Read one tensor into memory of its own, on the CPU, in the dtype of the file."""
+        """Read one tensor into memory of its own, on the CPU, in the file's shape and dtype; raises as `reader`."""
         with self.reader() as read:
             return read(name)
 
     def read_all(self) -> Iterator[tuple[str, Tensor]]:
-        """Read every tensor, one after the other, through one opening of the file."""
+        """Read every tensor, in its shape and dtype, one after the other, through one opening; raises as `reader`."""
         with self.reader() as read:
             for name in self.tensors:
                 yield name, read(name)
@@ -158,7 +164,7 @@ class Reader:
         self.checkpoint, self._descriptor = checkpoint, descriptor
 
     def __call__(self, name: str) -> Tensor:
-        """The whole tensor, on the CPU, in the dtype of the file."""
+        """The whole tensor, on the CPU, in the shape and dtype of the file; CheckpointError is raised as by `fill`."""
         info = self.checkpoint.tensors[name]
         tensor = torch.empty(info.shape, dtype=info.dtype)
         if tensor.numel():
@@ -166,13 +172,16 @@ class Reader:
         return tensor
 
     def fill(self, name: str, begin: int, part: memoryview) -> None:
-        """Read as many bytes as there are in `part` from element `begin` of a tensor on."""
+        """Read as many bytes as there are in `part` from element `begin` of a tensor on.
+
+        Raises CheckpointError where the file has been cut short meanwhile.
+        """
         info = self.checkpoint.tensors[name]
         self.checkpoint._fill(self._descriptor, part, info.begin + begin * info.dtype.itemsize)
 
 
 def memory_of(tensor: Tensor) -> memoryview:
-    """The bytes that hold a contiguous tensor on the CPU."""
+    """The bytes that hold a contiguous tensor of any shape on the CPU."""
     return tensor.detach().reshape(-1).view(torch.uint8).numpy().data
 
 
@@ -194,15 +203,16 @@ def refusal(error: OSError | ValueError) -> str:
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
-    """Write tensors as a safetensors file, atomically, with one metadata entry named soup_core.
+    """Write a state_dict as a safetensors file, atomically, with one metadata entry named soup_core.
 
-    One entry alone, since the format leaves the order of several open and the same content shall give the same bytes.
+    Raises SoupError where the disk is full or the folder may not be written. One entry alone, since the format leaves
+    the order of several open and the same content shall give the same bytes.
     """
     write_together({path: writer(tensors, {"soup_core": metadata})}, size_of(tensors))
 
 
 def writer(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> Writer:
-    """What writes tensors to a place as safetensors, without a second copy of them in memory."""
+    """What writes a state_dict to a place as safetensors, without a second copy of it in memory; it raises OSError."""
 
     def write(place: Path) -> None:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -215,7 +225,7 @@ def writer(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> Writer:
 
 
 def size_of(tensors: Mapping[str, Tensor]) -> int:
-    """The bytes that tensors take."""
+    """The bytes that the tensors of a state_dict take."""
     return sum(tensor.nbytes for tensor in tensors.values())
 
 

@@ -25,10 +25,12 @@ def export(
 ) -> None:
     """Write a soup, by default the uniform one, as a file that loads elsewhere, with a card and a script beside it."""
     run = ZooCommand(zoo, device, batch_size, precision)
-    made = run.soup(soup or "uniform")
+    mixed = run.soup(soup or "uniform")
     kind = f"{soup.capitalize()} soup" if soup in ("greedy", "learned") else ""
-    out = Export(made, run.evaluator(), run.evaluator("test") if test else None, title or title_of(made, kind), format)
+    out = Export(
+        mixed, run.evaluator(), run.evaluator("test") if test else None, title or title_of(mixed, kind), format
+    )
     written = export_soup(out, file)
-    found = {split: figures(standing.evaluation) for split, standing in out.standings.items()}
+    evaluations = {split: figures(standing.evaluation) for split, standing in out.standings.items()}
     rows: list[Row] = [{"written": str(path), "bytes": path.stat().st_size} for path in written]
-    print_rows([*rows, {"soup": json.loads(made.to_json()), **found}], as_json)
+    print_rows([*rows, {"soup": json.loads(mixed.to_json()), **evaluations}], as_json)

@@ -70,20 +70,22 @@ def finetune(
     if init is not None:
         if data is None or output is None:
             raise SoupError("--init takes --data SOURCE and --output FOLDER beside it.")
-        found = finetuning.downloaded(init) if download else dict(Checkpoint(weights).read_all()) if weights else None
-        opened = finetuning.planned_zoo(output, init, data, pretrained=found is not None, side=side)
-        place: finetuning.Destination = finetuning.Inside(output, default_store(), finetuning.header(opened))
-        base_steps = finetuning.make_base(opened, Evaluator(opened, **how), weights=found, seed=seed)
+        pretrained = (
+            finetuning.downloaded(init) if download else dict(Checkpoint(weights).read_all()) if weights else None
+        )
+        opened = finetuning.planned_zoo(output, init, data, pretrained=pretrained is not None, side=side)
+        destination: finetuning.Destination = finetuning.Inside(output, default_store(), finetuning.header(opened))
+        base_steps = finetuning.make_base(opened, Evaluator(opened, **how), weights=pretrained, seed=seed)
         shown = output
     else:
-        assert zoo is not None, "looked at above"
+        assert zoo is not None, "checked above"
         named = zoo in zoo_folders()
         opened = open_zoo(zoo_folders()[zoo] if named else zoo)
         shown = output or Path(zoo)
         if named and output is None:
-            place = finetuning.Beside(opened, zoo, default_store())
+            destination = finetuning.Beside(opened, zoo, default_store())
         else:
-            place = finetuning.Inside(shown, default_store())
+            destination = finetuning.Inside(shown, default_store())
             if (
                 finetuning.start_of(open_zoo(shown.resolve()), start).digest
                 != finetuning.start_of(opened, start).digest
@@ -109,7 +111,7 @@ def finetune(
         yield from base_steps
         trained = finetuning.with_base(opened) if init else opened
         evaluate = Evaluator(trained, **how)
-        yield from finetuning.finetune(trained, evaluate, hyperparameters=wanted, start=start, place=place)
+        yield from finetuning.finetune(trained, evaluate, hyperparameters=wanted, start=start, place=destination)
 
     def rows() -> Iterator[Row]:
         names = []
@@ -139,13 +141,13 @@ def finetune(
         print_rows(rows(), as_json)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} epochs"))
-    told: list[Row] = []
+    shown_rows: list[Row] = []
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task("training", total=sum(each.epochs for each in wanted))
         for row in rows():
-            told.append(row)
+            shown_rows.append(row)
             progress.update(task, advance=1 if row.get("run") else 0)
-    print_rows(told, as_json)
+    print_rows(shown_rows, as_json)
 
 
 def _hyperparameters(

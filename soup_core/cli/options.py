@@ -1,7 +1,7 @@
 """Arguments that commands share, and what they mean: the open zoo, how to compute on it, and a soup by its words."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,21 +9,19 @@ import typer
 
 from soup_core.cli.output import Row, figures
 from soup_core.evaluation import Evaluator
-from soup_core.export import imported, read_recipe, step_row
-from soup_core.recipes.greedy import GreedyStep, greedy_soup
-from soup_core.recipes.learned import learned_soup
+from soup_core.export import imported, read_recipe
+from soup_core.recipes import RECIPES
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.runtime.devices import PRECISIONS
 from soup_core.soup import Soup
 from soup_core.zoo import open_zoo
 
+SPLITS = ("held_out", "test")
 ZooName = Annotated[str, typer.Argument(help="A bundled zoo's name, or a folder that holds zoo.toml.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images a forward pass; default 250, on CUDA all.")]
 Precision = Annotated[str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")]
-Full = Annotated[bool, typer.Option("--full", help="Evaluate every candidate in full.")]
-Ties = Annotated[bool, typer.Option("--ties", help="Accept on an equal count too.")]
 SoupOption = Annotated[
     str | None,
     typer.Option(
@@ -45,28 +43,13 @@ class ZooCommand:
 
     def soup(self, text: str) -> Soup:
         """A soup as the command line takes it: uniform, greedy, learned, names with commas between, or a file."""
-        if text == "uniform":
-            return uniform_soup(self.zoo)
-        if text == "greedy":
-            *_, last = greedy_soup(self.zoo, self.evaluator())
-            return last.soup
-        if text == "learned":
-            *_, final = learned_soup(self.zoo, self.evaluator())
-            return final.soup
+        if text in ("uniform", "greedy", "learned"):
+            return RECIPES[text].soup(self.zoo, self.evaluator())
         if Path(text).is_file():
             return imported(read_recipe(Path(text)), self.zoo)
         return uniform_soup(self.zoo, [name for name in text.split(",") if name])
 
-    def report(self, soup: Soup, splits: list[str] | None = None) -> Row:
+    def report(self, soup: Soup, splits: Sequence[str] = SPLITS) -> Row:
         """A soup and its figures on these splits, by default on held-out and test images."""
-        found = {split: figures(self.evaluator(split)(soup)) for split in splits or ["held_out", "test"]}
-        return {"soup": json.loads(soup.to_json()), **found}
-
-    def search(self, steps: Iterator[GreedyStep]) -> Iterator[Row]:
-        """A row a candidate, then the report of the soup that the search ends with."""
-        soup = None
-        for step in steps:
-            soup = step.soup
-            yield step_row(step)
-        assert soup is not None, "a search has at least its first step"
-        yield self.report(soup)
+        evaluations = {split: figures(self.evaluator(split)(soup)) for split in splits}
+        return {"soup": json.loads(soup.to_json()), **evaluations}

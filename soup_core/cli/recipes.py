@@ -1,26 +1,33 @@
 """Commands that make soups and evaluate them."""
 
+import json
 import math
-from collections.abc import Iterator
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
 import typer
 
 from soup_core.analysis.interpolation import ALPHAS, line
-from soup_core.cli.options import BatchSize, Device, Full, Json, Precision, SoupOption, Ties, ZooCommand, ZooName
+from soup_core.cli.options import SPLITS, BatchSize, Device, Json, Precision, SoupOption, ZooCommand, ZooName
 from soup_core.cli.output import Row, figures, print_rows
+from soup_core.cli.parameters import argument, arguments_of, command, flag, options_of, shared_options
 from soup_core.errors import SoupError
+from soup_core.export import step_row
+from soup_core.recipes import RECIPES, Recipe, Step, one_of
 from soup_core.recipes.ensemble import ensemble as ensemble_evaluation
-from soup_core.recipes.ensemble import greedy_ensemble
-from soup_core.recipes.greedy import greedy_soup
-from soup_core.recipes.learned import learned_soup
-from soup_core.recipes.model_stock import model_stock_soup
-from soup_core.recipes.pruned import pruned_soup
-from soup_core.recipes.slerp import slerp_soup
-from soup_core.recipes.task_arithmetic import task_arithmetic_soup
-from soup_core.recipes.trajectory import ema_soup, lawa_soup
-from soup_core.recipes.uniform import uniform_soup
-from soup_core.recipes.wise_ft import wise_ft
+from soup_core.recipes.greedy import GreedyStep
+from soup_core.recipes.learned import LearnedStep
+from soup_core.soup import Soup
+
+TEXTS = {
+    "uniform": "Average all ingredients and evaluate the soup.",
+    "greedy": "Run the greedy soup, a line a candidate, then its evaluation.",
+    "pruned": 'Run the pruned soup, a line a candidate ("accepted" means dropped), then its evaluation.',
+    "learned": "Learn the coefficients, a line a round of batches, then the soup's evaluation; stopped, it goes on when "
+    "run again.",
+    "ensemble": "Average the models' outputs instead of their weights, and evaluate that.",
+    "soup": "Make a soup by a recipe in closed form, or on the line from the base, and evaluate it.",
+}  # of commands that run recipes
 
 
 def evaluate(
@@ -34,150 +41,80 @@ def evaluate(
 ) -> None:
     """Evaluate a soup, by default the uniform one."""
     run = ZooCommand(zoo, device, batch_size, precision)
-    print_rows([run.report(run.soup(soup or "uniform"), [split] if split else None)], as_json)
+    print_rows([run.report(run.soup(soup or "uniform"), [split] if split else SPLITS)], as_json)
 
 
-def uniform(
-    zoo: ZooName,
-    as_json: Json = False,
-    device: Device = "auto",
-    batch_size: BatchSize = None,
-    precision: Precision = "float32",
-) -> None:
-    """Average all ingredients and evaluate the soup."""
-    run = ZooCommand(zoo, device, batch_size, precision)
-    print_rows([run.report(uniform_soup(run.zoo))], as_json)
+def recipe_commands() -> list[Callable[..., None]]:
+    """A command for each recipe that has one of its own, and `soup RECIPE` for the others."""
+    own = [_own_command(recipe) for recipe in RECIPES.values() if recipe.command == recipe.key != "ensemble"]
+    return [*own, _ensemble_command(), _soup_command()]
 
 
-def greedy(
-    zoo: ZooName,
-    order: Annotated[str, typer.Option(help="accuracy, random:SEED, or names with commas between.")] = "accuracy",
-    full: Full = False,
-    ties: Ties = False,
-    as_json: Json = False,
-    device: Device = "auto",
-    batch_size: BatchSize = None,
-    precision: Precision = "float32",
-) -> None:
-    """Run the greedy soup, a line a candidate, then its evaluation."""
-    run = ZooCommand(zoo, device, batch_size, precision)
-    names = order.split(",") if "," in order else order
-    print_rows(run.search(greedy_soup(run.zoo, run.evaluator(), order=names, ties=ties, full=full)), as_json)
-
-
-def pruned(
-    zoo: ZooName,
-    full: Full = False,
-    ties: Ties = False,
-    as_json: Json = False,
-    device: Device = "auto",
-    batch_size: BatchSize = None,
-    precision: Precision = "float32",
-) -> None:
-    """Run the pruned soup, a line a candidate ("accepted" means dropped), then its evaluation."""
-    run = ZooCommand(zoo, device, batch_size, precision)
-    print_rows(run.search(pruned_soup(run.zoo, run.evaluator(), ties=ties, full=full)), as_json)
-
-
-def learned(
-    zoo: ZooName,
-    granularity: Annotated[str, typer.Option(help="One coefficient a model, layer or tensor.")] = "tensor",
-    parameterization: Annotated[str, typer.Option(help="softmax or unconstrained.")] = "softmax",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the held-out images at most.")] = 5,
-    learning_rate: Annotated[float | None, typer.Option(min=0, help="Default 0.05, unconstrained 0.005.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The seed of the fold and of the batches.")] = 0,
-    as_json: Json = False,
-    device: Device = "auto",
-    batch_size: BatchSize = None,
-    precision: Precision = "float32",
-) -> None:
-    """Learn the coefficients, a line a round of batches, then the soup's evaluation; stopped, it goes on when run again."""
-    run = ZooCommand(zoo, device, batch_size, precision)
-    steps = learned_soup(
-        run.zoo,
-        run.evaluator(),
-        granularity=granularity,
-        parameterization=parameterization,
-        epochs=epochs,
-        learning_rate=learning_rate,
-        seed=seed,
-    )
-
-    def rows() -> Iterator[Row]:
+def _own_command(recipe: Recipe) -> Callable[..., None]:
+    def rows(run: ZooCommand, **given: Any) -> Iterator[Row]:
+        arguments = arguments_of(recipe, run, given)
         soup = None
-        for step in steps:
+        for step in recipe.steps(run.zoo, run.evaluator(), **arguments):
             soup = step.soup
-            yield {
+            if (row := _step_row(step)) is not None:
+                yield row
+        assert soup is not None, "a recipe has at least one step"
+        yield _report(run, recipe, soup, arguments)
+
+    text = TEXTS.get(recipe.key, f"Make a soup by {recipe.about.name} and evaluate it.")
+    return command(recipe.key, text, options_of(recipe), rows)
+
+
+def _ensemble_command() -> Callable[..., None]:
+    def rows(run: ZooCommand, greedily: bool, **given: Any) -> Iterator[Row]:
+        recipe = RECIPES["greedy-ensemble" if greedily else "ensemble"]
+        arguments = arguments_of(recipe, run, given)
+        yield _report(run, recipe, recipe.soup(run.zoo, run.evaluator(), **arguments), arguments)
+
+    greedily = flag("greedily", "--greedy", "Choose the members greedily on held-out images.")
+    names, *others = options_of(RECIPES["ensemble"])
+    return command("ensemble", TEXTS["ensemble"], [names, greedily, *others], rows)
+
+
+def _soup_command() -> Callable[..., None]:
+    recipes = {recipe.key: recipe for recipe in RECIPES.values() if recipe.command is None}
+    known = one_of(tuple(recipes))
+
+    def rows(run: ZooCommand, recipe: str, **given: Any) -> Iterator[Row]:
+        if recipe not in recipes:
+            raise SoupError(f"The recipe is one of {known}; found {recipe!r}.")
+        chosen = recipes[recipe]
+        arguments = arguments_of(chosen, run, given)
+        yield _report(run, chosen, chosen.soup(run.zoo, run.evaluator(), **arguments), arguments)
+
+    options = [argument("recipe", f"{known}."), *shared_options(list(recipes.values()))]
+    return command("soup", TEXTS["soup"], options, rows)
+
+
+def _step_row(step: Step) -> Row | None:
+    match step:
+        case GreedyStep():
+            return step_row(step)
+        case LearnedStep():
+            return {
                 "step": step.index,
                 "loss": None if math.isnan(step.loss) else step.loss,
                 "fold": figures(step.fold),
                 "temperature": step.temperature,
                 "best_step": step.best_index,
             }
-        assert soup is not None, "a learned soup has at least its start"
-        yield run.report(soup)
-
-    print_rows(rows(), as_json)
+        case _:
+            return None
 
 
-def ensemble(
-    zoo: ZooName,
-    names: Annotated[str | None, typer.Option(help="Names with commas between; default all.")] = None,
-    greedily: Annotated[bool, typer.Option("--greedy", help="Choose the members greedily on held-out images.")] = False,
-    average: Annotated[str, typer.Option(help="probabilities or logits.")] = "probabilities",
-    as_json: Json = False,
-    device: Device = "auto",
-    batch_size: BatchSize = None,
-    precision: Precision = "float32",
-) -> None:
-    """Average the models' outputs instead of their weights, and evaluate that."""
-    run = ZooCommand(zoo, device, batch_size, precision)
-    members = uniform_soup(run.zoo, [name for name in names.split(",") if name] if names else None)
-    if greedily:
-        *_, final = greedy_ensemble(run.zoo, run.evaluator(), average=average)
-        members = final.soup
-    found = {
-        split: figures(ensemble_evaluation(run.evaluator(split), members.names, average=average))
-        for split in ("held_out", "test")
+def _report(run: ZooCommand, recipe: Recipe, soup: Soup, arguments: Row) -> Row:
+    if recipe.averages == "weights":
+        return run.report(soup)
+    average = recipe.checked(arguments).get("average", "probabilities")
+    evaluations = {
+        split: figures(ensemble_evaluation(run.evaluator(split), soup.names, average=average)) for split in SPLITS
     }
-    print_rows([{"soup": dict(members.coefficients), **found}], as_json)
-
-
-def soup(
-    zoo: ZooName,
-    recipe: Annotated[str, typer.Argument(help="model-stock, wise-ft, slerp, task-arithmetic, ema or lawa.")],
-    towards: Annotated[str, typer.Option(help="wise-ft: the soup to walk to, as --soup takes it.")] = "uniform",
-    names: Annotated[str | None, typer.Option(help="slerp: two names with a comma between.")] = None,
-    alpha: Annotated[float, typer.Option(help="slerp: where between the two.")] = 0.5,
-    scale: Annotated[float, typer.Option(help="task-arithmetic: the factor of each difference.")] = 0.1,
-    decay: Annotated[float, typer.Option(help="ema: the share that the past keeps at each checkpoint.")] = 0.8,
-    last: Annotated[int, typer.Option(help="lawa: how many of the latest checkpoints.")] = 5,
-    as_json: Json = False,
-    device: Device = "auto",
-    batch_size: BatchSize = None,
-    precision: Precision = "float32",
-) -> None:
-    """Make a soup by a recipe in closed form, or on the line from the base, and evaluate it."""
-    run = ZooCommand(zoo, device, batch_size, precision)
-    held_out = run.evaluator()
-    if recipe == "wise-ft":
-        *_, step = wise_ft(run.zoo, held_out, towards=run.soup(towards))
-        made = step.soup
-    elif recipe == "model-stock":
-        made = model_stock_soup(run.zoo, held_out.store)
-    elif recipe == "slerp":
-        pair = (names or "").split(",")
-        if len(pair) != 2:
-            raise SoupError(f"slerp takes --names A,B, two ingredients; found {names!r}.")
-        made = slerp_soup(run.zoo, held_out.store, *pair, alpha=alpha)
-    elif recipe == "task-arithmetic":
-        made = task_arithmetic_soup(run.zoo, scale=scale)
-    elif recipe in ("ema", "lawa"):
-        made = ema_soup(run.zoo, decay=decay) if recipe == "ema" else lawa_soup(run.zoo, last=last)
-    else:
-        known = "model-stock, wise-ft, slerp, task-arithmetic, ema or lawa"
-        raise SoupError(f"The recipe is one of {known}; found {recipe!r}.")
-    print_rows([run.report(made)], as_json)
+    return {"soup": json.loads(soup.to_json()), **evaluations}
 
 
 def interpolate(

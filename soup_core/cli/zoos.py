@@ -49,11 +49,11 @@ def init(
     """Look at a folder of checkpoints and write the zoo.toml that makes a zoo of it, to be read and corrected."""
     with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
         task = progress.add_task("looking", total=None)
-        looked = []
+        inspected = []
         for each in inspect_folder(folder):
-            looked.append(each)
-            progress.update(task, completed=len(looked), total=each.of, description=shown(each.file.name))
-    proposal = propose(folder, looked)
+            inspected.append(each)
+            progress.update(task, completed=len(inspected), total=each.of, description=shown(each.file.name))
+    proposal = propose(folder, inspected)
     if architecture or (
         proposal.architecture is None and (architecture := _asked("The network (torchvision:NAME, …)"))
     ):
@@ -157,14 +157,14 @@ def preflight(
     """Check whether ingredients will average well: a line a finding, and the verdict last."""
     run = ZooCommand(zoo, device, batch_size, precision)
 
-    def found() -> Iterator[Row]:
+    def rows() -> Iterator[Row]:
         findings = []
         for finding in preflight_checks(run.zoo, run.evaluator(), names.split(",") if names else None):
             findings.append(finding)
             yield asdict(finding)
         yield asdict(overall(findings))
 
-    print_rows(found(), as_json)
+    print_rows(rows(), as_json)
 
 
 def published(

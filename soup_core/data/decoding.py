@@ -110,14 +110,16 @@ class Decoding:
 
         Raises DataError where the images do not fit the budget, or are of several sizes without a preprocessing.
         """
+        name = f"images-{self.key}"
         while not self.ready:
-            with default_store().claim(f"images-{self.key}", wait=False) as mine:
+            with default_store().claim(name, wait=False) as mine:
                 if mine and not self.ready:
                     small = sum(size for _, size, _ in self.collection.stamps) <= SMALL_BYTES
                     yield from self.blocks() if small else self._in_a_process()
             if not mine:
                 yield Decoded()
-                time.sleep(LOOK_SECONDS)
+                with default_store().lending(name):
+                    time.sleep(LOOK_SECONDS)
 
     def tensors(self) -> tuple[Tensor, Tensor]:
         """Images and labels (int64, N), decoded first where they are not there."""
@@ -137,7 +139,10 @@ class Decoding:
         return json.dumps({**asdict(self), "kind": type(self.collection).__name__})
 
     def blocks(self) -> Iterator[Decoded]:
-        """Decode in this process, block by block, and keep each; blocks that are there already are left as they are."""
+        """Decode in this process, block by block, and keep each; blocks that are there already are left as they are.
+
+        Raises DataError where there is no image, none that can be decoded, or more than may be kept for a split.
+        """
         items, classes = self.collection.opened()
         if not items:
             raise DataError(

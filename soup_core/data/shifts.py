@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from soup_core.errors import DataError
+from soup_core.runtime.interruption import yield_point
 
 PART = 2**24  # numbers that are worked on at once, since some operations need many times an image's memory
 
@@ -34,7 +35,7 @@ def shifted(images: Tensor, shift: str) -> Tensor:
 
 
 def noise(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """Gaussian noise; the standard deviation is a share of the full range."""
+    """Gaussian noise on uint8 images (N×C×H×W); the standard deviation is a share of the full range."""
     sigma = (0.06, 0.10, 0.14, 0.19, 0.25)[severity - 1]
 
     def noisy(part: Tensor) -> Tensor:
@@ -45,7 +46,7 @@ def noise(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
 
 
 def blur(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """Gaussian blur; sigma in pixels of a 28-pixel image, and with the root of the size in larger ones.
+    """Gaussian blur (N×C×H×W); sigma in pixels of a 28-pixel image, and with the root of the size in larger ones.
 
     So do the sigmas of Hendrycks & Dietterich grow, from 0.4 to 1.0 at 32 pixels to 1 to 6 at 224.
     """
@@ -62,19 +63,19 @@ def blur(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
 
 
 def contrast(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """Less contrast around each image's mean."""
+    """Less contrast around each image's mean (N×C×H×W)."""
     share = (0.7, 0.55, 0.42, 0.32, 0.24)[severity - 1]
     return _by_parts(lambda part: _torchvision().adjust_contrast(part, share), images)
 
 
 def brightness(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """Every pixel brighter by a share of the full range."""
+    """Every pixel brighter by a share of the full range (N×C×H×W)."""
     amount = round(255 * (0.08, 0.14, 0.2, 0.27, 0.35)[severity - 1])
     return _by_parts(lambda part: (part.to(torch.int16) + amount).clamp_(max=255), images)
 
 
 def rotation(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """Turned by an angle to either side, by chance for each image."""
+    """Turned by an angle to either side, by chance for each image (N×C×H×W)."""
     angle = (6.0, 11.0, 16.0, 22.0, 30.0)[severity - 1]
     left = torch.rand(len(images), generator=generator) < 0.5
 
@@ -90,7 +91,7 @@ def rotation(images: Tensor, severity: int, generator: torch.Generator) -> Tenso
 
 
 def translation(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """Moved by a number of pixels in one of eight directions, by chance for each image; black comes in."""
+    """Moved by a number of pixels in one of eight directions, by chance for each image (N×C×H×W); black comes in."""
     pixels = round((1, 2, 3, 4, 5)[severity - 1] * _scale(images))
     directions = [(x, y) for x in (-1, 0, 1) for y in (-1, 0, 1) if x or y]
     drawn = torch.randint(len(directions), (len(images),), generator=generator)
@@ -108,7 +109,7 @@ def translation(images: Tensor, severity: int, generator: torch.Generator) -> Te
 
 
 def pixelation(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """Made smaller, then as large as before without smoothing."""
+    """Made smaller, then as large as before without smoothing (N×C×H×W)."""
     share = (0.75, 0.61, 0.5, 0.4, 0.32)[severity - 1]
     height, width = images.shape[-2:]
     size = [max(1, round(length * share)) for length in (height, width)]
@@ -125,7 +126,7 @@ def pixelation(images: Tensor, severity: int, generator: torch.Generator) -> Ten
 
 
 def occlusion(images: Tensor, severity: int, generator: torch.Generator) -> Tensor:
-    """A black square somewhere in each image."""
+    """A black square somewhere in each image (N×C×H×W)."""
     side = round((5, 7, 9, 11, 13)[severity - 1] * _scale(images))
     height, width = images.shape[-2:]
     top = torch.randint(height - side + 1, (len(images), 1, 1, 1), generator=generator)
@@ -147,6 +148,7 @@ def _by_parts(operation: Callable[..., Tensor], images: Tensor, *drawn: Tensor) 
     for begin in range(0, len(images), size):
         part = slice(begin, begin + size)
         changed[part] = operation(images[part], *(each[part] for each in drawn))
+        yield_point()
     return changed
 
 

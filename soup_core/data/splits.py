@@ -26,6 +26,7 @@ from soup_core.data.shifts import SHIFTS, shifted
 from soup_core.data.sources import Files, HeldOut, TorchvisionSet
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import listed, shown
+from soup_core.runtime.interruption import exclusive
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 FASHION_MNIST = ASSETS / "data" / "fashion_mnist"
@@ -108,7 +109,7 @@ class Data:
         _, shift = self._parsed(name)
         if shift:
             yield from self.decode("test")  # a shift is made of it, or shares its classes
-        if not self._is_made(shift) and (decoding := self._holding(name).decoding):
+        if not self._is_made(shift) and (decoding := self._origin(name).decoding):
             yield from decoding.steps()
 
     def split(self, name: str) -> Split:
@@ -123,8 +124,8 @@ class Data:
         if self._is_made(shift):
             test = self.split(plain)
             return Split(name, shifted(test.images, shift), test.labels)
-        holding = self._holding(name)
-        return self._checked(_shared((name, holding.key), lambda: Split(name, *holding.read())))
+        origin = self._origin(name)
+        return self._checked(self._cache.split((name, origin.key), lambda: Split(name, *origin.read())))
 
     def notices(self) -> tuple[str, ...]:
         """What is wrong with the images and yet does not keep them from use: damaged files, images in two splits.
@@ -132,10 +133,11 @@ class Data:
         A sentence each. Images that have still to be decoded are not looked at.
         """
         ready = tuple(filter(self._ready, (*PLAIN_SPLITS, *(f"test:{name}" for name in self.shift_folders))))
-        if ready not in self._noticed:
-            contents = {name: found for name in ready if (found := self._contents(name))}
-            self._noticed[ready] = (*_damaged(contents), *_in_two(contents))
-        return self._noticed[ready]
+        return self._cache.notices(ready, self._notices)
+
+    def _notices(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        contents = {name: found for name in names if (found := self._contents(name))}
+        return (*_damaged(contents), *_in_two(contents))
 
     def fetch(self) -> None:
         """Fetch a data set of torchvision from its makers. Raises DataError where that fails, or for another source."""
@@ -166,12 +168,8 @@ class Data:
         return sources.torchvision_sets(self._path, self.folder / self.root, self._roots)
 
     @cached_property
-    def _holdings(self) -> "dict[str, _Holding]":
-        return {}
-
-    @cached_property
-    def _noticed(self) -> dict[tuple[str, ...], tuple[str, ...]]:
-        return {}
+    def _cache(self) -> "SplitCache":
+        return SplitCache(shared_splits)
 
     @property
     def _classes(self) -> tuple[str, ...]:
@@ -208,26 +206,24 @@ class Data:
         if ":" in name and not self._ready("test"):
             return False  # the classes of a set of torchvision may not be known yet, and a shift's labels follow them
         try:
-            decoding = self._holding(name).decoding
+            decoding = self._origin(name).decoding
         except SoupError:
             return False
         return decoding is None or decoding.ready
 
-    def _holding(self, name: str) -> "_Holding":
-        if name not in self._holdings:
-            self._holdings[name] = self._found(name)
-        return self._holdings[name]
+    def _origin(self, name: str) -> "_Origin":
+        return self._cache.origin(name, self._found)
 
-    def _found(self, name: str) -> "_Holding":
+    def _found(self, name: str) -> "_Origin":
         plain, _, shift = name.partition(":")
         if shift in self.shift_folders:
             folder = sources.allowed(self.folder / self.shift_folders[shift], self._roots)
             return self._decoded(sources.class_folders(folder, self._roots, classes=self._classes))
         if self._kind == "fashion_mnist":
-            return _Holding(plain, partial(_bundled_tensors, plain))
+            return _Origin(plain, partial(_bundled_tensors, plain))
         if self._kind == "tensors":
             prefix = f"shift.{shift}" if shift else plain
-            return _Holding((self._tensors, prefix), partial(self._read, prefix))
+            return _Origin((self._tensors, prefix), partial(self._read, prefix))
         part, held_out = sources.split_origin(plain, self._parts, self.source)
         collection = self._parts[part]
         if held_out is not None and isinstance(collection, Files):  # only what is needed is decoded
@@ -235,9 +231,9 @@ class Data:
             return self._decoded(collection.only([each is held_out for each in chosen]))
         return self._decoded(collection, held_out)
 
-    def _decoded(self, collection: Files | TorchvisionSet, held_out: bool | None = None) -> "_Holding":
+    def _decoded(self, collection: Files | TorchvisionSet, held_out: bool | None = None) -> "_Origin":
         decoding = self._decoding(collection)
-        return _Holding(
+        return _Origin(
             (decoding.key, self.held_out, held_out), partial(self._part_of, decoding, held_out), decoding, held_out
         )
 
@@ -272,8 +268,8 @@ class Data:
     def _contents(self, name: str) -> Contents | None:
         """What notices look at; None where it cannot be read, and for the bundled images, which are sound and apart."""
         try:
-            holding = self._holding(name)
-            if (decoding := holding.decoding) is None:
+            origin = self._origin(name)
+            if (decoding := origin.decoding) is None:
                 if self._kind == "fashion_mnist":
                     return None
                 split = self.split(name)
@@ -281,9 +277,9 @@ class Data:
             contents = decoding.contents()
         except SoupError:
             return None
-        if holding.held_out is None:
+        if origin.held_out is None:
             return contents
-        kept = self._kept(contents, holding.held_out)
+        kept = self._kept(contents, origin.held_out)
         names = [name for name, taken in zip(contents.names, kept.tolist(), strict=True) if taken]
         return Contents(names, [], contents.image_digests[kept], contents.damaged)
 
@@ -310,7 +306,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class _Holding:
+class _Origin:
     """What a split is read from: a key of its content, what reads it, and, for image files, what decodes them.
 
     `held_out` says whether the split is what is held out of the images decoded, or the others, or all of them.
@@ -322,26 +318,75 @@ class _Holding:
     held_out: bool | None = None
 
 
-_in_use: WeakValueDictionary[Hashable, Split] = WeakValueDictionary()
-_recent: OrderedDict[Hashable, Split] = OrderedDict()
-_loading: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
-_shelf = threading.Lock()
+class SharedSplits:
+    """The splits of a process by their content: each once, as long as it is in use, and some of those used last.
+
+    At most `most` bytes of images are kept of splits that nobody uses.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._in_use: WeakValueDictionary[Hashable, Split] = WeakValueDictionary()
+        self._recent: OrderedDict[Hashable, Split] = OrderedDict()
+        self._loading: defaultdict[Hashable, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
+
+    def split(self, key: Hashable, load: Callable[[], Split]) -> Split:
+        """The split under a key: the one that is in use or was lately, or else loaded, by one thread alone."""
+        with self._lock:
+            loading = self._loading[key]
+        with exclusive(f"split {key}", partial(loading.acquire, blocking=False), loading.release):
+            split = self._in_use.get(key)
+            if split is None:
+                split = load()
+            with self._lock:
+                self._in_use[key] = self._recent[key] = split
+                self._recent.move_to_end(key)
+                while self.kept_bytes > self.most:
+                    self._recent.popitem(last=False)
+        return split
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the images that are kept, whether somebody uses them or not."""
+        return sum(split.images.nbytes for split in self._recent.values())
+
+    def forget(self) -> None:
+        """Keep none but those in use."""
+        with self._lock:
+            self._recent.clear()
 
 
-def _shared(key: Hashable, load: Callable[[], Split]) -> Split:
-    """The split under a key: the one that is in use or was lately, or else loaded, by one thread alone."""
-    with _shelf:
-        alone = _loading[key]
-    with alone:
-        split = _in_use.get(key)
-        if split is None:
-            split = load()
-        with _shelf:
-            _in_use[key] = _recent[key] = split
-            _recent.move_to_end(key)
-            while sum(each.images.nbytes for each in _recent.values()) > KEPT_BYTES:
-                _recent.popitem(last=False)
-    return split
+class SplitCache:
+    """What one opening of a zoo knows of its splits: what each is read from, and what was noticed of its images.
+
+    It is as old as the opening, so that files which come later are seen when the zoo is opened again; the images are
+    shared by all openings.
+    """
+
+    def __init__(self, shared: SharedSplits) -> None:
+        self._shared = shared
+        self._origins: dict[str, _Origin] = {}
+        self._notices: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def origin(self, name: str, find: Callable[[str], _Origin]) -> _Origin:
+        """What a split is read from, found once."""
+        if name not in self._origins:
+            self._origins[name] = find(name)
+        return self._origins[name]
+
+    def notices(self, names: tuple[str, ...], look: Callable[[tuple[str, ...]], tuple[str, ...]]) -> tuple[str, ...]:
+        """What was noticed of these splits' images, looked at once."""
+        if names not in self._notices:
+            self._notices[names] = look(names)
+        return self._notices[names]
+
+    def split(self, key: Hashable, load: Callable[[], Split]) -> Split:
+        """The split under a key of its content, as everyone has it who uses it."""
+        return self._shared.split(key, load)
+
+
+shared_splits = SharedSplits(KEPT_BYTES)
 
 
 def _damaged(contents: Mapping[str, Contents]) -> Iterator[str]:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from soup_core.runtime.store import Row
+from soup_core.runtime.store import EvaluationRow
 
 CALIBRATION_BINS = 15
 
@@ -25,6 +25,10 @@ class Evaluation:
 
     `ece` has 15 bins of equal mass (Nixon et al. 2019, arXiv 1904.01685). `not_finite` counts images whose logits held
     NaN or infinity; they count as wrong, and loss and ece are then NaN. `precision` says how it was computed.
+
+    >>> found = Evaluation(correct=2, total=3, loss=0.4, ece=0.1, correctness=bytes([0b1010_0000]))
+    >>> round(found.accuracy, 4), found.bits().tolist()
+    (0.6667, [True, False, True])
     """
 
     correct: int
@@ -41,7 +45,7 @@ class Evaluation:
         return self.correct / self.total
 
     def bits(self) -> NDArray[np.bool_]:
-        """Whether each image is right, in the split's order."""
+        """Whether each image is right: a boolean array (N,), in the split's order."""
         return np.unpackbits(np.frombuffer(self.correctness, np.uint8), count=self.total).astype(bool)
 
     def to_tensors(self) -> dict[str, Tensor]:
@@ -85,13 +89,24 @@ def best_first(evaluations: Mapping[str, Evaluation]) -> list[str]:
 
 
 def hardest_first(evaluations: Iterable[Evaluation]) -> ImageOrder:
-    """The images that most of these evaluations miss come first; ties in the split's order."""
+    """The images that most of these evaluations miss come first; ties in the split's order.
+
+    >>> one = Evaluation(2, 4, 0.5, 0.0, bytes([0b1010_0000]))
+    >>> other = Evaluation(3, 4, 0.5, 0.0, bytes([0b1110_0000]))
+    >>> hardest_first([one, other]).indices.tolist()
+    [3, 1, 0, 2]
+    """
     misses = sum((~evaluation.bits()).astype(np.int64) for evaluation in evaluations)
     return ImageOrder(torch.from_numpy(np.argsort(-np.asarray(misses), kind="stable")))
 
 
 def measure(logits: Tensor, labels: Tensor) -> Evaluation:
-    """Counts, loss and calibration error of logits (N×C) against labels (N)."""
+    """Counts, loss and calibration error of logits (N×C) against labels (N).
+
+    >>> found = measure(torch.tensor([[2.0, 0.0], [0.0, 1.0], [math.nan, 0.0]]), torch.tensor([0, 0, 0]))
+    >>> found.correct, found.total, found.not_finite, found.loss
+    (1, 3, 1, nan)
+    """
     finite = torch.isfinite(logits).all(1)
     correct = (logits.argmax(1) == labels) & finite
     loss = ece = math.nan
@@ -111,16 +126,18 @@ def is_correct(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(1) == labels) & torch.isfinite(logits).all(1)
 
 
-def row_of(key: str, evaluation: Evaluation) -> Row:
+def row_of(key: str, evaluation: Evaluation) -> EvaluationRow:
     """An evaluation as the store keeps it under a key."""
     loss, ece = (None if math.isnan(value) else value for value in (evaluation.loss, evaluation.ece))
-    return (key, evaluation.correct, evaluation.total, loss, ece, evaluation.not_finite, evaluation.correctness)
+    return EvaluationRow(
+        key, evaluation.correct, evaluation.total, loss, ece, evaluation.not_finite, evaluation.correctness
+    )
 
 
-def shipped_rows(file: Path) -> list[Row]:
+def shipped_rows(file: Path) -> list[EvaluationRow]:
     """Read the evaluations that come with a zoo; none where the file is missing or not readable."""
     try:
-        lines = [json.loads(line) for line in file.read_text().splitlines()]
-        return [(*line[:6], base64.b64decode(line[6])) for line in lines]
+        rows = [EvaluationRow(*json.loads(line)) for line in file.read_text().splitlines()]
+        return [row._replace(correctness=base64.b64decode(row.correctness)) for row in rows]
     except (OSError, ValueError, TypeError, LookupError):
         return []

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, is_correct, measure, row_of, shipped_rows
 from soup_core.runtime.devices import available_precisions, exactly, is_out_of_memory, resolve_device, room_for
 from soup_core.runtime.interruption import in_front, yield_point
-from soup_core.runtime.store import Store, default_store
+from soup_core.runtime.store import BoundRow, Store, default_store
 from soup_core.soup import Soup
 from soup_core.weight_space.averaging import state_dict
 from soup_core.weight_space.bank import Bank, memory_budget, resident_bank
@@ -33,7 +33,15 @@ REJECTION_BATCHES = 40  # a candidate that may be rejected early is stopped afte
 NORMALIZED_AT_MOST = 64_000_000  # bytes of a split's images in float32 that are kept
 SOUPS_IN_FLIGHT = 32
 KEPT_SPLITS = ("held_out", "test")  # whose logits are kept: those of every shift would take many times the zoo's size
-Found = TypeVar("Found")
+NOTHING_SEEN = BoundRow(images=0, errors=0)
+Result = TypeVar("Result")
+
+
+class _Asked(NamedTuple):
+    """A soup to evaluate, and its key, which takes a digest of all that the evaluation rests on."""
+
+    soup: Soup
+    key: str
 
 
 class Evaluator:
@@ -41,9 +49,11 @@ class Evaluator:
 
     Calling it gives an Evaluation; what the store knows is not computed again. `precision` is one of PRECISIONS;
     `images` takes so many of the split's images, drawn with a fixed seed; `memory` is the budget in gigabytes of a bank
-    of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept, which are those of KEPT_SPLITS.
-    A batch that does not fit into memory is halved, and so are those after it; where not even one image fits,
-    OutOfMemory is raised. Sessions may share an evaluator: the model that is being evaluated is locked.
+    of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept, which are those of
+    KEPT_SPLITS. A batch that does not fit into memory is halved, and so are those after it; where not even one image
+    fits, OutOfMemory is raised. Raises SoupError for a device, precision or number that is none, and for labels beyond
+    the architecture's classes, DataError where the split is not there. Sessions may share an evaluator: the model that
+    is being evaluated is locked.
     """
 
     def __init__(
@@ -64,7 +74,9 @@ class Evaluator:
             raise SoupError(f"The precision on {self.device} is one of {known}; found {precision!r}.")
         self.memory = memory_budget(memory)
         self.store = store or default_store()
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # held over yield points: work of the background has an evaluator of its own
+        self._has_no_room = False
+        self._fine_tuning_digest: str | None = None
         for _ in zoo.data.decode(split):
             yield_point()
         self._data = _drawn(zoo.data.split(split), images)
@@ -89,7 +101,11 @@ class Evaluator:
         )
 
     def __call__(self, soup: Soup) -> Evaluation:
-        """Evaluate a soup on every image of the split."""
+        """Evaluate a soup on every image of the split.
+
+        Raises CoefficientError for a name that the zoo has not, CheckpointError where a file of it has changed,
+        OutOfMemory where the model, or one image beside it, does not fit.
+        """
         evaluation = self.trial(soup).evaluation
         assert evaluation is not None, "a trial without a limit runs to its end"
         return evaluation
@@ -104,9 +120,10 @@ class Evaluator:
         if self.device == "cpu":
             yield from map(self, soups)
             return
-        waiting: list[tuple[Soup, Evaluation | Tensor]] = []
+        waiting: list[tuple[_Asked, Evaluation | Tensor]] = []
         for soup in soups:
-            waiting.append((soup, self.known(soup) or self._all_logits(soup)))
+            asked = self._asked(soup)
+            waiting.append((asked, self.recall(asked.key) or self._all_logits(soup)))
             if len(waiting) == SOUPS_IN_FLIGHT:
                 yield from self._arrived(waiting)
                 waiting = []
@@ -122,29 +139,35 @@ class Evaluator:
         """The images and labels, on the CPU."""
         return self._data
 
-    @cached_property
+    @property
     def bank(self) -> Bank | None:
         """All checkpoints in the device's memory, or None where they do not fit it or the budget and are streamed."""
+        if self._has_no_room:
+            return None
         try:
             return resident_bank(self.zoo, self.device, self.memory)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
+            self._has_no_room = True
             return None
 
     def load(self, module: torch.nn.Module, soup: Soup) -> None:
         """Give a module on the device a soup's weights. Raises OutOfMemory where they do not fit."""
-        with room_for("the model", self.device), exactly("float32", self.device):
+        with room_for("the model", self.device):
             module.load_state_dict(state_dict(self.zoo, soup, self.device, self.bank), strict=True)
 
-    def halving(self, indices: Tensor, size: int, run: Callable[[Tensor], Found]) -> Iterator[tuple[Tensor, Found]]:
-        """`run` on one batch after the other; one that does not fit into memory is halved, and so are those after it."""
+    def halving(self, indices: Tensor, size: int, run: Callable[[Tensor], Result]) -> Iterator[tuple[Tensor, Result]]:
+        """`run` on one batch after the other; one that does not fit into memory is halved, and so are those after it.
+
+        `indices` (N,) are split into batches (n,) of at most `size`. Raises OutOfMemory where not even one image fits.
+        """
         done = 0
         while done < len(indices):
             batch = indices[done : done + size]
             try:
                 with room_for("even one image beside the model", self.device):
-                    found = run(batch)
+                    result = run(batch)
             except OutOfMemory:
                 if len(batch) == 1:
                     raise
@@ -152,22 +175,22 @@ class Evaluator:
                 self.batch_size = min(self.batch_size, size)
             else:
                 done += len(batch)
-                yield batch, found
+                yield batch, result
 
     def trial(self, soup: Soup, *, errors_below: int | None = None, order: ImageOrder | None = None) -> Trial:
         """Evaluate a soup, but stop once its errors reach `errors_below`, taking the images in `order`."""
-        if (known := self.known(soup)) is not None:
+        asked = self._asked(soup)
+        if (known := self.recall(asked.key)) is not None:
             return Trial(known, known.correct, 0)
-        key = self.key(soup)
-        with self._alone(key):
-            if (known := self.known(soup)) is not None:  # another session has been at it meanwhile
+        with self._alone(asked.key):
+            if (known := self.recall(asked.key)) is not None:  # another session has been at it meanwhile
                 return Trial(known, known.correct, 0)
             if errors_below is None or order is None:
-                return self._run(soup, key)
-            seen, errors = self.store.bound(key, order.digest) or (0, 0)
-            if errors >= errors_below:
-                return Trial(None, self.total - errors, 0)
-            return self._run(soup, key, errors_below, order, seen, errors)
+                return self._run(asked)
+            bound = self.store.bound(asked.key, order.digest) or NOTHING_SEEN
+            if bound.errors >= errors_below:
+                return Trial(None, self.total - bound.errors, 0)
+            return self._run(asked, errors_below, order, bound)
 
     def known(self, soup: Soup) -> Evaluation | None:
         """What the store holds of a soup, without running an image; a damaged record counts as none."""
@@ -178,11 +201,10 @@ class Evaluator:
         row = self.store.evaluation(key)
         if row is None:
             return None
-        _, correct, total, loss, ece, not_finite, correctness = row
-        loss, ece = (math.nan if value is None else value for value in (loss, ece))
-        known = Evaluation(correct, total, loss, ece, correctness, not_finite, self.precision)
-        sound = total == self.total and len(correctness) == -(-total // 8) and int(known.bits().sum()) == correct
-        return known if sound else None
+        loss, ece = (math.nan if value is None else value for value in (row.loss, row.ece))
+        known = Evaluation(row.correct, row.total, loss, ece, row.correctness, row.not_finite, self.precision)
+        whole = row.total == self.total and len(row.correctness) == -(-row.total // 8)
+        return known if whole and int(known.bits().sum()) == row.correct else None
 
     def key(self, soup: Soup) -> str:
         """Digest of all that an evaluation rests on; the same key means the same result."""
@@ -195,7 +217,7 @@ class Evaluator:
                 for tensor, coefficients in soup.tensors.items()
             },
             "batch_norm": soup.batch_norm,
-            "fine_tuning": self._train_digest if soup.batch_norm == "re-estimated" else None,
+            "fine_tuning": self._train_digest() if soup.batch_norm == "re-estimated" else None,
             "architecture": dict(self.zoo.network),
             "normalization": asdict(self.zoo.data.normalization),
             "split": self._data.digest,
@@ -204,18 +226,21 @@ class Evaluator:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
+    def _asked(self, soup: Soup) -> _Asked:
+        return _Asked(soup, self.key(soup))
+
     def logits(self, soup: Soup) -> Tensor:
         """The logits of every image, in the split's order: float32, N×num_classes, on the CPU.
 
         Those of a single ingredient are kept on KEPT_SPLITS, in half precision where `logits_are_approximate`. The
         evaluation that they make is kept always.
         """
-        key = self.key(soup)
-        if (kept := self._kept_logits(key)) is None:
-            with self._alone(key):
-                if (kept := self._kept_logits(key)) is None:
+        asked = self._asked(soup)
+        if (kept := self._kept_logits(asked.key)) is None:
+            with self._alone(asked.key):
+                if (kept := self._kept_logits(asked.key)) is None:
                     logits = self._all_logits(soup).float().cpu()
-                    self._keep(soup, key, logits)
+                    self._keep(asked, logits)
                     kept = self._rounded(logits).float() if self._keeps_logits(soup) else logits
         return kept
 
@@ -242,10 +267,12 @@ class Evaluator:
         half = logits.half()
         return half if half.isfinite().all() else logits
 
-    def _keep(self, soup: Soup, key: str, logits: Tensor) -> Evaluation:
+    def _keep(self, asked: _Asked, logits: Tensor) -> Evaluation:
         evaluation = replace(measure(logits, self._data.labels), precision=self.precision)
-        kept = {self._logits_key(key): {"logits": self._rounded(logits)}} if self._keeps_logits(soup) else {}
-        self.store.keep_evaluations([row_of(key, evaluation)], kept)
+        kept = {}
+        if self._keeps_logits(asked.soup):
+            kept[self._logits_key(asked.key)] = {"logits": self._rounded(logits)}
+        self.store.keep_evaluations([row_of(asked.key, evaluation)], kept)
         return evaluation
 
     def record(self, key: str, evaluation: Evaluation) -> None:
@@ -260,32 +287,30 @@ class Evaluator:
 
     def _run(
         self,
-        soup: Soup,
-        key: str,
+        asked: _Asked,
         errors_below: int | None = None,
         order: ImageOrder | None = None,
-        seen: int = 0,
-        errors: int = 0,
+        bound: BoundRow = NOTHING_SEEN,
     ) -> Trial:
         if errors_below is None or order is None:
-            evaluation = self._keep(soup, key, self._all_logits(soup).float().cpu())
+            evaluation = self._keep(asked, self._all_logits(asked.soup).float().cpu())
             return Trial(evaluation, evaluation.correct, self.total)
-        collected, run = [], 0
+        (seen, errors), collected, run = bound, [], 0
         size = min(self.batch_size, -(-self.total // REJECTION_BATCHES))
-        for batch, found in self._batches(soup, order.indices[seen:], size):
-            logits = found.float().cpu()
+        for batch, outputs in self._batches(asked.soup, order.indices[seen:], size):
+            logits = outputs.float().cpu()
             collected.append(logits)
             run += len(batch)
             errors += int((~is_correct(logits, self._data.labels[batch])).sum())
             if errors >= errors_below and seen + run < self.total:
-                self.store.keep_bound(key, order.digest, seen + run, errors)
+                self.store.keep_bound(asked.key, order.digest, seen + run, errors)
                 return Trial(None, self.total - errors, run)
         if seen:  # the bound that was kept no longer decides, and the first images' logits are not kept
-            whole = self._run(soup, key)
+            whole = self._run(asked)
             return replace(whole, images_evaluated=run + whole.images_evaluated)
         logits = torch.empty(self.total, collected[0].shape[1])
         logits[order.indices] = torch.cat(collected)
-        evaluation = self._keep(soup, key, logits)
+        evaluation = self._keep(asked, logits)
         return Trial(evaluation, evaluation.correct, run)
 
     def _all_logits(self, soup: Soup) -> Tensor:
@@ -293,9 +318,9 @@ class Evaluator:
         with self._lock:
             return torch.cat([logits for _, logits in self._batches(soup, torch.arange(self.total), self.batch_size)])
 
-    def _arrived(self, waiting: list[tuple[Soup, Evaluation | Tensor]]) -> Iterator[Evaluation]:
-        for soup, found in waiting:
-            yield found if isinstance(found, Evaluation) else self._keep(soup, self.key(soup), found.float().cpu())
+    def _arrived(self, waiting: list[tuple[_Asked, Evaluation | Tensor]]) -> Iterator[Evaluation]:
+        for asked, result in waiting:
+            yield result if isinstance(result, Evaluation) else self._keep(asked, result.float().cpu())
 
     def _batches(self, soup: Soup, indices: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         self.load(self._module, soup)
@@ -309,7 +334,7 @@ class Evaluator:
             return logits
 
     def inputs(self, batch: Tensor) -> Tensor:
-        """The images of these indices, normalised, on the device."""
+        """The images of these indices (n,), normalised, on the device: float32, n×C×H×W."""
         if self._normalized is not None:
             return self._normalized.index_select(0, batch.to(self.device))
         if self._resident is not None:
@@ -337,9 +362,10 @@ class Evaluator:
     def _module(self) -> torch.nn.Module:
         return self.zoo.module().to(self.device)
 
-    @cached_property
     def _train_digest(self) -> str:
-        return self.zoo.data.split("train").digest
+        if self._fine_tuning_digest is None:
+            self._fine_tuning_digest = self.zoo.data.split("train").digest
+        return self._fine_tuning_digest
 
     def _check_labels(self) -> None:
         highest, classes = int(self._data.labels.max()), int(self.zoo.architecture["num_classes"])

@@ -225,7 +225,10 @@ def fetch_images(folder: Path) -> None:
 
 
 def find_idx_file(folder: Path, prefix: str) -> Path:
-    """Find Fashion-MNIST's file "train-images", "train-labels", "t10k-images" or "t10k-labels" below `folder`."""
+    """Find Fashion-MNIST's file "train-images", "train-labels", "t10k-images" or "t10k-labels" below `folder`.
+
+    Raises DataError where there is none.
+    """
     for place in (folder, folder / "fashion-mnist", folder / "FashionMNIST" / "raw"):
         for path in sorted(place.glob(f"{prefix}-idx?-ubyte*")):
             return path
@@ -236,7 +239,10 @@ def find_idx_file(folder: Path, prefix: str) -> Path:
 
 
 def read_idx(path: Path) -> Tensor:
-    """Read an IDX file of unsigned bytes, gzipped or not, as a uint8 tensor of the shape that its header gives."""
+    """Read an IDX file of unsigned bytes, gzipped or not, as a uint8 tensor of the shape that its header gives.
+
+    Raises DataError where it is none, or is damaged.
+    """
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         if content[:3] != b"\0\0\x08":

@@ -24,7 +24,10 @@ class Destination(Protocol):
         """The name of the ingredient that a run has made and that is here, or None."""
 
     def keep(self, tensors: Mapping[str, Tensor], origin: Origin) -> str:
-        """Keep a checkpoint as a new ingredient, and give its name; the same run's again is the one that is here."""
+        """Keep a state_dict as a new ingredient, and give its name; the same run's again is the one that is here.
+
+        Raises SoupError where it cannot be written.
+        """
 
 
 class Beside:
@@ -40,7 +43,7 @@ class Beside:
         return path.stem if path else None
 
     def keep(self, tensors: Mapping[str, Tensor], origin: Origin) -> str:
-        """Keep a checkpoint under the next name of own-01, own-02 and so on."""
+        """Keep a state_dict under the next name of own-01, own-02 and so on. Raises SoupError where it cannot be."""
         with self.store.claim(f"added-{_digest(self.folder)}"):
             name = self.find(origin.run)
             if name is None:
@@ -73,7 +76,10 @@ class Inside:
         return path.stem if path and path.name in self._listed() else None
 
     def keep(self, tensors: Mapping[str, Tensor], origin: Origin) -> str:
-        """Keep a checkpoint under the next name of ft-01, ft-02 and so on."""
+        """Keep a state_dict under the next name of ft-01, ft-02 and so on.
+
+        Raises SoupError where it cannot be written, ZooError where no entry can be appended to zoo.toml.
+        """
         with self.store.claim(f"added-{_digest(self.folder)}"):
             listed = self._listed()
             path = user_ingredients.made_by(self.folder, origin.run)

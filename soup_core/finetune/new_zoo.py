@@ -120,8 +120,9 @@ def make_base(
 ) -> Iterator[FinetuneStep]:
     """Make the base of a planned zoo, yielding after each epoch; stopped, it goes on.
 
-    `weights` that fit the whole network are the base as they are; with another head, a new one is trained on them. Raises
-    CheckpointError where anything but the head does not fit, DataError where the network does not take the images.
+    `weights`, a state_dict, that fit the whole network are the base as they are; with another head, a new one is
+    trained on them. Raises CheckpointError where anything but the head does not fit, DataError where the network does
+    not take the images.
     """
     images = training_images(zoo)
     torch.manual_seed(seed)
@@ -170,7 +171,7 @@ def with_base(zoo: Zoo) -> Zoo:
 
 
 def downloaded(architecture: str) -> dict[str, Tensor]:
-    """The weights that torchvision offers for an architecture, fetched. Raises ZooError where there are none."""
+    """The state_dict that torchvision offers for an architecture, fetched. Raises ZooError where there is none."""
     kind, _, name = architecture.partition(":")
     if kind != "torchvision":
         raise ZooError(f"Weights are fetched for torchvision:NAME alone; for {architecture} give --weights FILE.")

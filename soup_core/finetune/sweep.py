@@ -38,7 +38,6 @@ from soup_core.finetune.training import (
 )
 from soup_core.runtime.devices import exactly
 from soup_core.runtime.interruption import yield_point
-from soup_core.runtime.store import Store
 from soup_core.zoo import BASE, Ingredient, Zoo
 from soup_core.zoo.user_ingredients import Origin
 
@@ -93,7 +92,7 @@ def finetune(
     for number, wanted in enumerate(runs, 1):
         key = run.key(wanted)
         found = Origin(run=key, start=start, start_digest=origin.digest, hyperparameters=wanted.recorded())
-        with _alone(evaluate.store, f"finetune-{key}"):
+        with evaluate.store.claim(f"finetune-{key}"):
             name = place.find(key)
             for step in run.steps(wanted, number, len(runs), ended=name is not None):
                 if step.epoch < wanted.epochs and not step.diverged:
@@ -302,18 +301,6 @@ def tensors_digest(tensors: State) -> str:
         content.update(name.encode())
         content.update(checkpoints.memory_of(tensors[name].detach().cpu().contiguous()))
     return content.hexdigest()
-
-
-@contextmanager
-def _alone(store: Store, name: str) -> Iterator[None]:
-    """Hold a name against other processes, waiting so that a cancel gets through."""
-    while True:
-        with store.claim(name, wait=False) as mine:
-            if mine:
-                yield
-                return
-        yield_point()
-        time.sleep(0.1)
 
 
 @contextmanager

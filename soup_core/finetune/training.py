@@ -52,7 +52,10 @@ class ImageSource:
 
 
 def tensor_source(images: Tensor, labels: Tensor, device: str) -> ImageSource:
-    """Images and labels that are tensors: kept on the device where they take less than half of what is free there."""
+    """A source of uint8 images (N×C×H×W) and labels (N) that are tensors.
+
+    They are kept on the device where they take less than half of what is free there.
+    """
     resident = device == "cpu" or images.nbytes < torch.cuda.mem_get_info(device)[0] / 2
     if resident:
         images, labels = images.to(device), labels.to(device)
@@ -89,9 +92,10 @@ def train(
 ) -> Iterator[Epoch]:
     """Train `module` in place, yielding after each epoch; with the `state` of an epoch, go on after that one.
 
-    `only` names the parameters that are trained where the others, and BatchNorm's statistics, stay as they are. The
-    last images of an epoch that fill no batch are left out of it. A batch that does not fit into memory is taken in
-    parts; where not even one image fits, OutOfMemory is raised.
+    The module takes normalised images (N×C×H×W) and gives logits (N×num_classes). `only` names the parameters that are
+    trained where the others, and BatchNorm's statistics, stay as they are. The last images of an epoch that fill no
+    batch are left out of it. A batch that does not fit into memory is taken in parts; where not even one image fits,
+    OutOfMemory is raised.
     """
     rng = np.random.default_rng(hyperparameters.seed)
     module.to(device).to(memory_format=torch.channels_last).train(only is None)

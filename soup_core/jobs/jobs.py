@@ -1,8 +1,9 @@
-"""Long work outside the page: a job is a recipe, its arguments and its generator; a queue, and one worker a device.
+"""Long work outside the page: a job is a recipe, its arguments and its generator; a thread each, in turns on its device.
 
-Of the jobs that wait, the one that was looked at last goes on, and others give way to it between two steps. A job goes on
-when the page is closed. All that its generator computes is in the store, so a job that was cancelled, or whose process was
-killed, goes on from its last step when it is run again, and ends with the same result.
+Of the jobs that wait, those go first that have shown no step yet, so that nobody looks at an empty chart for long; then
+the one that was looked at last. Others give way to it between two batches. A job goes on when the page is closed. All that
+its generator computes is in the store, so a job that was cancelled, or whose process was killed, goes on from its last
+step when it is run again, and ends with the same result.
 """
 
 import atexit
@@ -10,21 +11,22 @@ import json
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Literal
 
 from soup_core.errors import OutOfMemory, SoupError
-from soup_core.jobs.tasks import TASKS, Task
-from soup_core.runtime.interruption import interruptible
+from soup_core.jobs.tasks import Task, tasks
+from soup_core.runtime import turns
+from soup_core.runtime.interruption import interruptible, yield_point
 from soup_core.runtime.store import Store
+from soup_core.runtime.turns import LOOK_SECONDS, Rank, Turn
 from soup_core.zoo import Zoo, open_zoo
 
 State = Literal["queued", "running", "done", "cancelling", "cancelled", "paused", "failed"]
 UNFINISHED = ("queued", "running")
-LOOK_SECONDS = 0.5
+SLICE_SECONDS = 0.1  # jobs without a step have the device by turns, so long each
 ENDED_JOBS_KEPT = 100  # with their steps, in memory; asked for again, older ones are answered by the store
 STOPPED = "Stopped; started again, it goes on from here."
 
@@ -62,15 +64,16 @@ class Job:
 
     def __init__(self, key: str, task: Task, zoo: Zoo, known_before: int = 0) -> None:
         self.key, self.task, self.zoo = key, task, zoo
+        self.turn = Turn(task.device, self._rank)
         self._lock = threading.Lock()
         self._state: State = "queued"
         self._message = ""
         self._steps: list[Any] = []
         self._known_before = self._elsewhere = known_before
+        self._followed = False
         self._began: float | None = None
-        self._cancel = threading.Event()
-        self._begun: Iterator[Any] | None = None
-        self.asked = 0  # when it was looked at, as a number that rises with each look at any job
+        self._cancelled = threading.Event()
+        self._last_look = 0
 
     def progress(self) -> Progress:
         """A consistent view of the job now."""
@@ -79,11 +82,8 @@ class Job:
             seconds = time.monotonic() - self._began if self._began else 0.0
             rate = new / seconds if new > 0 and seconds > 0 else None
             done = max(len(self._steps), self._elsewhere)
-            return Progress(self._state, self._message, tuple(self._steps), done, rate)
-
-    def drop(self) -> None:
-        """Let go of what the job has begun, which ends its generator; its steps are in the store."""
-        self._begun = None
+            gives_way = self._state == "running" and not self._followed and self.turn.waits
+            return Progress("queued" if gives_way else self._state, self._message, tuple(self._steps), done, rate)
 
     def wait(self, seconds: float) -> Progress:
         """Wait until the job has ended, at most so long."""
@@ -91,6 +91,53 @@ class Job:
         while not (progress := self.progress()).ended and time.monotonic() < end:
             time.sleep(0.02)
         return progress
+
+    def look(self, number: int) -> None:
+        """Note that someone looks at the job; `number` rises with each look at any job."""
+        self._last_look = number
+
+    def begin(self) -> None:
+        """The job runs now, in this process."""
+        with self._lock:
+            self._followed = False
+            self._began, self._known_before = time.monotonic(), max(self._known_before, len(self._steps))
+            if self._state == "queued":
+                self._state = "running"
+
+    def follow(self, steps_done: int) -> None:
+        """The job runs in another process, which has made so many steps."""
+        with self._lock:
+            self._state = "cancelling" if self._cancelled.is_set() else "running"
+            self._followed, self._elsewhere = True, steps_done
+
+    def add(self, step: Any) -> None:
+        """One more step was made."""
+        with self._lock:
+            self._steps.append(step)
+            if len(self._steps) <= self._known_before:
+                self._began = time.monotonic()  # known from an earlier run: no measure of the rate
+
+    def cancel(self) -> None:
+        """Have the job stop between two batches; one that has not begun is stopped at once."""
+        with self._lock:
+            if self._state == "queued":
+                self._state, self._message = "cancelled", STOPPED
+            elif self._state == "running":
+                self._state = "cancelling"
+        self._cancelled.set()
+
+    def end(self, state: State, message: str = "") -> None:
+        """Nothing more will come by itself."""
+        with self._lock:
+            self._state, self._message = state, message
+
+    def check(self) -> None:
+        """Raise Cancelled where the job is to stop; one that runs in another process is stopped there."""
+        if self._cancelled.is_set() and not self._followed:
+            raise Cancelled
+
+    def _rank(self) -> Rank:
+        return (1, -self._last_look) if self._steps else (0, self.turn.seconds // SLICE_SECONDS)
 
 
 class Jobs:
@@ -101,41 +148,42 @@ class Jobs:
 
     def __init__(self, store: Store, opened: Callable[[str], Zoo] = open_zoo, *, take_up: bool = True) -> None:
         self.store = store
-        self._lock = threading.Condition()
+        self._lock = threading.Lock()
         self._jobs: dict[str, Job] = {}
-        self._queues: dict[str, deque[Job]] = {}
-        self._workers: list[threading.Thread] = []
+        self._threads: list[threading.Thread] = []
         self._looks = count(1)
         self._closing = threading.Event()
         atexit.register(self.close)
-        for key, task, state, *_ in store.jobs() if take_up else ():
-            if state in UNFINISHED:
-                self._take_up(key, task, opened)
+        for row in store.jobs() if take_up else ():
+            if row.state in UNFINISHED:
+                self._take_up(row.key, row.task, opened)
 
     def submit(self, task: Task, zoo: Zoo, *, again: bool = False) -> Job:
         """The job of a task: the one that is there already, unless it has ended short of its end, or a new one.
 
-        With `again` one that has reached its end is run again too: what it had made may have been removed since.
+        With `again` one that has reached its end is run again too: what it had made may have been removed since. Raises
+        SoupError for a task that is none of RECIPES.
         """
-        if task.recipe not in TASKS:
-            raise SoupError(f"There is no recipe {task.recipe!r}; expected one of {', '.join(TASKS)}.")
+        if task.recipe not in (known := tasks()):
+            raise SoupError(f"There is no recipe {task.recipe!r}; expected one of {', '.join(known)}.")
         key = task.key(zoo)
         with self._lock:
             job = self._jobs.get(key)
             if job is None or (job.progress().ended and (again or job.progress().state != "done")):
                 row = self.store.job(key)
-                job = self._jobs[key] = Job(key, task, zoo, known_before=row[4] if row else 0)
+                job = self._jobs[key] = Job(key, task, zoo, known_before=row.steps if row else 0)
                 self._record(job)
                 self._forget_the_oldest()
-                if task.device not in self._queues:
-                    self._queues[task.device] = deque()
-                    worker = threading.Thread(target=self._work, args=(task.device,), daemon=True)
-                    self._workers.append(worker)
-                    worker.start()
-                self._queues[task.device].append(job)
-                self._lock.notify_all()
-            job.asked = next(self._looks)
+                job.look(next(self._looks))
+                self._begin(job)
+            job.look(next(self._looks))
             return job
+
+    def _begin(self, job: Job) -> None:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        thread = threading.Thread(target=self._work, args=(job,), name=f"job {job.task.recipe}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _forget_the_oldest(self) -> None:
         ended = [key for key, job in self._jobs.items() if job.progress().ended]
@@ -147,43 +195,31 @@ class Jobs:
         with self._lock:
             job = self._jobs.get(task.key(zoo))
             if job is not None:
-                job.asked = next(self._looks)
+                job.look(next(self._looks))
             return job
 
     def latest(self, recipe: str, zoo: Zoo) -> Job | None:
         """The job of a recipe on a zoo that was at work last, with whatever arguments; None where there is none here."""
-        for key, *_ in reversed(self.store.jobs()):
+        for row in reversed(self.store.jobs()):
             with self._lock:
-                job = self._jobs.get(key)
-            if job is not None and job.task.recipe == recipe and job.task.key(zoo) == key:
+                job = self._jobs.get(row.key)
+            if job is not None and job.task.recipe == recipe and job.task.key(zoo) == row.key:
                 return self.find(job.task, zoo)
         return None
 
     def cancel(self, job: Job) -> None:
         """Stop a job between two batches, here or in the process that runs it; what it has computed is kept."""
-        with self._lock:
-            waiting = self._queues[job.task.device]
-            if job in waiting:
-                waiting.remove(job)
-                job.drop()
-                self._end(job, "cancelled", STOPPED)
-                return
-        with job._lock:
-            if job._state in UNFINISHED:
-                job._state = "cancelling"
-        job._cancel.set()
+        job.cancel()
         self._record(job)
+        turns.wake()
 
     def close(self) -> None:
-        """End the workers between two batches; what is unfinished stays so in the store, for the next process."""
-        with self._lock:
-            self._closing.set()
-            self._lock.notify_all()
-        for worker in self._workers:
-            worker.join(timeout=10)
-        for queue in self._queues.values():
-            for job in queue:
-                job.drop()
+        """End the threads between two batches; what is unfinished stays so in the store, for the next process."""
+        self._closing.set()
+        turns.wake()
+        end = time.monotonic() + 10
+        for thread in self._threads:
+            thread.join(timeout=max(0.0, end - time.monotonic()))
 
     def _take_up(self, key: str, text: str, opened: Callable[[str], Zoo]) -> None:
         try:
@@ -197,65 +233,13 @@ class Jobs:
         else:
             self.store.keep_job(key, text, "failed", "The zoo has changed since; start it again.", 0)
 
-    def _work(self, device: str) -> None:
-        queue = self._queues[device]
-        while True:
-            with self._lock:
-                self._lock.wait_for(lambda: queue or self._closing.is_set())
-                if self._closing.is_set():
-                    return
-                job = max(queue, key=lambda each: each.asked)
-                queue.remove(job)
-            with self.store.claim(f"job-{job.key}", wait=False) as mine:
-                if mine:
-                    self._run(job)
-            if not mine:
-                self._look_on(job)
-                with self._lock:
-                    queue.append(job)
-
-    def _look_on(self, job: Job) -> None:
-        """Another process is at this job: follow its count, and try again to take it over."""
-        row = self.store.job(job.key)
-        with job._lock:
-            job._state = "running" if not job._cancel.is_set() else "cancelling"
-            job._elsewhere = row[4] if row else 0
-            job.asked = 0  # others go first
-        time.sleep(LOOK_SECONDS)
-
-    def _run(self, job: Job) -> None:
-        with job._lock:
-            job._began, job._known_before = time.monotonic(), max(job._known_before, len(job._steps))
-            if job._state == "queued":
-                job._state = "running"
-        looked = 0.0
-
-        def check() -> None:
-            nonlocal looked
-            if self._closing.is_set():
-                raise _Closing
-            if time.monotonic() - looked > LOOK_SECONDS:
-                looked = time.monotonic()
-                now = self.store.job(job.key)
-                if now and now[2] == "cancelling":
-                    job._cancel.set()
-            if job._cancel.is_set():
-                raise Cancelled
-
+    def _work(self, job: Job) -> None:
+        """What a job's thread does: run it, or follow it where another process is at it, until it can be taken over."""
         try:
-            with interruptible(check, background=True):
-                check()
-                steps = job._begun = job._begun or job.task.run(job.zoo, self.store)
-                for step in steps:
-                    with job._lock:
-                        job._steps.append(step)
-                        if len(job._steps) <= job._known_before:
-                            job._began = time.monotonic()  # known from an earlier run: no measure of the rate
-                    self._record(job)
-                    check()
-                    if self._gives_way(job):
-                        return
-            self._end(job, "done", "")
+            while not self._has_run(job):
+                row = self.store.job(job.key)
+                job.follow(row.steps if row else 0)
+                self._closing.wait(LOOK_SECONDS)
         except Cancelled:
             self._end(job, "cancelled", STOPPED)
         except _Closing:
@@ -264,32 +248,54 @@ class Jobs:
             self._end(job, "paused", str(error))
         except SoupError as error:
             self._end(job, "failed", str(error))
-        except Exception as error:  # a defect of ours must not end the worker
+        except Exception as error:  # a defect of ours must not leave the job unended
             logging.getLogger(__name__).exception("a job ended with an error")
             self._end(job, "failed", f"It ended with an unexpected error: {type(error).__name__}.")
-        finally:
-            if job.progress().state != "queued":
-                job.drop()
+        else:
+            self._end(job, "done")
 
-    def _gives_way(self, job: Job) -> bool:
-        """Whether another job of its device waits that was looked at later; this one then waits in its turn."""
-        with self._lock, job._lock:
-            queue = self._queues[job.task.device]
-            if job._state != "running" or not any(other.asked > job.asked for other in queue):
-                return False
-            job._state = "queued"
-            queue.append(job)
-            return True
+    def _has_run(self, job: Job) -> bool:
+        """Run a job to its end, in its turn; False where another process is at it."""
+        last_look = 0.0
 
-    def _end(self, job: Job, state: State, message: str) -> None:
-        with job._lock:
-            job._state, job._message = state, message
+        def check() -> None:
+            nonlocal last_look
+            if self._closing.is_set():
+                raise _Closing
+            if time.monotonic() - last_look > LOOK_SECONDS:
+                last_look = time.monotonic()
+                row = self.store.job(job.key)
+                if row and row.state == "cancelling":
+                    job.cancel()
+            job.check()
+
+        with (
+            interruptible(check, background=True, turn=job.turn),
+            self.store.claim(f"job-{job.key}", wait=False) as mine,
+        ):
+            if mine:
+                job.begin()
+                job.check()
+                steps = job.task.run(job.zoo, self.store)
+                try:
+                    for step in steps:
+                        job.add(step)
+                        self._record(job)
+                        yield_point()
+                finally:
+                    if isinstance(steps, Generator):
+                        steps.close()  # what it holds is let go of here, and not when the error has been told
+        return mine
+
+    def _end(self, job: Job, state: State, message: str = "") -> None:
+        job.end(state, message)
         try:
             self._record(job)
         except SoupError as error:  # the disk may be full: say so where the job is looked at
-            with job._lock:
-                job._state, job._message = "failed", str(error)
+            job.end("failed", str(error))
 
     def _record(self, job: Job) -> None:
+        if self._jobs.get(job.key) is not job:
+            return  # it has been asked for anew, before this one's thread came to its end
         progress = job.progress()
         self.store.keep_job(job.key, job.task.to_json(), progress.state, progress.message, progress.steps_done)

@@ -1,4 +1,4 @@
-"""What can be asked for as long work: a registry of generators, each on a zoo and its held-out images."""
+"""What can be asked for as long work: every recipe, and a registry of other generators, on a zoo's held-out images."""
 
 import hashlib
 import json
@@ -21,9 +21,8 @@ from soup_core.analysis.pairs import (
 from soup_core.analysis.robustness import robustness
 from soup_core.evaluation import Evaluator
 from soup_core.finetune import finetune
-from soup_core.recipes.greedy import greedy_band, greedy_soup
-from soup_core.recipes.learned import learned_soup
-from soup_core.recipes.pruned import pruned_soup
+from soup_core.recipes import RECIPES
+from soup_core.recipes.greedy import greedy_band
 from soup_core.runtime.store import Store
 from soup_core.soup import BatchNorm, Soup
 from soup_core.weight_space.gram import gram
@@ -74,10 +73,7 @@ def _predictions(zoo: Zoo, evaluate: Evaluator) -> Iterator[IngredientPrediction
 
 
 TASKS: Mapping[str, Callable[..., Iterator[Any]]] = {
-    "greedy": greedy_soup,
     "band": greedy_band,
-    "pruned": pruned_soup,
-    "learned": learned_soup,
     "plane": _plane,
     "pairs": _pairs,
     "barriers": _barriers,
@@ -90,12 +86,17 @@ TASKS: Mapping[str, Callable[..., Iterator[Any]]] = {
     "robustness": robustness,
     "calibration": calibrations,
     "finetune": finetune,
-}
+}  # beside the recipes
+
+
+def tasks() -> dict[str, Callable[..., Iterator[Any]]]:
+    """All that can be asked for: the recipes that are in the registry now, by their keys, and the other tasks."""
+    return {**{key: recipe.steps for key, recipe in RECIPES.items()}, **TASKS}
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked for: a recipe of RECIPES with its arguments, on a zoo, and how it is to be computed."""
+    """What is asked for: one of `tasks` with its arguments, on a zoo, and how it is to be computed."""
 
     recipe: str
     zoo: str
@@ -114,8 +115,8 @@ class Task:
         return hashlib.sha256(f"{self.to_json()} {zoo.digest}".encode()).hexdigest()
 
     def run(self, zoo: Zoo, store: Store) -> Iterator[Any]:
-        """The recipe's generator, on held-out images."""
+        """The task's generator, on held-out images."""
         evaluate = Evaluator(
             zoo, "held_out", self.device, precision=self.precision, images=self.images, memory=self.memory, store=store
         )
-        return TASKS[self.recipe](zoo, evaluate, **self.arguments)
+        return tasks()[self.recipe](zoo, evaluate, **self.arguments)

@@ -1,46 +1,32 @@
-"""Ensemble: the average of several models' outputs, at the cost of running all of them; the soup's costlier rival."""
+"""Ensemble: Lakshminarayanan et al. 2017 (arXiv 1612.01474).
+
+The average of several models' outputs, at the cost of running all of them; the soup's costlier rival.
+"""
 
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, Trial, best_first, measure
-from soup_core.recipes.about import About
-from soup_core.recipes.greedy import GreedyStep, keep_improvements
-from soup_core.soup import Soup, uniform
-from soup_core.zoo import Zoo
+from soup_core.evaluation import Evaluation, Evaluator, measure
+from soup_core.recipes.recipe import About, Parameter, Recipe, one_of
+from soup_core.recipes.uniform import uniform_soup
+from soup_core.soup import Soup
 
 AVERAGES = ("probabilities", "logits")
+AVERAGE = Parameter("average", "choice", one_of(AVERAGES), "probabilities", choices=AVERAGES)
 APPROXIMATE = " from logits kept in half precision"
-ABOUT = About(
-    "Ensemble",
-    "Lakshminarayanan et al. 2017",
-    "https://arxiv.org/abs/1612.01474",
-    "Runs every model on every image and averages what they say, as probabilities or as logits. It needs no common "
-    "valley, so it works for models with different starts too. It fails at the bill: time and memory grow with the "
-    "number of models. Its probabilities are less sure than those of its members, which mends models that are too sure "
-    "of themselves, and spoils the calibration of models that are not.",
-)
-GREEDY_ABOUT = About(
-    "Greedy ensemble",
-    "Caruana et al. 2004",
-    "https://doi.org/10.1145/1015330.1015432",
-    "Chooses the models of an ensemble as greedy soup chooses its ingredients: from the best on, each next one only if "
-    "the ensemble's held-out accuracy rises. Usually a few models are enough for most of the gain. Like greedy soup it "
-    "is as good as the held-out images can tell, and it still costs as many forward passes as it has models.",
-)
 
 
 def ensemble(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Evaluation:
-    """The evaluation of the named models' averaged outputs; see `ensembles`."""
-    (found,) = ensembles(evaluate, [names], average=average)
-    return found
+    """The evaluation of the named models' averaged outputs; see `ensembles`, which says what it raises."""
+    (evaluation,) = ensembles(evaluate, [names], average=average)
+    return evaluation
 
 
 def ensembles(
@@ -53,7 +39,7 @@ def ensembles(
     """
     wanted = [_members(evaluate, names, average) for names in several]
     keys = [_key(evaluate, names, average) for names in wanted]
-    known = {key: found for key in keys if (found := evaluate.recall(key)) is not None}
+    known = {key: evaluation for key in keys if (evaluation := evaluate.recall(key)) is not None}
     unknown = {key: names for key, names in zip(keys, wanted, strict=True) if key not in known}
     for key, outputs in zip(unknown, _averaged(evaluate, list(unknown.values()), average), strict=True):
         known[key] = measure(outputs, evaluate.data.labels)
@@ -69,21 +55,6 @@ def averaged_outputs(evaluate: Evaluator, names: Iterable[str], *, average: str 
     """
     (outputs,) = _averaged(evaluate, [_members(evaluate, names, average)], average)
     return outputs
-
-
-def greedy_ensemble(
-    zoo: Zoo, evaluate: Evaluator, *, average: str = "probabilities", ties: bool = False
-) -> Iterator[GreedyStep]:
-    """Greedy choice of an ensemble's members, a step a candidate; `soup` names them, each with the same share."""
-    singles = evaluate.singles()
-    names = best_first(singles)
-    first = Trial(singles[names[0]], singles[names[0]].correct, 0)
-
-    def judge(members: Soup, errors_below: int) -> Trial:
-        found = ensemble(evaluate, members.names, average=average)
-        return Trial(found, found.correct, 0)
-
-    yield from keep_improvements(uniform(names[:1]), names, first, Soup.add, judge, ties=ties)
 
 
 def _members(evaluate: Evaluator, names: Iterable[str], average: str) -> list[str]:
@@ -107,15 +78,33 @@ def _averaged(evaluate: Evaluator, several: Sequence[Sequence[str]], average: st
     for name in sorted({name for names in several for name in names}):
         logits = evaluate.logits(Soup.single(name)).double()
         scores = logits.log_softmax(1) if average == "probabilities" else logits
-        for place, names in enumerate(several):
+        for index, names in enumerate(several):
             if name not in names:
                 continue
-            if place not in totals:
-                totals[place] = scores
+            if index not in totals:
+                totals[index] = scores
             else:  # probabilities are added as logarithms: one that is too small for float64 is still no zero
                 add = torch.logaddexp if average == "probabilities" else torch.add
-                totals[place] = add(totals[place], scores)
+                totals[index] = add(totals[index], scores)
     return [
-        totals[place] - math.log(len(names)) if average == "probabilities" else totals[place] / len(names)
-        for place, names in enumerate(several)
+        totals[index] - math.log(len(names)) if average == "probabilities" else totals[index] / len(names)
+        for index, names in enumerate(several)
     ]
+
+
+RECIPE = Recipe(
+    "ensemble",
+    About(
+        "Ensemble",
+        "Lakshminarayanan et al. 2017",
+        "https://arxiv.org/abs/1612.01474",
+        "Runs every model on every image and averages what they say, as probabilities or as logits. It needs no "
+        "common valley, so it works for models with different starts too. It fails at the bill: time and memory grow "
+        "with the number of models. Its probabilities are less sure than those of its members, which mends models "
+        "that are too sure of themselves, and spoils the calibration of models that are not.",
+    ),
+    lambda zoo, evaluate, names=None, average=None: uniform_soup(zoo, names),
+    parameters=(Parameter("names", "names", "Names"), AVERAGE),
+    averages="outputs",
+    command="ensemble",
+)

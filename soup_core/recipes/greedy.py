@@ -1,4 +1,7 @@
-"""Greedy soup: from the best ingredient on, keep each next one only if the average gets better on the held-out set."""
+"""Greedy soup: recipe 1 of Wortsman et al. 2022 (arXiv 2203.05482).
+
+From the best ingredient on, keep each next one only if the average gets better on the held-out set.
+"""
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -6,19 +9,12 @@ from dataclasses import dataclass
 
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator, Trial, best_first, hardest_first
-from soup_core.recipes.about import About
+from soup_core.recipes.recipe import About, Parameter, Recipe
 from soup_core.soup import Soup
 from soup_core.zoo import BASE, Zoo
 
-ABOUT = About(
-    "Greedy soup",
-    "Wortsman et al. 2022, recipe 1",
-    "https://arxiv.org/abs/2203.05482",
-    "Sorts the models by held-out accuracy, starts from the best, and lets each next one into the average only if that "
-    "makes held-out accuracy better. So on the held-out images it is never worse than the best model. It fails where "
-    "these images are too few to tell candidates apart: what was chosen by chance does not carry over to the test "
-    "images, and the gain there is smaller than the one that chose it.",
-)
+FULL = Parameter("full", "flag", "Evaluate every candidate in full", False)
+TIES = Parameter("ties", "flag", "Accept on an equal count too", False)
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def greedy_soup(
     `order` is "accuracy" (held-out, best first, ties by name), "random:SEED", or a list of names. A candidate is
     accepted on a strict improvement, with `ties` also on an equal count. Unless `full`, a candidate is stopped as soon
     as its errors, counted on the images that ingredients miss most first, say that it cannot win: the decisions are
-    those of the full search.
+    those of the full search. Raises CoefficientError for an order that is none, an unknown name, and the base.
     """
     trials = {name: evaluate.trial(Soup.single(name)) for name in zoo.names}
     singles = {name: trial.evaluation for name, trial in trials.items() if trial.evaluation is not None}
@@ -138,3 +134,20 @@ def candidate_order(singles: Mapping[str, Evaluation], order: str | Sequence[str
     if order in singles:
         return [order]
     raise CoefficientError(f'An order is "accuracy", "random:SEED" or names with commas between; found {order!r}.')
+
+
+RECIPE = Recipe(
+    "greedy",
+    About(
+        "Greedy soup",
+        "Wortsman et al. 2022, recipe 1",
+        "https://arxiv.org/abs/2203.05482",
+        "Sorts the models by held-out accuracy, starts from the best, and lets each next one into the average only if "
+        "that makes held-out accuracy better. So on the held-out images it is never worse than the best model. It "
+        "fails where these images are too few to tell candidates apart: what was chosen by chance does not carry over "
+        "to the test images, and the gain there is smaller than the one that chose it.",
+    ),
+    greedy_soup,
+    parameters=(Parameter("order", "order", "accuracy, random:SEED, or names", "accuracy"), FULL, TIES),
+    command="greedy",
+)

@@ -1,7 +1,8 @@
-"""Learned soup: coefficients by gradient descent on held-out images, with one model in memory however many are mixed.
+"""Learned soup: section 3 and appendix of Wortsman et al. 2022 (arXiv 2203.05482).
 
-The gradient of the loss in coefficient k is the inner product of its gradient at the mixed weights with ingredient k's
-weights, so each step needs one forward and backward pass of one model and a pass over the files, or over a bank.
+Coefficients by gradient descent on held-out images, with one model in memory however many are mixed: the gradient of
+the loss in coefficient k is the inner product of its gradient at the mixed weights with ingredient k's weights, so each
+step needs one forward and backward pass of one model and a pass over the files, or over a bank.
 """
 
 import hashlib
@@ -19,26 +20,18 @@ from torch.optim.adamw import adamw
 
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator, measure
-from soup_core.recipes.about import About
+from soup_core.recipes.recipe import About, Parameter, Recipe, one_of
 from soup_core.runtime.devices import exactly
 from soup_core.runtime.interruption import yield_point
 from soup_core.soup import BatchNorm, Soup
 from soup_core.weight_space.averaging import inner_products
 from soup_core.zoo import Zoo
+from soup_core.zoo.zoo import GRANULARITIES
 
 PARAMETERIZATIONS = ("softmax", "unconstrained")
 ROUNDS_AN_EPOCH = 8
 FOLD_SHARE = 0.2
 BATCH_SIZE = 64
-ABOUT = About(
-    "Learned soup",
-    "Wortsman et al. 2022, section 3 and appendix",
-    "https://arxiv.org/abs/2203.05482",
-    "Learns how much of each model goes into the average, by gradient descent on the held-out loss: one coefficient a "
-    "model, a layer or a tensor, and a temperature. A part of the held-out images is not trained on and says when to "
-    "stop. With few held-out images and many coefficients it learns those images by heart, so that the held-out "
-    "accuracy flatters it more than greedy's; and a lower loss is not always a higher accuracy.",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +133,8 @@ def learned_soup(
             optimizer.step()
             yield_point()
         loss = sum(losses) / len(losses) if losses else math.nan
-        found = _evaluate_fold(evaluate, module, mixture.soup(raw, learning=True), scale.item(), fold)
-        return _state(optimizer, loss, found)
+        on_fold = _evaluate_fold(evaluate, module, mixture.soup(raw, learning=True), scale.item(), fold)
+        return _state(optimizer, loss, on_fold)
 
     for index in range(len(rounds) + 1):
         state = evaluate.store.step(run, index)
@@ -151,9 +144,9 @@ def learned_soup(
                 if state is None:
                     state = round_of(index)
                     evaluate.store.keep_step(run, index, state)
-        loss, found = _restore(state, optimizer, evaluate.precision)
-        if found.loss < best_loss:
-            best_index, best_loss, best = index, found.loss, mixture.soup(raw)
+        loss, on_fold = _restore(state, optimizer, evaluate.precision)
+        if on_fold.loss < best_loss:
+            best_index, best_loss, best = index, on_fold.loss, mixture.soup(raw)
         yield LearnedStep(
             index,
             len(rounds),
@@ -162,7 +155,7 @@ def learned_soup(
             mixture.coefficients(raw).detach().numpy().copy(),
             scale.item(),
             loss,
-            found,
+            on_fold,
             best_index,
             best,
         )
@@ -222,7 +215,7 @@ class _Mixture:
         self.zoo, self.names, self.parameterization, self.batch_norm = zoo, names, parameterization, batch_norm
         self.group_of = zoo.groups(granularity)
         self.groups = tuple(dict.fromkeys(self.group_of.values()))
-        self.place = {group: place for place, group in enumerate(self.groups)}
+        self.row = {group: row for row, group in enumerate(self.groups)}
 
     def start(self) -> Tensor:
         first = 0.0 if self.parameterization == "softmax" else 1 / len(self.names)
@@ -237,14 +230,14 @@ class _Mixture:
         batch_norm = "averaged" if learning and self.batch_norm == "re-estimated" else self.batch_norm
         if len(mixes) == 1:
             return Soup(mixes[0], batch_norm=batch_norm)
-        tensors = {tensor: mixes[self.place[group]] for tensor, group in self.group_of.items()}
+        tensors = {tensor: mixes[self.row[group]] for tensor, group in self.group_of.items()}
         return Soup({name: 1 / len(self.names) for name in self.names}, tensors, batch_norm)
 
     def gradient(self, products: Mapping[str, Tensor]) -> Tensor:
         """The gradient in the coefficients, groups×names, from each tensor's inner products."""
         total = torch.zeros(len(self.groups), len(self.names), dtype=torch.float64)
         for tensor, values in products.items():
-            total[self.place[self.group_of[tensor]]] += values
+            total[self.row[self.group_of[tensor]]] += values
         return total
 
 
@@ -268,11 +261,11 @@ def _learn(
     summed: list[Tensor] = []
     for _, parts in evaluate.halving(batch, len(batch), run):
         summed = [one + other for one, other in zip(summed, parts, strict=True)] if summed else parts
-    loss, *found = summed
-    gradients = dict(zip(parameters, found, strict=False))
+    loss, *slopes = summed
+    gradients = dict(zip(parameters, slopes, strict=False))
     coefficients.backward(mixture.gradient(inner_products(evaluate.zoo, mixture.names, gradients, evaluate.bank)))
     if scale.requires_grad:
-        scale.grad = found[-1].to(scale.dtype).cpu()
+        scale.grad = slopes[-1].to(scale.dtype).cpu()
     return float(loss)
 
 
@@ -325,3 +318,28 @@ def _restore(state: Mapping[str, Tensor], optimizer: _AdamW, precision: str) -> 
             tensor.copy_(state[name])
     figures = state["figures"]
     return float(figures[0]), Evaluation.from_tensors({**state, "figures": figures[1:]}, precision)
+
+
+RECIPE = Recipe(
+    "learned",
+    About(
+        "Learned soup",
+        "Wortsman et al. 2022, section 3 and appendix",
+        "https://arxiv.org/abs/2203.05482",
+        "Learns how much of each model goes into the average, by gradient descent on the held-out loss: one "
+        "coefficient a model, a layer or a tensor, and a temperature. A part of the held-out images is not trained on "
+        "and says when to stop. With few held-out images and many coefficients it learns those images by heart, so "
+        "that the held-out accuracy flatters it more than greedy's; and a lower loss is not always a higher accuracy.",
+    ),
+    learned_soup,
+    parameters=(
+        Parameter(
+            "granularity", "choice", f"One coefficient a {one_of(GRANULARITIES)}", "tensor", choices=GRANULARITIES
+        ),
+        Parameter("parameterization", "choice", one_of(PARAMETERIZATIONS), "softmax", choices=PARAMETERIZATIONS),
+        Parameter("epochs", "integer", "Passes over the held-out images at most", 5, low=1),
+        Parameter("learning_rate", "number", "Default 0.05, unconstrained 0.005", low=0),
+        Parameter("seed", "integer", "The seed of the fold and of the batches", 0, low=0),
+    ),
+    command="learned",
+)

@@ -1,25 +1,19 @@
-"""WiSE-FT: the line from the base to a fine-tuned model or a soup, and the best point on it by the held-out set."""
+"""WiSE-FT: Wortsman et al. 2021 (arXiv 2109.01903).
+
+The line from the base to a fine-tuned model or a soup, and the best point on it by the held-out set.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from soup_core.errors import ZooError
 from soup_core.evaluation import Evaluation, Evaluator
-from soup_core.recipes.about import About
+from soup_core.recipes.recipe import About, Need, Parameter, Recipe
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup, interpolate
 from soup_core.zoo import BASE, Zoo
 
 ALPHAS = tuple(step / 10 for step in range(11))
-ABOUT = About(
-    "WiSE-FT",
-    "Wortsman et al. 2021",
-    "https://arxiv.org/abs/2109.01903",
-    "Walks in a straight line from the base to a fine-tuned model, or here to any soup, and stops where held-out "
-    "accuracy is best. Between the ends a model often keeps the base's robustness and most of the fine-tuned accuracy. "
-    "It needs a base that can do the task already: where the base's last layer is not trained for it, accuracy on the "
-    "way falls, and the best point is the end.",
-)
 
 
 @dataclass(frozen=True)
@@ -37,7 +31,7 @@ def wise_ft(
 ) -> Iterator[WiseStep]:
     """Evaluate along the line to a soup, by default the uniform one; on equal counts the point nearer to it is better.
 
-    Both ends are among the points, with BatchNorm statistics made as the soup has them. Raises ZooError for a zoo
+    Both ends are among the points, with BatchNorm statistics as the soup has them. Raises ZooError for a zoo
     without a base.
     """
     end = towards or uniform_soup(zoo)
@@ -54,3 +48,20 @@ def base_of(zoo: Zoo, recipe: str) -> Soup:
     if zoo.base is None:
         raise ZooError(f"{recipe} needs a base, and the zoo {zoo.name} has none; give its file as base in zoo.toml.")
     return Soup.single(BASE)
+
+
+RECIPE = Recipe(
+    "wise-ft",
+    About(
+        "WiSE-FT",
+        "Wortsman et al. 2021",
+        "https://arxiv.org/abs/2109.01903",
+        "Walks in a straight line from the base to a fine-tuned model, or here to any soup, and stops where held-out "
+        "accuracy is best. Between the ends a model often keeps the base's robustness and most of the fine-tuned "
+        "accuracy. It needs a base that can do the task already: where the base's last layer is not trained for it, "
+        "accuracy on the way falls, and the best point is the end.",
+    ),
+    wise_ft,
+    needs=(Need.BASE,),
+    parameters=(Parameter("towards", "soup", "The soup to walk to"),),
+)

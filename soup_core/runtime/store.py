@@ -6,7 +6,6 @@ of steps, each with what is needed to go on from it; a job says what was asked f
 file is kept what reading it through has told (see loader.py).
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -14,16 +13,18 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import lru_cache
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from soup_core.errors import SoupError
 from soup_core.runtime.files import home
+from soup_core.runtime.interruption import exclusive, lending
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS evaluations (
@@ -39,8 +40,36 @@ CREATE TABLE IF NOT EXISTS files (identity TEXT PRIMARY KEY, known TEXT) WITHOUT
 """
 KEEP_TENSORS = "INSERT OR REPLACE INTO tensors VALUES (?, ?)"
 DIGEST_BYTES = 32
-Row = tuple[str, int, int, float | None, float | None, int, bytes]
-JobRow = tuple[str, str, str, str, int, float]
+
+
+class EvaluationRow(NamedTuple):
+    """An evaluation as it is kept: NULL where loss and calibration error are NaN, a bit an image, packed."""
+
+    key: str
+    correct: int
+    total: int
+    loss: float | None
+    ece: float | None
+    not_finite: int
+    correctness: bytes
+
+
+class BoundRow(NamedTuple):
+    """How many of the first images of an order are errors."""
+
+    images: int
+    errors: int
+
+
+class JobRow(NamedTuple):
+    """What is known of a job: what was asked for as JSON, how far it is, and the time of the last change."""
+
+    key: str
+    task: str
+    state: str
+    message: str
+    steps: int
+    since: float
 
 
 @lru_cache(maxsize=8)
@@ -56,8 +85,8 @@ def default_store() -> "Store":
 class Store:
     """Evaluations, bounds, tensors, runs and jobs by key; safe between threads and processes.
 
-    A file that SQLite finds damaged is set aside and begun anew; `notice` then says so. Raises SoupError where the
-    folder cannot be written or the disk is full.
+    A file that SQLite finds damaged is set aside and begun anew; `notice` then says so. Opening one, and every
+    method, raises SoupError where the folder cannot be written or the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -98,62 +127,63 @@ class Store:
             raise
         return connection
 
-    def evaluation(self, key: str) -> Row | None:
+    def evaluation(self, key: str) -> EvaluationRow | None:
         """The row kept under a key, or None."""
-        row: Row | None = self._one("SELECT * FROM evaluations WHERE key = ?", key)
-        return row
+        columns = ", ".join(EvaluationRow._fields)
+        row = self._one(f"SELECT {columns} FROM evaluations WHERE key = ?", key)
+        return row and EvaluationRow(*row)
 
-    def keep_evaluations(self, rows: Iterable[Row], tensors: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
-        """Keep rows, and tensors by key, at once; a key that is there already is replaced."""
+    def keep_evaluations(
+        self, rows: Iterable[EvaluationRow], tensors: Mapping[str, Mapping[str, Tensor]] | None = None
+    ) -> None:
+        """Keep rows, and tensors of any shape by key, at once; a key that is there already is replaced."""
         self._write(
             ("INSERT OR REPLACE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?)", rows),
             (KEEP_TENSORS, [(key, _packed(kept)) for key, kept in (tensors or {}).items()]),
         )
 
-    def bound(self, key: str, image_order: str) -> tuple[int, int] | None:
+    def bound(self, key: str, image_order: str) -> BoundRow | None:
         """Images seen of an order and errors among them, or None."""
-        row: tuple[int, int] | None = self._one(
-            "SELECT images, errors FROM bounds WHERE key = ? AND image_order = ?", key, image_order
-        )
-        return row
+        row = self._one("SELECT images, errors FROM bounds WHERE key = ? AND image_order = ?", key, image_order)
+        return row and BoundRow(*row)
 
     def keep_bound(self, key: str, image_order: str, images: int, errors: int) -> None:
         """Keep how many of the first `images` of an order are errors."""
         self._write(("INSERT OR REPLACE INTO bounds VALUES (?, ?, ?, ?)", [(key, image_order, images, errors)]))
 
     def tensors(self, key: str) -> dict[str, Tensor] | None:
-        """The tensors kept under a key, or None; a damaged record counts as none."""
+        """The tensors kept under a key, in their shapes and dtypes, or None; a damaged record counts as none."""
         row = self._one("SELECT content FROM tensors WHERE key = ?", key)
         return _unpacked(row[0]) if row else None
 
     def keep_tensors(self, key: str, tensors: Mapping[str, Tensor]) -> None:
-        """Keep tensors under a key."""
+        """Keep tensors of any shape under a key."""
         self._write((KEEP_TENSORS, [(key, _packed(tensors))]))
 
     def step(self, run: str, number: int) -> dict[str, Tensor] | None:
-        """One step of a run, or None; a damaged record counts as none."""
+        """One step of a run, tensors of any shape by name, or None; a damaged record counts as none."""
         row = self._one("SELECT content FROM steps WHERE run = ? AND number = ?", run, number)
         return _unpacked(row[0]) if row else None
 
     def keep_step(self, run: str, number: int, step: Mapping[str, Tensor]) -> None:
-        """Keep one step of a run; whatever followed it is forgotten."""
+        """Keep one step of a run, tensors of any shape by name; whatever followed it is forgotten."""
         self._write(
             ("DELETE FROM steps WHERE run = ? AND number > ?", [(run, number)]),
             ("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", [(run, number, _packed(step))]),
         )
 
     def jobs(self) -> list[JobRow]:
-        """Every job: key, task as JSON, state, message, steps done, and the time of the last change, oldest first."""
-        return self._all("SELECT key, task, state, message, steps, since FROM jobs ORDER BY since")
+        """Every job, oldest change first."""
+        return [JobRow(*row) for row in self._all(f"SELECT {', '.join(JobRow._fields)} FROM jobs ORDER BY since")]
 
     def job(self, key: str) -> JobRow | None:
         """One job's row, or None."""
-        row: JobRow | None = self._one("SELECT key, task, state, message, steps, since FROM jobs WHERE key = ?", key)
-        return row
+        row = self._one(f"SELECT {', '.join(JobRow._fields)} FROM jobs WHERE key = ?", key)
+        return row and JobRow(*row)
 
     def keep_job(self, key: str, task: str, state: str, message: str, steps: int) -> None:
         """Keep what is known of a job."""
-        row = (key, task, state, message, steps, time.time())
+        row = JobRow(key, task, state, message, steps, time.time())
         self._write(("INSERT OR REPLACE INTO jobs VALUES (?, ?, ?, ?, ?, ?)", [row]))
 
     def file(self, identity: str) -> dict[str, Any] | None:
@@ -171,20 +201,36 @@ class Store:
     def claim(self, name: str, *, wait: bool = True) -> Iterator[bool]:
         """Hold a name against every other thread and process; without `wait`, give False where another holds it.
 
-        The system lets go of it when its holder dies, so a dead worker's claim is taken over.
+        The system lets go of it when its holder dies, so a dead worker's claim is taken over. See `exclusive` for how
+        one waits.
         """
-        path = self.path.parent / "claims" / name
+        path = self._claim_file(name)
+        lock = FileLock(path, fallback_to_soft=False)
+
+        def release() -> None:
+            # While it is held still, since filelock takes no lock on a file that was removed before it had it.
+            path.unlink(missing_ok=True)
+            lock.release()
+
+        with exclusive(str(path), partial(self._acquired, lock), release, wait=wait) as mine:
+            yield mine
+
+    def lending(self, name: str) -> AbstractContextManager[None]:
+        """Within it, this thread waits until another lets go of a name; see `lending` in interruption.py."""
+        return lending(str(self._claim_file(name)))
+
+    def _claim_file(self, name: str) -> Path:
+        return self.path.parent / "claims" / name
+
+    def _acquired(self, lock: FileLock) -> bool:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = _locked(path, wait)
+            Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+        except Timeout:
+            return False
         except OSError as error:
             raise self._failure(error) from error
-        try:
-            yield descriptor is not None
-        finally:
-            if descriptor is not None:
-                path.unlink(missing_ok=True)
-                os.close(descriptor)
+        return True
 
     def _all(self, query: str, *arguments: object) -> list[Any]:
         try:
@@ -219,30 +265,6 @@ class Store:
             f"The record of evaluations in {self.path.parent} cannot be used ({error}); see that the disk has room and "
             "that this user may write there, or set SOUP_HOME to another folder."
         )
-
-
-def _locked(path: Path, wait: bool) -> int | None:
-    """Lock a file that whoever held it before may have removed meanwhile; None where it is held and one does not wait."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            if _same(descriptor, path):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except OSError:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _same(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _packed(tensors: Mapping[str, Tensor]) -> bytes:

@@ -23,10 +23,11 @@ PIECE = 32_768  # up to so many elements torch adds on the calling thread alone
 def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = None) -> dict[str, Tensor]:
     """Average the zoo's checkpoints by a soup's coefficients: from the bank, or streamed block by block from the files.
 
-    Streaming holds the average and a block a thread, however many ingredients there are. Integer and boolean tensors
-    are the first ingredient's, in the zoo's order. Other buffers are averaged with coefficients scaled to sum to one;
-    BatchNorm's running statistics follow the soup's choice. Raises CoefficientError for unknown names, CheckpointError
-    where a file has changed or a cast overflows.
+    Gives the architecture's tensors by name, in their own shapes and in the first ingredient's dtypes. Streaming holds
+    the average and a block a thread, however many ingredients there are. Integer and boolean tensors are the first
+    ingredient's, in the zoo's order. Other buffers are averaged with coefficients scaled to sum to one; BatchNorm's
+    running statistics follow the soup's choice. Raises CoefficientError for unknown names, CheckpointError where a file
+    has changed or a cast overflows.
     """
     members = zoo.members(soup)
     weights = {name: _weights(zoo, soup, name, members) for name in zoo.floating}
@@ -46,10 +47,11 @@ def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = 
 def inner_products(
     zoo: Zoo, names: Sequence[str], gradients: Mapping[str, Tensor], bank: "Bank | None" = None
 ) -> dict[str, Tensor]:
-    """For each tensor, the inner products of its gradient with that tensor of each named ingredient: K float64 values.
+    """For each tensor, the inner products of its gradient with that tensor of each of the K names: float64, (K,).
 
-    The gradient of a loss at the average, in the coefficient of ingredient k, is the sum of the k-th over all tensors.
-    Blocks are streamed from the files, so that no second model is held, or taken from the bank.
+    A gradient has its tensor's shape, and its device is where the blocks go. The gradient of a loss at the average, in
+    the coefficient of ingredient k, is the sum of the k-th over all tensors. Blocks are streamed from the files, so
+    that no second model is held, or taken from the bank. Raises CheckpointError where a file has changed.
     """
     if bank:
         return bank.inner_products(names, gradients)

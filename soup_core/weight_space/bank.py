@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from weakref import WeakKeyDictionary
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from soup_core.errors import SoupError
+from soup_core.runtime.devices import exactly
+from soup_core.runtime.interruption import exclusive, yield_point
 from soup_core.weight_space.streaming import sum_dtype
 from soup_core.zoo import Zoo
 
@@ -31,12 +34,16 @@ class Bank:
             self._columns[name] = slice(begin, end)
         self._rows = torch.empty(len(members), end, dtype=_bank_dtype(zoo), device=device)
         for member, row in zip(members, self._rows, strict=True):
+            yield_point()
             for name, tensor in member.checkpoint.read_all():
                 if name in self._columns:
                     row[self._columns[name]] = tensor.reshape(-1).to(device)
 
     def average(self, weights: Mapping[str, Mapping[str, float]]) -> dict[str, Tensor]:
-        """The tensors that these weights give: a matrix-vector product for each run of tensors that share theirs."""
+        """The tensors, in their shapes, that these weights give: a matrix-vector product a run that shares them.
+
+        In float32 without TF32, or wider.
+        """
         totals: dict[str, Tensor] = {}
         for mix, run in groupby(weights, key=lambda name: weights[name]):
             names = list(run)
@@ -47,6 +54,10 @@ class Bank:
         return totals
 
     def _mixed(self, mix: Mapping[str, float], columns: slice) -> Tensor:
+        with exactly("float32", self.device):
+            return self._product(mix, columns)
+
+    def _product(self, mix: Mapping[str, float], columns: slice) -> Tensor:
         if len(mix) == 1:
             ((member, weight),) = mix.items()
             return self._rows[self._row[member], columns] * weight
@@ -56,7 +67,7 @@ class Bank:
         return torch.mv(self._rows[:, columns].T, column.to(self.device))
 
     def inner_products(self, names: Sequence[str], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `inner_products`."""
+        """See `inner_products`: gradients of the tensors' shapes, to float64 values (K,) each, on the CPU."""
         rows = [self._row[name] for name in names]
         found = torch.stack(
             [
@@ -78,7 +89,7 @@ def resident_bank(zoo: Zoo, device: str, memory: float | None = None) -> Bank | 
     """
     if bank_size(zoo) > memory_budget(memory):
         return None
-    with _banks_lock:
+    with exclusive("banks", partial(_banks_lock.acquire, blocking=False), _banks_lock.release):
         banks = _banks.setdefault(zoo, {})
         if device not in banks:
             banks[device] = Bank(zoo, device)

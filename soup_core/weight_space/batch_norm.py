@@ -1,19 +1,22 @@
 """BatchNorm's running statistics made anew under averaged weights (Izmailov et al. 2018, arXiv 1803.05407, section 3.2)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
+from soup_core.runtime.devices import exactly
+from soup_core.runtime.interruption import yield_point
 from soup_core.zoo import Zoo
 
 REESTIMATION_BATCH = 500
 
 
 def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
-    """Replace BatchNorm's running statistics by those of the fine-tuning images under these weights.
+    """Replace BatchNorm's running statistics in a state_dict by those of the fine-tuning images under these weights.
 
-    Batches are of nearly equal size, and what is random in the network (dropout) is seeded: twice gives the same.
+    Shapes and dtypes stay. Batches are of nearly equal size, and what is random in the network (dropout) is seeded:
+    twice gives the same.
     """
     if not zoo.has_batch_norm:
         return dict(theta)
@@ -21,9 +24,20 @@ def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str,
     module.load_state_dict(theta, strict=True)
     images = zoo.data.split("train").images
     parts = images.tensor_split(-(-len(images) // REESTIMATION_BATCH))
-    batches = (zoo.data.normalization(part.to(device)) for part in parts)
-    with torch.no_grad(), torch.random.fork_rng([device] if device != "cpu" else []):
+    on_device = [device] if device != "cpu" else []
+
+    def batches() -> Iterator[Tensor]:
+        for part in parts:
+            with exactly("float32", device):
+                yield zoo.data.normalization(part.to(device))
+            drawn, drawn_on_device = torch.get_rng_state(), [torch.cuda.get_rng_state(each) for each in on_device]
+            yield_point()  # where others may draw
+            torch.set_rng_state(drawn)
+            for each, state in zip(on_device, drawn_on_device, strict=True):
+                torch.cuda.set_rng_state(state, each)
+
+    with torch.no_grad(), torch.random.fork_rng(on_device):
         torch.manual_seed(0)
-        torch.optim.swa_utils.update_bn(batches, module, device=torch.device(device))
+        torch.optim.swa_utils.update_bn(batches(), module, device=torch.device(device))
     buffers = {name: tensor.detach().to(theta[name].dtype) for name, tensor in module.named_buffers() if name in theta}
     return {**theta, **buffers}

@@ -59,14 +59,14 @@ class Gram:
         return self.names.index(name)
 
     def shares(self, soup: Soup, tensor: str) -> NDArray[np.float64]:
-        """A soup's place in this tensor: how much of each of the K differences, then of the origin itself, it holds."""
+        """A soup's place in this tensor: how much of the K differences, then of the origin, it holds: (K+1,)."""
         coefficients = soup.coefficients_for(tensor)
         origin = coefficients.get(BASE, 0.0) if self.has_base else 0.0
         rows = np.array([coefficients.get(name, 0.0) for name in self.names])
         return np.append(rows, rows.sum() + origin)
 
     def along(self, soup_a: Soup, soup_b: Soup) -> NDArray[np.float64]:
-        """<b - a, d_i>, the inner products of the step between two soups with the K differences from the origin."""
+        """<b - a, d_i>, the inner products of the step between two soups with the K differences: (K,)."""
         total = np.zeros(len(self.names))
         for tensor, matrix in self.tensors.items():
             total += matrix[:-1] @ (self.shares(soup_b, tensor) - self.shares(soup_a, tensor))

@@ -1,7 +1,7 @@
 """Going through the tensors of several checkpoints block by block, on two threads, with bounded memory."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from soup_core.checkpoints import Reader, memory_of
+from soup_core.runtime.interruption import yield_point
 from soup_core.zoo import Ingredient
 
 BLOCK = 524_288  # elements that are read at once: two megabytes in float32, which stay in the cache
 READING_THREADS = 2
+AT_ONCE = 2**26  # elements that are read between two yield points: a quarter of a gigabyte in float32
 
 
 class Read(Protocol):
@@ -23,7 +25,9 @@ class Read(Protocol):
     def __call__(self, k: int, memory: Tensor | None = None, /) -> Tensor: ...  # noqa: D102
 
 
+_Block = tuple[str, int, int]  # of a tensor, its first element and the one after its last
 Visit = Callable[[str, int, int, Read], None]
+Staged = Callable[[Reader, str, int, int, Tensor | None], Tensor]
 
 
 def stream(
@@ -34,17 +38,16 @@ def stream(
     `sizes` gives the number of elements of each tensor; `read(k)` gives the block of the k-th member, flat, on the
     device, valid until the next `read`. On CUDA blocks are read into pinned memory while the last one travels.
     """
-    places = [
+    blocks = [
         (name, begin, min(begin + block, size)) for name, size in sizes.items() for begin in range(0, size, block)
     ]
-    threads = max(1, min(READING_THREADS, os.cpu_count() or 1, len(places)))
+    threads = max(1, min(READING_THREADS, os.cpu_count() or 1, len(blocks)))
     with ExitStack() as stack:
         readers = [stack.enter_context(member.checkpoint.reader()) for member in members]
         inference = torch.is_inference_mode_enabled()  # a thread of its own begins without it
 
-        def run(part: list[tuple[str, int, int]]) -> None:
+        def run(staged: Staged, part: list[_Block]) -> None:
             with torch.inference_mode(inference):
-                staged = _staging(device, block)
                 for name, begin, end in part:
 
                     def read(
@@ -54,14 +57,31 @@ def stream(
 
                     visit(name, begin, end, read)
 
-        if threads == 1:
-            return run(places)
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(run, [places[start::threads] for start in range(threads)]):
+        with torch.inference_mode(inference):
+            staging = [_staging(device, block) for _ in range(threads)]
+        pool = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
+        for some in _by_size(blocks, AT_ONCE // max(1, len(members))):
+            parts = [some[each::threads] for each in range(threads)]
+            for _ in (pool.map if pool else map)(run, staging, parts):
                 pass
+            yield_point()
 
 
-def _staging(device: str, block: int) -> Callable[[Reader, str, int, int, Tensor | None], Tensor]:
+def _by_size(blocks: Sequence[_Block], elements: int) -> Iterator[list[_Block]]:
+    """The blocks, in parts of about so many elements."""
+    part: list[_Block] = []
+    size = 0
+    for each in blocks:
+        part.append(each)
+        size += each[2] - each[1]
+        if size >= elements:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _staging(device: str, block: int) -> Staged:
     """One thread's way of reading blocks onto a device."""
     if not device.startswith("cuda"):
         place = _place(torch.empty(8 * block, dtype=torch.uint8))

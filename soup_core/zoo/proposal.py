@@ -125,7 +125,10 @@ class Proposal:
 
 
 def sweep_folders() -> tuple[Path, ...]:
-    """The folders of SOUP_ZOOS, and those directly below, that hold checkpoints and neither are zoos nor hold any."""
+    """The folders of SOUP_ZOOS, and those directly below, that hold checkpoints and neither are zoos nor hold any.
+
+    Raises ZooError where one of them cannot be read.
+    """
     found: list[Path] = []
     for place in operator_folders():
         below = [path for path in sorted(place.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]

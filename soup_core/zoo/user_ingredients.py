@@ -48,7 +48,7 @@ def checkpoint_files(folder: Path) -> list[Path]:
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], origin: Origin) -> None:
-    """Write a checkpoint with its origin, atomically."""
+    """Write a checkpoint, a state_dict, with its origin, atomically. Raises SoupError where the disk is full."""
     checkpoints.save(path, tensors, origin.model_dump_json())
 
 

@@ -145,7 +145,10 @@ class Zoo:
         return self.folder / "evaluations.jsonl"
 
     def module(self) -> nn.Module:
-        """A new module of the zoo's architecture, in evaluation mode, with random weights."""
+        """A new module of the zoo's architecture, in evaluation mode, with random weights.
+
+        Raises ZooError where the file that makes the network has changed since the zoo was opened.
+        """
         module = architectures.build(**architectures.arguments(self.architecture, self.folder)).eval()
         if self.network != architectures.network(self.architecture, self.folder):
             raise ZooError(

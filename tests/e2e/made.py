@@ -6,7 +6,7 @@ import safetensors.torch
 
 import soup_core as sc
 from soup_core.data import ASSETS
-from tests.conftest import write_zoo
+from tests.zoos import write_zoo
 
 IMAGES = 150
 HOSTILE = (

@@ -27,10 +27,10 @@ from soup_core import formatting
 from soup_core.analysis import published
 from soup_core.formatting import visible
 from soup_core.presentation.scenes import Scene, to_link
-from tests.conftest import CLASSES, SIDE, random_deeps, random_linears, write_zoo
 from tests.e2e.driver import ROOT, WAIT, server
 from tests.e2e.made import IMAGES, made, toml
-from tests.test_published import HYPERPARAMETERS, write_results
+from tests.published_results import HYPERPARAMETERS, write_results
+from tests.zoos import CLASSES, SIDE, random_deeps, random_linears, write_zoo
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit"),

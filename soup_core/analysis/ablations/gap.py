@@ -49,7 +49,7 @@ class GapStep:
 
 
 def greedy_on(zoo: Zoo, evaluate: Evaluator, images: NDArray[np.int64], *, ties: bool = False) -> Iterator[GreedyStep]:
-    """The greedy search on some of the evaluator's images, by their indices, from the correctness bits that are kept.
+    """The greedy search on some of the evaluator's images, by their indices (n,), from the correctness bits kept.
 
     The decisions are those of greedy_soup on these images alone; only soups that nobody has met are run, on the whole
     split. The steps' evaluations have neither loss nor calibration error. Source: Wortsman et al. 2022, arXiv

@@ -21,7 +21,7 @@ class Source:
         return b"".join(self.pieces(begin, count))
 
     def pieces(self, begin: int, count: int) -> Iterator[bytes]:
-        """The same in pieces of a few megabytes."""
+        """The same in pieces of a few megabytes. Raises Refused where the file ends before."""
         end = begin + count
         if begin < 0 or count < 0 or end > self.size:
             raise damaged(f"it ends at byte {self.size:,}, before what it should hold")

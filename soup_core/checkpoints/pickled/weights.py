@@ -13,7 +13,7 @@ PLACES_AT_MOST = 20
 
 
 def state_dict(described: Any, wanted: str | None) -> tuple[str, dict[str, Tensor]]:
-    """The table of tensors by name, and its keys from the outermost table on, with dots between.
+    """The state_dict, described tensors by name, and its keys from the outermost table on, with dots between.
 
     Numbers and texts beside are left out, and so is what belongs to an optimizer. Raises Refused where there is none,
     or more than one and `wanted` does not say which.
@@ -79,12 +79,12 @@ def _check(name: str, tensor: Tensor) -> None:
 
 
 def extent(tensor: Tensor) -> int:
-    """How many elements of its storage a tensor that is not empty spans, from its first to its last."""
+    """How many elements of its storage a tensor spans, from its first to its last; no length of its shape is 0."""
     return 1 + sum((length - 1) * step for length, step in zip(tensor.shape, tensor.stride, strict=True))
 
 
 def ties(tensors: Mapping[str, Tensor]) -> list[list[str]]:
-    """The names that share their numbers, group by group."""
+    """The names in a state_dict that share their numbers (one storage, offset, shape, stride), group by group."""
     groups: dict[Tensor, list[str]] = {}
     for name, tensor in tensors.items():
         groups.setdefault(tensor, []).append(name)

@@ -1,0 +1,23 @@
+"""A machine whose memory does not suffice."""
+
+import pytest
+from torch import Tensor
+
+from tests.zoos import Linear
+
+NO_ROOM = "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."
+
+
+def with_room_for(images: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the linear model's forward pass fail on larger batches; the sizes that were tried."""
+    tried: list[int] = []
+    original = Linear.forward
+
+    def forward(self: Linear, inputs: Tensor) -> Tensor:
+        tried.append(len(inputs))
+        if len(inputs) > images:
+            raise RuntimeError(NO_ROOM)
+        return original(self, inputs)
+
+    monkeypatch.setattr(Linear, "forward", forward)
+    return tried
