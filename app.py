@@ -28,7 +28,7 @@ with drawing.errors_shown():
         columns = st.columns(3)
         steps = list(sc.greedy_soup(zoo, held_out))
         best_name = steps[0].candidate
-        best = test(sc.Soup({best_name: 1.0}))
+        best = test(sc.Soup.single(best_name))
         uniform = test(sc.uniform_soup(zoo))
         greedy = test(steps[-1].soup)
     names = steps[-1].soup.names
@@ -47,7 +47,7 @@ with drawing.errors_shown():
                 "the one to beat" if evaluation is best else points(comparison),
                 border=True,
                 delta_arrow="off" if evaluation is best else "auto",
-                delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+                delta_color="off" if comparison.spans_zero else "normal",
                 help=f"{what}. Inference: 1 model, {size:,} weights, 1 forward pass. {charts.counts(evaluation)}; the interval "
                 f"is 95 %, paired with the best single model (McNemar p = {comparison.p_value:.2g}).",
             )

@@ -331,7 +331,7 @@ def greedy_rows(root: Path) -> Iterator[Row]:
     zoo = sc.open_zoo("fashion")
     evaluate = fresh_evaluator(root)
     files = [ingredient.file for ingredient in zoo.ingredients]
-    correct = [evaluate(sc.Soup({name: 1.0})).correct for name in zoo.names]
+    correct = [evaluation.correct for evaluation in evaluate.singles().values()]
     images, labels = zoo.data.normalization(evaluate.data.images), evaluate.data.labels
     batches = list(zip(images.split(evaluate.batch_size), labels.split(evaluate.batch_size), strict=True))
     alone = Path(shutil.copytree(zoo.folder, root / "alone", ignore=shutil.ignore_patterns("evaluations.jsonl")))
@@ -415,7 +415,7 @@ def plane_times(evaluate: sc.Evaluator) -> tuple[float, float]:
     """Seconds until the coarse points of a plane, and until all of its 21 × 21."""
     start = time.perf_counter()
     gram = sc.gram(evaluate.zoo, evaluate.store)
-    corners = [sc.Soup({name: 1.0}) for name in evaluate.zoo.names[:3]]
+    corners = [sc.Soup.single(name) for name in evaluate.zoo.names[:3]]
     coarse = 0.0
     for point in sc.plane_points(evaluate, sc.plane_through(gram, *corners)):
         if point.stride == 4:

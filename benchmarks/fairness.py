@@ -58,7 +58,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 def second_persons(zoo: sc.Zoo) -> dict[str, Task]:
     """What the second person asks for, by its name."""
-    corners = [sc.Soup({name: 1.0}).to_json() for name in zoo.names[:3]]
+    corners = [sc.Soup.single(name).to_json() for name in zoo.names[:3]]
     return {
         "plane": Task("plane", zoo.name, images=1000, arguments={"corners": corners}),
         "band": Task("band", zoo.name),

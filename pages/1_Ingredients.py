@@ -11,6 +11,7 @@ from pages.views.ingredients import mix, preflight, upload
 from pages.views.ingredients.ablations import chooser as ablations
 from pages.views.ingredients.selection import Selection, choose, toggle
 from soup_core import charts
+from soup_core.evaluation import best_first
 from soup_core.formatting import labels, plain, points
 from soup_core.soup import BatchNorm
 
@@ -24,7 +25,7 @@ zoo, state = context.zoo, st.session_state
 with drawing.errors_shown():
     held_out = context.evaluator("held_out")
     singles = context.singles()
-order = sorted(zoo.names, key=lambda name: (-singles[name].correct, name))
+order = best_first(singles)
 
 
 def undo() -> None:
@@ -98,7 +99,7 @@ if selected:
             "Your soup, held-out",
             charts.percent(evaluation),
             f"{100 * comparison.difference:+.2f} points",
-            delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+            delta_color="off" if comparison.spans_zero else "normal",
             help=f"{charts.counts(evaluation)}. Against the best single model, {plain(order[0])}: "
             f"{points(comparison)}, a 95 % interval.",
         )

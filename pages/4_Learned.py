@@ -7,7 +7,8 @@ from pages.shared import address, drawing, page, work
 from pages.shared.context import GREEDY
 from pages.views import export
 from soup_core import charts
-from soup_core.formatting import points
+from soup_core.evaluation import best_first
+from soup_core.formatting import points, significance
 from soup_core.jobs import Progress
 from soup_core.recipes import RECIPES, learned
 
@@ -51,7 +52,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 with drawing.errors_shown():
     held_out = context.evaluator("held_out")
     singles = context.singles()
-    order = sorted(singles, key=lambda name: (-singles[name].correct, name))
+    order = best_first(singles)
     greedy = context.soup_of(GREEDY)
     rivals = {"Greedy soup": greedy, "Uniform soup": sc.uniform_soup(zoo)}
     job = work.job_of(
@@ -111,7 +112,7 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
         help="The test images are for reporting; choosing settings by them would flatter the soup.",
     ):
         reports.append(("test", context.evaluator("test")))
-    best = sc.Soup({order[0]: 1.0})
+    best = sc.Soup.single(order[0])
     for column, (label, each) in zip(columns, {"Learned soup": soup, **rivals}.items(), strict=False):
         for split, evaluate in reports:
             if label == "Learned soup" and not ended:
@@ -123,7 +124,7 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
                 f"{label}, {split}",
                 charts.percent(evaluation),
                 f"{100 * comparison.difference:+.2f} points",
-                delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+                delta_color="off" if comparison.spans_zero else "normal",
                 help=f"{charts.counts(evaluation)}; against the best single model {points(comparison)}.",
             )
 
@@ -131,7 +132,7 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
 def meaning(final: sc.LearnedStep) -> str:
     ours, theirs = held_out(final.soup), held_out(greedy)
     comparison = sc.compare(ours, theirs)
-    sure = "" if comparison.low > 0 or comparison.high < 0 else ", within what chance explains"
+    sure = f", {significance(comparison)}" if comparison.spans_zero else ""
     if final.best_index == 0:
         return "No round lowered the loss on the images kept back, so the equal coefficients of the start are kept."
     return (

@@ -9,6 +9,7 @@ import soup_core as sc
 from pages.shared import address, caching, drawing, page, work
 from pages.views import train, training_controls
 from soup_core import charts
+from soup_core.evaluation import best_first
 from soup_core.finetune import training_images
 from soup_core.formatting import labels, plain, visible
 from soup_core.jobs import Task
@@ -31,7 +32,7 @@ def asked() -> Task:
     """The controls' runs, from the base, or from an ingredient where there is none."""
     runs, start = training_controls.settings(itself, side), sc.BASE
     if zoo.base is None:
-        best = min(itself.names, key=lambda name: (-singles[name].correct, name))
+        best = best_first({name: singles[name] for name in itself.names})[0]
         start = st.selectbox(
             "Start from",
             itself.names,

@@ -5,7 +5,8 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from itertools import chain, count
 
-from soup_core.evaluation import Comparison, Estimate, Evaluation
+from soup_core.evaluation import Estimate, Evaluation
+from soup_core.runtime.files import listed as listed
 
 
 def visible(text: str) -> str:
@@ -21,18 +22,18 @@ def plain(text: str) -> str:
     """
     escaped = re.sub(r"([!-,/:-@\[-^`{-~]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", visible(text))
     # Bare addresses are made links even where their marks are escaped; a word joiner, which is not seen, parts them.
-    escaped = re.sub(r"(?i)(www|:)(?=\\?[./])|(?=\\?@)", lambda found: f"{found[0]}\u2060", escaped)
+    escaped = re.sub(r"(?i)(www|:)(?=\\?[./])|(?=\\?@)", lambda match: f"{match[0]}\u2060", escaped)
     return re.sub(r"^(\s*\d*)([-+.])", r"\1\\\2", escaped)
 
 
 def labels(options: Iterable[str], say: Callable[[str], str] = plain) -> Callable[[str], str]:
     """How a chooser, and so the address, names its options: those that would read the same are numbered."""
-    told: dict[str, str] = {}
+    names: dict[str, str] = {}
     for option in options:
         label = say(option)
         numbered = chain([label], (f"{label} ({number})" for number in count(2)))
-        told[option] = next(each for each in numbered if each not in told.values())
-    return lambda option: told.get(option, say(option))
+        names[option] = next(each for each in numbered if each not in names.values())
+    return lambda option: names.get(option, say(option))
 
 
 def percent(evaluation: Evaluation) -> str:
@@ -49,16 +50,20 @@ def counts(evaluation: Evaluation) -> str:
     return f"{evaluation.correct:,} of {evaluation.total:,} images"
 
 
-def points(comparison: Comparison) -> str:
+def interval(estimate: Estimate, decimals: int = 2) -> str:
+    """The bounds of an interval in percent or points: "0.25 to 0.88"."""
+    return f"{100 * estimate.low:.{decimals}f} to {100 * estimate.high:.{decimals}f}"
+
+
+def points(estimate: Estimate, decimals: int = 2) -> str:
     """A difference in points with sign and interval.
 
-    >>> points(Comparison(0.0056, 0.0025, 0.0088, p_value=0.0004, gained=45, lost=17))
+    >>> points(Estimate(0.0056, 0.0025, 0.0088))
     '+0.56 points (0.25 to 0.88)'
     """
-    difference, low, high = (100 * value for value in (comparison.difference, comparison.low, comparison.high))
-    return f"{difference:+.2f} points ({low:.2f} to {high:.2f})"
+    return f"{100 * estimate.value:+.{decimals}f} points ({interval(estimate, decimals)})"
 
 
-def significance(found: Comparison | Estimate) -> str:
+def significance(estimate: Estimate) -> str:
     """Whether a difference is more than chance, by its interval."""
-    return "within what chance explains" if found.low <= 0 <= found.high else "more than chance explains"
+    return "within what chance explains" if estimate.spans_zero else "more than chance explains"

@@ -48,6 +48,15 @@ class Soup:
     def __hash__(self) -> int:
         return hash(self.to_json())
 
+    @classmethod
+    def single(cls, name: str, *, batch_norm: BatchNorm = "averaged") -> "Soup":
+        """One ingredient alone, or the base.
+
+        >>> Soup.single("a").coefficients["a"]
+        1.0
+        """
+        return cls({name: 1.0}, batch_norm=batch_norm)
+
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The names of all ingredients with a coefficient anywhere, sorted."""
@@ -69,7 +78,7 @@ class Soup:
         """
         if self._is_uniform():
             return uniform({*self.coefficients, name}, batch_norm=self.batch_norm)
-        return interpolate(self, Soup({name: 1.0}, batch_norm=self.batch_norm), 1 / (len(self.coefficients) + 1))
+        return interpolate(self, Soup.single(name, batch_norm=self.batch_norm), 1 / (len(self.coefficients) + 1))
 
     def drop(self, name: str) -> "Soup":
         """Take an ingredient out, of single tensors too, and scale the others up to the same sum.
@@ -130,7 +139,7 @@ def mix(shares: Mapping[Soup, float]) -> Soup:
 
     Raises CoefficientError where the soups' BatchNorm statistics are made in different ways, or nothing is left.
 
-    >>> base, a, b = Soup({"base": 1.0}), Soup({"a": 1.0}), Soup({"b": 1.0})
+    >>> base, a, b = Soup.single("base"), Soup.single("a"), Soup.single("b")
     >>> dict(mix({base: -1.0, a: 1.0, b: 1.0}).coefficients)  # base + (a - base) + (b - base)
     {'a': 1.0, 'b': 1.0, 'base': -1.0}
     """
@@ -150,7 +159,7 @@ def interpolate(soup_a: Soup, soup_b: Soup, alpha: float) -> Soup:
 
     Raises CoefficientError as `mix` does.
 
-    >>> a, b = Soup({"a": 1.0}), Soup({"b": 1.0})
+    >>> a, b = Soup.single("a"), Soup.single("b")
     >>> dict(interpolate(a, b, 0.25).coefficients)
     {'a': 0.75, 'b': 0.25}
     >>> dict(interpolate(a, b, 1.5).coefficients)

@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 import threading
@@ -11,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import soup_core as sc
+from soup_core.evaluation import best_first, hardest_first, measure
 from soup_core.evaluation import evaluator as evaluating
-from soup_core.evaluation import hardest_first, measure
 from soup_core.runtime.store import EvaluationRow, Store
 from soup_core.weight_space import bank
 from tests.evaluations import evaluation
@@ -43,6 +44,37 @@ def test_a_linear_models_soup_has_the_mean_of_the_logits(linear_zoo: Make) -> No
     assert found.correct == int((mean.argmax(1) == split.labels).sum())
     assert found.loss == pytest.approx(float(F.cross_entropy(mean, split.labels)), abs=1e-5)
     assert found.bits().tolist() == (mean.argmax(1) == split.labels).tolist()
+
+
+def test_singles_are_the_ingredients_without_the_base(based_zoo: Make) -> None:
+    zoo = sc.open_zoo(based_zoo(3))
+    evaluate = sc.Evaluator(zoo, "test")
+    singles = evaluate.singles()
+    assert list(singles) == ["m0", "m1", "m2"]
+    assert singles == {name: evaluate(sc.Soup({name: 1.0})) for name in zoo.names}
+    assert len(set(singles.values())) == 3
+
+
+def test_the_best_first_are_those_with_most_images_right_and_ties_go_by_name() -> None:
+    counts = {"m10": 7, "b": 9, "m2": 7, "a": 9, "z": 10}
+    evaluations = {name: sc.Evaluation(count, 10, 0.5, 0.1, b"\x00\x00") for name, count in counts.items()}
+    assert best_first(evaluations) == ["z", "a", "b", "m10", "m2"]
+    assert best_first({}) == []
+
+
+def test_an_evaluation_is_itself_again_from_its_tensors() -> None:
+    bits = bytes([0b10110000, 0b10000000])  # four of nine
+    original = sc.Evaluation(4, 9, 0.1 + 0.2, 1 / 3, bits, 0, "bfloat16")
+    tensors = original.to_tensors()
+    assert tensors["figures"].tolist() == [4, 9, 0.1 + 0.2, 1 / 3, 0]
+    assert tensors["figures"].dtype == torch.float64
+    assert tensors["correctness"].tolist() == [176, 128]
+    assert sc.Evaluation.from_tensors(tensors, "bfloat16") == original
+    assert sc.Evaluation.from_tensors(tensors).precision == "float32"
+    broken = sc.Evaluation.from_tensors(sc.Evaluation(4, 9, math.nan, math.nan, bits, 2).to_tensors())
+    assert (broken.correct, broken.total, broken.not_finite, broken.correctness) == (4, 9, 2, bits)
+    assert math.isnan(broken.loss)
+    assert math.isnan(broken.ece)
 
 
 def test_batch_sizes_agree_in_logits(linear_zoo: Make) -> None:

@@ -414,6 +414,8 @@ def test_the_metadata_says_what_the_soup_is_made_of(deep_zoo: Make, tmp_path: Pa
         assert (said["correct"], said["total"]) == (found.correct, found.total)
         assert tuple(said["interval"]) == sc.accuracy_interval(found)
         assert (said["best_single"]["name"], said["best_single"]["correct"]) == (best, single.correct)
+        assert list(said["against_best_single"]) == ["difference", "p_value", "gained", "lost", "interval"]
+        assert said["against_best_single"]["difference"] == (found.correct - single.correct) / found.total
         assert said["against_best_single"]["interval"] == [
             sc.compare(found, single).low, sc.compare(found, single).high,
         ]  # fmt: skip
@@ -597,6 +599,10 @@ def test_the_face_off_as_csv(tmp_path: Path) -> None:
         comparison.p_value,
     ]
     assert int(row["models"]) == 1
+    figures = ["correct", "total", "accuracy", "low", "high", "difference", "p_value", "gained", "lost"]
+    assert [key for key in row if key.startswith("test_")] == [f"test_{key}" for key in figures]
+    assert [float(row["test_low"]), float(row["test_high"])] == [comparison.low, comparison.high]
+    assert [int(row["test_gained"]), int(row["test_lost"])] == [comparison.gained, comparison.lost]
 
 
 def test_a_cell_is_no_formula() -> None:

@@ -256,7 +256,7 @@ def test_one_hyperparameter_colours_the_pairs_and_is_told(tmp_path: Path) -> Non
     evaluate = sc.Evaluator(zoo)
     found = list(pair_advantages(evaluate, sc.gram(zoo, evaluate.store), sampled_pairs(zoo, 6)))
     apart, alike = (
-        [100 * pair.over_mean.difference for pair in found if ("flip" in pair.differing) is wanted]
+        [100 * pair.over_mean.value for pair in found if ("flip" in pair.differing) is wanted]
         for wanted in (True, False)
     )
     assert (len(apart), len(alike)) == (4, 2)

@@ -354,3 +354,17 @@ def test_a_single_ingredient_stays_itself_under_softmax(linear_zoo: Make) -> Non
 def test_on_cuda_the_gradient_is_autograds(deep_zoo: Make, memory: float | None) -> None:
     evaluate = sc.Evaluator(sc.open_zoo(deep_zoo(4)), "held_out", "cuda", memory=memory)
     check_gradient(evaluate, "tensor", "softmax", ("m2", "m0", "m3"), 1e-4)
+
+
+def test_a_rounds_figures_are_kept_as_they_always_were() -> None:
+    """A run that was begun by an earlier version goes on: its loss first, then the fold's figures, and its bits."""
+    optimizer = learned._AdamW([torch.zeros(2, requires_grad=True)], 0.1, 0.0)
+    fold = sc.Evaluation(4, 9, 0.5, 0.25, bytes([0b10110000, 0b10000000]), 1, "float32")
+    state = learned._state(optimizer, 0.75, fold)
+    assert state["figures"].tolist() == [0.75, 4, 9, 0.5, 0.25, 1]
+    assert state["correctness"].tolist() == [176, 128]
+    kept = {**optimizer.state(), "figures": state["figures"], "correctness": state["correctness"]}
+    assert learned._restore(kept, optimizer, "bfloat16") == (
+        0.75,
+        sc.Evaluation(4, 9, 0.5, 0.25, fold.correctness, 1, "bfloat16"),
+    )

@@ -17,11 +17,11 @@ from soup_core.analysis.pairs import (
     disagreement,
     pair_advantages,
     pair_barriers,
-    paired_mean,
     predictions,
     sampled_pairs,
 )
 from soup_core.charts.geometry import advantage_scatter, pair_heatmap
+from soup_core.evaluation import paired_mean
 from soup_core.jobs import Jobs, Task
 from soup_core.runtime.store import default_store
 from soup_core.weight_space.gram import angles
@@ -50,9 +50,9 @@ def test_advantages_are_counted_image_by_image(based_zoo: Make) -> None:
             said = evaluate.logits(sc.Soup(coefficients)).argmax(1).tolist()
             right[len(right)] = [a == b for a, b in zip(said, labels, strict=True)]
         first, second, middle = (sum(right[place]) for place in range(3))
-        assert pair.over_mean.difference == pytest.approx((middle - (first + second) / 2) / 120)
+        assert pair.over_mean.value == pytest.approx((middle - (first + second) / 2) / 120)
         assert pair.over_better.difference == pytest.approx((middle - max(first, second)) / 120)
-        assert pair.over_mean.low < pair.over_mean.difference < pair.over_mean.high
+        assert pair.over_mean.low < pair.over_mean.value < pair.over_mean.high
         gains = [m - (a + b) / 2 for a, b, m in zip(*right.values(), strict=True)]
         padded = np.array([*gains, 1, -1, 0, 0])  # half an image at each of ±1, one at 0: two images in all
         weight = np.array([*[1.0] * 120, 0.5, 0.5, 0.5, 0.5])
@@ -67,9 +67,7 @@ def test_the_interval_of_a_mean_is_that_of_compare_for_two_models() -> None:
     ours, theirs = rng.random(300) < 0.8, rng.random(300) < 0.7
     a, b = (sc.Evaluation(int(bits.sum()), 300, 0.5, 0.0, pack(list(bits))) for bits in (ours, theirs))
     wanted, found = sc.compare(a, b), paired_mean(ours.astype(float) - theirs)
-    assert (found.difference, found.low, found.high) == pytest.approx(
-        (wanted.difference, wanted.low, wanted.high), abs=1e-7
-    )
+    assert (found.value, found.low, found.high) == pytest.approx((wanted.difference, wanted.low, wanted.high), abs=1e-7)
     same = paired_mean(np.zeros(50))
     assert same.low < 0 < same.high
 
@@ -167,7 +165,7 @@ def test_the_chart_shows_the_cores_advantages(based_zoo: Make) -> None:
         assert trace.name == "differ in none"
         for place, pair in enumerate(found):
             gain = pair.over_mean if against == "mean" else pair.over_better
-            assert (trace.x[place], trace.y[place]) == (pair.angle, 100 * gain.difference)
+            assert (trace.x[place], trace.y[place]) == (pair.angle, 100 * gain.value)
             assert trace.y[place] + trace.error_y.array[place] == pytest.approx(100 * gain.high)
             assert trace.y[place] - trace.error_y.arrayminus[place] == pytest.approx(100 * gain.low)
             assert trace.customdata[place][:2] == [pair.a, pair.b]

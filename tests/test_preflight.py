@@ -343,7 +343,7 @@ def test_the_interval_is_never_narrower_than_the_means_own() -> None:
     ]  # fmt: skip
     rise = _against(models[0], models[1:])
     each = bits[0] - bits[1:].mean(0)
-    assert rise.difference == pytest.approx(each.mean())
+    assert rise.value == pytest.approx(each.mean())
     own = 1.96 * each.std() / 20
     assert rise.low < each.mean() - own
     assert rise.high > each.mean() + own

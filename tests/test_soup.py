@@ -23,6 +23,12 @@ def test_a_point_on_the_line_has_the_mixed_coefficients(a: sc.Soup, b: sc.Soup, 
     assert all(math.isclose(mixed.coefficients.get(n, 0), v, abs_tol=1e-12) for n, v in wanted.items())
 
 
+def test_a_single_model_is_one_with_its_coefficient_at_one() -> None:
+    assert sc.Soup.single("a") == sc.Soup({"a": 1.0})
+    assert sc.Soup.single("a", batch_norm="first") == sc.Soup({"a": 1.0}, batch_norm="first") != sc.Soup({"a": 1.0})
+    assert sc.Soup.single("base").names == ("base",)
+
+
 @given(soups, soups)
 def test_the_ends_of_a_line_are_the_soups_themselves(a: sc.Soup, b: sc.Soup) -> None:
     assert sc.interpolate(a, b, 0) == a

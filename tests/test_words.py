@@ -3,7 +3,7 @@
 import pytest
 
 import soup_core as sc
-from soup_core.formatting import counts, percent, points, significance
+from soup_core.formatting import counts, interval, listed, percent, points, significance
 
 
 def evaluation(correct: int, total: int) -> sc.Evaluation:
@@ -83,3 +83,31 @@ def test_a_difference_is_more_than_chance_where_its_interval_leaves_out_zero(
     middle = (low + high) / 2
     assert significance(comparison(middle, low, high)) == text
     assert significance(sc.Estimate(middle, low, high)) == text
+
+
+def test_points_and_bounds_take_fewer_decimals() -> None:
+    assert points(sc.Estimate(-0.3871, -0.4316, -0.3402), 1) == "-38.7 points (-43.2 to -34.0)"
+    assert interval(sc.Estimate(0.9, 0.8876, 0.9124)) == "88.76 to 91.24"
+    assert interval(sc.Estimate(0.9, 0.8876, 0.9124), 1) == "88.8 to 91.2"
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "sentence"),
+    [
+        ("", "", ""),
+        ("a", "a", "a"),
+        ("ab", "a, b", "a and b"),
+        ("abc", "a, b, c", "a, b and c"),
+        ("abcd", "a, b, c and 1 more", "a, b, c and 1 more"),
+        ("abcdefghij", "a, b, c and 7 more", "a, b, c and 7 more"),
+    ],
+)
+def test_names_are_listed_up_to_a_number(names: str, text: str, sentence: str) -> None:
+    assert listed(iter(names), 3) == text
+    assert listed(names, 3, last=" and ") == sentence
+
+
+def test_five_names_are_listed_unless_another_number_is_given() -> None:
+    assert listed("abcde") == "a, b, c, d, e"
+    assert listed("abcdef") == "a, b, c, d, e and 1 more"
+    assert listed("abc", 1) == "a and 2 more"

@@ -4,9 +4,9 @@ import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Predicted, near_difference
 from pages.shared.context import Context
 from soup_core import charts
+from soup_core.evaluation import best_first
 from soup_core.formatting import points, significance
 from soup_core.recipes import RECIPES
-from soup_core.recipes.greedy import candidate_order
 
 MODELS = 8
 
@@ -17,8 +17,8 @@ def ask(context: Context) -> NumberPrediction:
 
 def run(context: Context, predicted: Predicted) -> Outcome:
     held_out, test = context.evaluator("held_out"), context.evaluator("test")
-    names = candidate_order(context.singles(), "accuracy")[:MODELS]
-    soup, best = sc.uniform_soup(context.zoo, names), test(sc.Soup({names[0]: 1.0}))
+    names = best_first(context.singles())[:MODELS]
+    soup, best = sc.uniform_soup(context.zoo, names), test(sc.Soup.single(names[0]))
     one = context.cost()
     averaged, together = test(soup), sc.ensemble(test, names)
     soup_about, ensemble_about = RECIPES["uniform"].about, RECIPES["ensemble"].about

@@ -19,9 +19,8 @@ def ask(context: Context) -> NumberPrediction:
 def run(context: Context, predicted: Predicted) -> Outcome:
     steps = list(selection_gap(context.zoo, context.few(IMAGES), context.evaluator("test"), sizes=SIZES, draws=DRAWS))
     gap = steps[-1].gap
-    low, high = (100 * (gap.value + side * gap.reach) for side in (-1, 1))
     return Outcome(
-        near(float(predicted[0]), low, high, REACH),
+        near(float(predicted[0]), 100 * gap.low, 100 * gap.high, REACH),
         f"{predicted[0]:+.2f} points",
         mean_in_words(gap),
         selection_gap_curve(steps),
@@ -41,11 +40,11 @@ def meaning(steps: list[GapStep]) -> str:
         f"Chosen on {last.size} images, greedy gains {mean_in_words(last.held_out_gain)} there and {mean_in_words(last.report_gain)} on test, "
         f"a gap of {mean_in_words(last.gap)}"
     )
-    if last.gap.value - last.gap.reach > 0:
+    if last.gap.low > 0:
         return f"{sentence}: the report on the images that chose flatters."
-    if last.gap.value + last.gap.reach < 0:
+    if last.gap.high < 0:
         return f"{sentence}: here the images that chose understate the gain on test."
-    return f"{sentence}: in {last.gap.samples} draws the gap is within what chance explains."
+    return f"{sentence}: in {last.draws} draws the gap is within what chance explains."
 
 
 LESSON = Lesson(

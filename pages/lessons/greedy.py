@@ -11,8 +11,8 @@ from pages.lessons.progress import keep
 from pages.shared import drawing
 from pages.shared.context import Context
 from soup_core import charts
+from soup_core.evaluation import best_first
 from soup_core.formatting import plain, points, significance
-from soup_core.recipes.greedy import candidate_order
 
 MODELS = 8
 DECISIONS = ("accept", "reject")
@@ -20,7 +20,7 @@ DECISIONS = ("accept", "reject")
 
 def walked(evaluate: sc.Evaluator, names: Sequence[str], decisions: Predicted) -> list[sc.GreedyStep]:
     """The search as somebody decides it: a step a candidate, each evaluated with the soup that it meets."""
-    soup = sc.Soup({names[0]: 1.0})
+    soup = sc.Soup.single(names[0])
     first = evaluate(soup)
     steps = [sc.GreedyStep(0, names[0], True, first, first.correct, 0, soup)]
     for index, (name, decision) in enumerate(zip(names[1:], decisions, strict=False), 1):
@@ -45,7 +45,7 @@ class Play:
         evaluate = self.context.evaluator("held_out")
         steps = walked(evaluate, self.names, so_far)
         name, soup = self.names[len(steps)], evaluate(steps[-1].soup)
-        alone = evaluate(sc.Soup({name: 1.0}))
+        alone = evaluate(sc.Soup.single(name))
         drawing.chart(
             charts.greedy_curve(steps, candidates=len(self.names), label="your soup so far"),
             "by-hand",
@@ -72,7 +72,7 @@ class Play:
 
 
 def ask(context: Context) -> Play:
-    return Play(context, tuple(candidate_order(context.singles(), "accuracy")[:MODELS]))
+    return Play(context, tuple(best_first(context.singles())[:MODELS]))
 
 
 def run(context: Context, predicted: Predicted) -> Outcome:

@@ -48,7 +48,7 @@ def compared(context: Context, names: dict[float, list[str]]) -> dict[float, sc.
     gains = {}
     for rate, (*both,) in names.items():
         if len(both) == len(SEEDS):
-            worse = min((evaluate(sc.Soup({name: 1.0})) for name in both), key=lambda each: each.correct)
+            worse = min((evaluate(sc.Soup.single(name)) for name in both), key=lambda each: each.correct)
             gains[rate] = sc.compare(evaluate(sc.Soup({name: 1 / len(both) for name in both})), worse)
     return gains
 

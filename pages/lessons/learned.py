@@ -6,15 +6,15 @@ import soup_core as sc
 from pages.lessons.lesson import PAPER, Choice, Lesson, Link, Outcome, Predicted
 from pages.shared.context import Context
 from soup_core import charts
+from soup_core.evaluation import best_first
 from soup_core.formatting import plain, points, significance
-from soup_core.recipes.greedy import candidate_order
 
 MODELS = 6
 EPOCHS = 1
 
 
 def names_of(context: Context) -> list[str]:
-    return candidate_order(context.singles(), "accuracy")[:MODELS]
+    return best_first(context.singles())[:MODELS]
 
 
 def ask(context: Context) -> Choice:

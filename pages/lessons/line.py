@@ -11,8 +11,8 @@ from pages.shared import address, drawing
 from pages.shared.context import Context
 from soup_core import charts, formatting
 from soup_core.analysis.interpolation import CONNECTED_BELOW
+from soup_core.evaluation import best_first
 from soup_core.formatting import significance
-from soup_core.recipes.greedy import candidate_order
 
 SKETCHED = {0.25: "¼", 0.5: "½", 0.75: "¾"}
 ALPHAS = (*(step / 10 for step in range(11)), *SKETCHED)
@@ -55,12 +55,12 @@ class Sketch:
 
 def ends_of(context: Context) -> tuple[str, str]:
     """The two best models on the held-out images."""
-    first, second = candidate_order(context.singles(), "accuracy")[:2]
+    first, second = best_first(context.singles())[:2]
     return first, second
 
 
 def ask(context: Context) -> Sketch:
-    first, second = (context.evaluator("held_out")(sc.Soup({name: 1.0})) for name in ends_of(context))
+    first, second = (context.evaluator("held_out")(sc.Soup.single(name)) for name in ends_of(context))
     return Sketch((first, second))
 
 
@@ -76,7 +76,7 @@ def score(predicted: Sequence[float], points: Sequence[sc.LinePoint]) -> int:
 
 def run(context: Context, predicted: Predicted) -> Outcome:
     evaluate, (a, b) = context.evaluator("held_out"), ends_of(context)
-    points = list(sc.line(evaluate, sc.Soup({a: 1.0}), sc.Soup({b: 1.0}), ALPHAS))
+    points = list(sc.line(evaluate, sc.Soup.single(a), sc.Soup.single(b), ALPHAS))
     evaluations = {point.alpha: point.evaluation for point in points}
     sketch = dict(zip(SKETCHED, map(float, predicted), strict=True))
     barrier = sc.error_barrier(points)

@@ -18,7 +18,7 @@ def ask(context: Context) -> NumberPrediction:
 def run(context: Context, predicted: Predicted) -> Outcome:
     zoo, test = context.zoo, context.evaluator("test")
     last, lawa, ema = (
-        test(soup) for soup in (sc.Soup({zoo.names[-1]: 1.0}), sc.lawa_soup(zoo, last=LAST), sc.ema_soup(zoo))
+        test(soup) for soup in (sc.Soup.single(zoo.names[-1]), sc.lawa_soup(zoo, last=LAST), sc.ema_soup(zoo))
     )
     gain, moving = sc.compare(lawa, last), sc.compare(ema, last)
     return Outcome(

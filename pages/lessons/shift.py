@@ -28,8 +28,7 @@ def run(context: Context, predicted: Predicted) -> Outcome:
     pairs = {shift: sc.compare(greedy.shifts[shift], best.shifts[shift]) for shift in SHIFTS}
     ahead = sum(pair.difference > 0 for pair in pairs.values())
     lead, clean = greedy.lead(best), sc.compare(greedy.test, best.test)
-    certain = {shift for shift, pair in pairs.items() if pair.low > 0 or pair.high < 0}
-    mean = f"{100 * lead.value:+.2f} points ({100 * lead.low:.2f} to {100 * lead.high:.2f})"
+    certain = {shift for shift, pair in pairs.items() if not pair.spans_zero}
     by_shift = "; ".join(f"{shift.rpartition('-')[0]} {points(pair)}" for shift, pair in pairs.items())
     return Outcome(
         near(float(predicted[0]), ahead, ahead, 3.0),
@@ -37,7 +36,7 @@ def run(context: Context, predicted: Predicted) -> Outcome:
         f"{ahead} of {len(SHIFTS)}",
         charts.relative_drops([best, greedy]),
         f"The share of accuracy that each of {len(SHIFTS)} shifts takes from the best single model and from greedy soup.",
-        f"Greedy soup is ahead on {ahead} of {len(SHIFTS)} shifts, on their mean by {mean}, {significance(lead)}; without shift by "
+        f"Greedy soup is ahead on {ahead} of {len(SHIFTS)} shifts, on their mean by {points(lead)}, {significance(lead)}; without shift by "
         f"{points(clean)}.",
         f"By shift: {by_shift}; {len(certain)} of these are more than chance explains. A mean can hide that a soup wins on one "
         f"shift and loses on another. In {PAPER} greedy soup gains on the mean over five natural shifts of ImageNet; these "

@@ -84,13 +84,12 @@ class Context(Computing):
 
     def singles(self, split: str = "held_out") -> dict[str, sc.Evaluation]:
         """Every ingredient's own evaluation, by name."""
-        evaluate = self.evaluator(split)
-        return {name: evaluate(sc.Soup({name: 1.0})) for name in self.zoo.names}
+        return self.evaluator(split).singles()
 
     def soup_of(self, option: str) -> sc.Soup:
         """The soup that an option of a chooser stands for: an ingredient, the base, a fixed recipe's, the mix taken."""
         if option in self.zoo.by_name:
-            return sc.Soup({option: 1.0})
+            return sc.Soup.single(option)
         if option == TAKEN and self.taken:
             return mixed(self.taken.coefficients, self.soup_of)
         if option == UNIFORM:
@@ -100,7 +99,7 @@ class Context(Computing):
 
     def take(self, shares: Mapping[str, float]) -> None:
         """Keep a mix of options for the session and in the address; it is an option from the next run on."""
-        taken = mixed(shares, lambda option: self.taken if option == TAKEN and self.taken else sc.Soup({option: 1.0}))
+        taken = mixed(shares, lambda option: self.taken if option == TAKEN and self.taken else sc.Soup.single(option))
         st.session_state[session.TAKEN] = st.query_params["taken"] = taken.to_json()
 
 

@@ -5,9 +5,9 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from pages.shared import address, drawing
 from soup_core.analysis import published
-from soup_core.analysis.published import QUANTITIES, TEST, Estimate, Results, estimate
+from soup_core.analysis.published import QUANTITIES, TEST, Results, estimate
 from soup_core.charts.published import LABELS, drop_points, hyperparameter_points, robustness_scatter
-from soup_core.formatting import labels, plain, visible
+from soup_core.formatting import labels, plain, points, visible
 
 UNPAIRED = (
     "Unpaired: published results do not say which images a model has right, so the two count as independent; the 95 % "
@@ -59,9 +59,9 @@ def _headline(results: Results) -> None:
             _percent(score.accuracy),
             "the one to beat" if model is best else f"{100 * gain.value:+.2f} points",
             delta_arrow="off" if model is best else "auto",
-            delta_color="off" if gain.low <= 0 <= gain.high else "normal",
+            delta_color="off" if gain.spans_zero else "normal",
             help=f"{score.correct:,} of {score.total:,} images"
-            + ("." if model is best else f"; against the best single model {_points(gain)}. {UNPAIRED}"),
+            + ("." if model is best else f"; against the best single model {points(gain)}. {UNPAIRED}"),
         )
 
 
@@ -83,7 +83,7 @@ def _gains(results: Results) -> None:
                 {
                     "against the best single model": LABELS[soup.kind],
                     **{
-                        f"{name}, unpaired": _points(estimate(soup, quantity, against=results.best))
+                        f"{name}, unpaired": points(estimate(soup, quantity, against=results.best))
                         for name, quantity in quantities.items()
                     },
                 }
@@ -153,7 +153,3 @@ def _formats(results: Results) -> dict[str, ColumnConfig]:
 
 def _percent(accuracy: float) -> str:
     return f"{100 * accuracy:.2f} %"
-
-
-def _points(gain: Estimate) -> str:
-    return f"{100 * gain.value:+.2f} points ({100 * gain.low:.2f} to {100 * gain.high:.2f})"

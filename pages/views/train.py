@@ -9,8 +9,9 @@ from pages.shared import caching, drawing
 from pages.shared.context import Context
 from soup_core import charts
 from soup_core.analysis.acceptance import Acceptance, acceptances
+from soup_core.evaluation import best_first
 from soup_core.finetune import FinetuneStep, Hyperparameters
-from soup_core.formatting import plain, points
+from soup_core.formatting import plain, points, significance
 from soup_core.jobs import Progress
 
 
@@ -73,14 +74,14 @@ def _numbers(context: Context, singles: Mapping[str, sc.Evaluation], acceptances
         f"{plain(best.name)}{', the best' if len(new) > 1 else ''}: held-out accuracy",
         charts.percent(best.single),
         f"{100 * comparison.difference:+.2f} points",
-        delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+        delta_color="off" if comparison.spans_zero else "normal",
         help=f"{charts.counts(best.single)}; against the best single model before {points(comparison)}.",
     )
     taken = sum(each.accepted for each in acceptances)
     columns[1].metric(
         "Greedy", f"takes {taken} of {len(new)}" if len(new) > 1 else "takes it" if taken else "leaves it out"
     )
-    order = sorted(zoo.names, key=lambda name: (-singles[name].correct, name))
+    order = best_first({name: singles[name] for name in zoo.names})
     known = [name for name in order if name not in new]
     with_new, without = (list(sc.greedy_soup(zoo, held_out, order=names))[-1].soup for names in (order, known))
     after, before = held_out(with_new), held_out(without)
@@ -89,7 +90,7 @@ def _numbers(context: Context, singles: Mapping[str, sc.Evaluation], acceptances
         "Greedy soup, held-out",
         charts.percent(after),
         f"{100 * comparison.difference:+.2f} points",
-        delta_color="off" if comparison.low <= 0 <= comparison.high else "normal",
+        delta_color="off" if comparison.spans_zero else "normal",
         help=f"{charts.counts(after)}; against greedy without what is new {points(comparison)}.",
     )
 
@@ -109,7 +110,7 @@ def _meaning(steps: Sequence[FinetuneStep], acceptances: Sequence[Acceptance]) -
     (one,) = acceptances
     name, change = plain(one.name), points(one.comparison)
     counted = f"{one.after.correct:,} of {one.after.total:,} held-out images right instead of {one.before.correct:,}, {change}"
-    sure = "" if one.comparison.low > 0 or one.comparison.high < 0 else ", within what chance explains"
+    sure = f", {significance(one.comparison)}" if one.comparison.spans_zero else ""
     if one.starts:
         return f"Greedy starts from {name}, now the best single model: it gets {counted}{sure}."
     verb = "takes" if one.accepted else "leaves out"

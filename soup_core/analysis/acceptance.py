@@ -37,7 +37,7 @@ def acceptances(zoo: Zoo, evaluate: Evaluator, names: Sequence[str]) -> Iterator
                 before = steps[index - 1].soup
                 after = before.add(step.candidate)
             else:
-                before, after = Soup({steps[min(1, len(steps) - 1)].candidate: 1.0}), step.soup
+                before, after = Soup.single(steps[min(1, len(steps) - 1)].candidate), step.soup
             pair = evaluate(before), evaluate(after)
-            single = evaluate(Soup({step.candidate: 1.0}))
+            single = evaluate(Soup.single(step.candidate))
             yield Acceptance(step.candidate, step.accepted, index == 0, single, *pair, compare(pair[1], pair[0]))

@@ -49,7 +49,7 @@ def face_off(zoo: Zoo, evaluate: Evaluator) -> Iterator[RecipeResult]:
             evaluations = ensemble(evaluate, soup.names), ensemble(test, soup.names)
             cost = one.of(len(soup.names))
             if set(soup.names) == set(zoo.names):
-                cost = measured_cost(evaluate, [Soup({name: 1.0}) for name in zoo.names])
+                cost = measured_cost(evaluate, [Soup.single(name) for name in zoo.names])
         yield RecipeResult(recipe.key, recipe.about, soup, *evaluations, cost)
 
 

@@ -66,9 +66,9 @@ def ensemble_line(
     yield LinePoint(1.0, evaluate(soup_b))
     for alpha in sorted({alpha for alpha in alphas if 0 < alpha < 1}):
         mixed = torch.logaddexp(scores_a + math.log(1 - alpha), scores_b + math.log(alpha))
-        found = measure(mixed, evaluate.data.labels)
+        evaluation = measure(mixed, evaluate.data.labels)
         approximate = " from logits kept in half precision" if evaluate.logits_are_approximate else ""
-        yield LinePoint(alpha, replace(found, precision=evaluate.precision + approximate))
+        yield LinePoint(alpha, replace(evaluation, precision=evaluate.precision + approximate))
 
 
 def error_barrier(points: Sequence[LinePoint]) -> Barrier:
@@ -164,14 +164,14 @@ def plane_points(evaluate: Evaluator, plane: Plane, *, resolution: int = 21) -> 
     xs, ys = plane.grid(resolution)
     done: set[tuple[int, int]] = set()
     for stride in (4, 2, 1):
-        places = [(c, r) for r in range(0, resolution, stride) for c in range(0, resolution, stride)]
-        places = [place for place in places if place not in done]
-        done.update(places)
-        found = evaluate.many(plane.soup(xs[column], ys[row]) for column, row in places)
-        for (column, row), evaluation in zip(places, found, strict=True):
+        cells = [(c, r) for r in range(0, resolution, stride) for c in range(0, resolution, stride)]
+        cells = [cell for cell in cells if cell not in done]
+        done.update(cells)
+        evaluations = evaluate.many(plane.soup(xs[column], ys[row]) for column, row in cells)
+        for (column, row), evaluation in zip(cells, evaluations, strict=True):
             yield PlanePoint(column, row, xs[column], ys[row], stride, evaluation)
 
 
 def _spread(low: float, high: float, count: int, margin: float) -> list[float]:
     low, high = low - margin * (high - low), high + margin * (high - low)
-    return [low + (high - low) * place / (count - 1) for place in range(count)]
+    return [low + (high - low) * index / (count - 1) for index in range(count)]

@@ -13,22 +13,13 @@ from numpy.typing import NDArray
 
 from soup_core.analysis.interpolation import Barrier, error_barrier, line
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Z_95, Comparison, Evaluation, Evaluator, compare
+from soup_core.evaluation import Comparison, Estimate, Evaluation, Evaluator, compare, paired_mean
 from soup_core.soup import BatchNorm, Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, angles
 from soup_core.zoo import Zoo
 
 SEED = "seed"
 Pair = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A mean difference between models on the same images, as a share of 1, and its 95 % interval."""
-
-    difference: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ class PairAdvantage:
     middle: Evaluation
 
     @property
-    def over_mean(self) -> Difference:
+    def over_mean(self) -> Estimate:
         """The middle's accuracy less the mean of the two ends'."""
         a, b = (end.bits().astype(float) for end in self.ends)
         return paired_mean(self.middle.bits() - (a + b) / 2)
@@ -94,7 +85,7 @@ def pair_advantages(
     degrees = angles(gram)
     for a, b in pairs:
         angle = float(degrees[gram.index(a), gram.index(b)])
-        first, second = (evaluate(Soup({name: 1.0}, batch_norm=batch_norm)) for name in (a, b))
+        first, second = (evaluate(Soup.single(name, batch_norm=batch_norm)) for name in (a, b))
         middle = evaluate(uniform((a, b), batch_norm=batch_norm))
         yield PairAdvantage(a, b, angle, differing_hyperparameters(evaluate.zoo, a, b), (first, second), middle)
 
@@ -104,7 +95,7 @@ def pair_barriers(
 ) -> Iterator[PairBarrier]:
     """The error barrier of each pair over a few alphas, by default the middle alone, which is a bound from below."""
     for a, b in pairs:
-        first, second = (Soup({name: 1.0}, batch_norm=batch_norm) for name in (a, b))
+        first, second = (Soup.single(name, batch_norm=batch_norm) for name in (a, b))
         yield PairBarrier(a, b, error_barrier(list(line(evaluate, first, second, alphas))))
 
 
@@ -112,28 +103,28 @@ def barrier_matrix(names: Sequence[str], barriers: Iterable[PairBarrier]) -> Mat
     """K×K heights of the barriers (0 to 1) in the order of the names; NaN for pairs that were not evaluated."""
     matrix = np.full((len(names), len(names)), np.nan)
     np.fill_diagonal(matrix, 0.0)
-    places = {name: place for place, name in enumerate(names)}
-    for found in barriers:
-        row, column = places[found.a], places[found.b]
-        matrix[row, column] = matrix[column, row] = found.barrier.height
+    indices = {name: index for index, name in enumerate(names)}
+    for pair in barriers:
+        row, column = indices[pair.a], indices[pair.b]
+        matrix[row, column] = matrix[column, row] = pair.barrier.height
     return matrix
 
 
 def predictions(evaluate: Evaluator, names: Iterable[str] | None = None) -> Iterator[IngredientPrediction]:
     """What each ingredient predicts, from its kept logits; a forward pass over the split where there are none."""
     for name in evaluate.zoo.names if names is None else names:
-        logits = evaluate.logits(Soup({name: 1.0}))
+        logits = evaluate.logits(Soup.single(name))
         yield IngredientPrediction(name, logits.argmax(1).where(logits.isfinite().all(1), -1).numpy())
 
 
-def disagreement(found: Sequence[IngredientPrediction]) -> Matrix:
+def disagreement(models: Sequence[IngredientPrediction]) -> Matrix:
     """K×K share of images on which the predicted classes of two models differ; without a class they always do.
 
     Which images are right does not tell: two models may be wrong in different ways (Fort et al. 2019, arXiv
     1912.02757).
     """
-    matrix = np.zeros((len(found), len(found)))
-    for (row, first), (column, second) in combinations(enumerate(found), 2):
+    matrix = np.zeros((len(models), len(models)))
+    for (row, first), (column, second) in combinations(enumerate(models), 2):
         agree = (first.classes == second.classes) & (first.classes >= 0)
         matrix[row, column] = matrix[column, row] = 1 - float(agree.mean())
     return matrix
@@ -147,15 +138,3 @@ def differing_hyperparameters(zoo: Zoo, a: str, b: str) -> tuple[str, ...]:
     first, second = zoo.by_name[a].hyperparameters, zoo.by_name[b].hyperparameters
     differing = {key for key in {*first, *second} if first.get(key) != second.get(key)}
     return tuple(sorted(differing - {SEED} or differing))
-
-
-def paired_mean(differences: NDArray[np.float64]) -> Difference:
-    """The mean of differences (N,) between -1 and 1, one an image, with a 95 % interval.
-
-    As in `compare` (Agresti & Min 2005, doi 10.1002/sim.1781), half an image at each of -1 and 1, and one at 0, are
-    added, so that the interval has a width where no image differs.
-    """
-    total = len(differences) + 2
-    middle = float(differences.sum()) / total
-    reach = Z_95 * float(np.sqrt(np.square(differences).sum() + 1 - total * middle**2)) / total
-    return Difference(float(differences.mean()), max(-1.0, middle - reach), min(1.0, middle + reach))

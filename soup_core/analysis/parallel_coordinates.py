@@ -5,16 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from soup_core.evaluation import Evaluator
-from soup_core.soup import Soup
 from soup_core.zoo import Value, Zoo
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A hyperparameter as places on an axis, one an ingredient.
+    """A hyperparameter as positions on an axis, one an ingredient.
 
-    The places are the numbers, their decimal logarithms where `logarithmic`, or 0, 1, 2 … for categories. `ticks` gives
-    places with their words; without any, the places speak for themselves.
+    The positions are the numbers, their decimal logarithms where `logarithmic`, or 0, 1, 2 … for categories. `ticks` gives
+    positions with their words; without any, the positions speak for themselves.
     """
 
     name: str
@@ -42,7 +41,7 @@ def hyperparameter_table(zoo: Zoo, evaluate: Evaluator) -> HyperparameterTable:
     given = [ingredient.hyperparameters for ingredient in zoo.ingredients]
     columns = {key: [each.get(key) for each in given] for key in dict.fromkeys(key for each in given for key in each)}
     axes = [_axis(key, values) for key, values in columns.items() if len({repr(value) for value in values}) > 1]
-    accuracies = tuple(100 * evaluate(Soup({name: 1.0})).accuracy for name in zoo.names)
+    accuracies = tuple(100 * evaluation.accuracy for evaluation in evaluate.singles().values())
     return HyperparameterTable(zoo.names, (*axes, Axis("held-out (%)", accuracies)))
 
 
@@ -59,23 +58,25 @@ def _axis(name: str, given: Sequence[Value | None]) -> Axis:
         and max(positive) >= 10 * min(positive)
         and not all(float(number).is_integer() for number in numbers)
     )
-    places = [_place(value, logarithmic) for value in given]
-    on_scale = [place for place in places if place is not None]
+    positions = [_position(value, logarithmic) for value in given]
+    on_scale = [position for position in positions if position is not None]
     low, high = min(on_scale), max(on_scale)
-    words_below = sorted({_word(value) for value, place in zip(given, places, strict=True) if place is None})
+    words_below = sorted({_word(value) for value, position in zip(given, positions, strict=True) if position is None})
     step = (high - low) / 8 or 1.0
     below = {word: low - step * count for count, word in enumerate(words_below, 1)}
-    ticks = [(place, word) for word, place in below.items()]
+    ticks = [(position, word) for word, position in below.items()]
     if logarithmic:
         ticks += _decades(low, high)
     elif below:
         ticks += [(number, f"{number:.4g}") for number in dict.fromkeys((low, (low + high) / 2, high))]
-    values = [below[_word(value)] if place is None else place for value, place in zip(given, places, strict=True)]
+    values = [
+        below[_word(value)] if position is None else position for value, position in zip(given, positions, strict=True)
+    ]
     return Axis(name, tuple(values), tuple(ticks), logarithmic)
 
 
-def _place(value: Value | None, logarithmic: bool) -> float | None:
-    """A value's place on a scale of numbers, or None where it has none there."""
+def _position(value: Value | None, logarithmic: bool) -> float | None:
+    """A value's position on a scale of numbers, or None where it has none there."""
     if not isinstance(value, (int, float)) or not math.isfinite(value) or (logarithmic and not value):
         return None
     return math.log10(value) if logarithmic else float(value)

@@ -117,8 +117,8 @@ def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[ComparedModel, ...]]
     *_, final = steps = list(greedy_soup(zoo, evaluate))
     best = steps[0].candidate
     yield (
-        ComparedModel("ingredient", Soup({best: 1.0}), best=True),
-        *([ComparedModel("base", Soup({BASE: 1.0}))] if zoo.base else []),
+        ComparedModel("ingredient", Soup.single(best), best=True),
+        *([ComparedModel("base", Soup.single(BASE))] if zoo.base else []),
         ComparedModel("uniform", uniform_soup(zoo)),
         ComparedModel("greedy", final.soup),
     )
@@ -126,7 +126,7 @@ def groups(zoo: Zoo, evaluate: Evaluator) -> Iterator[tuple[ComparedModel, ...]]
     yield (ComparedModel("learned", learned.soup),)
     *_, few = greedy_ensemble(zoo, evaluate)
     yield (
-        *(ComparedModel("ingredient", Soup({name: 1.0})) for name in zoo.names if name != best),
+        *(ComparedModel("ingredient", Soup.single(name)) for name in zoo.names if name != best),
         ComparedModel("greedy-ensemble", few.soup),
         ComparedModel("ensemble", uniform_soup(zoo)),
     )
@@ -138,7 +138,7 @@ def robustness(zoo: Zoo, evaluate: Evaluator) -> Iterator[RobustnessStep]:
     A step is one split, so that the images of one at a time are in memory. Where the store shows that all images were
     run before, there is no first picture. `evaluate`, on held-out images, chooses the soups.
     """
-    last = evaluate.on(splits_of(zoo)[-1]).known(Soup({zoo.names[-1]: 1.0}))
+    last = evaluate.on(splits_of(zoo)[-1]).known(Soup.single(zoo.names[-1]))
     members: list[ComparedModel] = []
     for group in groups(zoo, evaluate):
         members += group
@@ -151,12 +151,12 @@ def _on_every_split(
     evaluate: Evaluator, members: Sequence[ComparedModel], images: int | None
 ) -> Iterator[RobustnessStep]:
     splits = splits_of(evaluate.zoo)
-    found: list[dict[str, Evaluation]] = [{} for _ in members]
+    by_member: list[dict[str, Evaluation]] = [{} for _ in members]
     for split in splits:
         report = evaluate.on(split, images)
-        for its, evaluation in zip(found, evaluated(report, members), strict=True):
+        for its, evaluation in zip(by_member, evaluated(report, members), strict=True):
             its[split] = evaluation
-        ready = map(entry_of, members, found) if split == splits[-1] else ()
+        ready = map(entry_of, members, by_member) if split == splits[-1] else ()
         yield RobustnessStep(split, report.total, tuple(ready))
 
 
@@ -179,8 +179,8 @@ def evaluated(evaluate: Evaluator, members: Sequence[ComparedModel]) -> list[Eva
     """The members' evaluations, whether they are one model or an ensemble; each model is run once."""
     together = [member for member in members if member.is_ensemble]
     # The ensembles first: what they run is known afterwards.
-    found = dict(zip(together, ensembles(evaluate, [member.soup.names for member in together]), strict=True))
-    return [found[member] if member.is_ensemble else evaluate(member.soup) for member in members]
+    by_ensemble = dict(zip(together, ensembles(evaluate, [member.soup.names for member in together]), strict=True))
+    return [by_ensemble[member] if member.is_ensemble else evaluate(member.soup) for member in members]
 
 
 def latest(steps: Iterable[RobustnessStep]) -> tuple[RobustnessResult, ...]:
@@ -192,24 +192,24 @@ def latest(steps: Iterable[RobustnessStep]) -> tuple[RobustnessResult, ...]:
     return tuple(known[max(known)].values()) if known else ()
 
 
-def entry_of(member: ComparedModel, found: Mapping[str, Evaluation]) -> RobustnessResult:
+def entry_of(member: ComparedModel, evaluations: Mapping[str, Evaluation]) -> RobustnessResult:
     """The entry of a member from its evaluations on "test" and on "test:SHIFT" of each shift."""
-    shifts = {split.removeprefix("test:"): its for split, its in found.items() if split != "test"}
-    by_split = _resampled({CLEAN: found["test"], **shifts})
+    shifts = {split.removeprefix("test:"): its for split, its in evaluations.items() if split != "test"}
+    by_split = _resampled({CLEAN: evaluations["test"], **shifts})
     by_shift = {
         name: _average([by_split[split] for split in splits.values()]) for name, splits in severities(shifts).items()
     }
-    return RobustnessResult(member, found["test"], shifts, {CLEAN: by_split[CLEAN], **by_shift})
+    return RobustnessResult(member, evaluations["test"], shifts, {CLEAN: by_split[CLEAN], **by_shift})
 
 
 def _resampled(evaluations: Mapping[str, Evaluation]) -> dict[str, NDArray[np.float64]]:
     # Shifts of the test images have their number, and are resampled with them; a zoo's own shift may have another.
-    found: dict[str, NDArray[np.float64]] = {}
+    means: dict[str, NDArray[np.float64]] = {}
     for total in {evaluation.total for evaluation in evaluations.values()}:
         names = [name for name, evaluation in evaluations.items() if evaluation.total == total]
         scores = np.stack([evaluations[name].bits() for name in names], axis=1).astype(np.float32)
-        found.update(zip(names, resampled_means(scores).T, strict=True))
-    return found
+        means.update(zip(names, resampled_means(scores).T, strict=True))
+    return means
 
 
 def _average(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -219,11 +219,11 @@ def _average(columns: list[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 def severities(shifts: Iterable[str]) -> dict[str, dict[int, str]]:
     """The splits' names by shift and severity; a shift without severities has one, 1."""
-    found: dict[str, dict[int, str]] = {}
+    by_shift: dict[str, dict[int, str]] = {}
     for split in shifts:
         name, _, severity = split.rpartition("-")
         if name and severity in ("1", "2", "3", "4", "5"):
-            found.setdefault(name, {})[int(severity)] = split
+            by_shift.setdefault(name, {})[int(severity)] = split
         else:
-            found[split] = {1: split}
-    return found
+            by_shift[split] = {1: split}
+    return by_shift

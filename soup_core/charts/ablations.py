@@ -13,8 +13,8 @@ import plotly.graph_objects as go
 from soup_core.analysis.ablations import Averaged, GapStep, LeftOut, NumberBandStep, NumberStep, ShapleyStep
 from soup_core.analysis.parallel_coordinates import HyperparameterTable
 from soup_core.charts.search import add_band
-from soup_core.charts.style import MARKS, NEUTRAL, SCALE, counts, empty_figure, literal, names_axis, short
-from soup_core.evaluation import Evaluation
+from soup_core.charts.style import MARKS, NEUTRAL, SCALE, counts, empty_figure, error_bars, literal, names_axis, short
+from soup_core.evaluation import Estimate, Evaluation
 from soup_core.formatting import visible
 
 Range = Sequence[float] | Sequence[Sequence[float]]
@@ -44,14 +44,14 @@ def number_averaged_curve(
         add_band(figure, accuracies, f"soups in {len(curves)} shuffled orders, lowest to highest")
         figure.data[-1].update(hovertemplate=None, hoverinfo="skip")  # its points may lie over marks that take clicks
     chosen = set(selected or ())
-    found = [(step, each) for step in steps if (each := step.report if reported else step.held_out)]
+    averages = [(step, each) for step in steps if (each := step.report if reported else step.held_out)]
     for kind, label, mode in (
         ("ingredient", "the k-th model alone", "markers"),
         ("ensemble", "ensemble of the first k", "lines+markers"),
         ("uniform", "uniform soup of the first k", "lines+markers"),
     ):
         mark, alone = MARKS[kind], kind == "ingredient"
-        shown = [(step, _evaluation(each, kind)) for step, each in found]
+        shown = [(step, _evaluation(each, kind)) for step, each in averages]
         figure.add_trace(
             go.Scatter(
                 x=[step.count for step, _ in shown],
@@ -95,9 +95,7 @@ def leave_one_out_bars(left: Sequence[LeftOut]) -> go.Figure:
     figure = _bars(
         "Change when taken out (points)",
         [each.name for each in ordered],
-        [100 * each.comparison.difference for each in ordered],
-        [100 * (each.comparison.high - each.comparison.difference) for each in ordered],
-        [100 * (each.comparison.difference - each.comparison.low) for each in ordered],
+        [each.comparison for each in ordered],
         [f"{each.comparison.gained:,} images won, {each.comparison.lost:,} lost" for each in ordered],
     )
     names_axis(figure, [each.name for each in ordered], "Ingredients, the most missed first")
@@ -110,14 +108,12 @@ def shapley_bars(step: ShapleyStep, *, selected: Collection[str] | None = None) 
     After the first pair of permutations there is no interval yet. Bars of ingredients not `selected` are hollow.
     """
     ordered = sorted(zip(step.names, step.values, strict=True), key=lambda pair: (-pair[1].value, pair[0]))
-    reach = [100 * mean.reach if mean.samples > 1 else 0.0 for _, mean in ordered]
+    orders = f"{2 * step.pairs:,} permutations"
     figure = _bars(
         "Shapley value (points)",
         [name for name, _ in ordered],
-        [100 * mean.value for _, mean in ordered],
-        reach,
-        reach,
-        [f"± {each:.2f}, {2 * step.pairs:,} permutations" for each in reach],
+        [value for _, value in ordered],
+        [f"± {100 * (value.high - value.value) if step.pairs > 1 else 0:.2f}, {orders}" for _, value in ordered],
         selected,
     )
     names_axis(figure, [name for name, _ in ordered], "Ingredients, the most valuable first")
@@ -127,9 +123,7 @@ def shapley_bars(step: ShapleyStep, *, selected: Collection[str] | None = None) 
 def _bars(
     title: str,
     names: Sequence[str],
-    values: Sequence[float],
-    above: Sequence[float],
-    below: Sequence[float],
+    values: Sequence[Estimate],
     notes: Sequence[str],
     selected: Collection[str] | None = None,
 ) -> go.Figure:
@@ -138,21 +132,13 @@ def _bars(
     figure.add_trace(
         go.Bar(
             x=list(range(len(names))),
-            y=values,
+            y=[100 * each.value for each in values],
             name="95 % interval",
             marker={
                 "color": [colour if _among(name, selected) else "rgba(0, 0, 0, 0)" for name in names],
                 "line": {"color": colour, "width": 2},
             },
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": above,
-                "arrayminus": below,
-                "color": NEUTRAL,
-                "thickness": 1.2,
-                "width": 3,
-            },
+            error_y=error_bars(values, NEUTRAL),
             customdata=[[name, literal(name), note] for name, note in zip(names, notes, strict=True)],
             hovertemplate="%{customdata[1]}: %{y:+.2f} points<br>%{customdata[2]}<extra></extra>",
         )
@@ -173,13 +159,12 @@ def selection_gap_curve(steps: Sequence[GapStep]) -> go.Figure:
         ("on test", [step.report_gain for step in steps], greedy.colour, greedy.symbol, "dash"),
         ("selection gap", [step.gap for step in steps], NEUTRAL, "line-ew-open", "dot"),
     ):
-        reach = [100 * mean.reach if mean.samples > 1 else 0.0 for mean in means]
         figure.add_trace(
             go.Scatter(
                 x=[step.size for step in steps],
                 y=[100 * mean.value for mean in means],
-                error_y={"type": "data", "array": reach, "color": colour, "thickness": 1.2, "width": 3},
-                customdata=[[f"{mean.samples} draw{'s' if mean.samples > 1 else ''}"] for mean in means],
+                error_y=error_bars(means, colour),
+                customdata=[[f"{step.draws} draw{'s' if step.draws > 1 else ''}"] for step in steps],
                 mode="lines+markers",
                 name=label,
                 line={"color": colour, "dash": dash, "width": 2},
@@ -206,10 +191,11 @@ def parallel_coordinates(
     for axis in table.axes:
         dimension = {"label": literal(short(axis.name.replace("_", " "))), "name": axis.name, "values": axis.values}
         if axis.ticks:  # brushes stop at ticks, so each line has one; plain text, where an escape would show
-            words = dict.fromkeys(axis.values, "") | {place: visible(short(word)) for place, word in axis.ticks}
+            words = dict.fromkeys(axis.values, "") | {position: visible(short(word)) for position, word in axis.ticks}
             ticks = enumerate(sorted(words.items()))
-            told = {place: word + UNSEEN * index for index, (place, word) in ticks}  # plotly mixes up equal texts
-            dimension |= {"tickvals": list(told), "ticktext": list(told.values())}
+            # Plotly mixes up equal texts.
+            texts = {position: word + UNSEEN * index for index, (position, word) in ticks}
+            dimension |= {"tickvals": list(texts), "ticktext": list(texts.values())}
         if axis.name in ranges:
             dimension["constraintrange"] = ranges[axis.name]
         dimensions.append(dimension)
@@ -232,7 +218,7 @@ def _accuracy_colours(table: HyperparameterTable, selected: Collection[str] | No
     accuracies = table.axes[-1].values
     low, high = min(accuracies), max(accuracies)
     span = high - low or 1.0
-    coloured = [[0.5 + place / 2, colour] for place, colour in SCALE]
+    coloured = [[0.5 + position / 2, colour] for position, colour in SCALE]
     return {
         "color": [
             value if _among(name, selected) else low - span for name, value in zip(table.names, accuracies, strict=True)
@@ -245,7 +231,7 @@ def _accuracy_colours(table: HyperparameterTable, selected: Collection[str] | No
 
 
 def brushed(table: HyperparameterTable, ranges: Mapping[str, Range]) -> list[str]:
-    """The names whose places lie inside every brush: one (low, high) or several of them, ends included, by the axis's name.
+    """The names whose positions lie inside every brush: one (low, high) or several of them, ends included, by the axis's name.
 
     As plotly's `constraintrange` has them.
     """

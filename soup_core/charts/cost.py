@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from soup_core.analysis.face_off import RecipeResult
-from soup_core.charts.style import NEUTRAL, counts, empty_figure, level, recipe_mark
-from soup_core.evaluation import Evaluation, accuracy_interval
+from soup_core.charts.style import NEUTRAL, counts, empty_figure, error_bars, level, recipe_mark
+from soup_core.evaluation import Evaluation, wilson
 
 
 def cost_chart(entries: Sequence[RecipeResult], best: Evaluation) -> go.Figure:
@@ -17,10 +17,11 @@ def cost_chart(entries: Sequence[RecipeResult], best: Evaluation) -> go.Figure:
     """
     figure = empty_figure("Test accuracy (%)")
     most = max([entry.models for entry in entries], default=2)
+    bounds = [100 * best.accuracy]
     single = [entry.recipe for entry in entries if entry.models == 1]
     for entry in entries:
-        low, high = (100 * bound for bound in accuracy_interval(entry.test))
-        accuracy = 100 * entry.test.accuracy
+        accuracy = wilson(entry.test.correct, entry.test.total)
+        bounds += [100 * accuracy.low, 100 * accuracy.high]
         x: float = entry.models
         if entry.models == 1:
             x = 10 ** (0.07 * (single.index(entry.recipe) - (len(single) - 1) / 2))
@@ -29,18 +30,10 @@ def cost_chart(entries: Sequence[RecipeResult], best: Evaluation) -> go.Figure:
         figure.add_trace(
             go.Scatter(
                 x=[x],
-                y=[accuracy],
+                y=[100 * accuracy.value],
                 mode="markers",
                 name=entry.about.name,
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [high - accuracy],
-                    "arrayminus": [accuracy - low],
-                    "color": mark.colour,
-                    "thickness": 1.2,
-                    "width": 3,
-                },
+                error_y=error_bars([accuracy], mark.colour),
                 marker={"color": mark.colour, "symbol": mark.symbol, "size": mark.size},
                 customdata=[[counts(entry.test), bill, f"{1e6 * entry.cost.seconds_per_image:.0f} µs an image"]],
                 hovertemplate="%{y:.2f} %<br>%{customdata[0]}<br>%{customdata[1]}<br>%{customdata[2]}"
@@ -48,8 +41,6 @@ def cost_chart(entries: Sequence[RecipeResult], best: Evaluation) -> go.Figure:
             )
         )
     level(figure, 100 * best.accuracy, "best single model", NEUTRAL, "dash")
-    bounds = [100 * bound for entry in entries for bound in accuracy_interval(entry.test)]
-    bounds.append(100 * best.accuracy)
     low, high = min(bounds), max(bounds)
     margin = max(0.3, 0.08 * (high - low))
     figure.update_yaxes(range=[low - margin, high + margin])

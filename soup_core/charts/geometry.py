@@ -21,11 +21,13 @@ from soup_core.charts.style import (
     SCALE,
     counts,
     empty_figure,
+    error_bars,
     literal,
     percent,
     short,
 )
 from soup_core.evaluation import Evaluation
+from soup_core.formatting import points
 from soup_core.soup import Soup
 from soup_core.weight_space.gram import Matrix
 from soup_core.weight_space.maps import Map, Position
@@ -75,7 +77,7 @@ def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, 
     rows = [list(names).index(name) for name in order]
     values = kind.factor * matrix[np.ix_(rows, rows)]
     cells = [
-        [[a, b, literal(a), literal(b), _told(values[i, j], kind)] for j, b in enumerate(order)]
+        [[a, b, literal(a), literal(b), _text(values[i, j], kind)] for j, b in enumerate(order)]
         for i, a in enumerate(order)
     ]
     labels = [literal(name) for name in order]
@@ -133,7 +135,7 @@ def colour_bar(title: str) -> dict[str, Any]:
     }
 
 
-def _told(value: float, kind: Quantity) -> str:
+def _text(value: float, kind: Quantity) -> str:
     return "not known" if math.isnan(value) else f"{value:{kind.text}}{kind.unit}"
 
 
@@ -254,35 +256,26 @@ def advantage_scatter(pairs: Iterable[PairAdvantage], *, against: str = "mean", 
         colour = LINE_COLOURS[index % len(LINE_COLOURS)]
         if several:  # the more, the further on a scale; its ends, not seen on white or on black, are left out
             colour = sample_colorscale("Viridis", 0.2 + 0.6 * (several - 2) / max(1, most - 2))[0]
-        points = [100 * gain.difference for gain in gains]
         figure.add_trace(
             go.Scatter(
                 x=[pair.angle for pair in group],
-                y=points,
+                y=[100 * gain.value for gain in gains],
                 mode="markers",
                 name=literal(kind),
                 showlegend=True,
                 marker={"color": colour, "symbol": SHAPES[index % len(SHAPES)], "size": 9},
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "color": GREY_LINE,
-                    "thickness": 1,
-                    "width": 0,
-                    "array": [100 * gain.high - point for gain, point in zip(gains, points, strict=True)],
-                    "arrayminus": [point - 100 * gain.low for gain, point in zip(gains, points, strict=True)],
-                },
+                error_y=error_bars(gains, GREY_LINE, thickness=1, width=0),
                 customdata=[
                     [
                         pair.a,
                         pair.b,
                         literal(pair.a),
                         literal(pair.b),
-                        f"{point:+.2f} points ({100 * gain.low:.2f} to {100 * gain.high:.2f})",
+                        points(gain),
                         counts(pair.middle),
                         literal(_apart(pair)),
                     ]
-                    for pair, gain, point in zip(group, gains, points, strict=True)
+                    for pair, gain in zip(group, gains, strict=True)
                 ],
                 hovertemplate="%{customdata[2]} and %{customdata[3]}<br>%{x:.1f}°<br>%{customdata[4]}<br>"
                 "%{customdata[5]}<br>%{customdata[6]}<extra></extra>",
@@ -322,7 +315,7 @@ def _is_number(value: Value) -> bool:
 def _ingredient_row(
     name: str, places: Map, value: Value | None, label: str, evaluation: Evaluation | None
 ) -> tuple[float, float, list[str]]:
-    place = places.place(Soup({name: 1.0}))
+    place = places.place(Soup.single(name))
     lines = [literal(name)]
     if evaluation is not None:
         lines.append(f"{percent(evaluation)}, {counts(evaluation)}")

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, level, literal, names_axis
-from soup_core.evaluation import Evaluation
+from soup_core.evaluation import Evaluation, best_first
 
 
 def ingredient_points(
     singles: Mapping[str, Evaluation], selected: Sequence[str], *, soup: Evaluation | None = None
 ) -> go.Figure:
     """Held-out accuracy of every ingredient, best first; filled in the soup, hollow out of it; click to toggle."""
-    order = sorted(singles, key=lambda name: (-singles[name].correct, name))
+    order = best_first(singles)
     figure = empty_figure("Held-out accuracy (%)")
     for label, names, symbol in (
         ("in the soup", [name for name in order if name in selected], "diamond"),

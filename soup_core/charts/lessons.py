@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from soup_core.analysis.interpolation import LinePoint
-from soup_core.charts.style import MARKS, NEUTRAL, RECIPE_MARKS, Mark, counts, empty_figure, level, literal
-from soup_core.evaluation import Comparison, Evaluation, accuracy_interval
+from soup_core.charts.style import MARKS, NEUTRAL, RECIPE_MARKS, Mark, counts, empty_figure, error_bars, level, literal
+from soup_core.evaluation import Comparison, Evaluation, wilson
 from soup_core.recipes.greedy import GreedyStep
 
 SKETCH = "circle-open"
@@ -21,28 +21,19 @@ def accuracy_points(
     """
     figure = empty_figure(f"{images.capitalize()} accuracy (%)")
     edges = []
-    for place, (label, kind, evaluation) in enumerate(rows):
+    for index, (label, kind, evaluation) in enumerate(rows):
         mark = RECIPE_MARKS.get(kind, Mark(NEUTRAL, "diamond"))
-        accuracy = 100 * evaluation.accuracy
-        low, high = (100 * bound for bound in accuracy_interval(evaluation))
-        edges += [low, high]
+        accuracy = wilson(evaluation.correct, evaluation.total)
+        edges += [100 * accuracy.low, 100 * accuracy.high]
         figure.add_trace(
             go.Scatter(
-                x=[place],
-                y=[accuracy],
+                x=[index],
+                y=[100 * accuracy.value],
                 mode="markers",
                 name=literal(label),
                 showlegend=False,
                 marker={"color": mark.colour, "symbol": mark.symbol, "size": mark.size},
-                error_y={
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [high - accuracy],
-                    "arrayminus": [accuracy - low],
-                    "color": mark.colour,
-                    "thickness": 1.2,
-                    "width": 4,
-                },
+                error_y=error_bars([accuracy], mark.colour, width=4),
                 customdata=[[literal(label), counts(evaluation)]],
                 hovertemplate="%{customdata[0]}: %{y:.2f} %<br>%{customdata[1]}<extra></extra>",
             )
@@ -143,29 +134,20 @@ def two_walks(yours: Sequence[GreedyStep], greedy: Sequence[GreedyStep]) -> go.F
     return figure
 
 
-def middle_by_rate(found: Mapping[float, Comparison]) -> go.Figure:
+def middle_by_rate(comparisons: Mapping[float, Comparison]) -> go.Figure:
     """The average of two fine-tunings less the worse of them, in points with its 95 % interval, by learning rate."""
     figure = empty_figure("Average less the worse end (points)")
-    mark, rates = MARKS["uniform"], list(found)
-    values = [100 * each.difference for each in found.values()]
+    mark, rates = MARKS["uniform"], list(comparisons)
     figure.add_trace(
         go.Scatter(
             x=rates,
-            y=values,
+            y=[100 * each.difference for each in comparisons.values()],
             mode="lines+markers",
             name="average of two",
             showlegend=False,
             line={"color": mark.colour, "width": 2},
             marker={"color": mark.colour, "symbol": mark.symbol, "size": 12},
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "color": mark.colour,
-                "thickness": 1.2,
-                "width": 4,
-                "array": [100 * each.high - y for each, y in zip(found.values(), values, strict=True)],
-                "arrayminus": [y - 100 * each.low for each, y in zip(found.values(), values, strict=True)],
-            },
+            error_y=error_bars(comparisons.values(), mark.colour, width=4),
             hovertemplate="learning rate %{x}: %{y:+.2f} points<extra></extra>",
         )
     )

@@ -52,11 +52,11 @@ def line_chart(
             hovertemplate="%{customdata[0]}: %{y:.2f}" + unit + "<extra></extra>",
         )
     )
-    here = next((alpha for alpha in alphas if alpha == 0.5), alphas[len(alphas) // 2])
+    shown_alpha = next((alpha for alpha in alphas if alpha == 0.5), alphas[len(alphas) // 2])
     figure.add_trace(
         go.Scatter(
-            x=[here],
-            y=[values[here]],
+            x=[shown_alpha],
+            y=[values[shown_alpha]],
             mode="markers",
             name="chosen alpha",
             showlegend=False,
@@ -100,7 +100,7 @@ def line_chart(
                 hovertemplate="alpha %{x:.2f}: %{y:.2f}" + unit + "<br>%{customdata[0]}<extra>ensemble</extra>",
             )
         )
-    _add_alpha_slider(figure, values, here, unit)
+    _add_alpha_slider(figure, values, shown_alpha, unit)
     figure.update_xaxes(title="alpha")
     return figure
 
@@ -109,7 +109,7 @@ def _quantity(point: LinePoint, quantity: str) -> float:
     return 100 * point.evaluation.accuracy if quantity == "accuracy" else point.evaluation.loss
 
 
-def _add_alpha_slider(figure: go.Figure, values: Mapping[float, float], here: float, unit: str) -> None:
+def _add_alpha_slider(figure: go.Figure, values: Mapping[float, float], shown_alpha: float, unit: str) -> None:
     figure.frames = [
         go.Frame(name=f"{alpha:g}", data=[go.Scatter(x=[alpha], y=[value])], traces=[2])
         for alpha, value in values.items()
@@ -125,7 +125,7 @@ def _add_alpha_slider(figure: go.Figure, values: Mapping[float, float], here: fl
     figure.update_layout(
         sliders=[
             {
-                "active": list(values).index(here),
+                "active": list(values).index(shown_alpha),
                 "steps": steps,
                 "ticklen": 0,
                 "minorticklen": 0,

@@ -177,7 +177,7 @@ def plane_surface(
                 line={"color": MARKS["greedy"].colour, "width": 4},
                 marker={"color": MARKS["greedy"].colour, "symbol": SYMBOLS_3D["star"], "size": 4},
                 customdata=[
-                    [number, f"{place.off:.2f}", _told(evaluation)]
+                    [number, f"{place.off:.2f}", _text(evaluation)]
                     for number, (place, evaluation) in enumerate(path, 1)
                 ],
                 hovertemplate="greedy with %{customdata[0]} in it<br>%{customdata[2]}<br>%{customdata[1]} off the plane"
@@ -256,7 +256,7 @@ def _add_marks(
                 "symbol": f"{symbol}-open" if hollow and symbol != "cross" else symbol,
             },
             customdata=[
-                [name, literal(name), _told(evaluation), f"{place.off:.2f}"] for name, place, evaluation in soups
+                [name, literal(name), _text(evaluation), f"{place.off:.2f}"] for name, place, evaluation in soups
             ],
             hovertemplate="%{customdata[1]}<br>%{customdata[2]}<br>%{customdata[3]} off the plane<extra></extra>",
         )
@@ -309,10 +309,10 @@ def _value(evaluation: Evaluation, quantity: str) -> float | None:
 
 def _cell(point: PlanePoint) -> list[Any]:
     evaluation = point.evaluation
-    return [point.x, point.y, evaluation.accuracy, counts(evaluation), _told(evaluation)]
+    return [point.x, point.y, evaluation.accuracy, counts(evaluation), _text(evaluation)]
 
 
-def _told(evaluation: Evaluation) -> str:
+def _text(evaluation: Evaluation) -> str:
     if evaluation.not_finite:
         return f"outputs not finite on {evaluation.not_finite:,} of {evaluation.total:,} images, which count as wrong"
     return f"{percent(evaluation)}, {counts(evaluation)}<br>loss {evaluation.loss:.4f} nats"

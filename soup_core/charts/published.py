@@ -10,14 +10,13 @@ from soup_core.analysis.published import (
     SHIFTS,
     TEST,
     TEST_SET,
-    Estimate,
     PublishedModel,
     Results,
     estimate,
     in_order,
     relative_drop,
 )
-from soup_core.charts.style import GREY_LINE, MARKS, NEUTRAL, empty_figure, level, literal, short
+from soup_core.charts.style import GREY_LINE, MARKS, NEUTRAL, empty_figure, error_bars, level, literal, short
 
 LABELS: Mapping[str, str] = {
     "ingredient": "fine-tuned model", "base": "base (the initialization)", "uniform": "uniform soup",
@@ -42,8 +41,8 @@ def robustness_scatter(results: Results) -> go.Figure:
             go.Scatter(
                 x=[100 * test.value for test in tests],
                 y=[100 * shift.value for shift in shifts],
-                error_x=_bars(tests, colour),
-                error_y=_bars(shifts, colour),
+                error_x=error_bars(tests, colour, width=2),
+                error_y=error_bars(shifts, colour, width=2),
                 mode="markers",
                 name=LABELS[kind],
                 marker=_marker(kind),
@@ -63,22 +62,22 @@ def hyperparameter_points(results: Results, hyperparameter: str, quantity: str) 
     """A hyperparameter against a quantity, with 95 % intervals; numbers on an axis of their own, all else by category."""
     figure = empty_figure(f"{quantity.capitalize()} accuracy (%)")
     values = [model.hyperparameters.get(hyperparameter) for model in results.models]
-    found = [estimate(model, QUANTITIES[quantity]) for model in results.models]
+    estimates = [estimate(model, QUANTITIES[quantity]) for model in results.models]
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     figure.update_xaxes(title=literal(hyperparameter))
-    places: Sequence[Any] = numbers
+    positions: Sequence[Any] = numbers
     if len(numbers) < len(values):
         order = in_order(values)
-        places = [order.index(value) for value in values]
+        positions = [order.index(value) for value in values]
         words = ["none" if value is None else literal(short(str(value))) for value in order]
         figure.update_xaxes(tickvals=list(range(len(order))), ticktext=words, tickangle=-60)
     elif min(numbers) > 0 and max(numbers) >= LOGARITHMIC_FROM * min(numbers):
         figure.update_xaxes(type="log", exponentformat="power")
     figure.add_trace(
         go.Scatter(
-            x=places,
-            y=[100 * one.value for one in found],
-            error_y=_bars(found, GREY_LINE),
+            x=positions,
+            y=[100 * one.value for one in estimates],
+            error_y=error_bars(estimates, GREY_LINE, width=2),
             mode="markers",
             name=LABELS["ingredient"],
             marker=_marker("ingredient"),
@@ -102,7 +101,7 @@ def drop_points(models: Mapping[str, PublishedModel]) -> go.Figure:
             go.Scatter(
                 x=[place + 0.12 * (index - (len(models) - 1) / 2) for place, _ in drops],
                 y=[100 * drop.value for _, drop in drops],
-                error_y=_bars([drop for _, drop in drops], mark.colour),
+                error_y=error_bars([drop for _, drop in drops], mark.colour, width=2),
                 mode="markers",
                 name=literal(label),
                 marker=_marker(model.kind),
@@ -117,18 +116,6 @@ def drop_points(models: Mapping[str, PublishedModel]) -> go.Figure:
 def _marker(kind: str) -> dict[str, Any]:
     mark = MARKS[kind]
     return {"color": mark.colour, "symbol": mark.symbol, "size": mark.size - 2 * (kind == "ingredient")}
-
-
-def _bars(found: Sequence[Estimate], colour: str) -> dict[str, Any]:
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [100 * (one.high - one.value) for one in found],
-        "arrayminus": [100 * (one.value - one.low) for one in found],
-        "color": colour,
-        "thickness": 1.2,
-        "width": 2,
-    }
 
 
 def _counts(model: PublishedModel) -> str:

@@ -1,7 +1,7 @@
 """Robustness drawn: the paper's first figure, accuracy by severity, what a shift takes, calibration, confusion, classes."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -18,10 +18,12 @@ from soup_core.charts.style import (
     Mark,
     counts,
     empty_figure,
+    error_bars,
     literal,
     short,
 )
-from soup_core.evaluation import Comparison, Estimate, accuracy_interval
+from soup_core.evaluation import Comparison, wilson
+from soup_core.formatting import interval
 
 COLUMNS = 2
 NUMBERED_CLASSES = 20  # up to so many, a cell has room for its number
@@ -48,11 +50,12 @@ def robustness_figure(entries: Sequence[RobustnessResult]) -> go.Figure:
             continue
         mark = RECIPE_MARKS[kind]
         hollow = kind == "ingredient"
+        colour = GREY_LINE if hollow else mark.colour
         symbols = [
             f"{mark.symbol}-open" if hollow and entry.member.name not in inside else mark.symbol for entry in group
         ]
         means = [entry.mean for entry in group]
-        clean = [Estimate(entry.test.accuracy, *accuracy_interval(entry.test)) for entry in group]
+        clean = [wilson(entry.test.correct, entry.test.total) for entry in group]
         figure.add_trace(
             go.Scatter(
                 x=[100 * each.value for each in clean],
@@ -61,10 +64,10 @@ def robustness_figure(entries: Sequence[RobustnessResult]) -> go.Figure:
                 name=TITLES[kind],
                 legendrank=list(TITLES).index(kind) + 1,
                 marker={"color": mark.colour, "symbol": symbols, "size": mark.size},
-                error_x=_bars(clean, GREY_LINE if hollow else mark.colour),
-                error_y=_bars(means, GREY_LINE if hollow else mark.colour),
+                error_x=error_bars(clean, colour, thickness=1, width=2),
+                error_y=error_bars(means, colour, thickness=1, width=2),
                 customdata=[
-                    [literal(entry.member.name), counts(entry.test), _interval(mean), _interval(accuracy)]
+                    [literal(entry.member.name), counts(entry.test), interval(mean), interval(accuracy)]
                     for entry, mean, accuracy in zip(group, means, clean, strict=True)
                 ],
                 hovertemplate="%{customdata[0]}<br>test %{x:.2f} % (%{customdata[3]}), %{customdata[1]}"
@@ -100,11 +103,11 @@ def severity_curves(entries: Sequence[RobustnessResult]) -> go.Figure:
         horizontal_spacing=0.02,
         vertical_spacing=0.16 / rows,
     )
-    for place, splits in enumerate(kinds.values()):
+    for panel, splits in enumerate(kinds.values()):
         for entry in entries:
             mark = BEST if entry.member.best else RECIPE_MARKS[entry.member.kind]
-            found = [entry.test, *(entry.shifts[split] for split in splits.values())]
-            shown = [Estimate(each.accuracy, *accuracy_interval(each)) for each in found]
+            evaluations = [entry.test, *(entry.shifts[split] for split in splits.values())]
+            shown = [wilson(each.correct, each.total) for each in evaluations]
             figure.add_trace(
                 go.Scatter(
                     x=[0, *splits],
@@ -112,16 +115,16 @@ def severity_curves(entries: Sequence[RobustnessResult]) -> go.Figure:
                     mode="lines+markers",
                     name=TITLES[entry.member.role],
                     legendgroup=entry.member.role,
-                    showlegend=not place,
+                    showlegend=not panel,
                     line={"color": mark.colour, "width": 1.5, "dash": "dash" if entry.member.best else "solid"},
                     marker={"symbol": mark.symbol, "size": 8, "line": {"width": 2 * entry.member.best}},
-                    error_y=_bars(shown, mark.colour),
-                    customdata=[[counts(each)] for each in found],
+                    error_y=error_bars(shown, mark.colour, thickness=1, width=2),
+                    customdata=[[counts(each)] for each in evaluations],
                     hovertemplate="severity %{x}: %{y:.2f} %<br>%{customdata[0]}"
                     f"<extra>{literal(entry.member.name)}</extra>",
                 ),
-                row=place // COLUMNS + 1,
-                col=place % COLUMNS + 1,
+                row=panel // COLUMNS + 1,
+                col=panel % COLUMNS + 1,
             )
     figure.update_xaxes(dtick=1)
     figure.update_xaxes(title="Severity", row=rows)
@@ -146,8 +149,8 @@ def relative_drops(entries: Sequence[RobustnessResult]) -> go.Figure:
                 y=[100 * drop.value for drop in drops],
                 name=TITLES[entry.member.role],
                 marker={"color": mark.colour},
-                error_y={**_bars(drops, NEUTRAL), "width": 2},
-                customdata=[[_interval(drop)] for drop in drops],
+                error_y=error_bars(drops, NEUTRAL, thickness=1, width=2),
+                customdata=[[interval(drop)] for drop in drops],
                 hovertemplate=f"%{{x}}: %{{y:.2f}} % (%{{customdata[0]}})<extra>{literal(entry.member.name)}</extra>",
             )
         )
@@ -173,7 +176,7 @@ def reliability_diagram(calibrations: Sequence[Calibration]) -> go.Figure:
     for each in sorted(calibrations, key=lambda each: each.member.role != "ingredient"):
         member, plain = each.member, each.member.role == "ingredient"
         mark = BEST if member.best else RECIPE_MARKS[member.kind]
-        x, y = [100 * found.confidence for found in each.bins], [100 * found.accuracy for found in each.bins]
+        x, y = [100 * part.confidence for part in each.bins], [100 * part.accuracy for part in each.bins]
         lowest = min([lowest, *x, *y])
         figure.add_trace(
             go.Scatter(
@@ -189,7 +192,7 @@ def reliability_diagram(calibrations: Sequence[Calibration]) -> go.Figure:
                     "dash": "dash" if member.best else "solid",
                 },
                 marker={"symbol": mark.symbol, "size": 8, "line": {"width": 2 * member.best}},
-                customdata=[[found.count] for found in each.bins],
+                customdata=[[part.count] for part in each.bins],
                 hovertemplate="%{x:.1f} % sure, %{y:.1f} % right<br>%{customdata[0]:,} images"
                 f"<extra>{literal(member.name)}</extra>",
             )
@@ -256,17 +259,15 @@ def confusion_heatmap(difference: NDArray[np.int64], classes: Sequence[str]) -> 
 def class_gain_bars(gains: Mapping[int, Comparison], classes: Sequence[str]) -> go.Figure:
     """The gain in accuracy on each class, in points, with its 95 % interval."""
     figure = empty_figure("True class")
-    shown = [Estimate(gain.difference, gain.low, gain.high) for gain in gains.values()]
     figure.add_trace(
         go.Bar(
-            x=[100 * each.value for each in shown],
+            x=[100 * gain.value for gain in gains.values()],
             y=list(gains),
             orientation="h",
-            error_x=_bars(shown, NEUTRAL),
+            error_x=error_bars(gains.values(), NEUTRAL, thickness=1, width=2),
             marker={"color": RECIPE_MARKS["greedy"].colour},
             customdata=[
-                [literal(classes[label]), _interval(each), gain.gained, gain.lost]
-                for (label, gain), each in zip(gains.items(), shown, strict=True)
+                [literal(classes[label]), interval(gain), gain.gained, gain.lost] for label, gain in gains.items()
             ],
             hovertemplate="%{customdata[0]}: %{x:+.2f} points (%{customdata[1]})<br>%{customdata[2]} images gained, "
             "%{customdata[3]} lost<extra></extra>",
@@ -280,20 +281,3 @@ def class_gain_bars(gains: Mapping[int, Comparison], classes: Sequence[str]) -> 
     )
     figure.update_layout(height=480)
     return figure
-
-
-def _bars(estimates: Iterable[Estimate], colour: str) -> dict[str, object]:
-    shown = list(estimates)
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [100 * (each.high - each.value) for each in shown],
-        "arrayminus": [100 * (each.value - each.low) for each in shown],
-        "color": colour,
-        "thickness": 1,
-        "width": 2,
-    }
-
-
-def _interval(estimate: Estimate) -> str:
-    return f"{100 * estimate.low:.2f} to {100 * estimate.high:.2f}"

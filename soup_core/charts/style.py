@@ -4,11 +4,14 @@ Marks follow the first figure of Wortsman et al. 2022 (arXiv 2203.05482), in the
 apart by its shape. Names are data, never markup: they are escaped, and reach hover texts through customdata.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import plotly.graph_objects as go
 
+from soup_core.evaluation import Estimate
 from soup_core.formatting import counts as counts
 from soup_core.formatting import percent as percent
 from soup_core.formatting import visible
@@ -101,6 +104,27 @@ def short(name: str) -> str:
 def empty_figure(y_title: str) -> go.Figure:
     """An empty figure in the template, whose zoom and legend are kept when it is drawn anew."""
     return go.Figure(layout={"template": TEMPLATE, "height": 360, "yaxis": {"title": y_title}, "uirevision": "kept"})
+
+
+def error_bars(estimates: Iterable[Estimate], colour: str, *, thickness: float = 1.2, width: int = 3) -> dict[str, Any]:
+    """How far the intervals reach from their values, in percent or points, as a trace's error_x or error_y.
+
+    A value without an interval has bars of no length.
+    """
+    shown = list(estimates)
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [_length(each.high - each.value) for each in shown],
+        "arrayminus": [_length(each.value - each.low) for each in shown],
+        "color": colour,
+        "thickness": thickness,
+        "width": width,
+    }
+
+
+def _length(share: float) -> float:
+    return 0.0 if math.isnan(share) else 100 * share
 
 
 def names_axis(figure: go.Figure, names: Sequence[str], title: str) -> None:

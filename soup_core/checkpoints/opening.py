@@ -18,7 +18,7 @@ from soup_core.checkpoints.pickled import WHOLE
 from soup_core.checkpoints.reader import Refused, ask_reader
 from soup_core.checkpoints.safetensors import START_BYTES, Checkpoint, kind_of
 from soup_core.errors import CheckpointError, SoupError
-from soup_core.runtime.files import home, shown, write_together
+from soup_core.runtime.files import home, listed, shown, write_together
 from soup_core.runtime.store import default_store
 
 FORMAT = 1  # of what the reading process writes; a higher number has every file read again
@@ -81,8 +81,7 @@ def _examined(file: OpenedFile) -> Checkpoint:
         _remember(key, known)
     if broken := known["not_finite"]:
         raise CheckpointError(
-            f"{file.name} holds NaN or infinity in {', '.join(map(shown, broken[:5]))}"
-            f"{f' and {len(broken) - 5} more' if len(broken) > 5 else ''}; leave this checkpoint out, or train it again."
+            f"{file.name} holds NaN or infinity in {listed(map(shown, broken))}; leave this checkpoint out, or train it again."
         )
     checkpoint.digest = known["digest"]
     return checkpoint

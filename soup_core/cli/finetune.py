@@ -200,5 +200,5 @@ def build_zoo(
             progress.update(task, completed=step.done, total=step.total, description=f"{name}: {step.name} done")
     zoo = open_zoo(folder)
     evaluators = [Evaluator(zoo, split, device) for split in ("held_out", "test")]
-    lines = [bundled.shipped_line(evaluator, Soup({each: 1.0})) for evaluator in evaluators for each in zoo.by_name]
+    lines = [bundled.shipped_line(evaluator, Soup.single(each)) for evaluator in evaluators for each in zoo.by_name]
     write_atomically(zoo.evaluations_file, "".join(f"{line}\n" for line in lines).encode())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from soup_core.errors import DataError
 from soup_core.runtime import settings
-from soup_core.runtime.files import shown
+from soup_core.runtime.files import listed, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -190,21 +190,23 @@ def class_folders(folder: Path, roots: Sequence[Path], *, within: str = "", clas
     if classes and (differing := sorted(set(existing).symmetric_difference(classes))):
         lacking = [shown(name) for name in differing if name not in existing]
         beyond = [shown(name) for name in differing if name in existing]
-        differences = [f"lacks {_listed(lacking)}"] if lacking else []
-        differences += [f"has {_listed(beyond)} beyond them"] if beyond else []
+        differences = [f"lacks {listed(lacking)}"] if lacking else []
+        differences += [f"has {listed(beyond)} beyond them"] if beyond else []
         raise DataError(
             f"{shown(str(parent))} must have the same {len(classes)} class folders as the other images; it "
             f"{' and '.join(differences)}. Rename or add folders."
         )
     classes = tuple(classes) or tuple(existing)
-    listed = [
+    stamped = [
         ((os.path.relpath(path, folder), size, modified), label)
         for label, name in sorted((classes.index(name), name) for name in existing)
         for path, size, modified in _images(parent / name, roots)
     ]
-    if not listed:
+    if not stamped:
         raise DataError(f"{shown(str(parent))} holds no image; expected files ending in {', '.join(SUFFIXES)}.")
-    return Files(str(folder), tuple(label for _, label in listed), tuple(stamp for stamp, _ in listed), tuple(classes))
+    return Files(
+        str(folder), tuple(label for _, label in stamped), tuple(stamp for stamp, _ in stamped), tuple(classes)
+    )
 
 
 def directories(folder: Path, roots: Sequence[Path]) -> list[str]:
@@ -242,10 +244,6 @@ def _images(folder: Path, roots: Sequence[Path]) -> Iterator[tuple[str, int, int
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _listed(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _load(path: str, label: int) -> Loaded:

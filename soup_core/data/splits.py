@@ -7,7 +7,7 @@ import hashlib
 import lzma
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from soup_core.data.preprocessing import Normalization, Preprocessing
 from soup_core.data.shifts import SHIFTS, shifted
 from soup_core.data.sources import Files, HeldOut, TorchvisionSet
 from soup_core.errors import DataError, SoupError
-from soup_core.runtime.files import shown
+from soup_core.runtime.files import listed, shown
 from soup_core.runtime.interruption import exclusive
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -249,7 +249,9 @@ class Data:
         file = self._tensors
         for part in ("images", "labels"):
             if f"{prefix}.{part}" not in file.tensors:
-                raise DataError(f"{file.path} has no tensor {prefix}.{part}; it holds {_listed(file.tensors)}.")
+                raise DataError(
+                    f"{file.path} has no tensor {prefix}.{part}; it holds {listed(sorted(file.tensors), 6)}."
+                )
         return file.read(f"{prefix}.images"), file.read(f"{prefix}.labels")
 
     def _part_of(self, decoding: Decoding, held_out: bool | None) -> tuple[Tensor, Tensor]:
@@ -418,11 +420,6 @@ def _images(count: int) -> str:
 
 def _described(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
-
-
-def _listed(names: Iterable[str], most: int = 6) -> str:
-    listed = sorted(names)
-    return ", ".join(listed[:most]) + (" and more" if len(listed) > most else "")
 
 
 def _bundled_tensors(name: str) -> tuple[Tensor, Tensor]:

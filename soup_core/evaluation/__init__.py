@@ -1,23 +1,32 @@
 """A soup and a split become counts, loss and calibration error; a comparison carries an interval."""
 
-from soup_core.evaluation.evaluation import CALIBRATION_BINS, Evaluation, ImageOrder, Trial, hardest_first, measure
+from soup_core.evaluation.evaluation import (
+    CALIBRATION_BINS,
+    Evaluation,
+    ImageOrder,
+    Trial,
+    best_first,
+    hardest_first,
+    measure,
+)
 from soup_core.evaluation.evaluator import Evaluator
 from soup_core.evaluation.statistics import (
     DRAWS,
-    Z_95,
     Comparison,
     Estimate,
     accuracy_interval,
     compare,
     compare_bits,
     estimate,
+    paired_mean,
     resampled_means,
+    sample_mean,
+    wilson,
 )
 
 __all__ = [
     "CALIBRATION_BINS",
     "DRAWS",
-    "Z_95",
     "Comparison",
     "Estimate",
     "Evaluation",
@@ -25,10 +34,14 @@ __all__ = [
     "ImageOrder",
     "Trial",
     "accuracy_interval",
+    "best_first",
     "compare",
     "compare_bits",
     "estimate",
     "hardest_first",
     "measure",
+    "paired_mean",
     "resampled_means",
+    "sample_mean",
+    "wilson",
 ]

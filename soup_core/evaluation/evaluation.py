@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +48,19 @@ class Evaluation:
         """Whether each image is right: a boolean array (N,), in the split's order."""
         return np.unpackbits(np.frombuffer(self.correctness, np.uint8), count=self.total).astype(bool)
 
+    def to_tensors(self) -> dict[str, Tensor]:
+        """The evaluation but for its precision: `figures` (5, float64) and `correctness` (uint8, eight images each)."""
+        figures = [self.correct, self.total, self.loss, self.ece, self.not_finite]
+        correctness = np.frombuffer(self.correctness, np.uint8).copy()
+        return {"figures": torch.tensor(figures, dtype=torch.float64), "correctness": torch.from_numpy(correctness)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor], precision: str = "float32") -> "Evaluation":
+        """Read what `to_tensors` gave; counts are exact, since float64 holds whole numbers up to 2**53."""
+        correct, total, loss, ece, not_finite = tensors["figures"].tolist()
+        correctness = tensors["correctness"].numpy().tobytes()
+        return cls(int(correct), int(total), loss, ece, correctness, int(not_finite), precision)
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -68,6 +81,11 @@ class ImageOrder:
     def digest(self) -> str:
         """SHA-256 of the permutation."""
         return hashlib.sha256(self.indices.numpy().tobytes()).hexdigest()
+
+
+def best_first(evaluations: Mapping[str, Evaluation]) -> list[str]:
+    """The names by their evaluations on one split, most images right first; ties by name."""
+    return sorted(evaluations, key=lambda name: (-evaluations[name].correct, name))
 
 
 def hardest_first(evaluations: Iterable[Evaluation]) -> ImageOrder:
@@ -105,12 +123,10 @@ def measure(logits: Tensor, labels: Tensor) -> Evaluation:
 
 def is_correct(logits: Tensor, labels: Tensor) -> Tensor:
     """Whether each image is right (N booleans) by its logits (N×C); one whose logits are not finite is wrong."""
-    """Whether each image is right (N booleans) by its logits (N×C); one whose logits are not finite is wrong."""
     return (logits.argmax(1) == labels) & torch.isfinite(logits).all(1)
 
 
 def row_of(key: str, evaluation: Evaluation) -> EvaluationRow:
-    """An evaluation as the store keeps it under a key."""
     """An evaluation as the store keeps it under a key."""
     loss, ece = (None if math.isnan(value) else value for value in (evaluation.loss, evaluation.ece))
     return EvaluationRow(

@@ -110,6 +110,11 @@ class Evaluator:
         assert evaluation is not None, "a trial without a limit runs to its end"
         return evaluation
 
+    def singles(self) -> dict[str, Evaluation]:
+        """Each ingredient alone, by name, in the zoo's order; without the base."""
+        names = self.zoo.names
+        return dict(zip(names, self.many(map(Soup.single, names)), strict=True))
+
     def many(self, soups: Iterable[Soup]) -> Iterator[Evaluation]:
         """Evaluate soups one after the other, in their order; on CUDA the host does not wait between them."""
         if self.device == "cpu":

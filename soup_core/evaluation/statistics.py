@@ -1,8 +1,10 @@
-"""Chance: every comparison is paired on the same images and carries an interval.
+"""Chance: every comparison is paired on the same images and carries an interval. No other module computes one of these.
 
 What has no closed form, calibration and means over shifts, is resampled: Efron & Tibshirani 1993 (doi 10.1201/9780429246593).
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,18 +20,34 @@ DRAWS_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """How a model differs from another on the same images: accuracy difference, 95 % interval, exact McNemar p.
+class Estimate:
+    """A value with its 95 % interval; accuracies and differences are shares of 1. Bounds are NaN where there is none."""
 
-    `gained` images only the first has right, `lost` only the second. All differences are shares of 1.
-    """
-
-    difference: float
+    value: float
     low: float
     high: float
+
+    @property
+    def spans_zero(self) -> bool:
+        """Whether zero is within the interval, so that chance alone explains a difference."""
+        return self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True)
+class Comparison(Estimate):
+    """How a model differs from another on the same images: the accuracy difference, and McNemar's exact p.
+
+    `gained` images only the first has right, `lost` only the second.
+    """
+
     p_value: float
     gained: int
     lost: int
+
+    @property
+    def difference(self) -> float:
+        """The first model's accuracy less the second's."""
+        return self.value
 
 
 def compare(ours: Evaluation, theirs: Evaluation) -> Comparison:
@@ -47,20 +65,39 @@ def compare(ours: Evaluation, theirs: Evaluation) -> Comparison:
 def compare_bits(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Comparison:
     """Compare two models by which of the same images each has right: booleans (N,), a value an image.
 
-    Interval: Agresti & Min 2005 (doi 10.1002/sim.1781), half an image added to each cell of the two-by-two table; test:
-    McNemar's, exact. Raises ValueError where the numbers of images differ.
+    The interval is `paired_mean`'s; the test is McNemar's, exact. Raises ValueError where the numbers of images differ.
     """
     if len(ours) != len(theirs):
         raise ValueError(f"two evaluations of {len(ours)} and {len(theirs)} images cannot be paired")
     gained, lost = int(np.sum(ours & ~theirs)), int(np.sum(theirs & ~ours))
     p_value = min(1.0, 2 * float(special.bdtr(min(gained, lost), gained + lost, 0.5)))
-    total = len(ours) + 2
-    middle = (gained - lost) / total
-    error = float(np.sqrt(gained + lost + 1 - (gained - lost) ** 2 / total)) / total
-    reach = Z_95 * error
-    return Comparison(
-        (gained - lost) / len(ours), max(-1.0, middle - reach), min(1.0, middle + reach), p_value, gained, lost
-    )
+    difference = _paired(gained - lost, gained + lost, len(ours))
+    return Comparison(difference.value, difference.low, difference.high, p_value, gained, lost)
+
+
+def paired_mean(differences: NDArray[np.floating]) -> Estimate:
+    """The mean of differences between two models, one an image (N, from -1 to 1), with its interval.
+
+    Agresti & Min 2005 (doi 10.1002/sim.1781), half an image added to each cell of the two-by-two table: half an image at
+    each of -1 and 1, and one at 0, so that the interval has a width where no image differs.
+    """
+    return _paired(float(differences.sum()), float(np.square(differences).sum()), len(differences))
+
+
+def _paired(summed: float, squares: float, images: int) -> Estimate:
+    """`paired_mean` from the differences' sum and the sum of their squares, which for two models are counts."""
+    total = images + 2
+    middle = summed / total
+    reach = Z_95 * (math.sqrt(squares + 1 - summed**2 / total) / total)
+    return Estimate(summed / images, max(-1.0, middle - reach), min(1.0, middle + reach))
+
+
+def wilson(correct: int, total: int) -> Estimate:
+    """A share of counts with Wilson's interval (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
+    share = correct / total
+    middle = (share + Z_95**2 / (2 * total)) / (1 + Z_95**2 / total)
+    reach = Z_95 * math.sqrt(share * (1 - share) / total + (Z_95 / (2 * total)) ** 2) / (1 + Z_95**2 / total)
+    return Estimate(share, max(0.0, middle - reach), min(1.0, middle + reach))
 
 
 def accuracy_interval(evaluation: Evaluation) -> tuple[float, float]:
@@ -70,19 +107,17 @@ def accuracy_interval(evaluation: Evaluation) -> tuple[float, float]:
     >>> f"{low:.3f} to {high:.3f}"
     '0.722 to 1.000'
     """
-    total, share = evaluation.total, evaluation.accuracy
-    middle = (share + Z_95**2 / (2 * total)) / (1 + Z_95**2 / total)
-    reach = Z_95 * float(np.sqrt(share * (1 - share) / total + (Z_95 / (2 * total)) ** 2)) / (1 + Z_95**2 / total)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
+    accuracy = wilson(evaluation.correct, evaluation.total)
+    return accuracy.low, accuracy.high
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
+def sample_mean(samples: Sequence[float] | NDArray[np.floating]) -> Estimate:
+    """The mean of independent samples with Student's t interval; of a single one there is none."""
+    mean, count = float(np.mean(samples)), len(samples)
+    if count < 2:
+        return Estimate(mean, math.nan, math.nan)
+    reach = float(np.std(samples, ddof=1)) / math.sqrt(count) * float(special.stdtrit(count - 1, 0.975))
+    return Estimate(mean, mean - reach, mean + reach)
 
 
 def estimate(value: float, drawn: NDArray[np.floating]) -> Estimate:

@@ -3,12 +3,12 @@
 import json
 
 from soup_core import architectures
-from soup_core.evaluation import Evaluation, accuracy_interval
+from soup_core.evaluation import Evaluation, wilson
 from soup_core.export.export import Export, Standing
 from soup_core.export.formats import suited
 from soup_core.export.script import command, shell_line
 from soup_core.export.tables import markdown, markdown_cell
-from soup_core.formatting import percent, plain, points
+from soup_core.formatting import interval, percent, plain, points
 
 STATISTICS = {
     "averaged": "averaged as the weights are",
@@ -99,13 +99,14 @@ def model_card(export: Export, file: str) -> str:
 
 
 def _accuracy_row(split: str, standing: Standing) -> str:
-    def told(evaluation: Evaluation) -> str:
-        low, high = (100 * end for end in accuracy_interval(evaluation))
-        return f"{evaluation.correct:,} of {evaluation.total:,}: {percent(evaluation)} ({low:.2f} to {high:.2f})"
+    def accuracy(evaluation: Evaluation) -> str:
+        bounds = interval(wilson(evaluation.correct, evaluation.total))
+        return f"{evaluation.correct:,} of {evaluation.total:,}: {percent(evaluation)} ({bounds})"
 
     gain = standing.gain
     what = split.replace("_", "-")
-    return f"| {what} | {told(standing.evaluation)} | {told(standing.best)} | {points(gain)}, p = {gain.p_value:.2g} |"
+    models = f"{accuracy(standing.evaluation)} | {accuracy(standing.best)}"
+    return f"| {what} | {models} | {points(gain)}, p = {gain.p_value:.2g} |"
 
 
 def _ingredient_table(export: Export) -> str:

@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from soup_core.evaluation import Comparison, Evaluation, Evaluator, compare
+from soup_core.evaluation import Comparison, Evaluation, Evaluator, best_first, compare
 from soup_core.export.tables import counted
-from soup_core.recipes.greedy import candidate_order
 from soup_core.soup import Soup, uniform
 from soup_core.version import __version__
 from soup_core.zoo import Zoo
@@ -55,14 +54,13 @@ class Export:
     @cached_property
     def best(self) -> str:
         """The name of the best single model by held-out accuracy."""
-        singles = {name: self.held_out(Soup({name: 1.0})) for name in self.zoo.names}
-        return candidate_order(singles, "accuracy")[0]
+        return best_first(self.held_out.singles())[0]
 
     @cached_property
     def standings(self) -> Mapping[str, Standing]:
         """Where the soup stands on "held_out", and on "test" where asked."""
         return {
-            split: Standing(evaluate.data.digest, evaluate(self.soup), evaluate(Soup({self.best: 1.0})))
+            split: Standing(evaluate.data.digest, evaluate(self.soup), evaluate(Soup.single(self.best)))
             for split, evaluate in (("held_out", self.held_out), ("test", self.test))
             if evaluate is not None
         }
@@ -88,19 +86,24 @@ class Export:
             "splits": {
                 split: {"digest": each.split, "images": each.evaluation.total} for split, each in self.standings.items()
             },
-            "accuracy": {split: self._told(each) for split, each in self.standings.items()},
+            "accuracy": {split: self._standing(each) for split, each in self.standings.items()},
             "computed": {"device": self.held_out.device.partition(":")[0], "precision": self.held_out.precision},
             "made_by": {"soup_core": __version__, "torch": torch.__version__},
         }
         return json.dumps(_finite(content), allow_nan=False)
 
-    def _told(self, standing: Standing) -> dict[str, Any]:
-        gain = asdict(standing.gain)
-        gain["interval"] = [gain.pop("low"), gain.pop("high")]
+    def _standing(self, standing: Standing) -> dict[str, Any]:
+        gain = standing.gain
         return {
             **counted(standing.evaluation),
             "best_single": {"name": self.best, **counted(standing.best)},
-            "against_best_single": gain,
+            "against_best_single": {
+                "difference": gain.difference,
+                "p_value": gain.p_value,
+                "gained": gain.gained,
+                "lost": gain.lost,
+                "interval": [gain.low, gain.high],
+            },
         }
 
 

@@ -24,7 +24,7 @@ def export_soup(export: Export, path: Path) -> tuple[Path, ...]:
 
     "safetensors" holds the recipe in its metadata. "torchvision" and "timm" are a state_dict by torch.save,
     "transformers" a folder with config.json and model.safetensors; each loads with strict=True where its format says. No
-    more than one model is in memory. Raises SoupError for a format that does not suit the architecture, for a place
+    more than one model is in memory. Raises SoupError for a format that does not suit the architecture, for a path
     where a file of the zoo lies, and where the disk is full; CheckpointError where a cast overflows. What stood there
     before is then intact.
     """
@@ -46,14 +46,14 @@ def export_soup(export: Export, path: Path) -> tuple[Path, ...]:
         model, writer = path, checkpoints.writer(_untied(theta), {"soup_core": export.recipe})
     else:
         model, writer = path, _torch_writer(theta)
-    contents = {place: text.encode(errors="replace") for place, text in texts.items()}
-    writers = {model: writer, **{place: _bytes_writer(content) for place, content in contents.items()}}
+    contents = {path: text.encode(errors="replace") for path, text in texts.items()}
+    writers = {model: writer, **{path: _bytes_writer(content) for path, content in contents.items()}}
     write_together(writers, checkpoints.size_of(theta) + sum(map(len, contents.values())))
     return tuple(writers)
 
 
 def safetensors_bytes(export: Export) -> bytes:
-    """What `export_soup` writes as safetensors, for one who has no place to write to."""
+    """What `export_soup` writes as safetensors, for one who has no folder to write to."""
     return safetensors.torch.save(_untied(weights(export.zoo, export.soup)), {"soup_core": export.recipe})
 
 
@@ -72,9 +72,9 @@ def _untied(theta: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _torch_writer(theta: Mapping[str, Tensor]) -> Writer:
-    def write(place: Path) -> None:
+    def write(path: Path) -> None:
         try:
-            with place.open("wb") as file:  # given a path, torch would put its name into the bytes
+            with path.open("wb") as file:  # given a path, torch would put its name into the bytes
                 torch.save(dict(theta), file)
         except RuntimeError as error:
             if isinstance(error.__context__, OSError):
@@ -85,4 +85,4 @@ def _torch_writer(theta: Mapping[str, Tensor]) -> Writer:
 
 
 def _bytes_writer(content: bytes) -> Writer:
-    return lambda place: place.write_bytes(content)
+    return lambda path: path.write_bytes(content)

@@ -63,7 +63,7 @@ def _recipe_in(content: bytes) -> dict[str, Any]:
 
 
 def _object(content: bytes) -> dict[str, Any]:
-    found = json.loads(content, object_pairs_hook=checkpoints.without_repetition)
-    if not isinstance(found, dict):
+    value = json.loads(content, object_pairs_hook=checkpoints.without_repetition)
+    if not isinstance(value, dict):
         raise ValueError("no table of names and values")
-    return found
+    return value

@@ -74,15 +74,15 @@ def python(export: Export) -> str:
     if not soup.tensors:
         parts = ", ".join(f"{name!a}: {value!r}" for name, value in soup.coefficients.items())
         statistics = f", batch_norm={soup.batch_norm!a}" * (soup.batch_norm != "averaged")
-        made = f"sc.Soup({{{parts}}}{statistics})"
+        source = f"sc.Soup({{{parts}}}{statistics})"
     else:  # a coefficient a tensor
-        made = f"sc.Soup.from_json({soup.to_json()!a})"
+        source = f"sc.Soup.from_json({soup.to_json()!a})"
     return "\n".join(
         (
             "import soup_core as sc",
             "",
             f"zoo = sc.open_zoo({zoo_argument(export.zoo)!a})",
-            f"soup = {made}",
+            f"soup = {source}",
             "theta = sc.state_dict(zoo, soup)",
             'evaluation = sc.Evaluator(zoo, split="held_out")(soup)',
         )

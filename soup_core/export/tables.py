@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from soup_core.analysis.face_off import RecipeResult
-from soup_core.evaluation import Evaluation, accuracy_interval, compare
+from soup_core.evaluation import Comparison, Evaluation, accuracy_interval, compare
 from soup_core.formatting import plain
 from soup_core.recipes.greedy import GreedyStep
 from soup_core.zoo import Zoo
@@ -20,9 +20,11 @@ def ingredient_rows(zoo: Zoo, singles: Mapping[str, Evaluation]) -> list[dict[st
     """A row an ingredient: its held-out counts, its hyperparameters, its digest."""
     rows = []
     for name in zoo.names:
-        found = {"name": name, **_flat("held_out", singles[name]), "digest": zoo.by_name[name].digest}
+        figures = {"name": name, **_flat("held_out", singles[name]), "digest": zoo.by_name[name].digest}
         given = zoo.by_name[name].hyperparameters
-        rows.append({**found, **{key if key not in found else f"hyperparameter {key}": given[key] for key in given}})
+        rows.append(
+            {**figures, **{key if key not in figures else f"hyperparameter {key}": given[key] for key in given}}
+        )
     return rows
 
 
@@ -47,11 +49,22 @@ def entry_rows(entries: Iterable[RecipeResult], best: Evaluation) -> list[dict[s
             "ingredients": list(entry.soup.names),
             **_flat("held_out", entry.held_out),
             **_flat("test", entry.test),
-            **{f"test_{key}": value for key, value in asdict(compare(entry.test, best)).items()},
+            **{f"test_{key}": value for key, value in _difference(compare(entry.test, best)).items()},
             **asdict(entry.cost),
         }
         for entry in entries
     ]
+
+
+def _difference(comparison: Comparison) -> dict[str, object]:
+    return {
+        "difference": comparison.difference,
+        "low": comparison.low,
+        "high": comparison.high,
+        "p_value": comparison.p_value,
+        "gained": comparison.gained,
+        "lost": comparison.lost,
+    }
 
 
 def markdown_table(rows: Iterable[Mapping[str, object]]) -> str:
@@ -91,9 +104,9 @@ def _cell(value: object) -> object:
 
 
 def _flat(split: str, evaluation: Evaluation) -> dict[str, object]:
-    found = counted(evaluation)
-    found["low"], found["high"] = found.pop("interval")
-    return {f"{split}_{key}": value for key, value in found.items()}
+    figures = counted(evaluation)
+    figures["low"], figures["high"] = figures.pop("interval")
+    return {f"{split}_{key}": value for key, value in figures.items()}
 
 
 def counted(evaluation: Evaluation) -> dict[str, Any]:

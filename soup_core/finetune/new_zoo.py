@@ -20,6 +20,7 @@ from soup_core.evaluation import Evaluator
 from soup_core.finetune.augmentation import augmentations_for
 from soup_core.finetune.hyperparameters import Hyperparameters
 from soup_core.finetune.sweep import FinetuneRun, FinetuneStep, tensors_digest, training_images
+from soup_core.runtime.files import listed
 from soup_core.zoo import BASE, Ingredient, Zoo, user_ingredients
 from soup_core.zoo.toml import FORMAT, ZooHeader, checked
 
@@ -124,8 +125,7 @@ def make_base(
     fitting = {n: t for n, t in (weights or {}).items() if n in start and t.shape == start[n].shape}
     if weights is not None and (unfit := sorted(set(start) - set(fitting) - head)):
         raise CheckpointError(
-            f"The weights do not fit {zoo.architecture['name']}: {', '.join(unfit[:5])}"
-            f"{f' and {len(unfit) - 5} more' if len(unfit) > 5 else ''} are missing or of another shape; only the head may "
+            f"The weights do not fit {zoo.architecture['name']}: {listed(unfit)} are missing or of another shape; only the head may "
             "differ."
         )
     start |= {name: tensor.to(start[name].dtype) for name, tensor in fitting.items()}

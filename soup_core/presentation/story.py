@@ -1,11 +1,11 @@
 """The ready-made story of a zoo in five scenes: what averaging gained, what it was made of, how, why, and the bill."""
 
 from soup_core.analysis.interpolation import error_barrier, line
-from soup_core.evaluation import Comparison, Evaluation, Evaluator, compare
+from soup_core.evaluation import Comparison, Evaluation, Evaluator, best_first, compare
 from soup_core.formatting import counts, labels, percent, points, significance
 from soup_core.presentation.scenes import Scene
 from soup_core.recipes.ensemble import ensemble
-from soup_core.recipes.greedy import candidate_order, greedy_soup
+from soup_core.recipes.greedy import greedy_soup
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
 
@@ -20,13 +20,13 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
     test = held_out.on("test")
     steps = list(greedy_soup(zoo, held_out))
     soup, first = steps[-1].soup, steps[0].candidate
-    best, averaged = test(Soup({first: 1.0})), test(soup)
+    best, averaged = test(Soup.single(first)), test(soup)
     gain = compare(averaged, best)
     all_runs, kept = len(zoo.names), len(soup.names)
-    singles = {name: held_out(Soup({name: 1.0})) for name in zoo.names}
+    singles = held_out.singles()
     worst = min(singles.values(), key=lambda evaluation: evaluation.correct)
     together = ensemble(test, zoo.names)
-    runners_up = [name for name in candidate_order(singles, "accuracy") if name != first]
+    runners_up = [name for name in best_first(singles) if name != first]
     second = next((name for name in runners_up if name in soup.names), runners_up[0] if runners_up else first)
     state = {"zoo": (zoo.name,)}
     return (
@@ -92,7 +92,7 @@ def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str, kept: int) -> S
         return Scene(
             page="Interpolation", state={"zoo": (zoo.name,)}, title="One run alone", note="A line needs two models."
         )
-    points_on_line = list(line(held_out, Soup({first: 1.0}), Soup({second: 1.0})))
+    points_on_line = list(line(held_out, Soup.single(first), Soup.single(second)))
     barrier = error_barrier(points_on_line)
     middle = next(point.evaluation for point in points_on_line if point.alpha == 0.5)
     ends = max(

@@ -68,7 +68,7 @@ def _members(evaluate: Evaluator, names: Iterable[str], average: str) -> list[st
 
 
 def _key(evaluate: Evaluator, names: Sequence[str], average: str) -> str:
-    content = [evaluate.logits_are_approximate, average, *(evaluate.key(Soup({name: 1.0})) for name in names)]
+    content = [evaluate.logits_are_approximate, average, *(evaluate.key(Soup.single(name)) for name in names)]
     return hashlib.sha256(json.dumps(["ensemble", *content]).encode()).hexdigest()
 
 
@@ -76,7 +76,7 @@ def _averaged(evaluate: Evaluator, several: Sequence[Sequence[str]], average: st
     """The averaged outputs of several ensembles; each model's logits are held once, and only while they are added."""
     totals: dict[int, Tensor] = {}
     for name in sorted({name for names in several for name in names}):
-        logits = evaluate.logits(Soup({name: 1.0})).double()
+        logits = evaluate.logits(Soup.single(name)).double()
         scores = logits.log_softmax(1) if average == "probabilities" else logits
         for index, names in enumerate(several):
             if name not in names:

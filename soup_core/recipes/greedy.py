@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, Trial, hardest_first
+from soup_core.evaluation import Evaluation, Evaluator, Trial, best_first, hardest_first
 from soup_core.recipes.recipe import About, Parameter, Recipe
 from soup_core.soup import Soup
 from soup_core.zoo import BASE, Zoo
@@ -55,7 +55,7 @@ def greedy_soup(
     as its errors, counted on the images that ingredients miss most first, say that it cannot win: the decisions are
     those of the full search. Raises CoefficientError for an order that is none, an unknown name, and the base.
     """
-    trials = {name: evaluate.trial(Soup({name: 1.0})) for name in zoo.names}
+    trials = {name: evaluate.trial(Soup.single(name)) for name in zoo.names}
     singles = {name: trial.evaluation for name, trial in trials.items() if trial.evaluation is not None}
     names = candidate_order(singles, order)
     zoo.check_names(names)
@@ -64,7 +64,7 @@ def greedy_soup(
     images = None if full else hardest_first(singles.values())
     first = Trial(singles[names[0]], singles[names[0]].correct, trials[names[0]].images_evaluated)
     yield from keep_improvements(
-        Soup({names[0]: 1.0}),
+        Soup.single(names[0]),
         names,
         first,
         Soup.add,
@@ -125,7 +125,7 @@ def candidate_order(singles: Mapping[str, Evaluation], order: str | Sequence[str
             raise CoefficientError(f"An order names each candidate once; found {', '.join(order) or 'no name'}.")
         return list(order)
     if order == "accuracy":
-        return sorted(singles, key=lambda name: (-singles[name].correct, name))
+        return best_first(singles)
     kind, _, seed = order.partition(":")
     if kind == "random" and seed.isdecimal():
         names = sorted(singles)

@@ -5,9 +5,9 @@ From the best model on, take each next one into the ensemble only if its average
 
 from collections.abc import Iterator
 
-from soup_core.evaluation import Evaluator, Trial
+from soup_core.evaluation import Evaluator, Trial, best_first
 from soup_core.recipes.ensemble import AVERAGE, ensemble
-from soup_core.recipes.greedy import GreedyStep, candidate_order, keep_improvements
+from soup_core.recipes.greedy import GreedyStep, keep_improvements
 from soup_core.recipes.recipe import About, Recipe
 from soup_core.soup import Soup, uniform
 from soup_core.zoo import Zoo
@@ -20,8 +20,8 @@ def greedy_ensemble(
 
     Raises CoefficientError for another average.
     """
-    singles = {name: evaluate(Soup({name: 1.0})) for name in zoo.names}
-    names = candidate_order(singles, "accuracy")
+    singles = evaluate.singles()
+    names = best_first(singles)
     first = Trial(singles[names[0]], singles[names[0]].correct, 0)
 
     def judge(members: Soup, errors_below: int) -> Trial:

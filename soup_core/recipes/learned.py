@@ -144,8 +144,7 @@ def learned_soup(
                 if state is None:
                     state = round_of(index)
                     evaluate.store.keep_step(run, index, state)
-        loss, on_fold = _restore(state, optimizer)
-        on_fold = replace(on_fold, precision=evaluate.precision)
+        loss, on_fold = _restore(state, optimizer, evaluate.precision)
         if on_fold.loss < best_loss:
             best_index, best_loss, best = index, on_fold.loss, mixture.soup(raw)
         yield LearnedStep(
@@ -306,19 +305,19 @@ def _rounds(train: Tensor, batch_size: int, seed: int) -> Iterator[list[Tensor]]
 
 
 def _state(optimizer: _AdamW, loss: float, fold: Evaluation) -> dict[str, Tensor]:
-    figures = torch.tensor([loss, fold.correct, fold.total, fold.loss, fold.ece, fold.not_finite], dtype=torch.float64)
-    correctness = torch.from_numpy(np.frombuffer(fold.correctness, np.uint8).copy())
+    """A round as the store keeps it: its loss before the fold's figures, the fold's bits, the optimizer's tensors."""
+    packed = fold.to_tensors()
+    figures = torch.cat([torch.tensor([loss], dtype=torch.float64), packed["figures"]])
     state = {name: tensor.detach().clone() for name, tensor in optimizer.state().items()}
-    return {"figures": figures, "correctness": correctness, **state}
+    return {**packed, "figures": figures, **state}
 
 
-def _restore(state: Mapping[str, Tensor], optimizer: _AdamW) -> tuple[float, Evaluation]:
+def _restore(state: Mapping[str, Tensor], optimizer: _AdamW, precision: str) -> tuple[float, Evaluation]:
     with torch.no_grad():
         for name, tensor in optimizer.state().items():
             tensor.copy_(state[name])
-    loss, correct, total, fold_loss, ece, not_finite = state["figures"].tolist()
-    bits = state["correctness"].numpy().tobytes()
-    return loss, Evaluation(int(correct), int(total), fold_loss, ece, bits, int(not_finite))
+    figures = state["figures"]
+    return float(figures[0]), Evaluation.from_tensors({**state, "figures": figures[1:]}, precision)
 
 
 RECIPE = Recipe(

@@ -5,8 +5,8 @@ From the average of all on, drop each ingredient whose absence makes it better.
 
 from collections.abc import Iterator
 
-from soup_core.evaluation import Evaluator, hardest_first
-from soup_core.recipes.greedy import FULL, TIES, GreedyStep, candidate_order, keep_improvements
+from soup_core.evaluation import Evaluator, best_first, hardest_first
+from soup_core.recipes.greedy import FULL, TIES, GreedyStep, keep_improvements
 from soup_core.recipes.recipe import About, Recipe
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
@@ -19,8 +19,8 @@ def pruned_soup(zoo: Zoo, evaluate: Evaluator, *, ties: bool = False, full: bool
     Step 0 is the soup of all, under the name of the best ingredient, which is never dropped. With `ties` a drop that
     leaves the count as it is counts too.
     """
-    singles = {name: evaluate(Soup({name: 1.0})) for name in zoo.names}
-    best, *others = candidate_order(singles, "accuracy")
+    singles = evaluate.singles()
+    best, *others = best_first(singles)
     images = None if full else hardest_first(singles.values())
     everything = uniform_soup(zoo)
     yield from keep_improvements(

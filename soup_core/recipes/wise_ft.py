@@ -47,7 +47,7 @@ def base_of(zoo: Zoo, recipe: str) -> Soup:
     """The base as a soup. Raises ZooError, naming the recipe that needs it, where the zoo has none."""
     if zoo.base is None:
         raise ZooError(f"{recipe} needs a base, and the zoo {zoo.name} has none; give its file as base in zoo.toml.")
-    return Soup({BASE: 1.0})
+    return Soup.single(BASE)
 
 
 RECIPE = Recipe(

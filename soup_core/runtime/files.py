@@ -3,7 +3,7 @@
 import os
 import tempfile
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from soup_core.errors import SoupError
@@ -22,6 +22,14 @@ def shown(text: str | Path, at_most: int = NAME_AT_MOST) -> str:
     name = name if len(name) <= at_most else f"{name[: at_most - 1]}…"
     hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
     return "".join("\ufffd" if unicodedata.category(character) in hidden else character for character in name)
+
+
+def listed(names: Iterable[str], at_most: int = 5, *, last: str = ", ") -> str:
+    """Names in a sentence: "a, b" or "a, b and 7 more"; with `last` " and ", "a, b and c" where none is left out."""
+    names = list(names)
+    if len(names) > at_most:
+        return f"{', '.join(names[:at_most])} and {len(names) - at_most} more"
+    return last.join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def home() -> Path:

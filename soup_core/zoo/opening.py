@@ -15,7 +15,7 @@ from soup_core import architectures
 from soup_core.checkpoints import Checkpoint, fitting, open_checkpoint, open_likeliest
 from soup_core.data import ASSETS, operator_folders
 from soup_core.errors import CheckpointError, ZooError
-from soup_core.runtime.files import shown
+from soup_core.runtime.files import listed, shown
 from soup_core.zoo import user_ingredients
 from soup_core.zoo.toml import FileEntry, IngredientEntry, read_zoo_file
 from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
@@ -204,10 +204,9 @@ def _without_foreign(
     ]
     if not foreign:
         return checkpoint
-    more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
     return checkpoint.renamed(
         {name: name for name in checkpoint.tensors if name not in foreign},
-        f"what is no part of the network was left out: {', '.join(map(shown, foreign[:5]))}{more}",
+        f"what is no part of the network was left out: {listed(map(shown, foreign))}",
     )
 
 
@@ -218,9 +217,8 @@ def _check_fit(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
         ("has, beyond the architecture,", [name for name in checkpoint.tensors if name not in expected]),
     ):
         if names:
-            more = f" and {len(names) - 5} more" if len(names) > 5 else ""
             raise CheckpointError(
-                f"{file} {what} {', '.join(map(shown, names[:5]))}{more}; every tensor of the architecture must be there, and no "
+                f"{file} {what} {listed(map(shown, names))}; every tensor of the architecture must be there, and no "
                 "other. Check the architecture in zoo.toml."
             )
     for name, tensor in expected.items():

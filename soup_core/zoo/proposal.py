@@ -167,9 +167,8 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     family = max(families, key=lambda key: (len(families[key]), len(key)))
     members = families.pop(family)
     for other in families.values():
-        some = ", ".join(shown(str(each.file.relative_to(folder))) for each in other[:3])
-        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
-        notices.append(f"{some}{more}: other tensors than the {len(members)} that are taken; left out.")
+        other_files = listed((shown(str(each.file.relative_to(folder))) for each in other), 3)
+        notices.append(f"{other_files}: other tensors than the {len(members)} that are taken; left out.")
     files, others = _one_a_run([each.file for each in members])
     if others:
         notices.append(f"{others} further checkpoints of the same runs are left out; add those that you want.")
@@ -188,8 +187,8 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     bases = (file for file in files if _is_base(names[file]) or "initiali" in str(settings[file].get("info")))
     base = next(bases, None) if len(files) > 1 else None
     weights = {each.file: each.weights for each in members}
-    listed = tuple(ProposedIngredient(names[file], file, weights[file], settings[file]) for file in files)
-    proposal = Proposal(folder, folder.resolve().name, None, guesses, base, listed, data, tuple(notices))
+    ingredients = tuple(ProposedIngredient(names[file], file, weights[file], settings[file]) for file in files)
+    proposal = Proposal(folder, folder.resolve().name, None, guesses, base, ingredients, data, tuple(notices))
     return with_architecture(proposal, guesses[0].architecture) if guesses else proposal
 
 
@@ -231,8 +230,8 @@ def with_base(proposal: Proposal, base: str | None) -> Proposal:
 
 def _candidates(folder: Path, depth: int) -> Iterator[Path]:
     try:
-        with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: _natural(entry.name))
+        with os.scandir(folder) as scanned:
+            entries = sorted(scanned, key=lambda entry: _natural(entry.name))
     except OSError as error:
         raise ZooError(f"{shown(folder)} cannot be read as a folder ({error.strerror}).") from error
     for entry in entries:

@@ -95,7 +95,7 @@ def scatter(zoo: sc.Zoo, chosen: Selection, weight_map: Map, accepted: Sequence[
         given = {name: 100 * evaluation.accuracy for name, evaluation in chosen.singles.items()}
     soups = [Shown(UNIFORM, "uniform", weight_map.place(sc.uniform_soup(zoo)))]
     if zoo.base:
-        soups.append(Shown("base", "base", weight_map.place(sc.Soup({sc.BASE: 1.0}))))
+        soups.append(Shown("base", "base", weight_map.place(sc.Soup.single(sc.BASE))))
     soups.append(Shown(GREEDY, "greedy", weight_map.place(accepted[-1])))
     yours = placed(chosen)
     return map_scatter(
@@ -128,10 +128,10 @@ def where(chosen: Selection, weight_map: Map) -> str:
     yours = placed(chosen)
     if yours is None:
         return f"{share} A soup with nothing in it, or with re-estimated statistics, has no place on it."
-    start, start_name = sc.Soup({sc.BASE: 1.0}), "the base"
+    start, start_name = sc.Soup.single(sc.BASE), "the base"
     if not weight_map.gram.has_base:
         start, start_name = uniform(weight_map.gram.names), "the middle of all"
-    from_start = [distance(weight_map.gram, start, sc.Soup({name: 1.0})) for name in chosen.names]
+    from_start = [distance(weight_map.gram, start, sc.Soup.single(name)) for name in chosen.names]
     return (
         f"{share} Your soup lies {distance(weight_map.gram, start, yours):.2f} from {start_name}, its ingredients "
         f"{min(from_start):.2f} to {max(from_start):.2f}."

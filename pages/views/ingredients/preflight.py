@@ -10,7 +10,7 @@ from pages.shared.context import Context
 from pages.views.ingredients.selection import Selection, choose
 from soup_core import charts
 from soup_core.analysis.preflight import Finding, diagnose, overall, preflight_checks
-from soup_core.formatting import plain, points
+from soup_core.formatting import listed, plain, points
 
 ICONS = {"good": ":material/check_circle:", "notice": ":material/info:", "warning": ":material/warning:"}
 NAMED = 8  # names that a note stands beside
@@ -65,8 +65,7 @@ def draw_notes(zoo: sc.Zoo, chosen: Selection) -> None:
     if notes:
         with st.expander("How the files were read"):
             for note, names in notes.items():
-                more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-                st.markdown(plain(f"{', '.join(names[:NAMED])}{more}: {note}."))
+                st.markdown(plain(f"{listed(names, NAMED)}: {note}."))
 
 
 def draw_row(zoo: sc.Zoo, chosen: Selection, finding: Finding, where: str) -> None:

@@ -79,9 +79,7 @@ def draw(context: Context) -> None:
             f"What averaging gains in {len(evaluated)} pairs against the angle between them.",
             _open,
         )
-        barriers = [
-            PairBarrier(pair.a, pair.b, Barrier(0.5, max(0.0, -pair.over_mean.difference))) for pair in evaluated
-        ]
+        barriers = [PairBarrier(pair.a, pair.b, Barrier(0.5, max(0.0, -pair.over_mean.value))) for pair in evaluated]
         drawing.chart(
             pair_heatmap(
                 names, barrier_matrix(names, barriers), clustered_order(names, angles(gram)), quantity="barrier"
@@ -112,7 +110,7 @@ def _gains_apart(evaluated: Sequence[sc.PairAdvantage], against: str, by: str | 
     gains: dict[bool, list[float]] = {True: [], False: []}
     for pair in evaluated:
         gain = pair.over_mean if against == "mean" else pair.over_better
-        gains[by in pair.differing].append(100 * gain.difference)
+        gains[by in pair.differing].append(100 * gain.value)
     if by is None or not all(gains.values()):
         return ""
     return (

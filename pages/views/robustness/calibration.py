@@ -8,6 +8,7 @@ from pages.shared import drawing
 from pages.views.robustness.numbers import SHOWN, draw_numbers, in_words
 from soup_core import charts
 from soup_core.analysis.calibration import Calibration
+from soup_core.formatting import interval
 from soup_core.jobs import Progress
 
 
@@ -20,7 +21,7 @@ def draw(progress: Progress) -> None:
         {
             role: (
                 f"{100 * each.error.value:.2f} %",
-                f"{100 * each.error.low:.2f} to {100 * each.error.high:.2f}",
+                interval(each.error),
                 "Confidence and accuracy lie so far apart, mean over 15 bins of equally many images; 95 % bootstrap "
                 f"interval. On average it is {100 * each.excess_confidence:+.2f} points surer than right.",
             )

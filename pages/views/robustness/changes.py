@@ -13,7 +13,8 @@ from pages.shared.live_chart import Event
 from soup_core import charts
 from soup_core.analysis.confusion import class_gains, confusion_difference, decided_by_one
 from soup_core.data import Split
-from soup_core.formatting import plain, points
+from soup_core.evaluation import best_first
+from soup_core.formatting import interval, plain, points
 
 PICTURES = 6
 SIDE = 112  # pixels of a picture on the page
@@ -25,8 +26,7 @@ def draw(context: Context) -> None:
     zoo = context.zoo
     classes, options = _class_names(zoo), context.options
     with drawing.errors_shown():
-        singles = context.singles()
-    best = min(zoo.names, key=lambda name: (-singles[name].correct, name))
+        best = best_first(context.singles())[0]
     for key in ("a", "b"):
         address.named_in_address(
             key, tuple(options), {each.name: f"is left out: {each.reason}" for each in zoo.excluded}
@@ -62,7 +62,7 @@ def draw(context: Context) -> None:
     third.metric(
         "Difference, test",
         f"{100 * comparison.difference:+.2f} points",
-        f"{100 * comparison.low:.2f} to {100 * comparison.high:.2f}",
+        interval(comparison),
         delta_color="off",
         delta_arrow="off",
         help=f"95 % interval, paired; McNemar p = {comparison.p_value:.2g}.",

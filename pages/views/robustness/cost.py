@@ -8,6 +8,7 @@ import soup_core as sc
 from pages.shared import drawing
 from pages.shared.context import GREEDY, Context
 from soup_core import charts
+from soup_core.evaluation import best_first
 from soup_core.formatting import points
 
 
@@ -39,8 +40,8 @@ def recipes(context: Context, entries: Sequence[sc.RecipeResult]) -> None:
     size, count = file_megabytes(context.zoo), len(context.zoo.names)
     with drawing.errors_shown():
         numbers(context, entries)
-        singles, report = context.singles(), context.evaluator("test")
-        best = report(sc.Soup({min(singles, key=lambda name: (-singles[name].correct, name)): 1.0}))
+        report = context.evaluator("test")
+        best = report(sc.Soup.single(best_first(context.singles())[0]))
         greedy = report(context.soup_of(GREEDY))
     if not entries:
         st.info("Here the recipes will stand one by one, each with its accuracy and its cost.")

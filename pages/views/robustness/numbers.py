@@ -6,6 +6,7 @@ from math import isnan
 import streamlit as st
 
 from soup_core.evaluation import Estimate
+from soup_core.formatting import interval
 
 SHOWN = {
     "best": "Best single", "uniform": "Uniform soup", "greedy": "Greedy soup", "learned": "Learned soup",
@@ -19,7 +20,7 @@ def in_words(estimate: Estimate, unit: str = "\u00a0%", sign: str = "") -> str:
     """A share as a percentage with its interval, or that it is not known."""
     if isnan(estimate.value):
         return "not known, since outputs are not finite"
-    return f"{100 * estimate.value:{sign}.2f}{unit} ({100 * estimate.low:.2f} to {100 * estimate.high:.2f})"
+    return f"{100 * estimate.value:{sign}.2f}{unit} ({interval(estimate)})"
 
 
 def draw_numbers(what: str, cells: Mapping[str, tuple[str, str | None, str]]) -> None:

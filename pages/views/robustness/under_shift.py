@@ -7,7 +7,7 @@ from pages.shared import drawing
 from pages.views.robustness.numbers import draw_numbers, in_words
 from soup_core import charts
 from soup_core.analysis.robustness import RobustnessResult
-from soup_core.formatting import plain, points, significance
+from soup_core.formatting import interval, plain, points, significance
 
 Results = tuple[RobustnessResult, ...]
 
@@ -50,7 +50,7 @@ def shifts(entries: Results, leading: dict[str, RobustnessResult]) -> None:
         {
             role: (
                 f"{100 * drop.value:.2f} %",
-                f"{100 * drop.low:.2f} to {100 * drop.high:.2f}",
+                interval(drop),
                 "The share of its clean test accuracy that shifts take, mean over all; 95 % bootstrap interval.",
             )
             for role, drop in drops.items()

@@ -2,7 +2,6 @@
 
 from soup_core.analysis.ablations.gap import SIZES, GapStep, greedy_on, selection_gap
 from soup_core.analysis.ablations.left_out import LeftOut, leave_one_out
-from soup_core.analysis.ablations.means import Mean
 from soup_core.analysis.ablations.number import (
     Averaged,
     NumberBandStep,
@@ -17,7 +16,6 @@ __all__ = [
     "Averaged",
     "GapStep",
     "LeftOut",
-    "Mean",
     "NumberBandStep",
     "NumberStep",
     "ShapleyStep",

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soup_core.analysis.ablations.means import Mean, mean_of
 from soup_core.errors import SoupError
-from soup_core.evaluation import Evaluation, Evaluator, Trial
-from soup_core.recipes.greedy import GreedyStep, candidate_order, keep_improvements
+from soup_core.evaluation import Estimate, Evaluation, Evaluator, Trial, best_first, sample_mean
+from soup_core.recipes.greedy import GreedyStep, keep_improvements
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
 
@@ -29,19 +28,24 @@ class GapStep:
     report_gains: tuple[float, ...]
 
     @property
-    def held_out_gain(self) -> Mean:
+    def draws(self) -> int:
+        """How many gains each mean is of; a single one has no interval."""
+        return len(self.held_out_gains)
+
+    @property
+    def held_out_gain(self) -> Estimate:
         """The mean gain on the images that chose the soup."""
-        return mean_of(self.held_out_gains)
+        return sample_mean(self.held_out_gains)
 
     @property
-    def report_gain(self) -> Mean:
+    def report_gain(self) -> Estimate:
         """The mean gain on the images that only report."""
-        return mean_of(self.report_gains)
+        return sample_mean(self.report_gains)
 
     @property
-    def gap(self) -> Mean:
+    def gap(self) -> Estimate:
         """The mean selection gap: how much the first gain flatters."""
-        return mean_of(np.subtract(self.held_out_gains, self.report_gains))
+        return sample_mean(np.subtract(self.held_out_gains, self.report_gains))
 
 
 def greedy_on(zoo: Zoo, evaluate: Evaluator, images: NDArray[np.int64], *, ties: bool = False) -> Iterator[GreedyStep]:
@@ -53,13 +57,13 @@ def greedy_on(zoo: Zoo, evaluate: Evaluator, images: NDArray[np.int64], *, ties:
     """
 
     def trial(soup: Soup) -> tuple[Evaluation, Trial]:
-        found = _only(evaluate(soup), images)
-        return found, Trial(found, found.correct, 0)
+        evaluation = _only(evaluate(soup), images)
+        return evaluation, Trial(evaluation, evaluation.correct, 0)
 
-    singles = {name: trial(Soup({name: 1.0})) for name in zoo.names}
-    names = candidate_order({name: found for name, (found, _) in singles.items()}, "accuracy")
+    singles = {name: trial(Soup.single(name)) for name in zoo.names}
+    names = best_first({name: evaluation for name, (evaluation, _) in singles.items()})
     yield from keep_improvements(
-        Soup({names[0]: 1.0}), names, singles[names[0]][1], Soup.add, lambda soup, _: trial(soup)[1], ties=ties
+        Soup.single(names[0]), names, singles[names[0]][1], Soup.add, lambda soup, _: trial(soup)[1], ties=ties
     )
 
 
@@ -75,8 +79,8 @@ def selection_gap(
 ) -> Iterator[GapStep]:
     """How much a greedy soup's gain flatters, for each size of the held-out set: so many draws without replacement.
 
-    Draws of one size are independent given the held-out images there are, so the standard errors are about these images
-    alone, and shrink as draws overlap more; the whole set can be drawn once, which has no standard error. Image indices
+    Draws of one size are independent given the held-out images there are, so the intervals are about these images
+    alone, and shrink as draws overlap more; the whole set can be drawn once, which has no interval. Image indices
     of a draw: numpy's default_rng([seed, size, draw]).choice(total, size, replace=False). Raises SoupError for a size
     that the held-out set does not have. Source: the greedy search of Wortsman et al. 2022, arXiv 2203.05482; the gap is
     the overfitting in model selection of Cawley & Talbot 2010 (JMLR 11).

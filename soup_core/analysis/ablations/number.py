@@ -53,7 +53,7 @@ def number_averaged(
     names = _ordered(zoo, evaluate, order)
 
     def averaged(evaluate: Evaluator, first: list[str], soup: Soup) -> Averaged:
-        return Averaged(evaluate(Soup({first[-1]: 1.0})), evaluate(soup), ensemble(evaluate, first))
+        return Averaged(evaluate(Soup.single(first[-1])), evaluate(soup), ensemble(evaluate, first))
 
     for count, soup in enumerate(growing_soups(zoo, names), 1):
         first = names[:count]
@@ -77,7 +77,7 @@ def number_averaged_band(
 
 
 def _ordered(zoo: Zoo, evaluate: Evaluator, order: str | Sequence[str]) -> list[str]:
-    names = candidate_order({name: evaluate(Soup({name: 1.0})) for name in zoo.names}, order)
+    names = candidate_order(evaluate.singles(), order)
     zoo.check_names(names)
     return names
 

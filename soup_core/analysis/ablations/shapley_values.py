@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soup_core.analysis.ablations.means import Mean, mean_of
 from soup_core.analysis.ablations.number import growing_soups
-from soup_core.evaluation import Evaluator
+from soup_core.evaluation import Estimate, Evaluator, sample_mean
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
 from soup_core.zoo import BASE, Zoo
@@ -24,7 +23,7 @@ class ShapleyStep:
 
     pairs: int
     names: tuple[str, ...]
-    values: tuple[Mean, ...]
+    values: tuple[Estimate, ...]
     empty: float
     whole: float
 
@@ -43,17 +42,17 @@ def shapley(
     whole = uniform_soup(zoo, names)
     members, shuffled = whole.names, random.Random(seed)
     # In images, since sums of whole numbers are exact.
-    empty = evaluate(Soup({BASE: 1.0})).correct if zoo.base else evaluate.total / zoo.architecture["num_classes"]
+    empty = evaluate(Soup.single(BASE)).correct if zoo.base else evaluate.total / zoo.architecture["num_classes"]
     samples: list[NDArray[np.float64]] = []
     for pair in range(1, pairs + 1):
         order = shuffled.sample(members, len(members))
         both = []
         for permutation in (order, order[::-1]):
-            correct = [found.correct for found in evaluate.many(growing_soups(zoo, permutation))]
+            correct = [evaluation.correct for evaluation in evaluate.many(growing_soups(zoo, permutation))]
             added = dict(zip(permutation, np.diff([empty, *correct]), strict=True))
             both.append([added[name] for name in members])
         samples.append(np.mean(both, axis=0))
         each = np.transpose(samples) / evaluate.total
         yield ShapleyStep(
-            pair, members, tuple(mean_of(found) for found in each), empty / evaluate.total, evaluate(whole).accuracy
+            pair, members, tuple(map(sample_mean, each)), empty / evaluate.total, evaluate(whole).accuracy
         )

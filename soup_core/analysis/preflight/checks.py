@@ -13,10 +13,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from soup_core.analysis.preflight.finding import Finding, Verdict, _listed, _points, _verb
+from soup_core.analysis.preflight.finding import Finding, Verdict, names_of, verb
 from soup_core.errors import DataError
-from soup_core.evaluation import Evaluation, Evaluator, accuracy_interval, compare
-from soup_core.formatting import percent
+from soup_core.evaluation import Estimate, Evaluation, Evaluator, compare, wilson
+from soup_core.formatting import percent, points
 from soup_core.soup import Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, cosines, gram
 from soup_core.weight_space.permutation import SAME_START_COSINE, alignment
@@ -115,20 +115,20 @@ class _Selection:
     @cached_property
     def singles(self) -> dict[str, Evaluation]:
         """Each ingredient on the few images."""
-        return dict(zip(self.names, self.few.many(Soup({name: 1.0}) for name in self.names), strict=True))
+        return dict(zip(self.names, self.few.many(Soup.single(name) for name in self.names), strict=True))
 
 
 def _checks(selection: _Selection, pairs: int, seed: int) -> Iterator[Finding]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for check in (_duplicates, _shared_start, _base, _layers, _lengths, _scale, _angles, _learning_rate):
         if finding := check(selection):
-            found.append(finding)
+            findings.append(finding)
             yield finding
-    suspects = {name for each in found if each.what in ("shared start", "layers") for name in _blamed(each)}
+    suspects = {name for each in findings if each.what in ("shared start", "layers") for name in _blamed(each)}
     if suspects:
         yield _neurons(selection, tuple(name for name in selection.names if name in suspects))
     yield (accuracy := _accuracy(selection))
-    outliers = {name for each in [*found, accuracy] for name in _blamed(each)}
+    outliers = {name for each in [*findings, accuracy] for name in _blamed(each)}
     if pairs > 0:
         yield _barrier(selection, outliers, pairs, seed)
     if finding := _batch_norm(selection):
@@ -157,14 +157,14 @@ def _fewer(evaluate: Evaluator, images: int) -> Evaluator:
 
 def _fit(zoo: Zoo, names: Sequence[str], excluded: Sequence[tuple[str, str]]) -> Finding:
     integers = [name for name in zoo.tensors if name not in zoo.floating]
-    kept = f" Integers are not averaged: {_listed(integers, 1)} will be the first's." if integers else ""
+    kept = f" Integers are not averaged: {names_of(integers, 1)} will be the first's." if integers else ""
     if excluded:
         left_out = tuple(name for name, _ in excluded)
         reasons = " ".join(reason for _, reason in excluded[:3])
         return Finding(
             "fit",
             "notice",
-            f"{_listed(left_out)} cannot be averaged and {_verb(left_out, 'is', 'are')} left out. {reasons}{kept}",
+            f"{names_of(left_out)} cannot be averaged and {verb(left_out, 'is', 'are')} left out. {reasons}{kept}",
             left_out,
         )
     if len(names) < 2:
@@ -212,7 +212,7 @@ def _shared_start(selection: _Selection) -> Finding:
         return Finding(
             "shared start",
             "warning",
-            f"{_listed(strangers)} {_verb(strangers, 'shares', 'share')} no start with the rest: cosine {across:.2f} of the raw "
+            f"{names_of(strangers)} {verb(strangers, 'shares', 'share')} no start with the rest: cosine {across:.2f} of the raw "
             "weights at most (near 1 where models share one), after another start, too hot a training, or with permuted "
             "neurons; leave out what does not belong.",
             strangers,
@@ -295,8 +295,8 @@ def _layers(selection: _Selection) -> Finding | None:
     return Finding(
         "layers",
         "warning",
-        f"{_listed(list(apart))} {_verb(list(apart), 'agrees', 'agree')} with the others as a whole but not in "
-        f"{_listed(tensors)} (cosine {lowest:.2f}), which began anew, like a head of its own, or has its neurons permuted; "
+        f"{names_of(list(apart))} {verb(list(apart), 'agrees', 'agree')} with the others as a whole but not in "
+        f"{names_of(tensors)} (cosine {lowest:.2f}), which began anew, like a head of its own, or has its neurons permuted; "
         "begin that layer from the same weights in all, or leave it out.",
         tuple(apart),
     )
@@ -323,7 +323,7 @@ def _lengths(selection: _Selection) -> Finding | None:
     return Finding(
         "lengths",
         "warning",
-        f"{_listed(far)} {_verb(far, 'lies', 'lie')} up to {times.max():.1f} times as far from {where} as the median of the "
+        f"{names_of(far)} {verb(far, 'lies', 'lie')} up to {times.max():.1f} times as far from {where} as the median of the "
         "rest: diverged, or from elsewhere, and outweighing the others in an average; leave out what does not belong.",
         far,
     )
@@ -344,8 +344,8 @@ def _scale(selection: _Selection) -> Finding:
         return Finding(
             "scale", "good", f"No matrix is more than {largest:.1f} times as long, or short, as the others'."
         )
-    name, found = next(iter(scaled.items()))
-    time, tensor = max(found, key=lambda each: max(each[0], 1 / each[0]))
+    name, lengths = next(iter(scaled.items()))
+    time, tensor = max(lengths, key=lambda each: max(each[0], 1 / each[0]))
     others = f", and {len(scaled) - 1} more differ so" if len(scaled) > 1 else ""
     return Finding(
         "scale",
@@ -364,14 +364,14 @@ def _angles(selection: _Selection) -> Finding | None:
     upper = np.triu_indices(len(selection.names), 1)
     angles = np.degrees(np.arccos(cosines(matrix)[upper]))
     middle = float(np.median(angles))
-    told = f"Differences from the base stand {middle:.0f} degrees apart in the middle ({angles.min():.0f} to {angles.max():.0f})"
+    spread = f"Differences from the base stand {middle:.0f} degrees apart in the middle ({angles.min():.0f} to {angles.max():.0f})"
     if middle < NARROW:
         return Finding(
             "angles",
             "notice",
-            f"{told}, so there is little diversity to gain from; vary data order, augmentation or learning rate more.",
+            f"{spread}, so there is little diversity to gain from; vary data order, augmentation or learning rate more.",
         )
-    return Finding("angles", "good", f"{told}: the wider, the more averaging gains (Wortsman et al. 2022).")
+    return Finding("angles", "good", f"{spread}: the wider, the more averaging gains (Wortsman et al. 2022).")
 
 
 def _learning_rate(selection: _Selection) -> Finding | None:
@@ -405,26 +405,26 @@ def _neurons(selection: _Selection, suspects: Sequence[str]) -> Finding:
     """Whether those that share no start are others with their neurons in another order."""
     settled = [name for name in selection.names if name not in suspects]
     reference = (settled or selection.names)[0]
-    found = {name: alignment(selection.zoo, name, reference) for name in suspects if name != reference}
+    alignments = {name: alignment(selection.zoo, name, reference) for name in suspects if name != reference}
     # A permutation shows in the rows of one tensor and the columns of the next, so in two tensors at least.
-    permuted = tuple(name for name, its in found.items() if its.after >= SURELY_ALIKE and len(its.tensors) > 1)
+    permuted = tuple(name for name, its in alignments.items() if its.after >= SURELY_ALIKE and len(its.tensors) > 1)
     if not permuted:
-        best = max(found, key=lambda name: found[name].after)
+        best = max(alignments, key=lambda name: alignments[name].after)
         return Finding(
             "neurons",
             "notice",
-            f"Matching neurons does not bring {_listed(list(found))} to {reference}: cosine {found[best].after:.2f} instead "
-            f"of {found[best].before:.2f} at most where they differ, so their order is not the reason.",
-            tuple(found),
+            f"Matching neurons does not bring {names_of(list(alignments))} to {reference}: cosine {alignments[best].after:.2f} instead "
+            f"of {alignments[best].before:.2f} at most where they differ, so their order is not the reason.",
+            tuple(alignments),
         )
     name = permuted[0]
-    answers = [selection.few.logits(Soup({each: 1.0})).argmax(1) for each in (name, reference)]
+    answers = [selection.few.logits(Soup.single(each)).argmax(1) for each in (name, reference)]
     alike = float((answers[0] == answers[1]).float().mean())
     return Finding(
         "neurons",
         "warning",
-        f"{_listed(permuted)} {_verb(permuted, 'has', 'have')} permuted neurons: matched to {reference}'s, cosine {found[name].after:.2f} instead "
-        f"of {found[name].before:.2f} where they differ, and {100 * alike:.1f} % of answers alike; put the neurons in one "
+        f"{names_of(permuted)} {verb(permuted, 'has', 'have')} permuted neurons: matched to {reference}'s, cosine {alignments[name].after:.2f} instead "
+        f"of {alignments[name].before:.2f} where they differ, and {100 * alike:.1f} % of answers alike; put the neurons in one "
         "order before averaging, or leave this out.",
         permuted,
     )
@@ -438,19 +438,19 @@ def _accuracy(selection: _Selection) -> Finding:
         return Finding(
             "accuracy",
             "warning",
-            f"{_listed(broken)} {_verb(broken, 'gives', 'give')} outputs that are not finite on {its.not_finite} of {its.total} "
+            f"{names_of(broken)} {verb(broken, 'gives', 'give')} outputs that are not finite on {its.not_finite} of {its.total} "
             "images; leave this out.",
             broken,
         )
     middle = float(np.median([its.accuracy for its in singles.values()]))
-    poor = tuple(name for name, its in singles.items() if accuracy_interval(its)[1] < middle - POOR)
+    poor = tuple(name for name, its in singles.items() if wilson(its.correct, its.total).high < middle - POOR)
     lowest = min((its for name, its in singles.items() if not poor or name in poor), key=lambda its: its.accuracy)
     numbers = f"{percent(lowest)} of {lowest.total} held-out images, the median {100 * middle:.1f} %"
     if poor:
         return Finding(
             "accuracy",
             "warning",
-            f"{_listed(poor)} {_verb(poor, 'is', 'are')} far below the others: {numbers}; leave this out, or let greedy soup "
+            f"{names_of(poor)} {verb(poor, 'is', 'are')} far below the others: {numbers}; leave this out, or let greedy soup "
             "pass it over.",
             poor,
         )
@@ -464,21 +464,21 @@ def _barrier(selection: _Selection, outliers: set[str], pairs: int, seed: int) -
         pair: _against(middle, [selection.singles[name] for name in pair])
         for pair, middle in zip(probed, middles, strict=True)
     }
-    (a, b), worst = min(rises.items(), key=lambda each: each[1].difference)
-    told = f"halfway between {a} and {b} accuracy is {worst.points} against the mean of the two"
+    (a, b), worst = min(rises.items(), key=lambda each: each[1].value)
+    fall = f"halfway between {a} and {b} accuracy is {points(worst, 1)} against the mean of the two"
     over = f"{len(probed)} pair{'s' if len(probed) > 1 else ''}, {selection.few.total} images"
     parted = {pair: rise for pair, rise in rises.items() if rise.high < 0}
     if not parted:
-        return Finding("barrier", "good", f"No barrier in {over}: at worst, {told}.")
-    (a, b), worst = min(parted.items(), key=lambda each: each[1].difference)
-    told = f"halfway between {a} and {b} accuracy is {worst.points} against the mean of the two"
+        return Finding("barrier", "good", f"No barrier in {over}: at worst, {fall}.")
+    (a, b), worst = min(parted.items(), key=lambda each: each[1].value)
+    fall = f"halfway between {a} and {b} accuracy is {points(worst, 1)} against the mean of the two"
     names = tuple(dict.fromkeys(name for pair in parted for name in pair))
     if not any(rise.high < -BARRIER for rise in parted.values()):
-        return Finding("barrier", "notice", f"A low barrier in {over}: {told}; let greedy soup decide on them.", names)
+        return Finding("barrier", "notice", f"A low barrier in {over}: {fall}; let greedy soup decide on them.", names)
     return Finding(
         "barrier",
         "warning",
-        f"A barrier in {len(parted)} of {over}: {told}; do not average across it: let greedy soup choose, or use an "
+        f"A barrier in {len(parted)} of {over}: {fall}; do not average across it: let greedy soup choose, or use an "
         "ensemble.",
         names,
     )
@@ -510,54 +510,43 @@ def _batch_norm(selection: _Selection) -> Finding | None:
             "add train.images and train.labels to the data.",
         )
     rise = compare(other, selection.few(selection.soup))
-    told = (
+    effect = (
         f"BatchNorm's statistics re-estimated for the soup give {percent(other)} of {other.total} images, "
-        f"{_points(rise.difference, rise.low, rise.high)} against {how} ones"
+        f"{points(rise, 1)} against {how} ones"
     )
     if rise.low > 0:
         verdict: Verdict = "warning" if rise.low > BARRIER else "notice"
-        return Finding("batch norm", verdict, f"{told}; choose the re-estimated ones.")
-    return Finding("batch norm", "good", f"{told}: either will do.")
+        return Finding("batch norm", verdict, f"{effect}; choose the re-estimated ones.")
+    return Finding("batch norm", "good", f"{effect}: either will do.")
 
 
 def _average(selection: _Selection) -> Finding:
     """The soup itself on the few images, against the ingredient in the middle."""
-    found = selection.few(selection.soup)
+    evaluation = selection.few(selection.soup)
     ranked = sorted(selection.singles, key=lambda name: selection.singles[name].correct)
     middle, best = (selection.singles[name] for name in (ranked[len(ranked) // 2], ranked[-1]))
-    rise = compare(found, middle)
-    told = (
-        f"Their average gets {percent(found)} of {found.total} held-out images, "
-        f"{_points(rise.difference, rise.low, rise.high)} against the median ingredient (the best has {percent(best)})"
+    rise = compare(evaluation, middle)
+    result = (
+        f"Their average gets {percent(evaluation)} of {evaluation.total} held-out images, "
+        f"{points(rise, 1)} against the median ingredient (the best has {percent(best)})"
     )
-    if rise.high >= 0 and not found.not_finite:
-        return Finding("average", "good", f"{told}.")
-    verdict: Verdict = "warning" if rise.high < -BARRIER or found.not_finite else "notice"
-    return Finding("average", verdict, f"{told}; do not average them all: let greedy soup choose.")
+    if rise.high >= 0 and not evaluation.not_finite:
+        return Finding("average", "good", f"{result}.")
+    verdict: Verdict = "warning" if rise.high < -BARRIER or evaluation.not_finite else "notice"
+    return Finding("average", verdict, f"{result}; do not average them all: let greedy soup choose.")
 
 
-@dataclass(frozen=True)
-class _Rise:
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def points(self) -> str:
-        return _points(self.difference, self.low, self.high)
-
-
-def _against(middle: Evaluation, ends: Sequence[Evaluation]) -> _Rise:
+def _against(middle: Evaluation, ends: Sequence[Evaluation]) -> Estimate:
     """The accuracy above the mean of several models on the same images, with a 95 % interval.
 
     The mean of the single intervals' bounds: never narrower than the mean's own, since a mean's standard error is at
     most the mean of the standard errors.
     """
-    found = [compare(middle, end) for end in ends]
-    return _Rise(
-        float(np.mean([each.difference for each in found])),
-        float(np.mean([each.low for each in found])),
-        float(np.mean([each.high for each in found])),
+    comparisons = [compare(middle, end) for end in ends]
+    return Estimate(
+        float(np.mean([each.value for each in comparisons])),
+        float(np.mean([each.low for each in comparisons])),
+        float(np.mean([each.high for each in comparisons])),
     )
 
 

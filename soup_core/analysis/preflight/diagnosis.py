@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from soup_core.analysis.preflight.checks import _checks, _fewer, _Selection
-from soup_core.analysis.preflight.finding import CAUSES, Finding, _listed, _points
+from soup_core.analysis.preflight.finding import CAUSES, Finding, names_of
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluator, compare
-from soup_core.formatting import percent
+from soup_core.formatting import percent, points
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
 
@@ -25,16 +25,16 @@ def diagnose(
     if failed.verdict == "good":
         return
     selection = _Selection(zoo, names, soup, _fewer(evaluate, images))
-    found = [_coefficients(soup), *(_leave_one_out(selection) if len(names) > 1 else [])]
+    findings = [_coefficients(soup), *(_leave_one_out(selection) if len(names) > 1 else [])]
     if len(names) > 1:
-        found += _checks(selection, pairs, seed)
+        findings += _checks(selection, pairs, seed)
     culprits = {
         name
-        for each in found
+        for each in findings
         if each and (each.what, each.verdict) == ("leave one out", "warning")
         for name in each.names
     }
-    explaining = [each for each in found if each and each.verdict != "good"]
+    explaining = [each for each in findings if each and each.verdict != "good"]
     yield from sorted(
         explaining,
         key=lambda each: (
@@ -46,19 +46,18 @@ def diagnose(
 
 
 def _failure(evaluate: Evaluator, soup: Soup, names: Sequence[str]) -> Finding:
-    singles = dict(zip(names, evaluate.many(Soup({name: 1.0}) for name in names), strict=True))
+    singles = dict(zip(names, evaluate.many(Soup.single(name) for name in names), strict=True))
     if not singles:
         return Finding("failure", "good", "There is no ingredient besides the base, so nothing to compare with.")
     best = max(singles, key=lambda name: singles[name].correct)
-    found = evaluate(soup)
-    fall = compare(found, singles[best])
-    told = (
-        f"{percent(found)} of {found.total} held-out images, {_points(fall.difference, fall.low, fall.high)} against its "
-        f"best ingredient {best}"
-    )
+    evaluation = evaluate(soup)
+    fall = compare(evaluation, singles[best])
+    standing = f"{percent(evaluation)} of {evaluation.total} held-out images, {points(fall, 1)} against its best ingredient {best}"
     if fall.high >= 0:
-        return Finding("failure", "good", f"The soup has {told}: not below it by more than chance, nothing to explain.")
-    return Finding("failure", "warning", f"The soup fails: it has {told}; see what explains it.", (best,))
+        return Finding(
+            "failure", "good", f"The soup has {standing}: not below it by more than chance, nothing to explain."
+        )
+    return Finding("failure", "warning", f"The soup fails: it has {standing}; see what explains it.", (best,))
 
 
 def _coefficients(soup: Soup) -> Finding | None:
@@ -86,29 +85,29 @@ def _leave_one_out(selection: _Selection) -> Iterator[Finding]:
             continue
     if not left:
         return
-    found = dict(zip(left, selection.few.many(left.values()), strict=True))
-    rises = {name: compare(its, whole) for name, its in found.items()}
+    evaluations = dict(zip(left, selection.few.many(left.values()), strict=True))
+    rises = {name: compare(its, whole) for name, its in evaluations.items()}
     order = sorted(rises, key=lambda name: -rises[name].difference)
     gap = max(its.accuracy for its in selection.singles.values()) - whole.accuracy
     # One that is the reason makes up for half of the fall or more; among several bad ones no single one does.
     guilty = tuple(name for name in order if rises[name].low > 0 and rises[name].difference >= gap / 2)
     first = order[0]
-    told = (
-        f"ithout {first} it would be {percent(found[first])} instead of {percent(whole)} of {whole.total} images, "
-        f"{_points(rises[first].difference, rises[first].low, rises[first].high)}"
+    outcome = (
+        f"ithout {first} it would be {percent(evaluations[first])} instead of {percent(whole)} of {whole.total} images, "
+        f"{points(rises[first], 1)}"
     )
     if guilty:
-        others = f"; the like holds of {_listed(guilty[1:])}" if guilty[1:] else ""
-        yield Finding("leave one out", "warning", f"W{told}: leave {first} out{others}.", guilty)
+        others = f"; the like holds of {names_of(guilty[1:])}" if guilty[1:] else ""
+        yield Finding("leave one out", "warning", f"W{outcome}: leave {first} out{others}.", guilty)
     elif rises[first].low > 0:
         yield Finding(
             "leave one out",
             "notice",
-            f"No single ingredient is the reason: at best, w{told}; several are at odds: let greedy soup build it up.",
+            f"No single ingredient is the reason: at best, w{outcome}; several are at odds: let greedy soup build it up.",
         )
     else:
         yield Finding(
             "leave one out",
             "notice",
-            f"No omission helps by more than chance: at best, w{told}; take more images, or let greedy soup build it up.",
+            f"No omission helps by more than chance: at best, w{outcome}; take more images, or let greedy soup build it up.",
         )

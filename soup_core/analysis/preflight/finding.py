@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from soup_core.formatting import listed
+
 Verdict = Literal["good", "notice", "warning"]
 CAUSES = (
     "leave one out", "neurons", "shared start", "lengths", "layers", "accuracy", "scale", "batch norm", "coefficients",
@@ -28,11 +30,11 @@ def overall(findings: Iterable[Finding]) -> Finding:
     That is the likeliest cause among the gravest. Where the average itself was measured and held, warnings that rest on
     the weights alone become a notice.
     """
-    found = list(findings)
-    by_cause = sorted(found, key=lambda each: CAUSES.index(each.what))
+    findings = list(findings)
+    by_cause = sorted(findings, key=lambda each: CAUSES.index(each.what))
     grave = [each for each in by_cause if each.verdict == "warning"]
     mild = [each for each in by_cause if each.verdict == "notice"]
-    held = any(each.what == "average" and each.verdict == "good" for each in found)
+    held = any(each.what == "average" and each.verdict == "good" for each in findings)
     names = tuple(dict.fromkeys(name for each in grave for name in each.names))
     if grave and held and not any(each.what in MEASURED for each in grave):
         return Finding("overall", "notice", f"The average holds, yet look at this check: {grave[0].what}.", names)
@@ -42,19 +44,14 @@ def overall(findings: Iterable[Finding]) -> Finding:
     if mild:
         about = tuple(dict.fromkeys(name for each in mild for name in each.names))
         return Finding("overall", "notice", f"This should soup, but look at this check: {mild[0].what}.", about)
-    return Finding("overall", "good", f"This should soup: all {len(found)} checks are good.")
+    return Finding("overall", "good", f"This should soup: all {len(findings)} checks are good.")
 
 
-def _points(difference: float, low: float, high: float) -> str:
-    return f"{100 * difference:+.1f} points ({100 * low:.1f} to {100 * high:.1f})"
+def names_of(names: Iterable[str], at_most: int = 4) -> str:
+    """Names as the subject of a finding: "a, b and c", or "a, b, c, d and 3 more"."""
+    return listed(names, at_most, last=" and ")
 
 
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    names = list(names)
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _verb(names: Sequence[str], one: str, many: str) -> str:
+def verb(names: Sequence[str], one: str, many: str) -> str:
+    """The verb that goes with so many names."""
     return one if len(names) == 1 else many

@@ -68,21 +68,21 @@ def open_results(folder: str | Path) -> Results:
     folder = Path(folder)
     scores = _read_scores(folder / MODELS_FILE)
     settings = _read_hyperparameters(folder / HYPERPARAMETERS_FILE, list(scores))
-    told = [name for name in scores if "info" in settings[name]]
-    if len(told) > 1 or len(told) == len(scores):
+    bases = [name for name in scores if "info" in settings[name]]
+    if len(bases) > 1 or len(bases) == len(scores):
         raise ZooError(
             f"{_where(folder / HYPERPARAMETERS_FILE)}, key info: expected at one model at most, the initialization, beside "
-            f"fine-tuned ones; found at {', '.join(told)} of {len(scores)} models. Correct it there."
+            f"fine-tuned ones; found at {', '.join(bases)} of {len(scores)} models. Correct it there."
         )
     models = [
-        PublishedModel(name, "base" if name in told else "ingredient", found, settings[name])
-        for name, found in scores.items()
+        PublishedModel(name, "base" if name in bases else "ingredient", scores_of_model, settings[name])
+        for name, scores_of_model in scores.items()
     ]
     soups = [
-        PublishedModel(name, kind, found, {})
+        PublishedModel(name, kind, scores_of_model, {})
         for kind, file in SOUP_FILES.items()
         if (folder / file).is_file()
-        for name, found in _read_scores(folder / file, lines=1).items()
+        for name, scores_of_model in _read_scores(folder / file, lines=1).items()
     ]
     base = next((model for model in models if model.kind == "base"), None)
     return Results(
@@ -112,14 +112,14 @@ def _content(file: Path) -> bytes:
 def _misfit(where: str, error: pydantic.ValidationError) -> ZooError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    found = "" if first["type"] == "missing" else f"; found {first['input']!r:.80}"
+    given = "" if first["type"] == "missing" else f"; found {first['input']!r:.80}"
     message = first["msg"].removeprefix("Value error, ")
-    return ZooError(f"{where}{f', key {key}' if key else ''}: {message}{found}. Correct it there.")
+    return ZooError(f"{where}{f', key {key}' if key else ''}: {message}{given}. Correct it there.")
 
 
 def _read_scores(file: Path, *, lines: int | None = None) -> dict[str, dict[str, Score]]:
     """Scores by model's name, a line of JSON each; `lines` is how many there must be, by default at least one."""
-    found: dict[str, dict[str, Score]] = {}
+    scores: dict[str, dict[str, Score]] = {}
     at: dict[str, int] = {}
     for number, line in enumerate(_content(file).split(b"\n"), 1):
         if not line.strip():
@@ -136,12 +136,12 @@ def _read_scores(file: Path, *, lines: int | None = None) -> dict[str, dict[str,
                 f"{at[name]} too. Correct it there."
             )
         at[name] = number
-        found[name] = {key: Score(share, IMAGES[key]) for key, share in entry.items()}
-    if not found or lines not in (None, len(found)):
+        scores[name] = {key: Score(share, IMAGES[key]) for key, share in entry.items()}
+    if not scores or lines not in (None, len(scores)):
         raise ZooError(
-            f"{_where(file)}: expected {lines or 'at least one'} line of results; found {len(found)}. Correct it there."
+            f"{_where(file)}: expected {lines or 'at least one'} line of results; found {len(scores)}. Correct it there."
         )
-    return found
+    return scores
 
 
 def _read_hyperparameters(file: Path, names: list[str]) -> dict[str, dict[str, Value | None]]:

@@ -7,10 +7,11 @@ the test accuracy, the mean of the shifts and the selection gap are three of the
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from soup_core.evaluation import Estimate, wilson
 from soup_core.zoo import Value
 
 IMAGES: Mapping[str, int] = {
@@ -27,15 +28,6 @@ QUANTITIES: Mapping[str, Quantity] = {"held-out": HELD_OUT, "test": TEST, "mean 
 CORRELATED = (("held-out", "test"), ("test", "mean of shifts"))
 WHOLE_WITHIN = 1e-3  # images; files that keep all digits of a fraction are within 1e-11
 ENOUGH_MODELS = 4  # fewer leave a correlation without an interval
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval; accuracies and differences are shares of 1."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -56,12 +48,9 @@ class Score:
         return abs(self.accuracy * self.total - self.correct) < WHOLE_WITHIN
 
     @cached_property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval."""
-        from scipy import stats  # takes most of a second
-
-        found = stats.binomtest(self.correct, self.total).proportion_ci(method="wilson")
-        return float(found.low), float(found.high)
+    def interval(self) -> Estimate:
+        """The accuracy with Wilson's 95 % interval of its count."""
+        return replace(wilson(self.correct, self.total), value=self.accuracy)
 
 
 @dataclass(frozen=True)
@@ -124,9 +113,9 @@ def estimate(ours: PublishedModel, quantity: Quantity, *, against: PublishedMode
     unpaired interval is too wide where they are right on the same images.
     """
     sides = [(1.0, ours)] if against is None else [(1.0, ours), (-1.0, against)]
-    terms = [(sign * weight, model.scores[name]) for sign, model in sides for name, weight in quantity.items()]
-    value = sum(weight * score.accuracy for weight, score in terms)
-    reach = [[weight * (bound - score.accuracy) for bound in score.interval] for weight, score in terms]
+    terms = [(sign * weight, model.scores[name].interval) for sign, model in sides for name, weight in quantity.items()]
+    value = sum(weight * score.value for weight, score in terms)
+    reach = [[weight * (bound - score.value) for bound in (score.low, score.high)] for weight, score in terms]
     below, above = math.hypot(*(min(pair) for pair in reach)), math.hypot(*(max(pair) for pair in reach))
     return Estimate(value, value - below, value + above)
 
@@ -153,9 +142,9 @@ def correlation(models: Sequence[PublishedModel], first: Quantity, second: Quant
         return None
     from scipy import stats  # takes most of a second
 
-    found = stats.pearsonr(*columns)
-    low, high = found.confidence_interval()
-    return Estimate(float(found.statistic), float(low), float(high))
+    pearson = stats.pearsonr(*columns)
+    low, high = pearson.confidence_interval()
+    return Estimate(float(pearson.statistic), float(low), float(high))
 
 
 def correlated(results: Results) -> list[tuple[tuple[PublishedModel, ...], str]]:

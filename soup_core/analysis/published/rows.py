@@ -9,7 +9,6 @@ from soup_core.analysis.published.results import (
     SELECTION_GAP,
     SHIFTS,
     TEST_SET,
-    Estimate,
     Results,
     Score,
     correlated,
@@ -17,6 +16,7 @@ from soup_core.analysis.published.results import (
     estimate,
     relative_drop,
 )
+from soup_core.evaluation import Estimate
 
 NEEDS_WEIGHTS = (
     "These are results without weights: other soups, lines between models, learned coefficients, geometry and "
@@ -44,14 +44,14 @@ def report(results: Results) -> list[Row]:
     ]
     for soup in results.soups:
         for name, quantity in {**QUANTITIES, "selection gap": SELECTION_GAP}.items():
-            found = estimate(soup, quantity, against=best)
+            gain = estimate(soup, quantity, against=best)
             rows.append(
-                {"model": soup.name, "against": best.name, "difference_in": name, **_interval(found), "paired": False}
+                {"model": soup.name, "against": best.name, "difference_in": name, **_interval(gain), "paired": False}
             )
     for models, over in correlated(results):
         for one, other in CORRELATED:
-            if found_correlation := correlation(models, QUANTITIES[one], QUANTITIES[other]):
-                rows.append({"correlation_of": one, "with": other, "over": over, **_interval(found_correlation)})
+            if coefficient := correlation(models, QUANTITIES[one], QUANTITIES[other]):
+                rows.append({"correlation_of": one, "with": other, "over": over, **_interval(coefficient)})
     for model in [best, *results.soups]:
         for shift in SHIFTS:
             if drop := relative_drop(model, shift):
@@ -63,5 +63,5 @@ def _figures(score: Score) -> Row:
     return {"correct": score.correct, "total": score.total, "accuracy": score.accuracy}
 
 
-def _interval(found: Estimate) -> Row:
-    return {"value": found.value, "low": found.low, "high": found.high}
+def _interval(figure: Estimate) -> Row:
+    return {"value": figure.value, "low": figure.low, "high": figure.high}

@@ -1,13 +1,15 @@
 """An ablation that is a job: its steps drawn as they come, closed by a sentence; and a mean as such a sentence says it."""
 
 from collections.abc import Callable
+from math import isnan
 from typing import Any
 
 import streamlit as st
 
 from pages.shared import drawing, work
 from pages.shared.context import Context
-from soup_core.analysis.ablations import Mean
+from soup_core.evaluation import Estimate
+from soup_core.formatting import points
 from soup_core.jobs import Progress
 
 
@@ -33,7 +35,5 @@ def follow(
     work.follow(job, total, what, panel)
 
 
-def mean_in_words(mean: Mean) -> str:
-    value, reach = 100 * mean.value, 100 * mean.reach
-    interval = f" ({value - reach:.2f} to {value + reach:.2f})" if mean.samples > 1 else ", drawn once"
-    return f"{value:+.2f} points{interval}"
+def mean_in_words(mean: Estimate) -> str:
+    return f"{100 * mean.value:+.2f} points, drawn once" if isnan(mean.low) else points(mean)
