@@ -16,7 +16,7 @@ from soup_core.architectures.recognition import Guess, recognised
 from soup_core.checkpoints import Checkpoint, open_likeliest, unwrapped
 from soup_core.data import operator_folders
 from soup_core.errors import CheckpointError, SoupError, ZooError
-from soup_core.runtime.files import home, shown
+from soup_core.runtime.files import home, listed, shown
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
 from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, write_zoo_file
 from soup_core.zoo.zoo import RESERVED
