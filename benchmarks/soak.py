@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import safetensors.torch
 import torch
@@ -238,15 +239,8 @@ def is_same(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> bool
 def own_home() -> Iterator[Path]:
     """A folder for files and the store, in memory where there is a place, which code from a file would leave its mark in."""
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=memory) as name:
-        before, os.environ["SOUP_HOME"] = os.environ.get("SOUP_HOME"), f"{name}/home"
-        try:
-            yield Path(name)
-        finally:
-            if before is None:
-                del os.environ["SOUP_HOME"]
-            else:
-                os.environ["SOUP_HOME"] = before
+    with tempfile.TemporaryDirectory(dir=memory) as name, patch.dict(os.environ, {"SOUP_HOME": f"{name}/home"}):
+        yield Path(name)
 
 
 def tried(kind: Kind, count: int, seed: int = 0, *, tell: bool = False) -> Outcome:

@@ -8,7 +8,7 @@ import soup_core as sc
 from pages.shared import address, drawing, page
 from pages.views.ingredients import map as weights
 from pages.views.ingredients import mix, preflight, upload
-from pages.views.ingredients.ablations import ablations
+from pages.views.ingredients.ablations import chooser as ablations
 from pages.views.ingredients.selection import Selection, choose, toggle
 from soup_core import charts
 from soup_core.evaluation import best_first
@@ -18,7 +18,9 @@ from soup_core.soup import BatchNorm
 VIEWS = ("Mix", "Map", "Ablations", "Will it soup?")
 
 context = page.begin("Ingredients", "Click an ingredient to put it in or take it out; the accuracy follows.")
-EMPTY = "empty"  # in the address where code has emptied the selection, of which Streamlit then says nothing
+EMPTY = address.of_zoo(
+    "empty"
+)  # in the address where code has emptied the selection, of which Streamlit then says nothing
 zoo, state = context.zoo, st.session_state
 with drawing.errors_shown():
     held_out = context.evaluator("held_out")
@@ -39,8 +41,7 @@ selected = st.pills(
     list(zoo.names),
     selection_mode="multi",
     default=[] if EMPTY in st.query_params else list(zoo.names),
-    key="in",
-    bind="query-params",
+    **address.bound("in", of_zoo=True),
     format_func=labels(zoo.names),
 )
 address.tell_address(EMPTY, None if selected else "true")
@@ -55,7 +56,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.button("None", on_click=choose, args=(zoo, []))
     st.button("Invert", on_click=toggle, args=(zoo, zoo.names))
     best_k = st.number_input(
-        "Best k", 1, len(zoo.names), min(3, len(zoo.names)), key="best", bind="query-params", width=120
+        "Best k", 1, len(zoo.names), min(3, len(zoo.names)), **address.bound("best", of_zoo=True), width=120
     )
     st.button("Only the best k", on_click=choose, args=(zoo, order[: int(best_k)]))
     st.button("Undo", on_click=undo, disabled=not state["history"], icon=":material/undo:")
@@ -65,8 +66,7 @@ upload.tell()
 view = st.segmented_control(
     "View",
     VIEWS,
-    key="view",
-    bind="query-params",
+    **address.bound("view", of_zoo=False, of_page=True),
     required=True,
     default="Mix",
     help="How to look at the selection above, which all views share.",
@@ -78,8 +78,7 @@ if zoo.has_batch_norm:
         get_args(BatchNorm),
         default="averaged",
         required=True,
-        key="batch_norm",
-        bind="query-params",
+        **address.bound("batch_norm", of_zoo=False),
         help="The soup's running means and variances: the ingredients' averaged, estimated anew on "
         "the fine-tuning images, or the first ingredient's.",
     )
@@ -123,8 +122,7 @@ if selected:
         )
         asked = fourth.toggle(
             "Test accuracy",
-            key="test",
-            bind="query-params",
+            **address.bound("test", of_zoo=False, of_page=True),
             help="The test images are for reporting; choosing by them would flatter the soup.",
         )
         if asked:

@@ -7,10 +7,10 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import address, drawing, page, work
 from pages.views import export
+from pages.views.greedy import search
 from soup_core import charts
 from soup_core.export import step_row
-from soup_core.formatting import labels, plain, points, visible
-from soup_core.jobs import Progress
+from soup_core.formatting import labels, visible
 from soup_core.recipes import RECIPES
 
 ORDERS = 20
@@ -21,7 +21,7 @@ context = page.begin(
     "Start from the best ingredient; keep each next one only if the average gets better on the held-out images.",
 )
 zoo, state = context.zoo, st.session_state
-PAUSED = "paused"  # in the address of a search held at step 1, since the first step is left out of it
+PAUSED = address.of_zoo("paused")  # in the address of a search held at step 1, since the first step is left out of it
 from_address = "step" in st.query_params or PAUSED in st.query_params
 
 
@@ -39,8 +39,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         ["accuracy", "shuffled", "given"],
         default="accuracy",
         required=True,
-        key="order",
-        bind="query-params",
+        **address.bound("order", of_zoo=True),
         on_change=restart,
     )
     seed = st.number_input(
@@ -48,8 +47,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         0,
         10_000,
         0,
-        key="seed",
-        bind="query-params",
+        **address.bound("seed", of_zoo=True, of_page=True),
         on_change=restart,
         width=120,
         disabled=order != "shuffled",
@@ -59,36 +57,34 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         ["better", "better or equal"],
         default="better",
         required=True,
-        key="ties",
-        bind="query-params",
+        **address.bound("ties", of_zoo=True),
         on_change=restart,
     )
     speed = st.segmented_control(
-        "Speed", list(SPEEDS), default="normal", required=True, key="speed", bind="query-params"
+        "Speed", list(SPEEDS), default="normal", required=True, **address.bound("speed", of_zoo=False)
     )
-wanted: str | list[str] = "accuracy" if order == "accuracy" else f"random:{seed}"
+candidates: str | list[str] = "accuracy" if order == "accuracy" else f"random:{seed}"
 if order == "given":
     address.named_in_address(
         "list", zoo.names, {each.name: f"is left out: {each.reason}" for each in zoo.excluded}, visible
     )
-    wanted = st.multiselect(
+    candidates = st.multiselect(
         "Candidates, in the order to try them",
         list(zoo.names),
         list(zoo.names[:3]),
-        key="list",
-        bind="query-params",
+        **address.bound("list", of_zoo=True),
         on_change=restart,
         format_func=labels(zoo.names, visible),
     )
-    if not wanted:
+    if not candidates:
         st.info("Name at least one candidate; the search starts from the first.")
         st.stop()
-count = len(wanted) if order == "given" else len(zoo.names)
+count = len(candidates) if order == "given" else len(zoo.names)
 
-signature = (context.zoo_key, context.device, context.precision, str(wanted), ties)
+signature = (context.zoo_key, context.device, context.precision, str(candidates), ties)
 if state.get("walk_of") != signature:
     with drawing.errors_shown():
-        walk = sc.greedy_soup(zoo, context.evaluator("held_out"), order=wanted, ties=ties != "better")
+        walk = sc.greedy_soup(zoo, context.evaluator("held_out"), order=candidates, ties=ties != "better")
     state["walk_of"], state["walk"], state["steps"] = signature, walk, []
     if "step" not in state or "playing" not in state:
         state["playing"] = not from_address
@@ -107,7 +103,7 @@ def player() -> None:
             st.rerun()
     shown = st.empty()
     with st.container(horizontal=True, vertical_alignment="bottom", key="player"):
-        at = st.slider("Step", 1, count, key="step", bind="query-params") if count > 1 else 1
+        at = st.slider("Step", 1, count, **address.bound("step", of_zoo=True)) if count > 1 else 1
         st.button("Back", on_click=go_to, args=(max(1, at - 1),), icon=":material/skip_previous:")
         if state["playing"]:
             pressed = st.button("Pause", on_click=go_to, args=(at,), icon=":material/pause:")
@@ -126,75 +122,27 @@ def player() -> None:
             steps.append(next(walk))
     current = steps[at - 1]
     with shown.container():
-        describe(steps[:at], current)
+        search.describe(steps[:at], current)
         drawing.chart(
             charts.greedy_curve(steps[:at], candidates=count, current=current.index, band=band),
             "greedy",
             f"Greedy search, step {at} of {count}: {len(current.soup.names)} accepted so far.",
         )
-    st.markdown(f"**{meaning(steps[:at], current)}**")
+    st.markdown(f"**{search.meaning(steps[:at], current, count)}**")
     if at == count and order == "accuracy":
         with drawing.errors_shown():
-            st.markdown(selection_gap(steps[0].soup, current.soup))
+            st.markdown(search.selection_gap(context, steps[0].soup, current.soup))
     if not state["playing"]:
         export.table_buttons(lambda: map(step_row, steps[:at]), "steps")
         export.draw(context, current.soup, "Greedy soup")
 
 
-def selection_gap(first: sc.Soup, last: sc.Soup) -> str:
-    gains = [
-        sc.compare(context.evaluator(split)(last), context.evaluator(split)(first)) for split in ("held_out", "test")
-    ]
-    gap = 100 * (gains[0].difference - gains[1].difference)
-    return (
-        f"On the held-out images, which chose it, the soup gains {100 * gains[0].difference:+.2f} points; on the test "
-        f"images {points(gains[1])}. The selection gap, the first less the second, is {gap:+.2f} points."
-    )
-
-
-def describe(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> None:
-    best = next(step.evaluation for step in reversed(steps) if step.accepted and step.evaluation)
-    first, second, third = st.columns(3)
-    first.metric("Greedy soup so far", charts.percent(best), help=charts.counts(best))
-    second.metric("Ingredients in it", f"{len(current.soup.names)} of {len(steps)} tried")
-    verdict = "accepted" if current.accepted else "rejected" if current.evaluation else "rejected early"
-    total = best.total
-    value = f"{100 * current.correct_at_most / total:.2f} %"
-    third.metric(
-        f"{plain(current.candidate)}: {verdict}",
-        value if current.evaluation else f"≤ {value}",
-        help=f"{'' if current.evaluation else 'At most '}{current.correct_at_most:,} of {total:,} images; "
-        f"{current.images_evaluated:,} were run now.",
-    )
-
-
-def meaning(steps: list[sc.GreedyStep], current: sc.GreedyStep) -> str:
-    accepted = [step for step in steps if step.accepted]
-    if current.index == 0:
-        return f"The search starts from {plain(current.candidate)}."
-    if len(steps) == count:
-        gain = accepted[-1].correct_at_most - accepted[0].correct_at_most
-        return f"Of {count} ingredients greedy keeps {len(accepted)}: {gain:+d} held-out images over its first model."
-    if current.accepted:
-        return f"With {plain(current.candidate)} in, the average gets more held-out images right, so it stays."
-    if current.evaluation is None:
-        return f"{plain(current.candidate)} had already missed too many images to win, so the rest was not run."
-    return f"With {plain(current.candidate)} in, the average gets no better, so it is left out."
-
-
-def draw_band(progress: Progress) -> None:
-    if progress.steps:
-        finals = sorted(step.correct[-1] / step.total for step in progress.steps)
-        st.markdown(
-            f"Of {len(finals)} shuffled orders the lowest ends at {100 * finals[0]:.2f} %, the highest at "
-            f"{100 * finals[-1]:.2f} %."
-        )
-
-
 band: tuple[sc.BandStep, ...] = ()
 band_job = None
 if order != "given" and st.toggle(
-    f"Band over {ORDERS} shuffled orders", key="band", bind="query-params", help="How much the order alone decides."
+    f"Band over {ORDERS} shuffled orders",
+    **address.bound("band", of_zoo=False),
+    help="How much the order alone decides.",
 ):
     with drawing.errors_shown():
         band_job = work.job_of(context, work.task(context, "band", orders=ORDERS, ties=ties != "better"))
@@ -202,5 +150,5 @@ if order != "given" and st.toggle(
         band = searched.steps
 player()
 if band_job:
-    work.follow(band_job, ORDERS, "Searching in shuffled orders", draw_band)
+    work.follow(band_job, ORDERS, "Searching in shuffled orders", search.draw_band)
 drawing.about(RECIPES["greedy"].about)

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-import soup_core as sc
 from pages.shared import address, page
 from pages.views.interpolation import clicked_mix, line, pairs, plane
 
@@ -27,20 +26,24 @@ def swap() -> None:
 
 
 view = st.segmented_control(
-    "View", ("Line", "Plane", "Many pairs"), default="Line", required=True, key="view", bind="query-params"
+    "View",
+    ("Line", "Plane", "Many pairs"),
+    default="Line",
+    required=True,
+    **address.bound("view", of_zoo=False, of_page=True),
 )
 if view == "Many pairs":
     address.tell_address(clicked_mix.AT, None)
     pairs.draw(context)
     st.stop()
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    a = st.selectbox("From", options, 0, key="a", bind="query-params")
-    b = st.selectbox("To", options, min(1, len(options) - 1), key="b", bind="query-params")
+    a = st.selectbox("From", options, 0, **address.bound("a", of_zoo=True))
+    b = st.selectbox("To", options, min(1, len(options) - 1), **address.bound("b", of_zoo=True))
     if view == "Plane":
-        c = st.selectbox("And", options, min(2, len(options) - 1), key="c", bind="query-params")
+        c = st.selectbox("And", options, min(2, len(options) - 1), **address.bound("c", of_zoo=True))
     st.button("Swap", on_click=swap, icon=":material/swap_horiz:")
     for other, text in (("fashion-scratch", "Strangers, for contrast"), ("fashion", "Fine-tunings of one base")):
-        if zoo.name != other and other in sc.zoo_folders():
+        if zoo.name != other and other in context.folders.zoos:
             st.button(text, on_click=to_zoo, args=(other,))
             break
 clicked_mix.draw_taken(context)

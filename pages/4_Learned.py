@@ -3,7 +3,7 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, page, work
+from pages.shared import address, drawing, page, work
 from pages.shared.context import GREEDY
 from pages.views import export
 from soup_core import charts
@@ -26,16 +26,14 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         list(GRANULARITIES),
         default="tensor",
         required=True,
-        key="granularity",
-        bind="query-params",
+        **address.bound("granularity", of_zoo=False),
     )
     parameterization = st.segmented_control(
         "Coefficients are",
         list(learned.PARAMETERIZATIONS),
         default="softmax",
         required=True,
-        key="parameterization",
-        bind="query-params",
+        **address.bound("parameterization", of_zoo=False),
         help="softmax: positive, and they sum to one; unconstrained: they start equal and may go anywhere.",
     )
     rate = st.number_input(
@@ -45,12 +43,11 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         0.05 if parameterization == "softmax" else 0.005,
         step=0.005,
         format="%.4f",
-        key=f"{parameterization}_rate",
-        bind="query-params",
+        **address.bound(f"{parameterization}_rate", of_zoo=False),
         width=125,
     )
-    epochs = st.number_input("Epochs at most", 1, 100, 5, key="epochs", bind="query-params", width=115)
-    seed = st.number_input("Seed", 0, 10_000, 0, key="seed", bind="query-params", width=80)
+    epochs = st.number_input("Epochs at most", 1, 100, 5, **address.bound("epochs", of_zoo=False), width=115)
+    seed = st.number_input("Seed", 0, 10_000, 0, **address.bound("seed", of_zoo=True, of_page=True), width=80)
 
 with drawing.errors_shown():
     held_out = context.evaluator("held_out")
@@ -111,8 +108,7 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
     reports = [("held-out", held_out)]
     if ended and columns[3].toggle(
         "Show test accuracies",
-        key="test",
-        bind="query-params",
+        **address.bound("test", of_zoo=False, of_page=True),
         help="The test images are for reporting; choosing settings by them would flatter the soup.",
     ):
         reports.append(("test", context.evaluator("test")))
@@ -122,14 +118,14 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
             if label == "Learned soup" and not ended:
                 column.metric(f"{label}, {split}", "…", help="It stands here when the run has ended.")
                 continue
-            found = evaluate(each)
-            comparison = sc.compare(found, evaluate(best))
+            evaluation = evaluate(each)
+            comparison = sc.compare(evaluation, evaluate(best))
             column.metric(
                 f"{label}, {split}",
-                charts.percent(found),
+                charts.percent(evaluation),
                 f"{100 * comparison.difference:+.2f} points",
                 delta_color="off" if comparison.spans_zero else "normal",
-                help=f"{charts.counts(found)}; against the best single model {points(comparison)}.",
+                help=f"{charts.counts(evaluation)}; against the best single model {points(comparison)}.",
             )
 
 

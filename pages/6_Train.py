@@ -6,25 +6,14 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, drawing, page, work
-from pages.views import train
+from pages.shared import address, caching, drawing, page, work
+from pages.views import train, training_controls
 from soup_core import charts
 from soup_core.evaluation import best_first
-from soup_core.finetune import (
-    EPOCHS_AT_MOST,
-    RATE_AT_MOST,
-    Hyperparameters,
-    augmentations_for,
-    random_search,
-    space_of,
-    training_images,
-    usual,
-)
+from soup_core.finetune import training_images
 from soup_core.formatting import labels, plain, visible
 from soup_core.jobs import Task
 from soup_core.zoo import user_ingredients
-
-KINDS = ("one run", "random search")
 
 context = page.begin(
     "Train", "Fine-tune the base once more: the new ingredient joins the zoo, and if greedy takes it, the soup."
@@ -37,107 +26,24 @@ with drawing.errors_shown():
     held_out = context.evaluator("held_out")
     singles = context.singles()
 side = min(held_out.data.images.shape[2:])
-middle = usual(itself, side)
-
-
-def settings() -> list[Hyperparameters]:
-    """The controls, and the runs that they ask for."""
-    kind = st.segmented_control("Train", KINDS, default=KINDS[0], required=True, key="search", bind="query-params")
-    if kind == KINDS[1]:
-        space = space_of(itself, side)
-        low, high = space.learning_rates
-        runs = st.number_input(
-            "Runs",
-            2,
-            64,
-            4,
-            key="runs",
-            bind="query-params",
-            width=115,
-            help=f"Each draws a learning rate from {low:g} to {high:g}, {', '.join(map(str, space.epochs))} epochs, and the "
-            f"augmentation from {', '.join(space.augmentations)}; weight decay, mixup and label smoothing too.",
-        )
-        seed = st.number_input("Seed", 0, 10_000, 0, key="tuning_seed", bind="query-params", width=115)
-        return list(random_search(int(runs), seed=int(seed), space=space))
-    rate = st.number_input(
-        "Learning rate",
-        0.0,
-        RATE_AT_MOST,
-        middle.learning_rate,
-        step=middle.learning_rate / 4,
-        format="%.3g",
-        key="tuning_rate",
-        bind="query-params",
-        width=135,
-    )
-    epochs = st.number_input(
-        "Epochs", 1, EPOCHS_AT_MOST, middle.epochs, key="tuning_epochs", bind="query-params", width=115
-    )
-    known = augmentations_for(side)
-    usually = known.index(middle.augmentation) if middle.augmentation in known else 0
-    augmentation = st.selectbox(
-        "Augmentation",
-        known,
-        usually,
-        key="augmentation",
-        bind="query-params",
-        width=140,
-        help="How images are changed by chance before they are trained on.",
-    )
-    mixup = st.number_input(
-        "Mixup",
-        0.0,
-        2.0,
-        0.0,
-        step=0.1,
-        key="mixup",
-        bind="query-params",
-        width=115,
-        help="Trains on blends of two images (arXiv 1710.09412); 0 for none.",
-    )
-    smoothing = st.number_input(
-        "Smoothing",
-        0.0,
-        0.5,
-        0.0,
-        step=0.05,
-        key="smoothing",
-        bind="query-params",
-        width=125,
-        help="Label smoothing: the share of each label spread over all classes.",
-    )
-    decay = st.number_input(
-        "Weight decay",
-        0.0,
-        RATE_AT_MOST,
-        middle.weight_decay,
-        step=0.01,
-        format="%.3g",
-        key="decay",
-        bind="query-params",
-        width=130,
-    )
-    seed = st.number_input("Seed", 0, 10_000, 0, key="tuning_seed", bind="query-params", width=115)
-    return [Hyperparameters(rate, decay, int(epochs), smoothing, mixup, augmentation, int(seed))]
 
 
 def asked() -> Task:
     """The controls' runs, from the base, or from an ingredient where there is none."""
-    wanted, start = settings(), sc.BASE
+    runs, start = training_controls.settings(itself, side), sc.BASE
     if zoo.base is None:
         best = best_first({name: singles[name] for name in itself.names})[0]
         start = st.selectbox(
             "Start from",
             itself.names,
             itself.names.index(best),
-            key="start",
-            bind="query-params",
+            **address.bound("start", of_zoo=True),
             format_func=labels(itself.names, visible),
             width=200,
             help="This zoo has no base. A random start would give a stranger, which does not soup; the "
             "new one will soup with the ingredient that it starts from.",
         )
-    arguments = {"hyperparameters": [asdict(each) for each in wanted], "start": start, "beside": zoo.name}
+    arguments = {"hyperparameters": [asdict(each) for each in runs], "start": start, "beside": zoo.name}
     return Task("finetune", str(zoo.folder), context.device, context.precision, context.memory, arguments=arguments)
 
 
@@ -170,7 +76,7 @@ def own() -> None:
         ]
         st.dataframe(rows, hide_index=True, alt="The added ingredients with their accuracy and hyperparameters.")
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            gone = st.pills("Take away", names, selection_mode="multi", key="gone", format_func=plain)
+            gone = st.pills("Take away", names, selection_mode="multi", key=address.of_zoo("gone"), format_func=plain)
             if st.button("Remove", disabled=not gone, icon=":material/delete:"):
                 with drawing.errors_shown():
                     for name in gone:
@@ -179,12 +85,12 @@ def own() -> None:
 
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    wanted = asked()
+    task = asked()
     begun = st.button("Train", type="primary", icon=":material/model_training:")
 if begun:
     with drawing.errors_shown():
         training_images(itself)
-        caching.jobs().submit(wanted, itself, again=True)
+        caching.jobs().submit(task, itself, again=True)
 job = caching.jobs().latest("finetune", itself)
 if job is None:
     with drawing.errors_shown():

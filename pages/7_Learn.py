@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.lessons import LESSONS, progress
-from pages.shared import drawing, page
+from pages.shared import address, drawing, page
 
 TITLES, KEYS = [each.title for each in LESSONS], {each.key for each in LESSONS}
 
@@ -16,7 +16,7 @@ def go_to(title: str) -> None:
 
 
 with st.container(horizontal=True, vertical_alignment="bottom"):
-    title = st.selectbox("Lesson", TITLES, key="lesson", bind="query-params", width=240)
+    title = st.selectbox("Lesson", TITLES, **address.bound("lesson", of_zoo=False), width=240)
     place = TITLES.index(title)
     st.button("Next", on_click=go_to, args=(TITLES[(place + 1) % len(TITLES)],), icon=":material/arrow_forward:")
     st.button(

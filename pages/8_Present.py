@@ -3,9 +3,8 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, page, presenting
+from pages.shared import drawing, page, presenting, session
 from pages.views.present import files, scene
-from soup_core.analysis.published import results_folders
 from soup_core.formatting import plain
 from soup_core.presentation.scenes import from_json, to_json, to_link
 from soup_core.presentation.story import story
@@ -15,7 +14,7 @@ LINK_AT_MOST = 8000  # characters, which RFC 9110, section 4.1, asks everybody t
 computing = page.head("Present", "Views of other pages to show one after another, each with title and note.")
 state = st.session_state
 scenes = presenting.scenes()
-has_weights = computing.chosen not in results_folders()
+has_weights = computing.chosen not in computing.folders.results
 
 
 def tell_story() -> None:
@@ -40,8 +39,8 @@ def clear() -> None:
     scene.redraw()
 
 
-if scenes and st.query_params.get("scenes") != state["kept:scenes-link"]:
-    st.query_params["scenes"] = state["kept:scenes-link"]
+if scenes and st.query_params.get("scenes") != state[session.SCENES_LINK]:
+    st.query_params["scenes"] = state[session.SCENES_LINK]
 if refused := state.pop("present:refused", None):
     st.error(plain(refused))
 with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -75,13 +74,13 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 if wanted:
     with drawing.waiting("Making the story out of the zoo's numbers"):
         context = computing.open()
-        made = story(context.zoo, context.evaluator("held_out"))
+        story_scenes = story(context.zoo, context.evaluator("held_out"))
     if scenes:
-        state["present:story"] = made
+        state["present:story"] = story_scenes
         st.warning(f"The story takes the place of the {len(scenes)} scenes below.")
         st.button("Take the story", on_click=tell_story, type="primary")
     else:
-        presenting.keep(made)
+        presenting.keep(story_scenes)
         scene.redraw()
         st.rerun()
 if not scenes:

@@ -1,6 +1,5 @@
 """Pages of the app, opened and read through Streamlit's own test driver."""
 
-import ast
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,18 +57,3 @@ def metric(test: AppTest, label: str) -> str:
 def meaning(test: AppTest) -> str:
     (found,) = [part.value for part in test.markdown if str(part.value).startswith("**")]
     return str(found)
-
-
-def widget_keys() -> set[str]:
-    """The keys of all widgets that hold a choice, out of the pages' syntax trees; what is filled in becomes `*`."""
-    inputs = {"pills", "segmented_control", "selectbox", "multiselect", "number_input", "slider", "toggle", "checkbox",
-              "radio", "text_input"}  # fmt: skip
-    found = set()
-    for file in [ROOT / "app.py", *(ROOT / "pages").rglob("*.py")]:
-        for node in ast.walk(ast.parse(file.read_text())):
-            given = {keyword.arg: keyword.value for keyword in node.keywords} if isinstance(node, ast.Call) else {}
-            if "bind" in given or (isinstance(node, ast.Call) and getattr(node.func, "attr", "") in inputs):
-                key = given["key"]
-                parts = key.values if isinstance(key, ast.JoinedStr) else [key]
-                found.add("".join(str(part.value) if isinstance(part, ast.Constant) else "*" for part in parts))
-    return found

@@ -12,11 +12,13 @@ from pptx import Presentation
 import soup_core as sc
 from pages.present import rendering
 from pages.shared import caching, work
-from pages.shared.uploads import Lent
+from pages.shared.uploads import LentUploads
 from soup_core import charts
+from soup_core.jobs import Jobs
 from soup_core.presentation.panels import Drawing
 from soup_core.presentation.scenes import Scene, to_json
 from soup_core.zoo import with_uploads
+from tests.app_pages import open_page
 from tests.panels import figures_in
 from tests.zoos import random_linears, write_zoo
 
@@ -51,17 +53,17 @@ def test_a_scene_without_a_page_and_one_with_an_error_are_one_line(zoo: sc.Zoo) 
 
 def test_what_a_page_says_beside_its_findings_is_in_the_panel(zoo: sc.Zoo) -> None:
     found = rendering.panel_of(Scene(page="Ingredients", state={"zoo": ("made",), "in": ("m1", "gone")}))
-    assert any("names gone, which is not in this zoo" in each for each in found.told)
+    assert any("names gone, which is not in this zoo" in each for each in found.messages)
 
 
 def test_a_scene_shows_what_its_session_has_uploaded(zoo: sc.Zoo, tmp_path: Path) -> None:
     file = tmp_path / "mine.safetensors"
     safetensors.torch.save_file(random_linears(1, seed=7)["m0"], file)
     scene = Scene(page="Ingredients", state={"zoo": ("made",), "in": ("mine",)})
-    found = rendering.panel_of(scene, Lent({"made": {"mine": file}}))
+    found = rendering.panel_of(scene, LentUploads({"made": {"mine": file}}))
     mine = sc.Evaluator(with_uploads(zoo, {"mine": file}))(sc.Soup({"mine": 1.0}))
     assert found.numbers[0].value == charts.percent(mine)
-    assert not found.told
+    assert not found.messages
 
 
 def test_work_that_a_page_asks_about_is_done_for_a_file(
@@ -69,16 +71,20 @@ def test_work_that_a_page_asks_about_is_done_for_a_file(
 ) -> None:
     """On a large zoo, where a reader is asked before it begins; without a start there would be nothing to wait for."""
     monkeypatch.setattr(work, "SMALL_GIGABYTES", 0.0)
-    monkeypatch.setattr(caching, "takes_up_jobs", True)
+    taken_up = []
+    monkeypatch.setattr(
+        caching, "Jobs", lambda store, take_up: taken_up.append(take_up) or Jobs(store, take_up=take_up)
+    )
     scenes = tmp_path / "scenes.json"
     scenes.write_text(to_json([Scene(page="Robustness", state={"zoo": ("made",), "view": ("Cost",)}, title="Bill")]))
-    asked = rendering.panel_of(Scene(page="Robustness", state={"zoo": ("made",), "view": ("Cost",)}))
-    assert not asked.drawings, "it waits to be asked"
+    asked = open_page("pages/5_Robustness.py", view="Cost")
+    assert not list(rendering._drawings(asked)), "it waits to be asked"
+    st.cache_resource.clear()
     with monkeypatch.context() as patched:
         patched.setattr("logging.disable", lambda _: None)
         rendering.main("made", tmp_path / "made.html", scenes)
     assert figures_in((tmp_path / "made.html").read_text())
-    assert not caching.takes_up_jobs
+    assert taken_up == [True, False], "unfinished jobs are the server's"
 
 
 @pytest.mark.parametrize(
@@ -96,12 +102,14 @@ def test_markup_becomes_the_text_that_it_shows(markup: str, text: str) -> None:
 
 
 def test_the_command_writes_each_kind_and_refuses_others(zoo: sc.Zoo, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     scenes = tmp_path / "scenes.json"
     scenes.write_text(to_json([Scene(page="Ingredients", state={"zoo": ("made",), "in": ("m1", "m3")}, title="Two")]))
     for kind in ("html", "pptx", "zip"):
-        rendering.write("made", tmp_path / f"made.{kind}", scenes, lambda done, total, _: told.append((done, total)))
-    assert told[:3] == [(0, 2), (1, 2), (2, 2)]
+        rendering.write(
+            "made", tmp_path / f"made.{kind}", scenes, lambda done, total, _: progress.append((done, total))
+        )
+    assert progress[:3] == [(0, 2), (1, 2), (2, 2)]
     evaluation = sc.Evaluator(zoo)(sc.uniform_soup(zoo, ["m1", "m3"]))
     page = (tmp_path / "made.html").read_text()
     assert f'<dd class="value">{charts.percent(evaluation)}</dd>' in page

@@ -12,6 +12,7 @@ from pages.views.interpolation import clicked_mix, line, pairs, plane
 from soup_core import charts
 from soup_core.analysis.interpolation import ensemble_line, plane_points, plane_through
 from soup_core.analysis.pairs import pair_advantages, sampled_pairs
+from soup_core.analysis.published import all_folders
 from tests.app_pages import closes, metric, open_page, until, words
 from tests.zoos import linears_around_zero, write_zoo
 
@@ -181,6 +182,7 @@ def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> 
         precision="float32",
         memory=2.0,
         address={},
+        folders=all_folders(),
         zoo=zoo,
         zoo_key=caching.ZooKey("made", ()),
         taken=sc.Soup({"m2": 0.25, "uniform soup": 0.75}),

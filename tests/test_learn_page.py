@@ -17,7 +17,7 @@ import soup_core as sc
 from pages.lessons import LESSONS, batchnorm, ensemble, gap, hot, learned, lesson, line, shift, uniform, why
 from pages.lessons.lesson import agreed, near, near_difference
 from pages.lessons.progress import Answer, read
-from pages.shared import drawing
+from pages.shared import drawing, session
 from soup_core import charts, checkpoints, formatting
 from soup_core.analysis.ablations import Averaged, GapStep, NumberStep, greedy_on
 from soup_core.recipes.greedy import candidate_order
@@ -59,7 +59,7 @@ def answered(key: str, *said: float | str, score: int | None = None) -> AppTest:
 
 
 def kept(test: AppTest) -> dict[str, Answer]:
-    return read(test.session_state["kept:answered"])
+    return read(test.session_state[session.ANSWERED])
 
 
 def meaning(test: AppTest) -> str:
@@ -239,7 +239,7 @@ def test_a_lesson_asks_runs_and_closes_with_the_cores_numbers(key: str) -> None:
 
 
 def lesson_answers(test: AppTest) -> dict[str, Answer]:
-    return kept(test) if "kept:answered" in test.session_state else {}
+    return kept(test) if session.ANSWERED in test.session_state else {}
 
 
 def test_deciding_as_greedy_does_gives_the_full_score() -> None:

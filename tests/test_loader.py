@@ -3,6 +3,7 @@
 import argparse
 import copyreg
 import errno
+import hashlib
 import io
 import json
 import math
@@ -863,9 +864,59 @@ def examinations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read through or converted from here on."""
     names: list[str] = []
     examined, ask = checkpoints.Checkpoint.examined, reader.ask_reader
-    monkeypatch.setattr(checkpoints.Checkpoint, "examined", lambda self: names.append(self.name) or examined(self))
+    monkeypatch.setattr(checkpoints.Checkpoint, "examined", lambda self, *file: names.append(self.name) or examined(self, *file))
     monkeypatch.setattr(opening, "ask_reader", lambda *given: names.append(f"converted {given[3]}") or ask(*given))
     return names
+
+
+@pytest.mark.parametrize(("suffix", "openings"), [("safetensors", 1), ("pt", 2)])
+def test_a_file_is_opened_once_under_one_identity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, openings: int
+) -> None:
+    file, paths, original = tmp_path / f"x.{suffix}", [], os.open
+    file.write_bytes(saved(STATE) if suffix == "pt" else save(STATE))
+
+    def counted(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if not flags & (os.O_WRONLY | os.O_RDWR | os.O_DIRECTORY) and Path(path).is_file():
+            paths.append(Path(path).suffix)
+        return original(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", counted)
+    checkpoint = open_checkpoint(file)
+    assert paths == [f".{suffix}", ".safetensors"][:openings]  # what was made of a file of torch.save is another file
+    assert checkpoint.digest == hashlib.sha256(checkpoint.path.read_bytes()).hexdigest()
+    assert str(checkpoint.identity).split()[2] == str(checkpoint.path.stat().st_size)
+
+
+def test_row_19_a_file_whose_time_was_set_back_is_another(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(save(STATE))
+    checkpoint, before = open_checkpoint(file), file.stat()
+    file.write_bytes(save({name: tensor + 1 for name, tensor in STATE.items()}))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    with pytest.raises(sc.CheckpointError, match=r"x\.safetensors has changed since it was opened; reload the zoo"):
+        list(checkpoint.read_all())
+    assert open_checkpoint(file).digest != checkpoint.digest
+
+
+def test_row_19_a_file_replaced_while_it_is_read_through_is_refused_and_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, examined = tmp_path / "x.safetensors", checkpoints.Checkpoint.examined
+    file.write_bytes(save(STATE))
+    (other := tmp_path / "other").write_bytes(save(STATE))
+
+    def replaced(checkpoint: checkpoints.Checkpoint, *opened: Any) -> Any:
+        result = examined(checkpoint, *opened)
+        os.replace(other, file)
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints.Checkpoint, "examined", replaced)
+        with pytest.raises(sc.CheckpointError, match=r"x\.safetensors has changed while it was opened"):
+            open_checkpoint(file)
+    assert open_checkpoint(file).digest == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def forget() -> None:

@@ -14,15 +14,15 @@ from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
 from pages.present import background_files
-from pages.present.background_files import Made, Wanted
-from pages.shared.uploads import Lent
+from pages.present.background_files import FileRequest, FileState
+from pages.shared.uploads import LentUploads
 from soup_core.presentation.scenes import Scene, to_link
 from tests.app_pages import open_page, words
 from tests.patience import PATIENCE
 from tests.zoos import random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
-NOTHING = Lent({})
+NOTHING = LentUploads({})
 CHILD = """
 import json, pathlib, sys, time
 args = sys.argv[1:]
@@ -39,8 +39,8 @@ if title != "nothing":
 """
 
 
-def wanted(title: str, zoo: str = "a zoo") -> Wanted:
-    return Wanted(zoo, "digest", "html", (Scene(page="Greedy", title=title),))
+def requested(title: str, zoo: str = "a zoo") -> FileRequest:
+    return FileRequest(zoo, "digest", "html", (Scene(page="Greedy", title=title),))
 
 
 def until(true: Callable[[], object]) -> None:
@@ -50,8 +50,8 @@ def until(true: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def ended(each: Wanted) -> Made:
-    made = background_files.found(each)
+def ended(each: FileRequest) -> FileState:
+    made = background_files.state_of(each)
     assert made is not None
     until(lambda: made.ended)
     return made
@@ -71,56 +71,56 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_file_is_followed_and_kept() -> None:
-    background_files.start(wanted("short", "-zoo"), Lent({"-zoo": {"mine": Path("/there")}}))
-    made = ended(wanted("short", "-zoo"))
+    background_files.start(requested("short", "-zoo"), LentUploads({"-zoo": {"mine": Path("/there")}}))
+    made = ended(requested("short", "-zoo"))
     assert (made.words, made.share) == ("-zoo, short", 0.25)
     assert made.data == b'short{"-zoo": {"mine": "/there"}}'
-    assert background_files.found(wanted("other")) is None
+    assert background_files.state_of(requested("other")) is None
 
 
 def test_two_who_want_the_same_share_one_process() -> None:
-    background_files.start(wanted("long"), NOTHING)
-    first = background_files.found(wanted("long"))
-    background_files.start(wanted("long"), NOTHING)
-    assert background_files.found(wanted("long")) is first
+    background_files.start(requested("long"), NOTHING)
+    first = background_files.state_of(requested("long"))
+    background_files.start(requested("long"), NOTHING)
+    assert background_files.state_of(requested("long")) is first
 
 
 def test_one_waits_for_the_other_and_goes_on_when_that_is_stopped() -> None:
-    background_files.start(wanted("long"), NOTHING)
-    running = background_files.found(wanted("long"))
+    background_files.start(requested("long"), NOTHING)
+    running = background_files.state_of(requested("long"))
     assert running is not None
     until(lambda: running.share)
-    background_files.start(wanted("short"), NOTHING)
-    waiting = background_files.found(wanted("short"))
+    background_files.start(requested("short"), NOTHING)
+    waiting = background_files.state_of(requested("short"))
     assert waiting is not None
     assert waiting.words == "waiting for another file"
     assert running.process is not None
-    background_files.stop(wanted("long"))
-    assert background_files.found(wanted("long")) is None
+    background_files.stop(requested("long"))
+    assert background_files.state_of(requested("long")) is None
     assert running.process.wait(PATIENCE) != 0
-    assert ended(wanted("short")).data == b"short{}"
+    assert ended(requested("short")).data == b"short{}"
 
 
 def test_one_that_is_stopped_while_it_waits_is_not_begun() -> None:
-    background_files.start(wanted("long"), NOTHING)
-    background_files.start(wanted("short"), NOTHING)
-    waiting = background_files.found(wanted("short"))
-    background_files.stop(wanted("short"))
-    background_files.stop(wanted("long"))
-    background_files.start(wanted("other"), NOTHING)
-    assert ended(wanted("other")).data
+    background_files.start(requested("long"), NOTHING)
+    background_files.start(requested("short"), NOTHING)
+    waiting = background_files.state_of(requested("short"))
+    background_files.stop(requested("short"))
+    background_files.stop(requested("long"))
+    background_files.start(requested("other"), NOTHING)
+    assert ended(requested("other")).data
     assert waiting is not None
     assert waiting.process is None
 
 
 @pytest.mark.parametrize(("title", "told"), [("wrong", "It is wrong."), ("nothing", "ended early. Try again")])
 def test_what_goes_wrong_is_told_and_can_be_tried_again(title: str, told: str) -> None:
-    background_files.start(wanted(title), NOTHING)
-    first = ended(wanted(title))
+    background_files.start(requested(title), NOTHING)
+    first = ended(requested(title))
     assert first.error is not None
     assert told in first.error
-    background_files.start(wanted(title), NOTHING)
-    assert ended(wanted(title)) is not first
+    background_files.start(requested(title), NOTHING)
+    assert ended(requested(title)) is not first
 
 
 def test_row_40_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,18 +129,18 @@ def test_row_40_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_text", full)
-        background_files.start(wanted("short"), NOTHING)
-        assert ended(wanted("short")).error == "It could not be made: No space left on device."
-    background_files.start(wanted("short"), NOTHING)
-    assert ended(wanted("short")).data
+        background_files.start(requested("short"), NOTHING)
+        assert ended(requested("short")).error == "It could not be made: No space left on device."
+    background_files.start(requested("short"), NOTHING)
+    assert ended(requested("short")).data
 
 
 def test_the_last_ones_are_kept() -> None:
-    all_wanted = [wanted(f"short {number}") for number in range(background_files.FILES_KEPT + 2)]
-    for each in all_wanted:
+    all_requested = [requested(f"short {number}") for number in range(background_files.FILES_KEPT + 2)]
+    for each in all_requested:
         background_files.start(each, NOTHING)
         ended(each)
-    assert [background_files.found(each) is None for each in all_wanted] == [True] * 2 + [
+    assert [background_files.state_of(each) is None for each in all_requested] == [True] * 2 + [
         False
     ] * background_files.FILES_KEPT
 
@@ -180,7 +180,7 @@ def test_a_file_being_made_stays_in_sight_when_its_scenes_change(tmp_path: Path)
     press(test, "Stop")
     assert "Stop" not in labels(test)
     press(test, "Make the report (HTML)")
-    ended(Wanted("made", zoo.digest, "html", (scenes[0].model_copy(update={"title": "short"}),)))
+    ended(FileRequest("made", zoo.digest, "html", (scenes[0].model_copy(update={"title": "short"}),)))
     assert "Save the report, 0.0 MB" in labels(test.run())
     test.text_input[0].set_value("shorter").run()
     assert "It was made before the last changes" in words(test)

@@ -1,6 +1,7 @@
 """Every page run by Streamlit's own test driver, on a made zoo."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,27 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
 def zoo(tmp_path: Path) -> sc.Zoo:
     st.cache_resource.clear()
     return sc.open_zoo(write_zoo(tmp_path / "made", random_linears(5)))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_run_looks_once_where_zoos_may_lie(
+    path: str, zoo: sc.Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Path] = []
+    iterdir = Path.iterdir
+
+    def counted(folder: Path) -> Iterator[Path]:
+        if folder == tmp_path:  # which SOUP_ZOOS names
+            looks.append(folder)
+        return iterdir(folder)
+
+    monkeypatch.setattr(Path, "iterdir", counted)
+    test = open_page(path)
+    first = len(looks)
+    test.run()
+    assert not test.exception
+    for_sweeps = path.startswith("pages/9_")  # folders that are no zoos yet
+    assert (first, len(looks) - first) == ((2, 2) if for_sweeps else (1, 1))
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -10,10 +10,10 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import page, presenting
+from pages.shared import page, presenting, session
 from soup_core import charts
 from soup_core.presentation.scenes import SCENES_AT_MOST, Scene, from_link, to_link
-from tests.app_pages import ROOT, closes, open_page, widget_keys, words
+from tests.app_pages import ROOT, closes, open_page, words
 from tests.published_results import write_results
 from tests.zoos import random_linears, write_zoo
 
@@ -38,7 +38,7 @@ def press(test: AppTest, label: str) -> AppTest:
 
 
 def kept(test: AppTest) -> list[Scene]:
-    scenes = list(test.session_state["kept:scenes"])
+    scenes = list(test.session_state[session.SCENES])
     if "scenes" in test.query_params:
         found = test.query_params["scenes"]
         (link,) = found if isinstance(found, list) else [found]
@@ -124,12 +124,10 @@ def test_a_scene_that_is_not_there_shows_the_page_itself(asked: str) -> None:
 def test_what_can_be_pinned_are_controls_of_the_pages() -> None:
     assert set(presenting.PINNABLE) <= set(page.PAGES.values())
     keys = {key for controls in presenting.PINNABLE.values() for key in controls}
-    groups = {
-        key
-        for file in (ROOT / "pages").rglob("*.py")
-        for key in re.findall(r'st\.container\(.*key="(\w+)"', file.read_text())
-    }
-    assert keys <= widget_keys() | groups
+    source = "".join(file.read_text() for file in (ROOT / "pages").rglob("*.py"))
+    groups = set(re.findall(r'st\.container\(.*key="(\w+)"', source))
+    controls = set(re.findall(r'address\.bound\("(\w+)"', source))
+    assert keys <= controls | groups
     assert {"player", "prediction"} <= keys & groups
 
 
@@ -166,12 +164,12 @@ def test_a_scene_does_not_take_what_the_presenter_chose_before(zoo: sc.Zoo) -> N
     taken = sc.Soup({"m0": 0.5, "m2": 0.5}).to_json()
     link = to_link([SCENES[1], Scene(page="Interpolation", state={"zoo": ("made",)}, title="Line")])
     test = open_page("pages/2_Greedy.py", taken=taken, memory="0.5", present="1", scene="1", scenes=link)
-    assert "kept:taken" in test.session_state
+    assert session.TAKEN in test.session_state
     assert test.session_state["memory"] == 0.5
     for key in ("taken", "memory"):  # which a browser takes out on a change of page
         del test.query_params[key]
     press(test, "Next")
-    assert "kept:taken" not in test.session_state
+    assert session.TAKEN not in test.session_state
     assert test.session_state["memory"] == sc.memory_budget()
 
 

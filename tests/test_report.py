@@ -65,7 +65,7 @@ def test_a_line_break_of_a_figure_is_a_space() -> None:
 
 
 def test_what_a_page_tells_beside_its_findings_is_last_in_its_section() -> None:
-    made = html_report("Z", "", [panel(sentences=("It gained.",), told=("Not all <b>finite</b>.", "Old."))])
+    made = html_report("Z", "", [panel(sentences=("It gained.",), messages=("Not all <b>finite</b>.", "Old."))])
     section = made.split("<section>")[1].split("</section>")[0]
     assert section.endswith(
         '<p><strong>It gained.</strong></p>\n<p class="note">Not all &lt;b&gt;finite&lt;/b&gt;.</p>\n'
@@ -78,7 +78,7 @@ def test_a_report_in_a_browser_is_silent_and_nothing_is_cut(tmp_path: Path) -> N
     words = "nobreaks" * 30
     number = (Number(words, words, words),) * 5
     given = [panel(numbers=number, drawings=(Drawing(points(), "Lines."), Drawing(heat(), "Heat.")), tables=(table,),
-                   sentences=(words,), told=(words,)), Panel(words, words, drawings=(Drawing(slid(), "A slider."),))]  # fmt: skip
+                   sentences=(words,), messages=(words,)), Panel(words, words, drawings=(Drawing(slid(), "A slider."),))]  # fmt: skip
     (tmp_path / "report.html").write_text(html_report(words, words, given))
     with ThreadPoolExecutor(1) as thread:  # of its own, since the browser tests' Chromium may have this one
         thread.submit(look_at, tmp_path / "report.html").result()
@@ -136,9 +136,10 @@ def test_a_report_holds_the_numbers_and_figures_and_asks_nobody() -> None:
 
 def test_names_in_a_report_are_text() -> None:
     hostile = go.Figure(go.Scatter(x=[1], y=[1], name=HOSTILE))
-    made = html_report(HOSTILE, HOSTILE, [Panel(HOSTILE, HOSTILE, (Number(HOSTILE, HOSTILE),), (Drawing(hostile, HOSTILE),),
+    made = html_report("{{ 6 * 7 }}", HOSTILE, [Panel(HOSTILE, HOSTILE, (Number(HOSTILE, HOSTILE),), (Drawing(hostile, HOSTILE),),
                                                 (Table((HOSTILE,), ((HOSTILE,),)),), (HOSTILE,))])  # fmt: skip
     assert "<img" not in made.split("</head>")[1]
+    assert "{{ 6 * 7 }}" in made.split("</head>")[1]
     assert figures_in(made)[0]["data"][0]["name"] == HOSTILE
 
 

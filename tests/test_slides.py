@@ -134,7 +134,7 @@ def test_slides_without_chromium_say_so_where_a_picture_would_be() -> None:
 def test_slides_carry_words_notes_and_tables() -> None:
     table = Table(tuple("abcdefghij"), tuple(tuple(f"{row}{each}" for each in "abcdefghij") for row in range(40)))
     given = panel(
-        numbers=(Number("Accuracy", "1 %"),), tables=(table,), sentences=("First.", "Meaning."), told=("A warning.",)
+        numbers=(Number("Accuracy", "1 %"),), tables=(table,), sentences=("First.", "Meaning."), messages=("A warning.",)
     )
     first, second, third = deck(given, Panel("Bare"), title="Zoo")
     assert first.shapes.title.text_frame.text == "Zoo"

@@ -9,16 +9,18 @@ import pytest
 import safetensors.torch
 import streamlit as st
 import torch
+from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import address, caching
+from pages.shared import caching
 from pages.views.ingredients import map as weights
 from pages.views.ingredients.ablations import number_averaged
 from pages.views.ingredients.ablations.hyperparameters import take_brushed
 from pages.views.ingredients.selection import brushes, choose, toggle
 from soup_core import charts, formatting
 from soup_core.analysis.parallel_coordinates import HyperparameterTable, hyperparameter_table
-from tests.app_pages import closes, meaning, metric, open_page, widget_keys, words
+from tests.app_pages import closes, meaning, metric, open_page, words
+from tests.published_results import write_results
 from tests.zoos import linears_around_zero, random_linears, write_zoo
 
 INGREDIENTS = "pages/1_Ingredients.py"
@@ -123,16 +125,54 @@ def test_what_the_address_says_of_one_zoo_is_not_said_of_another(
     assert "Nothing is in the soup" not in words(test)
 
 
-def test_choices_that_depend_on_the_zoo_are_forgotten_with_it() -> None:
-    """A new widget's key belongs to one list or the other."""
-    kept = {*address.KEPT_KEYS, "view", "batch_norm", "test", "map", "ablation", "speed", "band", "against", "shown", "form",
-            "scene:*:*:title", "scene:*:*:pinned", "all", "granularity", "parameterization", "*_rate", "epochs", "published-quantity", "mixup", "smoothing",
-            "tuning_seed", "search", "runs", "export:test", "folder", "lesson", "guess:*", "guess:*:*"}  # fmt: skip
-    assert not kept & set(address.DEPENDENT_KEYS)
-    of_a_folder = {key for key in widget_keys() if key.startswith("*:")}  # a proposal's fields, each folder its own
-    assert widget_keys() - kept - of_a_folder == set(address.DEPENDENT_KEYS) - {"brushes", "at"}, (
-        "those two are no widgets"
-    )
+def choices(test: AppTest) -> dict[str, object]:
+    """What the page's controls say."""
+    kinds = ("button_group", "selectbox", "number_input", "toggle", "multiselect", "slider")
+    return {each.key: each.value for kind in kinds for each in test.get(kind)}
+
+
+FORGOTTEN_AND_KEPT = [
+    (INGREDIENTS, {"in": ["m1"], "best": "2", "colour": "learning rate", "pairs": "Distances"}, {"view": "Map", "map": "MDS"}),
+    ("pages/2_Greedy.py", {"order": "shuffled", "seed": "5", "ties": "better or equal", "step": "2"}, {"speed": "slow"}),
+    ("pages/2_Greedy.py", {"order": "given", "list": ["m2", "m1"]}, {"speed": "fast"}),
+    ("pages/3_Interpolation.py", {"a": "m2", "b": "m0", "judged": "blur"}, {"view": "Line"}),
+    ("pages/3_Interpolation.py", {"a": "m2", "b": "m0", "c": "m1"}, {"view": "Plane", "shown": "loss", "form": "landscape"}),
+    ("pages/3_Interpolation.py", {"pairs": "2", "by": "learning rate"}, {"view": "Many pairs", "against": "better"}),
+    ("pages/4_Learned.py", {"seed": "3"}, {"granularity": "model", "epochs": "7", "softmax_rate": "0.3"}),
+    ("pages/5_Robustness.py", {"a": "m2", "b": "m1", "true": "1", "predicted": "2"}, {"view": "What changed"}),
+    ("pages/6_Train.py", {"tuning_rate": "0.5", "tuning_epochs": "7", "augmentation": "none", "decay": "0.5"},
+     {"mixup": "0.5", "smoothing": "0.25", "tuning_seed": "4"}),
+    ("pages/6_Train.py", {"start": "m0"}, {"search": "random search", "runs": "5"}),
+    ("app.py", {"published-hyperparameter": "aug"}, {"published-quantity": "test"}),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("no_jobs")
+@pytest.mark.parametrize(("path", "forgotten", "kept"), FORGOTTEN_AND_KEPT)
+def test_choices_that_depend_on_the_zoo_are_forgotten_with_it(
+    path: str, forgotten: dict[str, str | list[str]], kept: dict[str, str | list[str]], tmp_path: Path
+) -> None:
+    """The other zoo has the same names, so each choice could be made there too."""
+    published = "published-quantity" in kept
+    models = random_linears(3) if "start" in forgotten else linears_around_zero(3)
+    for name in ("one", "other"):
+        if published:
+            write_results(tmp_path / name)
+        else:
+            file = write_zoo(tmp_path / name, models) / "zoo.toml"
+            file.write_text(file.read_text().replace("learning_rate = 0.1", "learning_rate = 0.2", 1))
+            data = safetensors.torch.load_file(file.with_name("data.safetensors"))
+            shift = {f"shift.blur.{each}": data[f"test.{each}"].clone() for each in ("images", "labels")}
+            safetensors.torch.save_file(data | shift, file.with_name("data.safetensors"))
+    test = open_page(path, zoo="one", **forgotten, **kept)
+    before = choices(test)
+    assert set(forgotten) | set(kept) <= set(before)
+    test.query_params = {"zoo": "one"}  # which a browser sends anew only when it loads the page
+    next(each for each in test.selectbox if each.key == "zoo").set_value("other").run()
+    assert not test.exception
+    expected = choices(open_page(path, zoo="other", **kept))
+    assert choices(test) == expected
+    assert {key for key in forgotten if before[key] == expected.get(key)} == set(), "a default shows nothing"
 
 
 def test_one_selection_is_seen_in_every_view(zoo: sc.Zoo) -> None:

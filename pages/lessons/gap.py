@@ -2,7 +2,7 @@
 
 from pages.lessons.lesson import PAPER, Lesson, Link, NumberPrediction, Outcome, Predicted, near
 from pages.shared.context import Context
-from pages.views.ingredients.ablations.ablations import told
+from pages.views.ingredients.ablations.following import mean_in_words
 from soup_core.analysis.ablations import GapStep, selection_gap
 from soup_core.charts.ablations import selection_gap_curve
 
@@ -22,7 +22,7 @@ def run(context: Context, predicted: Predicted) -> Outcome:
     return Outcome(
         near(float(predicted[0]), 100 * gap.low, 100 * gap.high, REACH),
         f"{predicted[0]:+.2f} points",
-        told(gap),
+        mean_in_words(gap),
         selection_gap_curve(steps),
         f"Gain where the soup was chosen and on test, for sets of {', '.join(str(step.size) for step in steps)} images.",
         meaning(steps),
@@ -37,8 +37,8 @@ def meaning(steps: list[GapStep]) -> str:
     """What the run says, whichever way it went."""
     last = steps[-1]
     sentence = (
-        f"Chosen on {last.size} images, greedy gains {told(last.held_out_gain)} there and {told(last.report_gain)} on test, "
-        f"a gap of {told(last.gap)}"
+        f"Chosen on {last.size} images, greedy gains {mean_in_words(last.held_out_gain)} there and {mean_in_words(last.report_gain)} on test, "
+        f"a gap of {mean_in_words(last.gap)}"
     )
     if last.gap.low > 0:
         return f"{sentence}: the report on the images that chose flatters."

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
+from pages.shared import address
 from pages.shared.context import Context
 
 Predicted = tuple[float | str, ...]
@@ -44,8 +45,7 @@ class NumberPrediction:
             self.start,
             self.step,
             format=self.shown,
-            key=f"guess:{key}",
-            bind="query-params",
+            **address.bound(f"guess:{key}", of_zoo=False),
         )
         return (round(predicted, 6),)
 
@@ -63,7 +63,9 @@ class Choice:
 
     def draw(self, key: str, so_far: Predicted) -> Predicted:
         """One row of buttons, none of which is pressed at first."""
-        predicted = st.radio(self.label, self.options, None, horizontal=True, key=f"guess:{key}", bind="query-params")
+        predicted = st.radio(
+            self.label, self.options, None, horizontal=True, **address.bound(f"guess:{key}", of_zoo=False)
+        )
         return () if predicted is None else (predicted,)
 
     def fits(self, predicted: Predicted) -> bool:

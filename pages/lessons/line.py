@@ -7,7 +7,7 @@ import streamlit as st
 
 import soup_core as sc
 from pages.lessons.lesson import PAPER, Lesson, Link, Outcome, Predicted, is_number, near
-from pages.shared import drawing
+from pages.shared import address, drawing
 from pages.shared.context import Context
 from soup_core import charts, formatting
 from soup_core.analysis.interpolation import CONNECTED_BELOW
@@ -42,8 +42,7 @@ class Sketch:
                     50.0,
                     0.5,
                     format="%.1f %%",
-                    key=f"guess:{key}:{name}",
-                    bind="query-params",
+                    **address.bound(f"guess:{key}:{name}", of_zoo=False),
                 )
         with above:
             drawing.chart(charts.sketched_line(predicted, self.ends), f"sketch-{key}", "Your sketch of the line.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from pages.lessons.lesson import Predicted, is_number
+from pages.shared import session
 from soup_core.formatting import plain
 
 
@@ -21,7 +22,7 @@ class Answer:
 
 def answers() -> dict[str, Answer]:
     """By lesson, what the address holds, or the session: a change of page clears the address."""
-    text = st.query_params.get("answered") or st.session_state.get("kept:answered")
+    text = st.query_params.get("answered") or st.session_state.get(session.ANSWERED)
     if text is None:
         return {}
     try:
@@ -30,7 +31,7 @@ def answers() -> dict[str, Answer]:
         begin_again()
         st.warning(f"The answers in the address cannot be read: {plain(str(error))}")
         return {}
-    st.session_state["kept:answered"] = text
+    st.session_state[session.ANSWERED] = text
     if "answered" not in st.query_params:
         st.query_params["answered"] = text
     return kept
@@ -68,9 +69,9 @@ def begin_again() -> None:
 
 def _write(kept: Mapping[str, Answer]) -> None:
     if not kept:
-        st.session_state.pop("kept:answered", None)
+        st.session_state.pop(session.ANSWERED, None)
         st.query_params.pop("answered", None)
         return
     content = {key: [answer.score, *answer.predicted] for key, answer in kept.items()}
     text = json.dumps(content, separators=(",", ":"))
-    st.session_state["kept:answered"] = st.query_params["answered"] = text
+    st.session_state[session.ANSWERED] = st.query_params["answered"] = text

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared.uploads import Lent
+from pages.shared.uploads import LentUploads
 from soup_core.presentation.scenes import Scene, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ COMMAND = (sys.executable, "-m", "pages.present.rendering")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FileRequest:
     """A zoo's scenes as a file of a kind: "html", "pptx" or "zip". `digest` is that of the zoo's content."""
 
     zoo: str
@@ -36,7 +36,7 @@ class Wanted:
 
 
 @dataclass
-class Made:
+class FileState:
     """How far a file is: waiting, running, or ended with its content or with what went wrong."""
 
     share: float = 0.0
@@ -56,12 +56,12 @@ class _Files:
     """The files of this server by key, and a lock for them and one for the process that is at work."""
 
     def __init__(self) -> None:
-        self.made: dict[str, Made] = {}
+        self.states: dict[str, FileState] = {}
         self.lock, self.at_work = threading.Lock(), threading.Lock()
         atexit.register(self.end)
 
     def end(self) -> None:
-        for each in self.made.values():
+        for each in self.states.values():
             _kill(each)
 
 
@@ -70,58 +70,70 @@ def _files() -> _Files:
     return _Files()
 
 
-def _kill(made: Made) -> None:
-    made.stopped = True
-    if made.process:
-        made.process.kill()
+def _kill(state: FileState) -> None:
+    state.stopped = True
+    if state.process:
+        state.process.kill()
 
 
-def found(wanted: Wanted) -> Made | None:
+def state_of(request: FileRequest) -> FileState | None:
     """What there is of a file, where it was asked for."""
-    return _files().made.get(wanted.key)
+    return _files().states.get(request.key)
 
 
-def start(wanted: Wanted, uploads: Lent) -> None:
+def start(request: FileRequest, uploads: LentUploads) -> None:
     """Make a file as a session with these uploads sees it, unless it is being made."""
     files = _files()
     with files.lock:
-        known = files.made.pop(wanted.key, None)
-        if known and not known.ended:
-            files.made[wanted.key] = known
+        existing = files.states.pop(request.key, None)
+        if existing and not existing.ended:
+            files.states[request.key] = existing
             return
-        ended = [key for key, each in files.made.items() if each.ended]
-        for key in ended[: max(0, len(files.made) + 1 - FILES_KEPT)]:
-            del files.made[key]
-        made = files.made[wanted.key] = Made()
-    threading.Thread(target=_make, args=(made, wanted, uploads, files.at_work), daemon=True).start()
+        ended = [key for key, each in files.states.items() if each.ended]
+        for key in ended[: max(0, len(files.states) + 1 - FILES_KEPT)]:
+            del files.states[key]
+        state = files.states[request.key] = FileState()
+    threading.Thread(target=_make, args=(state, request, uploads, files.at_work), daemon=True).start()
 
 
-def stop(wanted: Wanted) -> None:
+def stop(request: FileRequest) -> None:
     """End the making of a file; what was computed for it is in the store."""
     files = _files()
     with files.lock:
-        if made := files.made.pop(wanted.key, None):
-            _kill(made)
+        if state := files.states.pop(request.key, None):
+            _kill(state)
 
 
-def _make(made: Made, wanted: Wanted, uploads: Lent, at_work: threading.Lock) -> None:
+def _make(state: FileState, request: FileRequest, uploads: LentUploads, at_work: threading.Lock) -> None:
     with at_work:
-        if made.stopped:
+        if state.stopped:
             return
         try:
             with tempfile.TemporaryDirectory(prefix="model-soups-", ignore_cleanup_errors=True) as folder:
-                _follow(made, wanted, uploads, Path(folder))
+                _follow(state, request, uploads, Path(folder))
         except OSError as error:
-            made.error = f"It could not be made: {error.strerror or error}."
+            state.error = f"It could not be made: {error.strerror or error}."
 
 
-def _follow(made: Made, wanted: Wanted, uploads: Lent, folder: Path) -> None:
-    scenes, lent, file = folder / "scenes.json", folder / "uploads.json", folder / f"made.{wanted.kind}"
-    scenes.write_text(to_json(wanted.scenes), encoding="utf-8")
-    lent.write_text(json.dumps(uploads.files, default=str), encoding="utf-8")
-    made.words = "starting"
-    process = made.process = subprocess.Popen(
-        [*COMMAND, "--json", "--attended", "--scenes", scenes, "--uploads", lent, "-o", file, "--", wanted.zoo],
+def _follow(state: FileState, request: FileRequest, uploads: LentUploads, folder: Path) -> None:
+    scenes, uploads_file, file = folder / "scenes.json", folder / "uploads.json", folder / f"output.{request.kind}"
+    scenes.write_text(to_json(request.scenes), encoding="utf-8")
+    uploads_file.write_text(json.dumps(uploads.files, default=str), encoding="utf-8")
+    state.words = "starting"
+    process = state.process = subprocess.Popen(
+        [
+            *COMMAND,
+            "--json",
+            "--attended",
+            "--scenes",
+            scenes,
+            "--uploads",
+            uploads_file,
+            "-o",
+            file,
+            "--",
+            request.zoo,
+        ],
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         text=True,
@@ -129,20 +141,20 @@ def _follow(made: Made, wanted: Wanted, uploads: Lent, folder: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    told = ""
+    message = ""
     with process:
         assert process.stdout is not None
-        if made.stopped:
+        if state.stopped:
             process.kill()
         for line in process.stdout:
             try:
-                said = json.loads(line)
+                report = json.loads(line)
             except ValueError:
                 continue
-            told = said.get("error", told)
-            if "total" in said:
-                made.share, made.words = min(1.0, said["done"] / max(1, said["total"])), said["what"]
+            message = report.get("error", message)
+            if "total" in report:
+                state.share, state.words = min(1.0, report["done"] / max(1, report["total"])), report["what"]
     if process.returncode == 0 and file.is_file():
-        made.data = file.read_bytes()
+        state.data = file.read_bytes()
     else:
-        made.error = told or "It could not be made; the process that made it ended early. Try again."
+        state.error = message or "It could not be made; the process that made it ended early. Try again."

@@ -6,7 +6,6 @@ Each scene's page is run as it is, without a browser, until its work has ended; 
 import io
 import json
 import logging
-import math
 import os
 import re
 import sys
@@ -22,11 +21,10 @@ import typer
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.shared import caching, page, work
+from pages.shared import page, session
 from pages.shared.presenting import address_of
-from pages.shared.uploads import Lent
-from soup_core.presentation import figures as printing
-from soup_core.presentation import report, slides
+from pages.shared.uploads import LentUploads
+from soup_core.presentation import figures, report, slides
 from soup_core.presentation.panels import Drawing, Number, Panel, Table
 from soup_core.presentation.scenes import Scene, from_json
 from soup_core.presentation.story import story
@@ -38,7 +36,7 @@ WORK_SECONDS = 1800  # all of a page's work
 LOOK_SECONDS = 0.5
 
 
-def panel_of(scene: Scene, uploads: Lent | None = None) -> Panel:
+def panel_of(scene: Scene, uploads: LentUploads | None = None) -> Panel:
     """What a scene's page shows to the session of these uploads.
 
     Raises SoupError where the page has an error, or its work does not end.
@@ -49,8 +47,9 @@ def panel_of(scene: Scene, uploads: Lent | None = None) -> Panel:
     test = AppTest(str(ROOT / "app.py"), default_timeout=RUN_SECONDS)
     if scene.page != "Home":
         test.switch_page(paths[scene.page])
+    test.session_state[session.RENDERING] = True
     if uploads:
-        test.session_state["uploads"] = uploads
+        test.session_state[session.UPLOADS] = uploads
     for key, values in address_of(scene).items():
         test.query_params[key] = values
     end = time.monotonic() + WORK_SECONDS
@@ -64,8 +63,8 @@ def panel_of(scene: Scene, uploads: Lent | None = None) -> Panel:
     except RuntimeError as error:  # as the driver says that a run took too long
         raise sc.SoupError(f"The page {scene.page} was not drawn within {RUN_SECONDS} seconds.") from error
     if test.error or test.exception:
-        told = [without_markup(str(each.value)) for each in test.error] or ["it failed; look at it in the browser"]
-        raise sc.SoupError(f"The page {scene.page} cannot be shown: {told[0]}")
+        errors = [without_markup(str(each.value)) for each in test.error] or ["it failed; look at it in the browser"]
+        raise sc.SoupError(f"The page {scene.page} cannot be shown: {errors[0]}")
     return Panel(
         scene.title,
         scene.note,
@@ -79,9 +78,9 @@ def panel_of(scene: Scene, uploads: Lent | None = None) -> Panel:
 
 def _sentences(test: AppTest) -> Iterator[str]:
     """A page's sentences of meaning: paragraphs in bold."""
-    for said in (str(each.value) for each in test.main.markdown):
-        if said.startswith("**") and said.endswith("**"):
-            yield without_markup(said)
+    for text in (str(each.value) for each in test.main.markdown):
+        if text.startswith("**") and text.endswith("**"):
+            yield without_markup(text)
 
 
 def _numbers(test: AppTest) -> Iterator[Number]:
@@ -91,9 +90,9 @@ def _numbers(test: AppTest) -> Iterator[Number]:
 
 def _drawings(test: AppTest) -> Iterator[Drawing]:
     for each in test.main.get("bidi_component"):
-        said: Any = json.loads(each.proto.json)
-        if "figure" in said:
-            yield Drawing(plotly.io.from_json(said["figure"]), said["alt"])
+        content: Any = json.loads(each.proto.json)
+        if "figure" in content:
+            yield Drawing(plotly.io.from_json(content["figure"]), content["alt"])
 
 
 def _tables(test: AppTest) -> Iterator[Table]:
@@ -139,11 +138,9 @@ def main(
     logging.disable(logging.WARNING)  # Streamlit tells that it runs without a browser
     if attended:
         threading.Thread(target=_end_with_input, daemon=True).start()
-    work.SMALL_GIGABYTES = math.inf  # who asks for a file has asked for the work of its scenes
-    caching.takes_up_jobs = False  # these are the server's
     try:
-        lent = Lent(json.loads(uploads.read_bytes(), object_hook=_paths)) if uploads else None
-        write(zoo, output, scenes, tell, lent)
+        lent_uploads = LentUploads(json.loads(uploads.read_bytes(), object_hook=_paths)) if uploads else None
+        write(zoo, output, scenes, tell, lent_uploads)
     except (sc.SoupError, OSError) as error:
         if as_json:
             print(json.dumps({"error": str(error)}), flush=True)
@@ -161,7 +158,11 @@ def _paths(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(
-    zoo_name: str, output: Path, file: Path | None, tell: Callable[[int, int, str], None], uploads: Lent | None = None
+    zoo_name: str,
+    output: Path,
+    file: Path | None,
+    tell: Callable[[int, int, str], None],
+    uploads: LentUploads | None = None,
 ) -> None:
     """Write the file that `output` is named as; `tell` is called with how far it is."""
     kind = output.suffix.removeprefix(".")
@@ -181,27 +182,27 @@ def write(
     tell(total - 1, total, "writing")
     title, lead = zoo.title, "A model soup is one model whose weights are the average of several fine-tuned ones."
     if kind == "html":
-        made = report.html_report(title, lead, panels).encode()
+        content = report.html_report(title, lead, panels).encode()
     elif kind == "pptx":
-        made = slides.slides(title, lead, panels)
+        content = slides.slides(title, lead, panels)
     else:
-        made = figures(panels)
-    write_atomically(output, made)
+        content = zipped_figures(panels)
+    write_atomically(output, content)
     tell(total, total, "done")
 
 
-def figures(panels: Sequence[Panel]) -> bytes:
+def zipped_figures(panels: Sequence[Panel]) -> bytes:
     """Every figure of the panels as SVG and PNG, in a zip."""
     drawn = [
-        (number, place, each) for number, panel in enumerate(panels, 1) for place, each in enumerate(panel.drawings, 1)
+        (scene, number, each) for scene, panel in enumerate(panels, 1) for number, each in enumerate(panel.drawings, 1)
     ]
-    pictures = printing.pictures([each.figure for _, _, each in drawn])
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
-        for (number, place, _), each in zip(drawn, pictures, strict=True):
-            file.writestr(f"{number}-{place}.svg", each.svg)
-            file.writestr(f"{number}-{place}.png", each.png)
-    return made.getvalue()
+    pictures = figures.pictures([each.figure for _, _, each in drawn])
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for (scene, number, _), each in zip(drawn, pictures, strict=True):
+            file.writestr(f"{scene}-{number}.svg", each.svg)
+            file.writestr(f"{scene}-{number}.png", each.png)
+    return archive.getvalue()
 
 
 if __name__ == "__main__":

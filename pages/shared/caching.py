@@ -7,13 +7,13 @@ import streamlit as st
 import torch
 
 import soup_core as sc
+from pages.shared import session
 from soup_core.analysis.published import Results, open_results
 from soup_core.jobs import Jobs
 from soup_core.runtime.store import default_store
-from soup_core.zoo import files_of, user_ingredients, with_uploads
+from soup_core.zoo import files_of, find_zoo, user_ingredients, with_uploads
 
-takes_up_jobs = True  # whether this process goes on with the jobs that an earlier one left unfinished
-Stamp = tuple[tuple[str, int, int], ...]
+Stamp = tuple[tuple[str, int, int, int], ...]
 
 
 class ZooKey(NamedTuple):
@@ -26,10 +26,10 @@ class ZooKey(NamedTuple):
 
 def zoo_folder(name: str) -> Path:
     """The folder of a zoo. Raises ZooError for a name that no zoo has."""
-    folders = sc.zoo_folders()
-    if name not in folders:
-        raise sc.ZooError(f"There is no zoo {name!r}; expected one of {', '.join(folders)}.")
-    return folders[name]
+    folder = find_zoo(name)
+    if folder is None:
+        raise sc.ZooError(f"There is no zoo {name!r}; expected one of {', '.join(sc.zoo_folders())}.")
+    return folder
 
 
 def zoo_stamp(folder: Path) -> Stamp:
@@ -44,7 +44,7 @@ def zoo_stamp(folder: Path) -> Stamp:
             status = path.stat()
         except OSError:
             continue
-        entries.append((str(path), status.st_size, status.st_mtime_ns))
+        entries.append((str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns))
     return tuple(entries)
 
 
@@ -83,13 +83,13 @@ def probabilities(zoo_key: ZooKey, split: str, device: str, precision: str, memo
 
 
 def jobs() -> Jobs:
-    """The jobs of this server; those that an earlier one left unfinished are taken up again."""
-    return _jobs(default_store().path)
+    """The jobs of this server; those that an earlier one left unfinished are taken up again, but not to render a scene."""
+    return _jobs(default_store().path, not st.session_state.get(session.RENDERING, False))
 
 
 @st.cache_resource(show_spinner=False)
-def _jobs(store: Path) -> Jobs:
-    return Jobs(default_store(), take_up=takes_up_jobs)
+def _jobs(store: Path, _take_up: bool) -> Jobs:  # one for a store, however it was first asked for
+    return Jobs(default_store(), take_up=_take_up)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

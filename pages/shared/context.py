@@ -8,7 +8,8 @@ from pathlib import Path
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, uploads
+from pages.shared import caching, session, uploads
+from soup_core.analysis.published import Folders
 from soup_core.data import Data
 from soup_core.formatting import plain
 
@@ -17,13 +18,17 @@ UNIFORM, GREEDY, TAKEN = "uniform soup", "greedy soup", "taken mix"
 
 @dataclass(frozen=True)
 class Computing:
-    """The name of the zoo that is chosen, and how to compute; `address` is what a link to another page must carry of them."""
+    """The name of the zoo that is chosen, and how to compute; `address` is what a link to another page must carry of them.
+
+    `folders` is what there was to open when this run of the page began.
+    """
 
     chosen: str
     device: str
     precision: str
     memory: float
     address: Mapping[str, str]
+    folders: Folders
 
     def on(self, name: str, uploads: tuple[tuple[str, Path], ...] = ()) -> "Context":
         """This way of computing on a zoo as it was made: without what the user has added to it.
@@ -34,13 +39,17 @@ class Computing:
         zoo_key = caching.ZooKey(str(folder), caching.zoo_stamp(folder), uploads)
         # Streamlit drops what the page before had bound from a link within a tab, so the zoo goes under a second name.
         address = {**self.address, "zoo": name, "open": name}
-        return Context(name, self.device, self.precision, self.memory, address, caching.open_zoo(zoo_key), zoo_key)
+        return self._opened(name, address, zoo_key)
 
     def open(self) -> "Context":
         """The chosen zoo, with what the user has added to it. Raises SoupError where it cannot be opened."""
         name = self.chosen
         zoo_key = caching.ZooKey(name, caching.zoo_stamp(caching.zoo_folder(name)), uploads.of(name))
-        return Context(name, self.device, self.precision, self.memory, self.address, caching.open_zoo(zoo_key), zoo_key)
+        return self._opened(name, self.address, zoo_key)
+
+    def _opened(self, name: str, address: Mapping[str, str], zoo_key: caching.ZooKey) -> "Context":
+        zoo = caching.open_zoo(zoo_key)
+        return Context(name, self.device, self.precision, self.memory, address, self.folders, zoo, zoo_key)
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ class Context(Computing):
     def take(self, shares: Mapping[str, float]) -> None:
         """Keep a mix of options for the session and in the address; it is an option from the next run on."""
         taken = mixed(shares, lambda option: self.taken if option == TAKEN and self.taken else sc.Soup.single(option))
-        st.session_state["kept:taken"] = st.query_params["taken"] = taken.to_json()
+        st.session_state[session.TAKEN] = st.query_params["taken"] = taken.to_json()
 
 
 def _fixed_options(zoo: sc.Zoo) -> list[str]:
@@ -109,7 +118,7 @@ def mixed(shares: Mapping[str, float], soup_of: Callable[[str], sc.Soup]) -> sc.
 
 def taken_mix(zoo: sc.Zoo) -> sc.Soup | None:
     """The mix that the address holds, or the session: a change of page clears the address."""
-    text = st.query_params.get("taken") or st.session_state.get("kept:taken")
+    text = st.query_params.get("taken") or st.session_state.get(session.TAKEN)
     if text is None:
         return None
     try:
@@ -121,10 +130,10 @@ def taken_mix(zoo: sc.Zoo) -> sc.Soup | None:
         ):
             raise sc.CoefficientError("The shares of a mix are one a model, and together 1.")
     except sc.SoupError as error:
-        st.session_state.pop("kept:taken", None)
+        st.session_state.pop(session.TAKEN, None)
         st.warning(f"The mix in the address cannot be taken. {plain(str(error))}")
         return None
-    st.session_state["kept:taken"] = text
+    st.session_state[session.TAKEN] = text
     if "taken" not in st.query_params:
         st.query_params["taken"] = text
     return taken

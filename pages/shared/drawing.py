@@ -27,11 +27,11 @@ def errors_shown() -> Iterator[None]:
 @contextmanager
 def waiting(words: str) -> Iterator[None]:
     """Say what takes long while it does, let the next click end it, and show an error of the core."""
-    said = st.empty()
-    with errors_shown(), sc.interruptible(partial(said.caption, words)):
-        said.caption(words)
+    caption = st.empty()
+    with errors_shown(), sc.interruptible(partial(caption.caption, words)):
+        caption.caption(words)
         yield
-    said.empty()
+    caption.empty()
 
 
 def spaced(key: str) -> str:

@@ -9,11 +9,10 @@ from urllib.parse import urlencode
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, presenting, published
-from pages.shared.address import DEPENDENT_KEYS, KEPT_KEYS, OWN_KEYS, _put_into_address, forget_choices
+from pages.shared import address, caching, presenting, published, session
 from pages.shared.context import Computing, Context, taken_mix
 from pages.shared.drawing import errors_shown
-from soup_core.analysis.published import results_folders
+from soup_core.analysis.published import Folders, all_folders
 from soup_core.formatting import plain
 from soup_core.runtime.store import default_store
 
@@ -50,7 +49,8 @@ def head(title: str, lead: str, heading: str | None = None) -> Computing:
     st.title(plain(scene.title) if scene else heading or title, anchor=False)
     st.markdown(plain(scene.note) if scene else lead)
     with errors_shown():
-        chosen = _sidebar(title)
+        folders = all_folders()
+        chosen = _sidebar(title, folders)
         if presenting.is_on():
             presenting.draw(paths())
         if scene and scene.page not in paths():
@@ -59,22 +59,22 @@ def head(title: str, lead: str, heading: str | None = None) -> Computing:
         if notice := default_store().notice:
             st.info(plain(notice))
         device = sc.resolve_device(chosen["device"])
-    address = {key: str(value) for key, value in chosen.items() if value != _usual()[key]}
-    return Computing(chosen["zoo"], device, chosen["precision"], chosen["memory"], address)
+    unusual = {key: str(value) for key, value in chosen.items() if value != _usual(folders)[key]}
+    return Computing(chosen["zoo"], device, chosen["precision"], chosen["memory"], unusual, folders)
 
 
 def begin(title: str, lead: str, heading: str | None = None) -> Context:
     """Draw the `head`, open the chosen zoo, and tell what is wrong with it; published results are drawn, and end the page."""
     computing = head(title, lead, heading)
     with errors_shown():
-        if folder := results_folders().get(computing.chosen):
+        if folder := computing.folders.results.get(computing.chosen):
             _draw_results(folder)
         context = computing.open()
         _tell_computing(context)
         for excluded in context.zoo.excluded:
             st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
-        for told in context.zoo.data.notices():
-            st.warning(plain(told))
+        for notice in context.zoo.data.notices():
+            st.warning(plain(notice))
     return replace(context, taken=taken_mix(context.zoo))
 
 
@@ -84,8 +84,8 @@ def _draw_results(folder: Path) -> NoReturn:
     st.stop()
 
 
-def _sidebar(title: str) -> dict[str, Any]:
-    folders = {**sc.zoo_folders(), **results_folders()}
+def _sidebar(title: str, known: Folders) -> dict[str, Any]:
+    folders = {**known.zoos, **known.results}
     if not folders:
         raise sc.ZooError("There is no zoo; restore assets/zoos, or name folders of zoos in SOUP_ZOOS.")
     asked = st.query_params.get("zoo")
@@ -93,53 +93,48 @@ def _sidebar(title: str) -> dict[str, Any]:
         unknown = f"There is no zoo {asked!r}; expected one of {', '.join(folders)}."
         st.error(f"{plain(unknown)} Showing {plain(next(iter(folders)))} instead.")
     state = st.session_state
-    moved = state.get("kept:page", title) != title
+    moved = state.get(session.PAGE, title) != title
+    before: dict[str, Any] = state.get(session.CHOICES, {})
     if moved:
-        for key in KEPT_KEYS:  # a change of page clears the address; these choices go along
-            if key not in st.query_params and f"kept:{key}" in state:
-                state[key] = state[f"kept:{key}"]
+        for key, value in before.items():  # a change of page clears the address; these choices go along
+            if key not in st.query_params:
+                state[key] = value
         if (linked := st.query_params.pop("open", None)) is not None:
-            state["kept:late"] = True
-        if linked in folders and linked != state.get("kept:zoo"):  # whose choices are the address's alone
+            state[session.ADDRESS_LATE] = True
+        if linked in folders and linked != before.get("zoo"):  # whose choices are the address's alone
             state["zoo"] = linked
-            for key in (*DEPENDENT_KEYS, "kept:taken"):
-                state.pop(key, None)
-        for key in OWN_KEYS:
-            state.pop(key, None)
-    state["kept:page"] = title
+            address.forget_state()
+        address.forget_page()
+    state[session.PAGE] = title
     with st.sidebar:
         links = st.container()
         zoo = st.selectbox(
             "Zoo",
             list(folders),
-            key="zoo",
-            bind="query-params",
-            on_change=forget_choices,
+            **address.bound("zoo", of_zoo=False),
+            on_change=address.forget_choices,
             help="A folder of checkpoints of one network, and the images that judge them.",
         )
         with st.expander("Computing"):
             device = st.selectbox(
                 "Device",
                 ("auto", *sc.available_devices()),
-                key="device",
-                bind="query-params",
+                **address.bound("device", of_zoo=False),
                 help="Where models are averaged and evaluated.",
             )
             precision = st.selectbox(
                 "Precision",
                 sc.available_precisions(sc.resolve_device(device)),
-                key="precision",
-                bind="query-params",
+                **address.bound("precision", of_zoo=False),
                 help="How numbers are computed. All but float32 are faster on some devices, and less exact.",
             )
             memory = st.number_input(
                 "Memory for checkpoints (GB)",
                 0.0,
                 4096.0,
-                _usual()["memory"],
+                _usual(known)["memory"],
                 step=0.5,
-                key="memory",
-                bind="query-params",
+                **address.bound("memory", of_zoo=False),
                 help="Checkpoints that fit are kept in the device's memory, which makes averaging "
                 "faster; others are read from their files each time.",
             )
@@ -147,12 +142,11 @@ def _sidebar(title: str) -> dict[str, Any]:
         for path, label in PAGES.items():
             links.page_link(path, label=label)
         _share(title, zoo)
-    for key, value in chosen.items():
-        state[f"kept:{key}"] = value
-    if moved and any(key not in st.query_params for key, value in chosen.items() if value != _usual()[key]):
-        state["kept:late"] = True
-    if state.get("kept:late"):
-        _put_into_address()
+    state[session.CHOICES] = chosen
+    if moved and any(key not in st.query_params for key, value in chosen.items() if value != _usual(known)[key]):
+        state[session.ADDRESS_LATE] = True
+    if state.get(session.ADDRESS_LATE):
+        address.put_into_address()
     return chosen
 
 
@@ -160,8 +154,8 @@ def _share(title: str, zoo: str) -> None:
     """The address of this view to copy, and adding it to the presentation."""
     with st.popover("Share this view", icon=":material/share:", width="stretch"):
         st.caption("Its address; whoever can reach this app sees the same.")
-        address = urlencode({key: st.query_params.get_all(key) for key in st.query_params}, doseq=True)
-        st.code(f"{st.context.url}?{address}".rstrip("?"), language=None, wrap_lines=True)
+        query = urlencode({key: st.query_params.get_all(key) for key in st.query_params}, doseq=True)
+        st.code(f"{st.context.url}?{query}".rstrip("?"), language=None, wrap_lines=True)
         st.button(
             "Add this view to the presentation",
             icon=":material/add_to_queue:",
@@ -169,13 +163,13 @@ def _share(title: str, zoo: str) -> None:
             on_click=presenting.add,
             args=(title, zoo),
         )
-        if told := st.session_state.pop("kept:added", None):
-            st.caption(told)
+        if message := st.session_state.pop(session.SCENE_ADDED, None):
+            st.caption(message)
 
 
-def _usual() -> dict[str, Any]:
+def _usual(folders: Folders) -> dict[str, Any]:
     """What the sidebar says where nobody has chosen, and what an address therefore leaves out."""
-    return {"zoo": next(iter(sc.zoo_folders())), "device": "auto", "precision": "float32", "memory": sc.memory_budget()}
+    return {"zoo": next(iter(folders.zoos)), "device": "auto", "precision": "float32", "memory": sc.memory_budget()}
 
 
 def _tell_computing(context: Context) -> None:

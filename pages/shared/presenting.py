@@ -13,13 +13,13 @@ from typing import NoReturn
 import streamlit as st
 from pydantic import ValidationError
 
+from pages.shared import session
 from soup_core.errors import SoupError
 from soup_core.formatting import plain
 from soup_core.presentation.scenes import Scene, from_link, to_link
 
 OWN = ("present", "scene", "scenes", "pin")
 LINKS_KNOWN = 50
-UNSAID = ("kept:taken", "kept:device", "kept:precision", "kept:memory")
 STYLE = (Path(__file__).resolve().parent / "present.css").read_text()
 CONTROLS = ("stButton", "stDownloadButton", "stSelectbox", "stMultiSelect", "stNumberInput", "stSlider", "stCheckbox",
             "stButtonGroup", "stTextInput", "stTextArea", "stFileUploader", "stExpander", "stPageLink", "stPopover",
@@ -50,17 +50,17 @@ def scenes() -> tuple[Scene, ...]:
     link = st.query_params.get("scenes")
     if link is not None and link not in _known():
         _known().append(link)
-        state["kept:scenes-link"] = link
+        state[session.SCENES_LINK] = link
         try:
-            state["kept:scenes"] = from_link(link)
+            state[session.SCENES] = from_link(link)
         except SoupError as error:
             st.warning(plain(str(error)))
-    found: tuple[Scene, ...] = state.get("kept:scenes", ())
-    return found
+    kept: tuple[Scene, ...] = state.get(session.SCENES, ())
+    return kept
 
 
 def _known() -> deque[str]:
-    links: deque[str] = st.session_state.setdefault("kept:scenes-known", deque(maxlen=LINKS_KNOWN))
+    links: deque[str] = st.session_state.setdefault(session.SCENES_LINKS_KNOWN, deque(maxlen=LINKS_KNOWN))
     return links
 
 
@@ -71,13 +71,13 @@ def keep(changed: Sequence[Scene]) -> None:
     """
     link = to_link(changed)
     from_link(link)
-    st.session_state["kept:scenes"], st.session_state["kept:scenes-link"] = tuple(changed), link
+    st.session_state[session.SCENES], st.session_state[session.SCENES_LINK] = tuple(changed), link
     _known().append(link)
     if "scenes" in st.query_params:
         st.query_params["scenes"] = link
 
 
-def context(title: str, zoo: str) -> Scene:
+def open_view(title: str, zoo: str) -> Scene:
     """The view that is open as a scene, with its zoo told in any case. Raises SoupError where its address is too long."""
     state = {key: tuple(st.query_params.get_all(key)) for key in st.query_params if key not in OWN}
     view = state.get("lesson") or state.get("view") or ()
@@ -90,13 +90,13 @@ def context(title: str, zoo: str) -> Scene:
 
 
 def add(title: str, zoo: str) -> None:
-    """Add the view that is open to the scenes; `told` says what came of it."""
+    """Add the view that is open to the scenes; the session says what came of it."""
     try:
-        keep((*scenes(), context(title, zoo)))
-        told = f"Scene {len(scenes())} is added; Present has them all."
+        keep((*scenes(), open_view(title, zoo)))
+        message = f"Scene {len(scenes())} is added; Present has them all."
     except SoupError as error:
-        told = plain(str(error))
-    st.session_state["kept:added"] = told
+        message = plain(str(error))
+    st.session_state[session.SCENE_ADDED] = message
 
 
 def address_of(scene: Scene, number: int | None = None) -> dict[str, list[str]]:
@@ -114,10 +114,11 @@ def show(paths: Mapping[str, str], number: int) -> NoReturn:
     controls said is forgotten, or else it would outlive their page; so is what a scene leaves out where it is usual.
     """
     state = st.session_state
-    between = next(page for page in paths if page not in (state["kept:page"], scenes()[number - 1].page))
+    between = next(page for page in paths if page not in (state[session.PAGE], scenes()[number - 1].page))
     for key in list(state):
-        if (not str(key).startswith("kept:") and key != "uploads") or key in UNSAID:
+        if not str(key).startswith(session.KEPT) or key == session.TAKEN:
             del state[key]
+    state[session.CHOICES] = {"zoo": state[session.CHOICES]["zoo"]}
     st.switch_page(paths[between], query_params={"present": "1", "scene": str(number), "scenes": to_link(scenes())})
 
 

@@ -3,7 +3,7 @@
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from pages.shared import drawing
+from pages.shared import address, drawing
 from soup_core.analysis import published
 from soup_core.analysis.published import QUANTITIES, TEST, Results, estimate
 from soup_core.charts.published import LABELS, drop_points, hyperparameter_points, robustness_scatter
@@ -68,11 +68,11 @@ def _headline(results: Results) -> None:
 def _robustness(results: Results) -> str:
     if not results.soups:
         return "The folder holds no results of soups, so the models stand alone."
-    told = []
+    counts = []
     for soup in results.soups:
         above = sum(model.shifts.value > soup.shifts.value for model in results.models)
-        told.append(f"{above or 'none'} above the {LABELS[soup.kind]}")
-    return f"Of {len(results.models)} single models, by their mean over the shifts: {', '.join(told)}."
+        counts.append(f"{above or 'none'} above the {LABELS[soup.kind]}")
+    return f"Of {len(results.models)} single models, by their mean over the shifts: {', '.join(counts)}."
 
 
 def _gains(results: Results) -> None:
@@ -97,13 +97,13 @@ def _gains(results: Results) -> None:
 
 def _correlations(results: Results) -> None:
     for models, over in published.correlated(results):
-        told = [
-            f"of {one} with {other} accuracy {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+        correlations = [
+            f"of {one} with {other} accuracy {estimated.value:.3f} ({estimated.low:.3f} to {estimated.high:.3f})"
             for one, other in published.CORRELATED
-            if (found := published.correlation(models, QUANTITIES[one], QUANTITIES[other]))
+            if (estimated := published.correlation(models, QUANTITIES[one], QUANTITIES[other]))
         ]
-        if told:
-            st.markdown(f"Correlation over {plain(over)}: {'; '.join(told)}.")
+        if correlations:
+            st.markdown(f"Correlation over {plain(over)}: {'; '.join(correlations)}.")
 
 
 def _hyperparameters(results: Results) -> None:
@@ -111,8 +111,7 @@ def _hyperparameters(results: Results) -> None:
         chosen = st.selectbox(
             "Hyperparameter",
             results.hyperparameters,
-            key="published-hyperparameter",
-            bind="query-params",
+            **address.bound("published-hyperparameter", of_zoo=True),
             format_func=labels(results.hyperparameters, visible),
         )
         quantity = st.segmented_control(
@@ -120,18 +119,17 @@ def _hyperparameters(results: Results) -> None:
             list(QUANTITIES),
             default="held-out",
             required=True,
-            key="published-quantity",
-            bind="query-params",
+            **address.bound("published-quantity", of_zoo=False),
         )
     drawing.chart(
         hyperparameter_points(results, chosen, quantity),
         f"published-hyperparameter-{chosen}-{quantity}",
         f"{chosen} against {quantity} accuracy of {len(results.models)} models.",
     )
-    found = published.rank_correlation(results.models, chosen, QUANTITIES[quantity])
-    if found is not None:
+    correlation = published.rank_correlation(results.models, chosen, QUANTITIES[quantity])
+    if correlation is not None:
         st.markdown(
-            f"Rank correlation of {plain(chosen)} with {quantity} accuracy: {found:+.2f} over {len(results.models)} "
+            f"Rank correlation of {plain(chosen)} with {quantity} accuracy: {correlation:+.2f} over {len(results.models)} "
             "fine-tuned models; other hyperparameters vary along with it."
         )
 
@@ -148,7 +146,7 @@ def row(model: published.PublishedModel) -> dict[str, object]:
 def _formats(results: Results) -> dict[str, ColumnConfig]:
     """Two decimals for percents, three digits for hyperparameters that are numbers."""
     values = {name: [model.hyperparameters.get(name) for model in results.models] for name in results.hyperparameters}
-    numeric = [name for name, found in values.items() if all(isinstance(value, (int, float)) for value in found)]
+    numeric = [name for name, given in values.items() if all(isinstance(value, (int, float)) for value in given)]
     formats = {name: "%.3g" for name in numeric} | {f"{name} (%)": "%.2f" for name in (*QUANTITIES, *published.SHIFTS)}
     return {name: st.column_config.NumberColumn(format=form) for name, form in formats.items()}
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from pages.shared import session
 from soup_core.errors import SoupError
 from soup_core.runtime.files import shown, write_together
 
@@ -18,7 +19,7 @@ MEGABYTES = 1000  # a file
 NAME_AT_MOST = 50  # characters, which are up to 4 bytes each
 
 
-class _Session:
+class _UploadFolder:
     """The folder, and by zoo what lies in it under which name; the folder is removed with this object."""
 
     def __init__(self) -> None:
@@ -29,34 +30,34 @@ class _Session:
 
 def of(zoo: str) -> tuple[tuple[str, Path], ...]:
     """What this session has uploaded to a zoo: names and files, in the order in which they came."""
-    session = st.session_state.get("uploads")
-    return tuple(session.files.get(zoo, {}).items()) if session else ()
+    kept = st.session_state.get(session.UPLOADS)
+    return tuple(kept.files.get(zoo, {}).items()) if kept else ()
 
 
 @dataclass(frozen=True)
-class Lent:
+class LentUploads:
     """Another session's uploads by zoo and name, which stay where they are."""
 
     files: Mapping[str, Mapping[str, Path]]
 
 
-def lent() -> Lent:
+def lent() -> LentUploads:
     """What this session has uploaded, for a process that draws its pages as it sees them."""
-    session = st.session_state.get("uploads")
-    return Lent(session.files if session else {})
+    kept = st.session_state.get(session.UPLOADS)
+    return LentUploads(kept.files if kept else {})
 
 
 def keep(zoo: str, name: str, uploaded: UploadedFile) -> Path:
     """Keep a file for the session. Raises SoupError where it has enough of them, and where the disk is full."""
-    session: _Session = st.session_state.setdefault("uploads", _Session())
-    files = session.files.setdefault(zoo, {})
+    kept: _UploadFolder = st.session_state.setdefault(session.UPLOADS, _UploadFolder())
+    files = kept.files.setdefault(zoo, {})
     if len(files) >= AT_MOST:
         raise SoupError(f"A session keeps at most {AT_MOST} uploads to a zoo; put the folder into a zoo of its own.")
-    last = shown(PurePath(uploaded.name).name, NAME_AT_MOST)  # what a browser says is no path
-    path = Path(tempfile.mkdtemp(dir=session.folder)) / (last if last.strip(".") else "upload")
+    name_shown = shown(PurePath(uploaded.name).name, NAME_AT_MOST)  # what a browser says is no path
+    path = Path(tempfile.mkdtemp(dir=kept.folder)) / (name_shown if name_shown.strip(".") else "upload")
 
-    def write(place: Path) -> None:
-        with place.open("wb") as file:
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
             shutil.copyfileobj(uploaded, file)
 
     write_together({path: write}, uploaded.size)
@@ -66,4 +67,4 @@ def keep(zoo: str, name: str, uploaded: UploadedFile) -> Path:
 
 def drop(zoo: str, name: str) -> None:
     """Let an upload go."""
-    shutil.rmtree(st.session_state["uploads"].files[zoo].pop(name).parent, ignore_errors=True)
+    shutil.rmtree(st.session_state[session.UPLOADS].files[zoo].pop(name).parent, ignore_errors=True)

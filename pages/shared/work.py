@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching
+from pages.shared import caching, session
 from pages.shared.context import Context
 from soup_core.formatting import plain
 from soup_core.jobs import Job, Progress, Task
@@ -20,18 +20,22 @@ def task(context: Context, recipe: str, *, images: int | None = None, **argument
     return Task(recipe, context.zoo.name, context.device, context.precision, context.memory, images, arguments)
 
 
-def job_of(context: Context, wanted: Task, start: str | None = None) -> Job | None:
+def job_of(context: Context, task: Task, start: str | None = None) -> Job | None:
     """The job of a task: the one there is, stopped or not, or one started now.
 
-    With `start`, the words of a button, a large zoo's job is started only when that is pressed; until then None.
+    With `start`, the words of a button, a large zoo's job is started only when that is pressed; until then None. Who has
+    asked for a file of scenes has asked for their work.
     """
     jobs = caching.jobs()
-    found = jobs.find(wanted, context.zoo)
-    if found is None and (
-        start is None or sc.bank_size(context.zoo) <= SMALL_GIGABYTES or st.button(start, type="primary")
+    job = jobs.find(task, context.zoo)
+    if job is None and (
+        start is None
+        or st.session_state.get(session.RENDERING, False)
+        or sc.bank_size(context.zoo) <= SMALL_GIGABYTES
+        or st.button(start, type="primary")
     ):
-        found = jobs.submit(wanted, context.zoo)
-    return found
+        job = jobs.submit(task, context.zoo)
+    return job
 
 
 def follow(job: Job | None, total: int, what: str, draw: Callable[[Progress], None]) -> None:
@@ -52,14 +56,14 @@ def follow(job: Job | None, total: int, what: str, draw: Callable[[Progress], No
         with shown:
             draw(progress)
         if progress.ended and progress.state != "done":
-            told, button = controls.columns([4, 1], vertical_alignment="center")
-            told.warning(plain(progress.message), icon=":material/pause:")
+            message, button = controls.columns([4, 1], vertical_alignment="center")
+            message.warning(plain(progress.message), icon=":material/pause:")
             if button.button("Go on", key=f"go-{job.key}", width="stretch"):
                 caching.jobs().submit(job.task, job.zoo)
                 st.rerun()
         elif not progress.ended:
-            told, button = controls.columns([4, 1], vertical_alignment="center")
-            told.progress(min(1.0, progress.steps_done / total), text=_words(progress, total, what))
+            message, button = controls.columns([4, 1], vertical_alignment="center")
+            message.progress(min(1.0, progress.steps_done / total), text=_words(progress, total, what))
             button.button(
                 "Stop",
                 key=f"stop-{job.key}",

@@ -1,1 +1,1 @@
-"""The views of pages that have several, a module each: `draw(here, …)`; only the chosen one computes."""
+"""The views of pages that have several, a module each: `draw(context, …)`; only the chosen one computes."""

@@ -25,11 +25,11 @@ def draw(context: Context, soup: sc.Soup | None, kind: str = "", *, choosing: bo
         key = f"recipe-{context.zoo.name}"
 
         def put_in() -> None:
-            found = brought(context.zoo, key)
-            if isinstance(found, sc.Soup) and chosen_alone(context.zoo, found):
-                choose(context.zoo, found.names)
+            soup_of_file = brought(context.zoo, key)
+            if isinstance(soup_of_file, sc.Soup) and chosen_alone(context.zoo, soup_of_file):
+                choose(context.zoo, soup_of_file.names)
                 if context.zoo.has_batch_norm:
-                    st.session_state["batch_norm"] = found.batch_norm
+                    st.session_state["batch_norm"] = soup_of_file.batch_norm
 
         st.file_uploader(
             "Bring one back: a recipe, a card or an exported safetensors file",
@@ -57,7 +57,7 @@ def offer(context: Context, soup: sc.Soup, kind: str) -> None:
         st.error(plain(failed.pop()))
 
     def button(label: str, file: str, make: Callable[[], str | bytes], large: bool = False) -> None:
-        def made() -> str | bytes:  # the browser is told only that it failed; the reason stands here at the next run
+        def content() -> str | bytes:  # the browser is told only that it failed; the reason stands here at the next run
             try:
                 return make()
             except sc.SoupError as error:
@@ -66,7 +66,7 @@ def offer(context: Context, soup: sc.Soup, kind: str) -> None:
 
         st.download_button(
             label,
-            made,
+            content,
             file,
             on_click="ignore",
             disabled=large,
@@ -100,28 +100,28 @@ def brought(zoo: sc.Zoo, key: str) -> sc.Soup | sc.SoupError | None:
         return error
 
 
-def tell(context: Context, found: sc.Soup | sc.SoupError | None, soup: sc.Soup | None) -> None:
+def tell(context: Context, outcome: sc.Soup | sc.SoupError | None, soup: sc.Soup | None) -> None:
     """Say what was brought back: that it is the soup of this page, or what else it is and how good."""
-    if found is None:
+    if outcome is None:
         return
-    if isinstance(found, sc.SoupError):
-        st.error(plain(str(found)))
+    if isinstance(outcome, sc.SoupError):
+        st.error(plain(str(outcome)))
         return
-    if found == soup:
+    if outcome == soup:
         st.success("This page shows the soup of that file.")
         return
     with drawing.errors_shown():
-        evaluation = context.evaluator("held_out")(found)
+        evaluation = context.evaluator("held_out")(outcome)
     st.info(
-        f"The file holds {plain(sc.title_of(found))}: {percent(evaluation)} on the held-out images, "
+        f"The file holds {plain(sc.title_of(outcome))}: {percent(evaluation)} on the held-out images, "
         f"{counts(evaluation)}."
     )
-    if chosen_alone(context.zoo, found):
+    if chosen_alone(context.zoo, outcome):
         st.page_link(
             "pages/1_Ingredients.py",
             label="Open it on Ingredients",
             icon=":material/arrow_forward:",
-            query_params={**context.address, "in": list(found.names)},
+            query_params={**context.address, "in": list(outcome.names)},
         )
 
 

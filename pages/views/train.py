@@ -25,9 +25,9 @@ def draw(context: Context, singles: Mapping[str, sc.Evaluation], progress: Progr
         return
     names = [step.name for step in steps if step.name in zoo.names] if progress.ended else []
     with drawing.errors_shown():
-        found = list(acceptances(zoo, context.evaluator("held_out"), [name for name in names if name]))
-        if found:
-            _numbers(context, singles, found)
+        accepted = list(acceptances(zoo, context.evaluator("held_out"), [name for name in names if name]))
+        if accepted:
+            _numbers(context, singles, accepted)
         else:
             _progress(steps[-1], singles)
     before = max((singles[name] for name in zoo.names if name not in names), key=lambda each: each.correct)
@@ -42,8 +42,8 @@ def draw(context: Context, singles: Mapping[str, sc.Evaluation], progress: Progr
         drawing.chart(
             charts.training_losses(steps), "loss", f"Loss over {steps[-1].epoch} epochs of run {steps[-1].run}."
         )
-    if found or progress.state == "done":
-        st.markdown(f"**{_meaning(steps, found)}**")
+    if accepted or progress.state == "done":
+        st.markdown(f"**{_meaning(steps, accepted)}**")
 
 
 def _progress(step: FinetuneStep, singles: Mapping[str, sc.Evaluation]) -> None:
@@ -58,15 +58,15 @@ def _progress(step: FinetuneStep, singles: Mapping[str, sc.Evaluation]) -> None:
     )
     second.metric("Epoch", f"{step.epoch} of {step.hyperparameters.epochs}")
     if step.runs > 1:
-        third.metric("Run", f"{step.run} of {step.runs}", help=_told(step.hyperparameters))
+        third.metric("Run", f"{step.run} of {step.runs}", help=_recorded(step.hyperparameters))
     else:
         third.metric("Training loss", f"{step.loss:.3f}", help="The mean over the epoch, in nats.")
 
 
-def _numbers(context: Context, singles: Mapping[str, sc.Evaluation], found: Sequence[Acceptance]) -> None:
+def _numbers(context: Context, singles: Mapping[str, sc.Evaluation], acceptances: Sequence[Acceptance]) -> None:
     zoo, held_out = context.zoo, context.evaluator("held_out")
-    new = [each.name for each in found]
-    best = max(found, key=lambda each: each.single.correct)
+    new = [each.name for each in acceptances]
+    best = max(acceptances, key=lambda each: each.single.correct)
     rival = max((singles[name] for name in zoo.names if name not in new), key=lambda each: each.correct)
     columns = st.columns(3)
     comparison = sc.compare(best.single, rival)
@@ -77,7 +77,7 @@ def _numbers(context: Context, singles: Mapping[str, sc.Evaluation], found: Sequ
         delta_color="off" if comparison.spans_zero else "normal",
         help=f"{charts.counts(best.single)}; against the best single model before {points(comparison)}.",
     )
-    taken = sum(each.accepted for each in found)
+    taken = sum(each.accepted for each in acceptances)
     columns[1].metric(
         "Greedy", f"takes {taken} of {len(new)}" if len(new) > 1 else "takes it" if taken else "leaves it out"
     )
@@ -95,17 +95,19 @@ def _numbers(context: Context, singles: Mapping[str, sc.Evaluation], found: Sequ
     )
 
 
-def _meaning(steps: Sequence[FinetuneStep], found: Sequence[Acceptance]) -> str:
+def _meaning(steps: Sequence[FinetuneStep], acceptances: Sequence[Acceptance]) -> str:
     lost = sum(step.diverged for step in steps)
-    if not found:
+    if not acceptances:
         if lost:
             return "The numbers are no longer finite, so nothing was added; try a lower learning rate."
         return "What these runs made is no longer in the zoo; train again to have it back."
-    if len(found) > 1:
-        taken = [plain(each.name) for each in found if each.accepted]
-        added = f"Of {len(found)} new ingredients greedy takes {len(taken)}{': ' if taken else ''}{', '.join(taken)}."
+    if len(acceptances) > 1:
+        taken = [plain(each.name) for each in acceptances if each.accepted]
+        added = (
+            f"Of {len(acceptances)} new ingredients greedy takes {len(taken)}{': ' if taken else ''}{', '.join(taken)}."
+        )
         return f"{added} {lost} runs ended in numbers that are not finite, and added none." if lost else added
-    (one,) = found
+    (one,) = acceptances
     name, change = plain(one.name), points(one.comparison)
     counted = f"{one.after.correct:,} of {one.after.total:,} held-out images right instead of {one.before.correct:,}, {change}"
     sure = f", {significance(one.comparison)}" if one.comparison.spans_zero else ""
@@ -115,5 +117,5 @@ def _meaning(steps: Sequence[FinetuneStep], found: Sequence[Acceptance]) -> str:
     return f"Greedy {verb} {name}: with it the soup gets {counted}{sure}."
 
 
-def _told(hyperparameters: Hyperparameters) -> str:
+def _recorded(hyperparameters: Hyperparameters) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in hyperparameters.recorded().items())

@@ -13,11 +13,12 @@ from typing import Any
 from torch import nn
 
 from soup_core.errors import ZooError
+from soup_core.runtime import settings
 
 
-def build(place: str, num_classes: int, /, **options: Any) -> nn.Module:
+def build(location: str, num_classes: int, /, **options: Any) -> nn.Module:
     """What the function returns for `num_classes` and the options. Raises ZooError where it may not run, or fails."""
-    path, _, function = place.rpartition(":")
+    path, _, function = location.rpartition(":")
     file = Path(path).resolve()
     if not any(file.is_relative_to(folder) for folder in _trusted()):
         raise ZooError(
@@ -37,7 +38,7 @@ def build(place: str, num_classes: int, /, **options: Any) -> nn.Module:
 
 
 def _trusted() -> list[Path]:
-    return [Path(folder).resolve() for folder in os.environ.get("SOUP_TRUST", "").split(os.pathsep) if folder]
+    return [folder.resolve() for folder in settings.TRUST()]
 
 
 @lru_cache(maxsize=32)

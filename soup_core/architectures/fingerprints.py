@@ -128,17 +128,17 @@ def _logits(network: Network, images: Tensor) -> Tensor | None:
 def drawn(tensors: Mapping[str, Tensor], seed: int = 0) -> dict[str, Tensor]:
     """Random tensors of these names, shapes and dtypes, such that what goes through the network neither grows nor fades."""
     generator = torch.Generator().manual_seed(seed)
-    found = {}
+    random = {}
     for name, tensor in sorted(tensors.items()):
         if not tensor.is_floating_point():
-            found[name] = tensor
+            random[name] = tensor
             continue
         noise = torch.randn(tensor.shape, generator=generator)
         if tensor.ndim > 1:
-            found[name] = noise / math.sqrt(max(1, tensor[0].numel()))
+            random[name] = noise / math.sqrt(max(1, tensor[0].numel()))
         else:
-            found[name] = 0.1 * noise if name.endswith(("bias", "running_mean")) else 1 + 0.1 * noise.clamp(-3, 3)
-    return found
+            random[name] = 0.1 * noise if name.endswith(("bias", "running_mean")) else 1 + 0.1 * noise.clamp(-3, 3)
+    return random
 
 
 def _networks() -> Iterator[Network]:

@@ -74,13 +74,13 @@ def preprocessing(name: str, options: Mapping[str, Any]) -> tuple[Preprocessing,
     """
     open_clip, config = _configuration(name)
     tags = open_clip.list_pretrained_tags_by_model(name)
-    said = (open_clip.get_pretrained_cfg(name, tags[0]) if tags else None) or {}
+    expected = (open_clip.get_pretrained_cfg(name, tags[0]) if tags else None) or {}
     size = config["vision_cfg"].get("image_size", 224)
     if not isinstance(size, int):
         return None
-    normalization = Normalization(tuple(said.get("mean", OPENAI.mean)), tuple(said.get("std", OPENAI.std)))
+    normalization = Normalization(tuple(expected.get("mean", OPENAI.mean)), tuple(expected.get("std", OPENAI.std)))
     return Preprocessing(
-        size, size, "bilinear" if said.get("interpolation") == "bilinear" else "bicubic"
+        size, size, "bilinear" if expected.get("interpolation") == "bilinear" else "bicubic"
     ), normalization
 
 

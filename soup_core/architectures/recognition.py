@@ -22,7 +22,7 @@ from soup_core.architectures.fingerprints import (
     readings_of,
 )
 from soup_core.architectures.optional import NotInstalled
-from soup_core.checkpoints import LEADING, WITHIN
+from soup_core.checkpoints import unwrappings
 from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
 
@@ -50,20 +50,15 @@ def recognised(tensors: Shapes, folder: Path, *, hints: Sequence[str] = ()) -> t
 
 
 def _readings(tensors: Shapes) -> Iterator[tuple[Shapes, Collection[str]]]:
-    """The tensors as they are; without what wrappers put before all names; without what a family's files hold beside."""
-    tensors = {
-        ".".join(part for part in name.split(".") if part not in WITHIN): shape for name, shape in tensors.items()
-    }
-    yield tensors, ()
-    while wrapper := next(
-        (it for it in LEADING if tensors and all(name.startswith(f"{it}.") for name in tensors)), None
-    ):
-        tensors = {name.removeprefix(f"{wrapper}."): shape for name, shape in tensors.items()}
-        yield tensors, ()
+    """The tensors without what wrappers put within names; without each before all names; without what a family's files hold beside."""
+    bare = tensors
+    for names, _ in unwrappings(tensors):
+        bare = {new: tensors[name] for name, new in names.items()}
+        yield bare, ()
     families = [{"name": family} for family in architectures.FAMILIES]
-    left_out = {name for name in tensors for family in families if architectures.ignored(family, name)}
+    left_out = {name for name in bare for family in families if architectures.ignored(family, name)}
     if left_out:
-        yield {name: shape for name, shape in tensors.items() if name not in left_out}, left_out
+        yield {name: shape for name, shape in bare.items() if name not in left_out}, left_out
 
 
 def _guesses(given: Shapes, left_out: Collection[str], folder: Path, hints: Sequence[str]) -> tuple[Guess, ...]:
@@ -92,14 +87,14 @@ def _guesses(given: Shapes, left_out: Collection[str], folder: Path, hints: Sequ
 
 def _candidates(given: Shapes, folder: Path, hints: Sequence[str], known: Known) -> Iterator[tuple[Network, Heads]]:
     """Networks that may take these tensors, best first, with their heads where the table knows these."""
-    configured, told = _configured(folder)
+    configured, named = _configured(folder)
     likely = tuple(sorted(name for name, shape in given.items() if name.startswith("classifier.") and shape)[-1:])
     yield from (({"name": name}, likely) for name in configured)
     if given.get("features.0.weight") == (24, 1, 5, 5):
         hidden = {"hidden": given["hidden.0.weight"][0]} if given.get("hidden.0.weight") else {}
         batch = {"normalization": "batch"} if "features.1.running_mean" in given else {}
         yield {"name": "fashion_cnn", **hidden, **batch}, ()
-    for hint in dict.fromkeys(hint.rpartition("/")[2] for hint in (*told, *hints)):
+    for hint in dict.fromkeys(hint.rpartition("/")[2] for hint in (*named, *hints)):
         yield from (({"name": f"{family}:{hint}"}, ()) for family in ("torchvision", "timm"))
     yield from ((network, heads) for heads, alike in known for network in alike)
 
@@ -107,24 +102,28 @@ def _candidates(given: Shapes, folder: Path, hints: Sequence[str], known: Known)
 def _configured(folder: Path) -> tuple[list[str], list[str]]:
     """What config.json in a folder, or in those below it, says: transformers' classifiers, and names of other networks."""
     named: dict[str, str] = {}
-    told = []
+    others = []
     try:
         below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     except OSError:
         return [], []
-    for place in (folder, *below[:FOLDERS_AT_MOST]):
+    for parent in (folder, *below[:FOLDERS_AT_MOST]):
         try:
-            file = place / "config.json"
+            file = parent / "config.json"
             if not file.is_file() or file.stat().st_size > CONFIGURATION_AT_MOST:
                 continue
-            said = json.loads(file.read_bytes())
-            if "model_type" in said and any(CLASSIFIER in kind for kind in said.get("architectures") or [CLASSIFIER]):
-                named.setdefault(json.dumps(said, sort_keys=True), f"transformers:{place.relative_to(folder)}")
-            elif isinstance(said.get("architecture"), str):
-                told.append(said["architecture"])
+            configuration = json.loads(file.read_bytes())
+            if "model_type" in configuration and any(
+                CLASSIFIER in kind for kind in configuration.get("architectures") or [CLASSIFIER]
+            ):
+                named.setdefault(
+                    json.dumps(configuration, sort_keys=True), f"transformers:{parent.relative_to(folder)}"
+                )
+            elif isinstance(configuration.get("architecture"), str):
+                others.append(configuration["architecture"])
         except (OSError, ValueError, AttributeError, TypeError, RecursionError):
             continue
-    return list(named.values()), told
+    return list(named.values()), others
 
 
 def _fitting_heads(network: Network, given: Shapes, folder: Path) -> Heads:

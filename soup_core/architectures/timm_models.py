@@ -30,18 +30,18 @@ def preprocessing(name: str, options: Mapping[str, Any]) -> tuple[Preprocessing,
     timm = _timm(name)
     config = timm.models.get_pretrained_cfg(name)
     given = {"img_size": options["img_size"]} if "img_size" in options else {}
-    found = timm.data.resolve_data_config(given, pretrained_cfg=config.to_dict() if config else {})
-    _, height, width = found["input_size"]
+    expected = timm.data.resolve_data_config(given, pretrained_cfg=config.to_dict() if config else {})
+    _, height, width = expected["input_size"]
     if (
         height != width
-        or len(found["mean"]) != options.get("in_chans", 3)
-        or found["interpolation"] not in ("bilinear", "bicubic")
+        or len(expected["mean"]) != options.get("in_chans", 3)
+        or expected["interpolation"] not in ("bilinear", "bicubic")
     ):
         return None
-    resized = math.floor(height / found["crop_pct"])
+    resized = math.floor(height / expected["crop_pct"])
     return (
-        Preprocessing(resized, height, found["interpolation"]),
-        Normalization(tuple(found["mean"]), tuple(found["std"])),
+        Preprocessing(resized, height, expected["interpolation"]),
+        Normalization(tuple(expected["mean"]), tuple(expected["std"])),
     )
 
 

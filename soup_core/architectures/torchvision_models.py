@@ -32,8 +32,8 @@ def preprocessing(name: str, options: Mapping[str, Any]) -> tuple[Preprocessing,
     size = options.get("image_size", VIT_SIZE) if name.startswith("vit_") else presets[0].crop_size[0]
     preset = next((each for each in presets if each.crop_size[0] == size), None)
     resize = preset.resize_size[0] if preset else size
-    said = preset or presets[0]
-    return Preprocessing(resize, size, said.interpolation.value), Normalization(tuple(said.mean), tuple(said.std))
+    chosen = preset or presets[0]
+    return Preprocessing(resize, size, chosen.interpolation.value), Normalization(tuple(chosen.mean), tuple(chosen.std))
 
 
 def _models(name: str) -> Any:

@@ -78,30 +78,30 @@ def preprocessing(folder: str, options: Mapping[str, Any]) -> tuple[Preprocessin
         processor = transformers.AutoImageProcessor.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-        said = processor.to_dict()
-        resize, crop, stretch = _sizes(said)
-        interpolation = RESAMPLING[said["resample"]]
-        scale = 255 * said["rescale_factor"] if said["do_rescale"] else 255.0
-        mean, std = (said["image_mean"], said["image_std"]) if said["do_normalize"] else ([0.0], [1.0])
+        expected = processor.to_dict()
+        resize, crop, stretch = _sizes(expected)
+        interpolation = RESAMPLING[expected["resample"]]
+        scale = 255 * expected["rescale_factor"] if expected["do_rescale"] else 255.0
+        mean, std = (expected["image_mean"], expected["image_std"]) if expected["do_normalize"] else ([0.0], [1.0])
         values = [tuple(value / scale for value in each) for each in (mean, std)]
     except (OSError, ValueError, TypeError, KeyError, ImportError):
         return None
     return Preprocessing(resize, crop, interpolation, stretch), Normalization(*values)
 
 
-def _sizes(said: Mapping[str, Any]) -> tuple[int, int, bool]:
+def _sizes(expected: Mapping[str, Any]) -> tuple[int, int, bool]:
     """The side after resizing, the crop, and whether both sides are resized to it.
 
     Raises KeyError or ValueError where these do not say it.
     """
-    if not said["do_resize"] or said.get("rescale_offset"):
+    if not expected["do_resize"] or expected.get("rescale_offset"):
         raise ValueError("not of the kind that is resized, cropped and normalised")
-    size, cropped = said["size"], said.get("crop_size") if said.get("do_center_crop") else None
+    size, cropped = expected["size"], expected.get("crop_size") if expected.get("do_center_crop") else None
     resize = int(size.get("shortest_edge") or size["height"])
     crop = int(cropped["height"]) if cropped else resize
     if {*size.values()} - {resize} or (cropped and cropped["width"] != crop):
         raise ValueError("not square")
-    if share := said.get("crop_pct"):
+    if share := expected.get("crop_pct"):
         cut = resize < CONVNEXT_WITHOUT_CROP
         return int(resize / share) if cut else resize, crop, not cut
     return resize, crop, "shortest_edge" not in size

@@ -1,12 +1,10 @@
 """Checkpoint files: opened whatever their format, checked, and read tensor by tensor."""
 
-from soup_core.checkpoints.names import LEADING, WITHIN, fitting, unwrapped
+from soup_core.checkpoints.names import fitting, unwrapped, unwrappings
 from soup_core.checkpoints.opening import open_checkpoint, open_likeliest
 from soup_core.checkpoints.safetensors import Checkpoint, Reader, memory_of, save, size_of, without_repetition, writer
 
 __all__ = [
-    "LEADING",
-    "WITHIN",
     "Checkpoint",
     "Reader",
     "fitting",
@@ -16,6 +14,7 @@ __all__ = [
     "save",
     "size_of",
     "unwrapped",
+    "unwrappings",
     "without_repetition",
     "writer",
 ]

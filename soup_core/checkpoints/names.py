@@ -1,6 +1,7 @@
 """Tensors' names without what wrappers put around them: torch.compile, FSDP, DataParallel, AveragedModel."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from soup_core.checkpoints.safetensors import Checkpoint
 from soup_core.errors import CheckpointError
@@ -10,49 +11,56 @@ LEADING = ("module", "model", "net", "network")
 WITHIN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
+class Unwrapping(NamedTuple):
+    """Tensors' names, old to new, without the `wrappers` that were taken off; what only a wrapper needs is left out."""
+
+    names: dict[str, str]
+    wrappers: tuple[str, ...] = ()
+
+
+def unwrappings(names: Collection[str]) -> Iterator[Unwrapping]:
+    """All that names may be without wrappers: first without those within names, then without each before all of them.
+
+    torch.compile and FSDP put a part within a name; `module.`, `model.` and their like stand before all names, and may be
+    a wrapper's or the network's own. torch's AveragedModel counts in `n_averaged` what it has averaged.
+    """
+    bare = {name: ".".join(part for part in name.split(".") if part not in WITHIN) for name in names}
+    wrappers = tuple(f"{part}." for part in WITHIN if any(part in name.split(".") for name in names))
+    if "n_averaged" in bare and all(name == "n_averaged" or new.startswith("module.") for name, new in bare.items()):
+        del bare["n_averaged"]
+    yield Unwrapping(bare, wrappers)
+    while leading := next(
+        (f"{it}." for it in LEADING if bare and all(new.startswith(f"{it}.") for new in bare.values())), None
+    ):
+        bare = {name: new.removeprefix(leading) for name, new in bare.items()}
+        wrappers = (*wrappers, leading)
+        yield Unwrapping(bare, wrappers)
+
+
 def unwrapped(names: Collection[str]) -> dict[str, str]:
-    """Each name without what wrappers put within it and before all names; a count of torch's AveragedModel is left out."""
-    bare = _bare(names)
-    while prefix := _leading(bare):
-        bare = {name: new.removeprefix(prefix) for name, new in bare.items()}
-    return bare
+    """Each name without every wrapper that may be around it."""
+    *_, last = unwrappings(names)
+    return last.names
 
 
 def fitting(checkpoint: Checkpoint, expected: Collection[str]) -> Checkpoint:
-    """The checkpoint under the names that an architecture expects, where only wrappers' prefixes stand between them.
+    """The checkpoint under the names that an architecture expects, where only wrappers stand between them.
 
-    What torch.compile and FSDP put within a name is taken out; `module.`, `model.` and their like are taken off where
-    all names begin so, and none is expected so. Raises CheckpointError where two names become one.
+    As few are taken off as give a name that is expected. Raises CheckpointError where two names become one.
     """
     if set(checkpoint.tensors) == set(expected):
         return checkpoint
-    names = _bare(checkpoint.tensors)
-    taken = [f"{part}." for part in WITHIN if any(part in name.split(".") for name in names)]
-    while names and not any(new in expected for new in names.values()):
-        prefix = _leading(names)
-        if not prefix:
+    for unwrapping in unwrappings(checkpoint.tensors):
+        if any(new in expected for new in unwrapping.names.values()):
             break
-        names = {name: new.removeprefix(prefix) for name, new in names.items()}
-        taken.append(prefix)
-    if not taken:
+    names, wrappers = unwrapping
+    if not wrappers:
         return checkpoint
     olds: dict[str, str] = {}
     for name, new in names.items():
         if olds.setdefault(new, name) != name:
             raise CheckpointError(
                 f"{checkpoint.name} holds both {shown(olds[new])} and {shown(name)}, which are one tensor without "
-                f"{' and '.join(taken)}; save one of them."
+                f"{' and '.join(wrappers)}; save one of them."
             )
-    return checkpoint.renamed(names, f"{' and '.join(taken)} was taken off the names of its tensors")
-
-
-def _bare(names: Collection[str]) -> dict[str, str]:
-    bare = {name: ".".join(part for part in name.split(".") if part not in WITHIN) for name in names}
-    if "n_averaged" in bare and all(name == "n_averaged" or new.startswith("module.") for name, new in bare.items()):
-        del bare["n_averaged"]  # torch's AveragedModel counts there what it has averaged
-    return bare
-
-
-def _leading(names: Mapping[str, str]) -> str:
-    """What a wrapper has put before every name, empty where there is no such thing."""
-    return next((f"{it}." for it in LEADING if names and all(new.startswith(f"{it}.") for new in names.values())), "")
+    return checkpoint.renamed(names, f"{' and '.join(wrappers)} was taken off the names of its tensors")

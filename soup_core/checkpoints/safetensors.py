@@ -5,14 +5,12 @@ cut short under a map kills the process. Format: https://github.com/huggingface/
 """
 
 import copy
-import errno
 import hashlib
 import json
 import math
 import os
-import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +22,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from soup_core.checkpoints.identity import OpenedFile, opened
 from soup_core.errors import CheckpointError
 from soup_core.runtime.files import Writer, shown, write_together
 
@@ -32,6 +31,7 @@ HEADER_BYTES_AT_MOST = 25_000_000
 TENSORS_AT_MOST = 100_000
 DIMENSIONS_AT_MOST = 64  # torch's own limit
 START_BYTES = 512
+EXPECTED = "a safetensors file"
 DTYPES: Mapping[str, torch.dtype] = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -59,35 +59,44 @@ class TensorInfo:
 class Checkpoint:
     """A safetensors file whose header has been checked; tensors are read by name when asked for.
 
-    `tensors` maps each name to its dtype, shape and place; `name` is the file's, for people; `notes` say what was done
-    to make the file fit. Raises CheckpointError for whatever is not a complete and consistent safetensors file.
+    `tensors` maps each name to its dtype, shape and offsets; `name` is the file's, for people; `notes` say what was done
+    to make the file fit; `identity` is that of the file which every later reading must find. Raises CheckpointError for
+    whatever is not a complete and consistent safetensors file.
     """
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
-        self.path = path
-        self.name = name or shown(path)
+    def __init__(self, path: Path) -> None:
+        with opened(path, shown(path), expected=EXPECTED) as file:
+            self._begin(file)
+
+    @classmethod
+    def of_opened(cls, file: OpenedFile) -> "Checkpoint":
+        """The checkpoint of a file that is open already. Raises CheckpointError as for a path."""
+        checkpoint = cls.__new__(cls)
+        checkpoint._begin(file)
+        return checkpoint
+
+    def _begin(self, file: OpenedFile) -> None:
+        self.path, self.name, self.identity = file.path, file.name, file.identity
+        self.size = file.identity.size
         self.notes: tuple[str, ...] = ()
-        self.size = 0
-        self._identity: tuple[int, ...] = ()
-        with self._opened(first=True) as descriptor:
-            self.tensors, self.metadata = _parse_header(self.name, descriptor, self.size)
+        self.tensors, self.metadata = _parse_header(self.name, file.descriptor, self.size)
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the whole file."""
         return self.examined()[0]
 
-    def examined(self) -> tuple[str, list[str]]:
+    def examined(self, file: OpenedFile | None = None) -> tuple[str, list[str]]:
         """SHA-256 of the whole file, and the names of the tensors that hold NaN or infinity, in one reading.
 
-        Raises CheckpointError where the file cannot be read, or is no longer the one that was opened.
+        It is opened for this where it is not open already. Raises CheckpointError where it has changed since.
         """
         content = hashlib.sha256()
         block = torch.empty(EXAMINED_AT_ONCE, dtype=torch.uint8)
         broken: dict[str, None] = {}
         placed = sorted(self.tensors.items(), key=lambda item: (item[1].begin, item[1].end))
         header = TensorInfo(torch.uint8, (), 0, min((info.begin for _, info in placed), default=self.size))
-        with self._opened() as descriptor:
+        with nullcontext(file.descriptor) if file else self._opened() as descriptor:
             for name, info in [("", header), *placed]:
                 for begin in range(info.begin, info.end, len(block)):
                     part = block[: min(len(block), info.end - begin)]
@@ -106,10 +115,7 @@ class Checkpoint:
 
     @contextmanager
     def reader(self) -> Iterator["Reader"]:
-        """Open the file once for several reads.
-
-        Raises CheckpointError where the file cannot be read, or is no longer the one that was opened.
-        """
+        """Open the file once for several reads. Raises CheckpointError where it has changed, or cannot be read."""
         with self._opened() as descriptor:
             yield Reader(self, descriptor)
 
@@ -133,28 +139,12 @@ class Checkpoint:
             filled += count
 
     @contextmanager
-    def _opened(self, *, first: bool = False) -> Iterator[int]:
-        """Open the file, see that it is the regular file checked before, and close it at the end."""
-        try:
-            if not stat.S_ISREG(os.stat(self.path).st_mode):
-                raise CheckpointError(f"{self.name} is not a regular file; expected a safetensors file.")
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.name} {refusal(error)}") from error
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise CheckpointError(f"{self.name} is not a regular file; expected a safetensors file.")
-            identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            if first:
-                self.size, self._identity = status.st_size, identity
-            elif identity != self._identity:
+    def _opened(self) -> Iterator[int]:
+        """Open the file again and see that it is the one whose header was checked."""
+        with opened(self.path, self.name, expected=EXPECTED) as file:
+            if file.identity != self.identity:
                 raise CheckpointError(f"{self.name} has changed since it was opened; reload the zoo.")
-            yield descriptor
-        except OSError as error:
-            raise CheckpointError(f"{self.name} {refusal(error)}") from error
-        finally:
-            os.close(descriptor)
+            yield file.descriptor
 
 
 class Reader:
@@ -190,18 +180,6 @@ def _is_finite(numbers: Tensor) -> bool:
     return not len(numbers) or all(map(math.isfinite, torch.stack(torch.aminmax(numbers)).tolist()))
 
 
-def refusal(error: OSError | ValueError) -> str:
-    """Why a file cannot be opened and what to do, as the rest of a sentence that begins with its name."""
-    code = error.errno if isinstance(error, OSError) else None
-    if code in (errno.ENOENT, errno.ENOTDIR):
-        return "is missing; put the file there, or take its entry out of zoo.toml."
-    if code in (errno.EACCES, errno.EPERM):
-        return "may not be read by this user; change its permissions."
-    if code == errno.ELOOP:
-        return "is a link that leads back to itself; replace it by the file."
-    return f"cannot be read ({error.strerror if isinstance(error, OSError) else error})."
-
-
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
     """Write a state_dict as a safetensors file, atomically, with one metadata entry named soup_core.
 
@@ -214,10 +192,10 @@ def save(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:
 def writer(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> Writer:
     """What writes a state_dict to a place as safetensors, without a second copy of it in memory; it raises OSError."""
 
-    def write(place: Path) -> None:
+    def write(path: Path) -> None:
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         try:
-            safetensors.torch.save_file(contiguous, place, metadata)
+            safetensors.torch.save_file(contiguous, path, metadata)
         except safetensors.SafetensorError as error:
             raise OSError(str(error)) from error
 

@@ -22,7 +22,7 @@ from soup_core.finetune import bundled
 from soup_core.runtime.files import write_atomically
 from soup_core.runtime.store import default_store
 from soup_core.soup import Soup
-from soup_core.zoo import BASE, Zoo, open_zoo, user_ingredients, zoo_folders
+from soup_core.zoo import BASE, Zoo, find_zoo, open_zoo, user_ingredients
 
 
 def finetune(
@@ -79,8 +79,8 @@ def finetune(
         shown = output
     else:
         assert zoo is not None, "checked above"
-        named = zoo in zoo_folders()
-        opened = open_zoo(zoo_folders()[zoo] if named else zoo)
+        named = find_zoo(zoo)
+        opened = open_zoo(named or zoo)
         shown = output or Path(zoo)
         if named and output is None:
             destination = finetuning.Beside(opened, zoo, default_store())

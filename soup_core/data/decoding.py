@@ -31,6 +31,7 @@ from soup_core.checkpoints import Checkpoint, memory_of, save
 from soup_core.data.preprocessing import Preprocessing
 from soup_core.data.sources import Files, Item, Loaded, TorchvisionSet
 from soup_core.errors import CheckpointError, DataError, SoupError
+from soup_core.runtime import settings
 from soup_core.runtime.files import home, shown, write_atomically
 from soup_core.runtime.store import default_store
 
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 FORMAT = 1  # of the blocks; raise it when what they hold changes
 BLOCK_BYTES = 2**26
 SMALL_BYTES = 20_000_000  # of files, up to which they are decoded in this process
-IMAGES = 8.0  # gigabytes
 TOLD_SECONDS = 0.1
 LOOK_SECONDS = 0.5
 PRINT_BYTES = 16
@@ -63,18 +63,6 @@ class Contents(NamedTuple):
     labels: list[int]
     image_digests: Tensor
     damaged: list[tuple[str, str]]
-
-
-def images_budget() -> float:
-    """Gigabytes that the decoded images of one split may take: SOUP_IMAGES, or 8. Raises SoupError for no such number."""
-    given = os.environ.get("SOUP_IMAGES", IMAGES)
-    try:
-        budget = float(given)
-        if not budget > 0:
-            raise ValueError
-    except ValueError:
-        raise SoupError(f"SOUP_IMAGES is a number of gigabytes above 0; found {given!r}.") from None
-    return budget
 
 
 @dataclass(frozen=True)
@@ -149,7 +137,7 @@ class Decoding:
                 "There is no image for this split; give more files, or another share of held_out in zoo.toml."
             )
         shape = self._shape(items)
-        needed, budget = len(items) * math.prod(shape), images_budget()
+        needed, budget = len(items) * math.prod(shape), settings.IMAGES()
         if needed > 1e9 * budget:
             raise DataError(
                 f"These {len(items):,} images would take {needed / 1e9:.1f} GB as uint8 of shape {shape}, and at most "

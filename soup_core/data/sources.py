@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from soup_core.errors import DataError
+from soup_core.runtime import settings
 from soup_core.runtime.files import listed, shown
 
 if TYPE_CHECKING:
@@ -73,9 +74,9 @@ class TorchvisionSet:
 
     def opened(self) -> Opened:
         """The images, to be loaded one by one; their names are their places in the part."""
-        made = made_by_torchvision(self.dataset, self.root, self.arguments)
-        items = [(f"image {index}", partial(made.__getitem__, index)) for index in range(len(made))]
-        return Opened(items, tuple(map(str, getattr(made, "classes", ()))))
+        dataset = made_by_torchvision(self.dataset, self.root, self.arguments)
+        items = [(f"image {index}", partial(dataset.__getitem__, index)) for index in range(len(dataset))]
+        return Opened(items, tuple(map(str, getattr(dataset, "classes", ()))))
 
 
 @dataclass(frozen=True)
@@ -137,21 +138,21 @@ def split_origin(split: str, parts: Collection[str], where: str) -> SplitOrigin:
 
 def operator_folders() -> tuple[Path, ...]:
     """The folders of SOUP_ZOOS, as they are given."""
-    return tuple(Path(place) for place in os.environ.get("SOUP_ZOOS", "").split(os.pathsep) if place)
+    return settings.ZOOS()
 
 
 def allowed(path: Path, roots: Sequence[Path], *, strict: bool = True) -> Path:
     """The path with its links resolved. Raises DataError where it is below none of the roots, or, if strict, not there."""
     try:
-        found = path.resolve(strict=strict)
+        resolved = path.resolve(strict=strict)
     except (OSError, RuntimeError, ValueError) as error:
         raise DataError(f"{shown(str(path))} is missing or cannot be reached; correct it in zoo.toml.") from error
-    if not any(found.is_relative_to(root) for root in roots):
+    if not any(resolved.is_relative_to(root) for root in roots):
         raise DataError(
             f"{shown(str(path))} lies outside the zoo's folder and those named in SOUP_ZOOS; move it there, or name its "
             "folder in SOUP_ZOOS."
         )
-    return found
+    return resolved
 
 
 def image_folder(path: Path, roots: Sequence[Path]) -> dict[str, Files]:
@@ -161,17 +162,17 @@ def image_folder(path: Path, roots: Sequence[Path]) -> dict[str, Files]:
     holds neither, for parts with different classes, and for links that lead out of the roots.
     """
     folder = allowed(path, roots)
-    places: dict[str, str] = {}
+    names_by_role: dict[str, str] = {}
     for name in directories(folder, roots):
         if name in ROLES and directories(folder / name, roots):
-            if ROLES[name] in places:
+            if ROLES[name] in names_by_role:
                 raise DataError(
-                    f"{shown(str(path))} has both {places[ROLES[name]]} and {name} for one split; keep one."
+                    f"{shown(str(path))} has both {names_by_role[ROLES[name]]} and {name} for one split; keep one."
                 )
-            places[ROLES[name]] = name
+            names_by_role[ROLES[name]] = name
     classes: tuple[str, ...] = ()
     parts: dict[str, Files] = {}
-    for role, name in places.items() or [(WHOLE, "")]:
+    for role, name in names_by_role.items() or [(WHOLE, "")]:
         parts[role] = class_folders(folder, roots, within=name, classes=classes)
         classes = parts[role].classes
     return parts
@@ -182,27 +183,27 @@ def class_folders(folder: Path, roots: Sequence[Path], *, within: str = "", clas
 
     With `classes`, these must be the folders' names, and labels follow their order. Raises DataError.
     """
-    place = folder / within
-    found = directories(place, roots)
-    if not found:
-        raise DataError(f"{shown(str(place))} holds no folder of a class; expected CLASS/*.jpg or other images in it.")
-    if classes and (differing := sorted(set(found).symmetric_difference(classes))):
-        lacking = [shown(name) for name in differing if name not in found]
-        beyond = [shown(name) for name in differing if name in found]
-        told = [f"lacks {listed(lacking)}"] if lacking else []
-        told += [f"has {listed(beyond)} beyond them"] if beyond else []
+    parent = folder / within
+    existing = directories(parent, roots)
+    if not existing:
+        raise DataError(f"{shown(str(parent))} holds no folder of a class; expected CLASS/*.jpg or other images in it.")
+    if classes and (differing := sorted(set(existing).symmetric_difference(classes))):
+        lacking = [shown(name) for name in differing if name not in existing]
+        beyond = [shown(name) for name in differing if name in existing]
+        differences = [f"lacks {listed(lacking)}"] if lacking else []
+        differences += [f"has {listed(beyond)} beyond them"] if beyond else []
         raise DataError(
-            f"{shown(str(place))} must have the same {len(classes)} class folders as the other images; it "
-            f"{' and '.join(told)}. Rename or add folders."
+            f"{shown(str(parent))} must have the same {len(classes)} class folders as the other images; it "
+            f"{' and '.join(differences)}. Rename or add folders."
         )
-    classes = tuple(classes) or tuple(found)
+    classes = tuple(classes) or tuple(existing)
     stamped = [
         ((os.path.relpath(path, folder), size, modified), label)
-        for label, name in sorted((classes.index(name), name) for name in found)
-        for path, size, modified in _images(place / name, roots)
+        for label, name in sorted((classes.index(name), name) for name in existing)
+        for path, size, modified in _images(parent / name, roots)
     ]
     if not stamped:
-        raise DataError(f"{shown(str(place))} holds no image; expected files ending in {', '.join(SUFFIXES)}.")
+        raise DataError(f"{shown(str(parent))} holds no image; expected files ending in {', '.join(SUFFIXES)}.")
     return Files(
         str(folder), tuple(label for _, label in stamped), tuple(stamp for stamp, _ in stamped), tuple(classes)
     )
@@ -212,26 +213,26 @@ def directories(folder: Path, roots: Sequence[Path]) -> list[str]:
     """The names of the folders in a folder, sorted, without hidden ones. Raises DataError for a link out of the roots."""
     try:
         with os.scandir(folder) as entries:
-            found = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            names = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         raise DataError(f"{shown(str(folder))} cannot be read ({error.strerror}); see to its permissions.") from error
-    for name in found:
+    for name in names:
         allowed(folder / name, roots)
-    return found
+    return names
 
 
 def _images(folder: Path, roots: Sequence[Path]) -> Iterator[tuple[str, int, int]]:
     """Path, bytes and time of change of every image file below a class folder, in torchvision's order."""
     try:
-        for place, inner, names in sorted(os.walk(folder, onerror=_raise)):
-            if links := [name for name in inner if os.path.islink(os.path.join(place, name))]:
+        for parent, inner, names in sorted(os.walk(folder, onerror=_raise)):
+            if links := [name for name in inner if os.path.islink(os.path.join(parent, name))]:
                 raise DataError(
-                    f"{shown(os.path.join(place, links[0]))} is a link to a folder within a class; put its images there "
+                    f"{shown(os.path.join(parent, links[0]))} is a link to a folder within a class; put its images there "
                     "themselves."
                 )
             for name in sorted(names):
                 if name.lower().endswith(SUFFIXES):
-                    path = os.path.join(place, name)
+                    path = os.path.join(parent, name)
                     status = os.lstat(path)
                     if stat.S_ISLNK(status.st_mode):
                         status = os.stat(allowed(Path(path), roots))
@@ -322,10 +323,10 @@ def made_by_torchvision(dataset: str, root: str, arguments: Mapping[str, Any]) -
         return getattr(datasets, dataset)(root, **arguments)
     except Exception as error:  # each data set has its own ways to fail on missing or damaged files
         if arguments.get("download"):
-            told = f"could not be fetched into {shown(str(root))} ({error}); see to the connection, or put its files there."
+            message = f"could not be fetched into {shown(str(root))} ({error}); see to the connection, or put its files there."
         else:
-            told = f"could not be read from {shown(str(root))} ({error}); {FETCHED_WITH}"
-        raise DataError(f"{dataset} {told}") from error
+            message = f"could not be read from {shown(str(root))} ({error}); {FETCHED_WITH}"
+        raise DataError(f"{dataset} {message}") from error
 
 
 def _known(dataset: str) -> tuple[str, Mapping[str, Mapping[str, Any]]]:

@@ -6,7 +6,7 @@ import shlex
 
 from soup_core.export.export import Export, title_of
 from soup_core.soup import uniform
-from soup_core.zoo import Zoo, zoo_folders
+from soup_core.zoo import Zoo, find_zoo
 
 ASKED = ("uniform", "greedy", "learned")  # what --soup takes for a recipe and not for a name
 SCRIPT = '''"""Makes the file beside it again, the one named as this is without .py, from the checkpoints of a zoo.
@@ -91,5 +91,5 @@ def python(export: Export) -> str:
 
 def zoo_argument(zoo: Zoo) -> str:
     """What opens the zoo again: its name where that is known, else its folder."""
-    known = zoo_folders().get(zoo.name)
+    known = find_zoo(zoo.name)
     return zoo.name if known and known.resolve() == zoo.folder.resolve() else str(zoo.folder.resolve())

@@ -29,6 +29,8 @@ from soup_core.evaluation.evaluation import row_of
 from soup_core.finetune import Hyperparameters, Space, random_search, tensor_source, train
 from soup_core.runtime.files import write_atomically
 from soup_core.soup import Soup
+from soup_core.zoo import BASE
+from soup_core.zoo.toml import FORMAT, ZooFile, checked, write_zoo_file
 
 SPACE = Space(learning_rates=(1e-3, 4e-3), epochs=(8, 12, 16), augmentations=("flip", "shift", "flip+shift"))
 PARTITION_SEED = 2203
@@ -155,7 +157,7 @@ def build(name: str, images: Path, folder: Path, *, seed: int, device: str = "cp
                 future.result()
                 done += 1
                 yield BuildStep(done, len(plan.runs), running.pop(future).name)
-    write_atomically(folder / "zoo.toml", _zoo_toml(plan).encode())
+    write_zoo_file(folder / "zoo.toml", _zoo_file(plan))
 
 
 def _is_built(folder: Path, plan: Plan, run: PlannedRun) -> bool:
@@ -191,24 +193,23 @@ def _train(plan: Plan, run: PlannedRun, images: Path, folder: Path, device: str)
             checkpoints.save(file, module.state_dict(), _recipe(plan, run))
 
 
-def _zoo_toml(plan: Plan) -> str:
-    options = "".join(f", {key} = {json.dumps(value)}" for key, value in plan.options.items())
-    lines = [
-        "format = 1",
-        f"title = {json.dumps(plan.title)}",
-        f'architecture = {{ name = "fashion_cnn", num_classes = 10{options} }}',
-    ]
-    ingredients = [run for run in plan.runs if run.name != "base"]
-    if len(ingredients) < len(plan.runs):
-        lines.append('base = "base.safetensors"')
-    lines += ["", "[data]", 'source = "fashion_mnist"']
+def _zoo_file(plan: Plan) -> ZooFile:
+    ingredients = [run for run in plan.runs if run.name != BASE]
+    entries = []
     for run in ingredients:
         for name, epoch in run.checkpoints().items():
             values = {**asdict(run.hyperparameters), "epochs": epoch}
-            listed = ", ".join(f"{key} = {json.dumps(values[key])}" for key in plan.recorded)
-            lines += ["", "[[ingredients]]", f'name = "{name}"', f'file = "{name}.safetensors"']
-            lines.append(f"hyperparameters = {{ {listed} }}")
-    return "\n".join(lines) + "\n"
+            recorded = {key: values[key] for key in plan.recorded}
+            entries.append({"name": name, "file": f"{name}.safetensors", "hyperparameters": recorded})
+    table = {
+        "format": FORMAT,
+        "title": plan.title,
+        "architecture": {"name": "fashion_cnn", "num_classes": 10, **plan.options},
+        "base": "base.safetensors" if len(ingredients) < len(plan.runs) else None,
+        "data": {"source": "fashion_mnist"},
+        "ingredients": entries,
+    }
+    return checked(ZooFile, table, f"the plan of {plan.title}")
 
 
 def fetch_images(folder: Path) -> None:
@@ -229,8 +230,8 @@ def find_idx_file(folder: Path, prefix: str) -> Path:
 
     Raises DataError where there is none.
     """
-    for place in (folder, folder / "fashion-mnist", folder / "FashionMNIST" / "raw"):
-        for path in sorted(place.glob(f"{prefix}-idx?-ubyte*")):
+    for parent in (folder, folder / "fashion-mnist", folder / "FashionMNIST" / "raw"):
+        for path in sorted(parent.glob(f"{prefix}-idx?-ubyte*")):
             return path
     raise DataError(
         f"{folder} holds no {prefix}-idx*-ubyte file of Fashion-MNIST; give the folder of Debian's package "

@@ -1,8 +1,6 @@
 """Where a new ingredient is kept: beside a zoo, in the user's own folder, or in the folder of a zoo that is the user's own."""
 
 import hashlib
-import json
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -11,9 +9,9 @@ from torch import Tensor
 
 from soup_core.data import ASSETS
 from soup_core.errors import ZooError
-from soup_core.runtime.files import write_atomically
 from soup_core.runtime.store import Store
 from soup_core.zoo import RESERVED, Zoo, user_ingredients
+from soup_core.zoo.toml import IngredientEntry, ZooHeader, append_ingredient, read_zoo_file
 from soup_core.zoo.user_ingredients import Origin
 
 
@@ -57,11 +55,11 @@ class Beside:
 class Inside:
     """Inside the folder of a zoo: the checkpoint is put there, and an entry appended to its zoo.toml.
 
-    A zoo that is being made has no zoo.toml before its first ingredient; `header` is what then stands before that.
+    A zoo that is being made has no zoo.toml before its first ingredient; `header` is what then stands before its entry.
     Raises ZooError for a bundled zoo's folder, which is not the user's.
     """
 
-    def __init__(self, folder: Path, store: Store, header: str = "") -> None:
+    def __init__(self, folder: Path, store: Store, header: ZooHeader | None = None) -> None:
         if folder.resolve().is_relative_to(ASSETS.resolve()):
             raise ZooError(
                 f"{folder} is a bundled zoo's folder, which is not written; name the zoo {folder.resolve().name} alone, "
@@ -92,33 +90,16 @@ class Inside:
             return path.stem
 
     def _listed(self) -> dict[str, str]:
-        """The files of zoo.toml's entries, and the entries' names."""
-        entries = tomllib.loads(self._text()).get("ingredients", [])
-        return {entry["file"]: entry["name"] for entry in entries}
-
-    def _text(self) -> str:
-        return self.file.read_bytes().decode() if self.file.is_file() else self.header
+        """The files of zoo.toml's entries, and the entries' names. Raises ZooError where it does not fit the format."""
+        entries = read_zoo_file(self.file).ingredients if self.file.is_file() else []
+        return {entry.file: entry.name for entry in entries}
 
     def _append(self, path: Path, origin: Origin) -> None:
-        values = ", ".join(f"{key} = {toml(value)}" for key, value in origin.hyperparameters.items())
-        entry = (
-            f"[[ingredients]]\nname = {toml(path.stem)}\nfile = {toml(path.name)}\nhyperparameters = {{ {values} }}\n"
-        )
-        text = self._text()
-        text += ("" if text.endswith("\n") else "\n") + "\n" + entry
+        entry = IngredientEntry(name=path.stem, file=path.name, hyperparameters=origin.hyperparameters)
         try:
-            tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ZooError(
-                f"{path.name} was written, but no entry for it can be appended to {self.file} ({error}); each ingredient "
-                "must stand there under a line [[ingredients]]. Add its entry by hand."
-            ) from error
-        write_atomically(self.file, text.encode())
-
-
-def toml(value: bool | int | float | str) -> str:
-    """A plain value as TOML writes it."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+            append_ingredient(self.file, entry, self.header)
+        except ZooError as error:
+            raise ZooError(f"{path.name} was written, but {error}") from error
 
 
 def _free_name(prefix: str, taken: Collection[str]) -> str:

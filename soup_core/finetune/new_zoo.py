@@ -18,11 +18,11 @@ from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, Normalizatio
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.evaluation import Evaluator
 from soup_core.finetune.augmentation import augmentations_for
-from soup_core.finetune.destinations import toml
 from soup_core.finetune.hyperparameters import Hyperparameters
 from soup_core.finetune.sweep import FinetuneRun, FinetuneStep, tensors_digest, training_images
 from soup_core.runtime.files import listed
 from soup_core.zoo import BASE, Ingredient, Zoo, user_ingredients
+from soup_core.zoo.toml import FORMAT, ZooHeader, checked
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 SIDE = 224
@@ -40,8 +40,8 @@ def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: boo
     kind, _, path = source.partition(":")
     if kind not in ("tensors", "imagefolder") or not path:
         raise DataError(f"The images of a new zoo come from tensors:FILE or imagefolder:PATH; found {source!r}.")
-    place, own = Path(path).resolve(), folder.resolve()
-    source = f"{kind}:{place.relative_to(own) if place.is_relative_to(own) else place}"
+    images, own = Path(path).resolve(), folder.resolve()
+    source = f"{kind}:{images.relative_to(own) if images.is_relative_to(own) else images}"
     data = Data(source, folder, UNNORMALIZED)
     expected = architectures.proposed_preprocessing({"name": architecture, "num_classes": 1000}, folder)
     cut, normalization = (
@@ -68,26 +68,18 @@ def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: boo
     )
 
 
-def header(zoo: Zoo) -> str:
-    """The zoo.toml of a zoo, up to its ingredients."""
-    options = ", ".join(f"{key} = {toml(value)}" for key, value in zoo.architecture.items())
-    mean, std = (
-        [round(value, 6) for value in part] for part in (zoo.data.normalization.mean, zoo.data.normalization.std)
-    )
-    lines = [
-        "format = 1",
-        f"title = {toml(zoo.title)}",
-        f"architecture = {{ {options} }}",
-        f"base = {toml(_base_file(zoo).name)}",
-        "",
-        "[data]",
-        f"source = {toml(zoo.data.source)}",
-        f"normalize = {{ mean = {mean}, std = {std} }}",
-    ]
-    if given := zoo.data.preprocessing:
-        given_as = ", ".join(f"{key} = {toml(value)}" for key, value in asdict(given).items())
-        lines.append(f"preprocessing = {{ {given_as} }}")
-    return "\n".join(lines) + "\n"
+def header(zoo: Zoo) -> ZooHeader:
+    """The zoo.toml of a planned zoo, up to its ingredients. Raises ZooError for images that no zoo.toml can name."""
+    normalize = {key: [round(value, 6) for value in values] for key, values in asdict(zoo.data.normalization).items()}
+    preprocessing = asdict(zoo.data.preprocessing) if zoo.data.preprocessing else None
+    table = {
+        "format": FORMAT,
+        "title": zoo.title,
+        "architecture": zoo.architecture,
+        "base": _base_file(zoo).name,
+        "data": {"source": zoo.data.source, "normalize": normalize, "preprocessing": preprocessing},
+    }
+    return checked(ZooHeader, table, f"{zoo.name}/zoo.toml")
 
 
 def measured_normalization(images: Tensor) -> Normalization:
@@ -107,12 +99,12 @@ def head_names(zoo: Zoo) -> frozenset[str]:
     """The tensors whose shape follows the number of classes: the head. Raises ZooError where there are none."""
     larger = {**zoo.architecture, "num_classes": int(zoo.architecture["num_classes"]) + 1}
     more = architectures.meta_module(**architectures.arguments(larger, zoo.folder)).state_dict()
-    found = frozenset(name for name, tensor in zoo.tensors.items() if more[name].shape != tensor.shape)
-    if not found:
+    head = frozenset(name for name, tensor in zoo.tensors.items() if more[name].shape != tensor.shape)
+    if not head:
         raise ZooError(
             f"No tensor of {zoo.architecture['name']} follows the number of classes, so there is no head to make."
         )
-    return found
+    return head
 
 
 def make_base(
@@ -178,10 +170,10 @@ def downloaded(architecture: str) -> dict[str, Tensor]:
     from torchvision.models import get_model_weights
 
     try:
-        found: dict[str, Tensor] = get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)
+        weights: dict[str, Tensor] = get_model_weights(name).DEFAULT.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError, ValueError, AttributeError) as error:
         raise ZooError(f"The weights of {architecture} could not be fetched ({error}); give --weights FILE.") from error
-    return found
+    return weights
 
 
 def _base_file(zoo: Zoo) -> Path:

@@ -91,14 +91,14 @@ def finetune(
     run = FinetuneRun(zoo, evaluate, images, dict(origin.checkpoint.read_all()), origin.digest)
     for number, wanted in enumerate(runs, 1):
         key = run.key(wanted)
-        found = Origin(run=key, start=start, start_digest=origin.digest, hyperparameters=wanted.recorded())
+        recorded = Origin(run=key, start=start, start_digest=origin.digest, hyperparameters=wanted.recorded())
         with evaluate.store.claim(f"finetune-{key}"):
             name = place.find(key)
             for step in run.steps(wanted, number, len(runs), ended=name is not None):
                 if step.epoch < wanted.epochs and not step.diverged:
                     yield step
             if not step.diverged:
-                step = replace(step, name=name or place.keep(run.weights(wanted), found))
+                step = replace(step, name=name or place.keep(run.weights(wanted), recorded))
             run.forget(wanted)
         yield step
 
@@ -177,9 +177,9 @@ class FinetuneRun:
         if len(known) <= reached:
             known, state = [(math.nan, self._judged(self.start))], None
             self.store.keep_step(key, 0, _figures_of(*known[0]))
-        for epoch, (loss, found) in enumerate(known):
-            yield epoch, loss, found
-        if epoch == wanted.epochs or (epoch and not _is_sound(loss, found)):
+        for epoch, (loss, evaluation) in enumerate(known):
+            yield epoch, loss, evaluation
+        if epoch == wanted.epochs or (epoch and not _is_sound(loss, evaluation)):
             return
         module = self.zoo.module()
         module.load_state_dict(self.start)
@@ -195,10 +195,10 @@ class FinetuneRun:
         )
         for _ in range(epoch, wanted.epochs):
             with _threads(self._threads):
-                made = next(running)
-            found = self._keep(key, made)
-            yield made.index, made.loss, found
-            if not _is_sound(made.loss, found):
+                ended_epoch = next(running)
+            evaluation = self._keep(key, ended_epoch)
+            yield ended_epoch.index, ended_epoch.loss, evaluation
+            if not _is_sound(ended_epoch.loss, evaluation):
                 return
 
     def steps(
@@ -227,12 +227,12 @@ class FinetuneRun:
     def _keep(self, key: str, epoch: Epoch) -> Evaluation:
         """Evaluate an epoch's weights and keep what there is to know of it: first what goes on, then its figures."""
         state = epoch.state()
-        found = self._judged(module_state(state))
-        figures = _figures_of(epoch.loss, found)
+        evaluation = self._judged(module_state(state))
+        figures = _figures_of(epoch.loss, evaluation)
         content = {**state, **figures}
         checkpoints.save(self._state_file(key), content, tensors_digest(content))
         self.store.keep_step(key, epoch.index, figures)
-        return found
+        return evaluation
 
     def _judged(self, weights: State) -> Evaluation:
         """The held-out evaluation of weights, by the path that the evaluator takes."""
@@ -249,8 +249,8 @@ class FinetuneRun:
         for _, logits in self.evaluate.halving(every, self.evaluate.batch_size, run):
             collected.append(logits)
             yield_point()
-        found = measure(torch.cat(collected), self.evaluate.data.labels)
-        return replace(found, precision=self.evaluate.precision)
+        evaluation = measure(torch.cat(collected), self.evaluate.data.labels)
+        return replace(evaluation, precision=self.evaluate.precision)
 
     @cached_property
     def _judge(self) -> nn.Module:
@@ -278,19 +278,21 @@ class FinetuneRun:
             return None
         loss, correct, total, held_out_loss, ece, not_finite = step["figures"].tolist()
         bits = step["correctness"].numpy().tobytes()
-        found = Evaluation(int(correct), int(total), held_out_loss, ece, bits, int(not_finite), self.evaluate.precision)
-        return loss, found
+        evaluation = Evaluation(
+            int(correct), int(total), held_out_loss, ece, bits, int(not_finite), self.evaluate.precision
+        )
+        return loss, evaluation
 
 
-def _is_sound(loss: float, found: Evaluation) -> bool:
-    return math.isfinite(loss) and not found.not_finite
+def _is_sound(loss: float, held_out: Evaluation) -> bool:
+    return math.isfinite(loss) and not held_out.not_finite
 
 
-def _figures_of(loss: float, found: Evaluation) -> State:
-    figures = [loss, found.correct, found.total, found.loss, found.ece, found.not_finite]
+def _figures_of(loss: float, held_out: Evaluation) -> State:
+    figures = [loss, held_out.correct, held_out.total, held_out.loss, held_out.ece, held_out.not_finite]
     return {
         "figures": torch.tensor(figures, dtype=torch.float64),
-        "correctness": torch.from_numpy(np.frombuffer(found.correctness, np.uint8).copy()),
+        "correctness": torch.from_numpy(np.frombuffer(held_out.correctness, np.uint8).copy()),
     }
 
 

@@ -31,12 +31,12 @@ class Picture:
 
 def for_print(figure: go.Figure) -> go.Figure:
     """The figure in the print template: dark on white, without sliders and buttons. The figure given is left as it is."""
-    spoken = figure.to_dict()
-    layout: dict[str, Any] = {**spoken["layout"], "width": WIDTH, "template": TEMPLATE}
+    content = figure.to_dict()
+    layout: dict[str, Any] = {**content["layout"], "width": WIDTH, "template": TEMPLATE}
     layout["height"] = max(360, int(layout.get("height") or 0))
     for what in ("sliders", "updatemenus"):
         layout.pop(what, None)
-    drawn = go.Figure({"data": spoken["data"], "layout": layout})
+    drawn = go.Figure({"data": content["data"], "layout": layout})
     return drawn.update_layout(paper_bgcolor="white", plot_bgcolor="white", font={"color": INK}).for_each_annotation(
         lambda note: note.update(font_color=INK)
     )
@@ -64,10 +64,10 @@ def _draw(figures: Sequence[go.Figure]) -> list[Picture]:
 
 async def _drawn(figures: Sequence[go.Figure]) -> list[Picture]:
     async with kaleido.Kaleido(n=1, mathjax=False) as drawing:  # its letters come from a network
-        found = []
+        drawn = []
         for figure in figures:
             size = {"width": figure.layout.width, "height": figure.layout.height}
             svg = await drawing.calc_fig(figure, opts={**size, "format": "svg"})
             png = await drawing.calc_fig(figure, opts={**size, "format": "png", "scale": PIXELS_PER_PIXEL})
-            found.append(Picture(svg, png, **size))
-        return found
+            drawn.append(Picture(svg, png, **size))
+        return drawn

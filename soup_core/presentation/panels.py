@@ -82,9 +82,10 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
         ["" if cell is None else f"{cell:.6g}" if isinstance(cell, float) else unescaped(str(cell)) for cell in row]
         for row in rows
     ]
-    used = [place for place in range(len(heads)) if any(row[place] for row in cells)]
+    used = [column for column in range(len(heads)) if any(row[column] for row in cells)]
     return Table(
-        tuple(unescaped(heads[place]) for place in used), tuple(tuple(row[place] for place in used) for row in cells)
+        tuple(unescaped(heads[column]) for column in used),
+        tuple(tuple(row[column] for column in used) for row in cells),
     )
 
 
@@ -92,7 +93,7 @@ def _table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
 class Panel:
     """What a scene shows: its title and note, then numbers, figures, tables and sentences; all text without markup.
 
-    `told` is what the page says beside its findings: warnings and notices.
+    `messages` are what the page says beside its findings: warnings and notices.
     """
 
     title: str
@@ -101,4 +102,4 @@ class Panel:
     drawings: tuple[Drawing, ...] = ()
     tables: tuple[Table, ...] = ()
     sentences: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()

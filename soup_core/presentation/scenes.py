@@ -46,17 +46,17 @@ def to_json(scenes: Sequence[Scene]) -> str:
 def from_json(text: str | bytes, where: str = "The file of scenes") -> tuple[Scene, ...]:
     """The scenes of a file. Raises SoupError, which says what is wrong where."""
     try:
-        found = Presentation.model_validate_json(text)
+        presentation = Presentation.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "its text"
-        raise SoupError(f"{where} cannot be read: at {place}, {first['msg'][:200]}.") from None
-    if found.format != FORMAT or len(found.scenes) > SCENES_AT_MOST:
+        location = ".".join(map(str, first["loc"])) or "its text"
+        raise SoupError(f"{where} cannot be read: at {location}, {first['msg'][:200]}.") from None
+    if presentation.format != FORMAT or len(presentation.scenes) > SCENES_AT_MOST:
         raise SoupError(
             f"{where} cannot be read; expected format {FORMAT} and at most {SCENES_AT_MOST} scenes, "
-            f"found format {found.format} and {len(found.scenes)}."
+            f"found format {presentation.format} and {len(presentation.scenes)}."
         )
-    return found.scenes
+    return presentation.scenes
 
 
 def to_link(scenes: Sequence[Scene]) -> str:

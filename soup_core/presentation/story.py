@@ -20,18 +20,21 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
     test = held_out.on("test")
     steps = list(greedy_soup(zoo, held_out))
     soup, first = steps[-1].soup, steps[0].candidate
-    best, made = test(Soup.single(first)), test(soup)
-    gain = compare(made, best)
+    best, averaged = test(Soup.single(first)), test(soup)
+    gain = compare(averaged, best)
     all_runs, kept = len(zoo.names), len(soup.names)
     singles = held_out.singles()
-    worst = min(singles.values(), key=lambda found: found.correct)
+    worst = min(singles.values(), key=lambda evaluation: evaluation.correct)
     together = ensemble(test, zoo.names)
     runners_up = [name for name in best_first(singles) if name != first]
     second = next((name for name in runners_up if name in soup.names), runners_up[0] if runners_up else first)
     state = {"zoo": (zoo.name,)}
     return (
         Scene(
-            page="Home", state=state, title=_headline(all_runs, kept, gain), note=_gained(first, kept, best, made, gain)
+            page="Home",
+            state=state,
+            title=_headline(all_runs, kept, gain),
+            note=_gained(first, kept, best, averaged, gain),
         ),
         Scene(
             page="Ingredients",
@@ -56,7 +59,7 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
             title=f"The bill: one model, where an ensemble runs {all_runs}",
             note=f"An ensemble of all {all_runs} reaches {percent(together)} of the test images, "
             f"{points(compare(together, best))} against the best single model, and costs {all_runs} forward passes an "
-            f"image. {'The soup' if kept > 1 else 'The model that was kept'} reaches {percent(made)} with one.",
+            f"image. {'The soup' if kept > 1 else 'The model that was kept'} reaches {percent(averaged)} with one.",
         ),
     )
 
@@ -72,14 +75,14 @@ def _headline(runs: int, kept: int, gain: Comparison) -> str:
     return f"{many}, one model, {100 * gain.difference:+.1f} points, the same cost"
 
 
-def _gained(first: str, kept: int, best: Evaluation, made: Evaluation, gain: Comparison) -> str:
+def _gained(first: str, kept: int, best: Evaluation, averaged: Evaluation, gain: Comparison) -> str:
     if kept == 1:
         return (
             f"On the held-out images no average beats {first}, so it is kept alone: {percent(best)} of the test images, "
             f"{counts(best)}."
         )
     return (
-        f"The best single model gets {percent(best)} of the test images right, the average of {kept} gets {percent(made)}: "
+        f"The best single model gets {percent(best)} of the test images right, the average of {kept} gets {percent(averaged)}: "
         f"{points(gain)}, {significance(gain)}. It runs as one model."
     )
 
@@ -89,10 +92,12 @@ def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str, kept: int) -> S
         return Scene(
             page="Interpolation", state={"zoo": (zoo.name,)}, title="One run alone", note="A line needs two models."
         )
-    found = list(line(held_out, Soup.single(first), Soup.single(second)))
-    barrier = error_barrier(found)
-    middle = next(point.evaluation for point in found if point.alpha == 0.5)
-    ends = max((point.evaluation for point in found if point.alpha in (0.0, 1.0)), key=lambda each: each.correct)
+    points_on_line = list(line(held_out, Soup.single(first), Soup.single(second)))
+    barrier = error_barrier(points_on_line)
+    middle = next(point.evaluation for point in points_on_line if point.alpha == 0.5)
+    ends = max(
+        (point.evaluation for point in points_on_line if point.alpha in (0.0, 1.0)), key=lambda each: each.correct
+    )
     better = compare(middle, ends)
     return Scene(
         page="Interpolation",

@@ -1,6 +1,5 @@
 """Devices and precisions: which there are, arithmetic in one of them, and what running out of memory looks like."""
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from soup_core.errors import OutOfMemory, SoupError
+from soup_core.runtime import settings
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("float32", "tf32", *HALF)
@@ -15,10 +15,15 @@ PRECISIONS = ("float32", "tf32", *HALF)
 
 def resolve_device(name: str = "auto") -> str:
     """ "auto" becomes SOUP_DEVICE, or CUDA where there is one, or the CPU. Raises SoupError for what is not there."""
+    origin = ""
     if name == "auto":
-        name = os.environ.get("SOUP_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+        chosen = settings.DEVICE()
+        origin = f" of {settings.DEVICE.name}" if chosen else ""
+        name = chosen or ("cuda" if torch.cuda.is_available() else "cpu")
     if name not in available_devices():
-        raise SoupError(f"The device {name!r} is not available here; expected one of {', '.join(available_devices())}.")
+        raise SoupError(
+            f"The device {name!r}{origin} is not available here; expected one of {', '.join(available_devices())}."
+        )
     return name
 
 

@@ -6,9 +6,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-import platformdirs
-
 from soup_core.errors import SoupError
+from soup_core.runtime import settings
 
 NAME_AT_MOST = 250
 Writer = Callable[[Path], object]
@@ -35,12 +34,12 @@ def listed(names: Iterable[str], at_most: int = 5, *, last: str = ", ") -> str:
 
 def home() -> Path:
     """The folder of the store, of exports and of what is added to zoos: SOUP_HOME, or the platform's folder for a user's caches."""
-    return Path(os.environ.get("SOUP_HOME") or platformdirs.user_cache_dir("model-soups-explorer"))
+    return settings.HOME()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write `content` to `path`: see `write_together`."""
-    write_together({path: lambda place: place.write_bytes(content)}, len(content))
+    """Write `content` to `path`: see `write_together`, which says what it raises too."""
+    write_together({path: lambda temporary: temporary.write_bytes(content)}, len(content))
 
 
 def write_together(writers: Mapping[Path, Writer], size: int) -> None:

@@ -1,6 +1,5 @@
 """All checkpoints of a zoo in one device's memory: any average is then one matrix-vector product."""
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,12 +10,11 @@ import torch
 from torch import Tensor
 
 from soup_core.errors import SoupError
+from soup_core.runtime import settings
 from soup_core.runtime.devices import exactly
 from soup_core.runtime.interruption import exclusive, yield_point
 from soup_core.weight_space.streaming import sum_dtype
 from soup_core.zoo import Zoo
-
-MEMORY = 2.0  # gigabytes that a bank may take where nobody says otherwise
 
 
 class Bank:
@@ -107,12 +105,10 @@ def _bank_dtype(zoo: Zoo) -> torch.dtype:
 
 
 def memory_budget(memory: float | None = None) -> float:
-    """Gigabytes that a bank may take. Raises SoupError where that is no number of at least 0."""
-    given = os.environ.get("SOUP_MEMORY", MEMORY) if memory is None else memory
+    """Gigabytes that a bank may take: as given, else SOUP_MEMORY. Raises SoupError where that is no number of at least 0."""
+    if memory is None:
+        return settings.MEMORY()
     try:
-        budget = float(given)
-        if not budget >= 0:
-            raise ValueError
+        return settings.gigabytes(memory, zero=True)
     except ValueError:
-        raise SoupError(f"The memory budget is a number of gigabytes, at least 0; found {given!r}.") from None
-    return budget
+        raise SoupError(f"The memory budget is a number of gigabytes, at least 0; found {memory!r}.") from None

@@ -1,6 +1,14 @@
 """A zoo: a folder with zoo.toml, its checkpoints, one architecture and one source of images."""
 
-from soup_core.zoo.opening import files_of, fitting_ingredient, open_zoo, with_uploads, zoo_folders
+from soup_core.zoo.opening import (
+    files_of,
+    find_zoo,
+    fitting_ingredient,
+    open_zoo,
+    scan_folders,
+    with_uploads,
+    zoo_folders,
+)
 from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
 
 __all__ = [
@@ -11,8 +19,10 @@ __all__ = [
     "Value",
     "Zoo",
     "files_of",
+    "find_zoo",
     "fitting_ingredient",
     "open_zoo",
+    "scan_folders",
     "with_uploads",
     "zoo_folders",
 ]

@@ -47,22 +47,22 @@ def found_hyperparameters(
     what cannot be read counts as absent. Rows are matched by the file's name, its path, its stem, or its folder's name.
     """
     rows = _rows(folder)
-    found: dict[Path, Settings] = {}
+    by_file: dict[Path, Settings] = {}
     for file in files:
         settings = _settings((metadata or {}).get(file, {}))
         settings |= _settings(_run_file(folder, file))
         for name in reversed(_names(folder, file)):  # the most exact last, so that it wins
             settings |= rows.get(name, {})
-        found[file] = settings
-    varying = {key for settings in found.values() for key in settings if _varies(key, found)}
+        by_file[file] = settings
+    varying = {key for settings in by_file.values() for key in settings if _varies(key, by_file)}
     return {
         file: {key: value for key, value in settings.items() if key in varying or key in KEPT}
-        for file, settings in found.items()
+        for file, settings in by_file.items()
     }
 
 
-def _varies(key: str, found: Mapping[Path, Settings]) -> bool:
-    return len({repr(settings.get(key)) for settings in found.values()}) > 1
+def _varies(key: str, by_file: Mapping[Path, Settings]) -> bool:
+    return len({repr(settings.get(key)) for settings in by_file.values()}) > 1
 
 
 def _names(folder: Path, file: Path) -> list[str]:
@@ -71,21 +71,21 @@ def _names(folder: Path, file: Path) -> list[str]:
 
 
 def _run_file(folder: Path, file: Path) -> Mapping[Any, Any]:
-    for place in file.parents:
-        if (place / RUN_FILE).is_file():
+    for parent in file.parents:
+        if (parent / RUN_FILE).is_file():
             try:
-                content = yaml.safe_load(_text(place / RUN_FILE))
+                content = yaml.safe_load(_text(parent / RUN_FILE))
             except (OSError, ValueError, yaml.YAMLError, RecursionError):
                 return {}
             return content if isinstance(content, dict) else {}
-        if place == folder:
+        if parent == folder:
             break
     return {}
 
 
 def _rows(folder: Path) -> dict[str, Settings]:
     """Every row of every table in the folder, by the texts that may name its file."""
-    found: dict[str, Settings] = {}
+    by_name: dict[str, Settings] = {}
     for table in sorted(path for path in folder.iterdir() if path.suffix.lower() in TABLES and path.is_file()):
         try:
             rows = list(_table(table))
@@ -97,8 +97,8 @@ def _rows(folder: Path) -> dict[str, Settings]:
             settings = _settings({key: value for key, value in row.items() if key not in naming})
             for key in naming:
                 if isinstance(row[key], (str, int)) and row[key] != "":
-                    found.setdefault(str(row[key]), {}).update(settings)
-    return found
+                    by_name.setdefault(str(row[key]), {}).update(settings)
+    return by_name
 
 
 def _table(path: Path) -> Iterator[Mapping[Any, Any]]:
@@ -124,13 +124,18 @@ def _text(path: Path) -> str:
 
 def _settings(row: Mapping[Any, Any]) -> Settings:
     """The plain values of a row under their usual names; lists, tables and what is not there are left out."""
-    found: Settings = {}
+    settings: Settings = {}
     for key, value in row.items():
         plain = _value(value)
         if isinstance(key, str) and key and plain is not None:
             word = key.strip().lower().replace("-", "_").replace(" ", "_")
-            found[STANDARD.get(word, word)] = plain
-    return found
+            settings[_whole(STANDARD.get(word, word))] = _whole(plain) if isinstance(plain, str) else plain
+    return settings
+
+
+def _whole(text: str) -> str:
+    """The text with U+FFFD for each half of a character, which JSON can say and no file in UTF-8 can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _value(value: object) -> Value | None:

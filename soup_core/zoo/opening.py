@@ -17,32 +17,54 @@ from soup_core.data import ASSETS, operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import listed, shown
 from soup_core.zoo import user_ingredients
-from soup_core.zoo.toml import _File, _parse
+from soup_core.zoo.toml import FileEntry, IngredientEntry, read_zoo_file
 from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
 
-
-def zoo_folders(marker: str = "zoo.toml") -> dict[str, Path]:
-    """Every zoo's folder by name: the bundled ones, then those below the folders of SOUP_ZOOS that hold the marker."""
-    found: dict[str, Path] = {}
-    for place in _places():
-        for folder in [place, *sorted(place.iterdir())] if place.is_dir() else []:
-            if (folder / marker).is_file():
-                found.setdefault(folder.name, folder)
-    first = [
-        name for name in ("fashion", "fashion-scratch", "fashion-trajectory", "fashion-batchnorm") if name in found
-    ]
-    return {name: found[name] for name in [*first, *(name for name in found if name not in first)]}
+ZOO_FILE = "zoo.toml"
+BUNDLED = ("fashion", "fashion-scratch", "fashion-trajectory", "fashion-batchnorm")  # in the order to show them
 
 
-def _places() -> list[Path]:
+def zoo_folders() -> dict[str, Path]:
+    """Every zoo's folder by name: the bundled ones, then those below the folders of SOUP_ZOOS."""
+    return scan_folders(ZOO_FILE)[ZOO_FILE]
+
+
+def scan_folders(*markers: str) -> dict[str, dict[str, Path]]:
+    """Of each marker, the folders that hold a file of that name, by their own name, in one look at where zoos may lie."""
+    by_marker: dict[str, dict[str, Path]] = {marker: {} for marker in markers}
+    for root in _roots():
+        for folder in [root, *sorted(root.iterdir())] if root.is_dir() else []:
+            for marker in markers:
+                if (folder / marker).is_file():
+                    by_marker[marker].setdefault(folder.name, folder)
+    return {marker: _bundled_first(folders) for marker, folders in by_marker.items()}
+
+
+def _bundled_first(folders: Mapping[str, Path]) -> dict[str, Path]:
+    first = [name for name in BUNDLED if name in folders]
+    return {name: folders[name] for name in [*first, *(name for name in folders if name not in first)]}
+
+
+def find_zoo(name: str) -> Path | None:
+    """The folder of the zoo of a name, as `zoo_folders` has it, without listing any; None where there is none."""
+    if name in ("", ".", "..") or name != Path(name).name:
+        return None
+    candidates = (folder for root in _roots() for folder in (*([root] if root.name == name else []), root / name))
+    try:
+        return next((folder for folder in candidates if (folder / ZOO_FILE).is_file()), None)
+    except OSError:  # a name longer than any file's
+        return None
+
+
+def _roots() -> list[Path]:
     """The folders below which zoos and their files may lie: the bundled one and those that the operator names."""
     return [ASSETS / "zoos", *operator_folders()]
 
 
 def files_of(folder: Path) -> list[Path]:
     """The files that a folder's zoo.toml names: checkpoints, and what the network is made from. Raises ZooError."""
-    content = _parse(folder / "zoo.toml")
-    base = content.base.file if isinstance(content.base, _File) else content.base
+    content = read_zoo_file(folder / ZOO_FILE)
+    base = content.base.file if isinstance(content.base, FileEntry) else content.base
     made_from = architectures.file_of(content.architecture.named(), folder)
     named = [*([base] if base else []), *(each.file for each in content.ingredients)]
     return [*(_found(folder / name) for name in named), *([made_from] if made_from else [])]
@@ -61,23 +83,25 @@ def open_zoo(name: str | Path) -> Zoo:
 
     Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
     """
-    folders = zoo_folders()
-    folder = folders.get(str(name), Path(name))
-    file = folder / "zoo.toml"
+    named = find_zoo(str(name))
+    folder = named or Path(name)
+    file = folder / ZOO_FILE
     if not file.is_file():
         raise ZooError(
-            f"There is no zoo {str(name)!r}; expected one of {', '.join(folders)}, or a folder that holds zoo.toml."
+            f"There is no zoo {str(name)!r}; expected one of {', '.join(zoo_folders())}, or a folder that holds zoo.toml."
         )
-    content = _parse(file)
+    content = read_zoo_file(file)
     architecture = content.architecture.named()
     network = architectures.network(architecture, folder)
     module = architectures.meta_module(**architectures.arguments(architecture, folder))
     usable: dict[str, Ingredient] = {}
     excluded: list[Excluded] = []
-    listed: list[tuple[str, _File, Mapping[str, Value]]] = [(i.name, i, i.hyperparameters) for i in content.ingredients]
+    listed: list[tuple[str, FileEntry | IngredientEntry, Mapping[str, Value]]] = [
+        (entry.name, entry, entry.hyperparameters) for entry in content.ingredients
+    ]
     if content.base:
-        listed.append((BASE, _File(file=content.base) if isinstance(content.base, str) else content.base, {}))
-    roots = [folder, *_places()]
+        listed.append((BASE, FileEntry(file=content.base) if isinstance(content.base, str) else content.base, {}))
+    roots = [folder, *_roots()]
     for entry_name, entry, hyperparameters in listed:
         path = _found(folder / entry.file)
         try:
@@ -89,10 +113,10 @@ def open_zoo(name: str | Path) -> Zoo:
     base = usable.pop(BASE, None)
     if not usable:
         raise ZooError(f"The zoo {folder.name} has no usable ingredient. {excluded[0].reason}")
-    if str(name) in folders:
+    if named:
         _add_users_own(str(name), module.state_dict(), usable, base, excluded)
     return Zoo(
-        name=str(name) if str(name) in folders else folder.resolve().name,
+        name=str(name) if named else folder.resolve().name,
         title=content.title,
         folder=folder,
         architecture=architecture,
@@ -198,13 +222,13 @@ def _check_fit(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
                 "other. Check the architecture in zoo.toml."
             )
     for name, tensor in expected.items():
-        found = checkpoint.tensors[name]
-        if found.shape != tuple(tensor.shape):
+        info = checkpoint.tensors[name]
+        if info.shape != tuple(tensor.shape):
             raise CheckpointError(
-                f"{file}: the tensor {shown(name)} has shape {found.shape}, and the architecture expects "
+                f"{file}: the tensor {shown(name)} has shape {info.shape}, and the architecture expects "
                 f"{tuple(tensor.shape)}. Check the architecture in zoo.toml, or leave this file out."
             )
-        if found.dtype.is_floating_point != tensor.is_floating_point():
+        if info.dtype.is_floating_point != tensor.is_floating_point():
             raise CheckpointError(
-                f"{file}: the tensor {shown(name)} is of type {found.dtype}, and the architecture expects {tensor.dtype}."
+                f"{file}: the tensor {shown(name)} is of type {info.dtype}, and the architecture expects {tensor.dtype}."
             )

@@ -11,21 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
 from soup_core.architectures import proposed_preprocessing
 from soup_core.architectures.recognition import Guess, recognised
 from soup_core.checkpoints import Checkpoint, open_likeliest, unwrapped
 from soup_core.data import operator_folders
 from soup_core.errors import CheckpointError, SoupError, ZooError
-from soup_core.runtime.files import home, listed, shown, write_atomically
+from soup_core.runtime.files import home, listed, shown
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
+from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, write_zoo_file
+from soup_core.zoo.zoo import RESERVED
 
 ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
 FILES_AT_MOST = 2000
 DEPTH = 3  # of sub-folders
 BASES = ("base", "pretrained", "init", "initial", "zeroshot", "zero_shot", "lp_init", "pretrain")
-RESERVED = ("base", "tensors", "batch_norm")
 NOT_WEIGHTS = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "training_args.bin")
 OF_A_RUN = ("model_best", "best", "best_model", "checkpoint_best", "last", "final", "pytorch_model", "model")
 SPLIT_FOLDERS = ("train", "test", "val", "validation", "held_out")
@@ -84,43 +83,36 @@ class Proposal:
             )
         return tuple(asked)
 
-    def toml(self) -> str:
-        """The content of zoo.toml. Raises ZooError while there are questions."""
+    def zoo_file(self) -> ZooFile:
+        """The content of zoo.toml. Raises ZooError while there are questions, and for answers that do not fit the format."""
         if self.questions:
             raise ZooError(f"{shown(self.folder)}: {' '.join(self.questions)}")
-        document = tomlkit.document()
-        document["format"] = 1
-        document["title"] = self.title
-        document["architecture"] = _inline(self.architecture or {})
-        for each in self.members:
-            if each.file == self.base:
-                file = _written(each.file, self.folder)
-                document["base"] = _inline({"file": file, "weights": each.weights}) if each.weights else file
-        data = tomlkit.table()
-        for key, value in self.data.items():
-            data[key] = _inline(value) if isinstance(value, Mapping) else value
-        document["data"] = data
-        listed = tomlkit.aot()
-        for each in self.members:
-            if each.file == self.base:
-                continue
-            entry = tomlkit.table()
-            entry["name"], entry["file"] = each.name, _written(each.file, self.folder)
-            if each.weights:
-                entry["weights"] = each.weights
-            if each.hyperparameters:
-                entry["hyperparameters"] = _inline(each.hyperparameters)
-            listed.append(entry)
-        document["ingredients"] = listed
-        return tomlkit.dumps(document)
+        base = [_file_table(each, self.folder) for each in self.members if each.file == self.base]
+        table = {
+            "format": FORMAT,
+            "title": _readable(self.title),
+            "architecture": self.architecture,
+            "base": (base[0] if base[0]["weights"] else base[0]["file"]) if base else None,
+            "data": self.data,
+            "ingredients": [
+                {"name": each.name, **_file_table(each, self.folder), "hyperparameters": each.hyperparameters}
+                for each in self.members
+                if each.file != self.base
+            ],
+        }
+        return checked(ZooFile, table, f"{shown(self.folder)}/zoo.toml")
+
+    def toml(self) -> str:
+        """The text of zoo.toml. Raises ZooError as `zoo_file` does."""
+        return as_toml(self.zoo_file())
 
     def write(self, *, replace_old: bool = False) -> Path:
         """Write zoo.toml into the folder. Raises ZooError where one is there already, and while there are questions."""
         file = self.folder / "zoo.toml"
-        content = self.toml().encode()
+        content = self.zoo_file()
         if file.exists() and not replace_old:
             raise ZooError(f"{shown(file)} is there already; edit it, or say that it is to be replaced (--force).")
-        write_atomically(file, content)
+        write_zoo_file(file, content)
         return file
 
 
@@ -129,12 +121,12 @@ def sweep_folders() -> tuple[Path, ...]:
 
     Raises ZooError where one of them cannot be read.
     """
-    found: list[Path] = []
-    for place in operator_folders():
-        below = [path for path in sorted(place.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]
-        zoos = [path for path in (place, *below) if (path / "zoo.toml").exists()]
-        found += [*([] if zoos else [place]), *(path for path in below if path not in zoos and place not in zoos)]
-    return tuple(folder for folder in dict.fromkeys(found) if next(_candidates(folder, DEPTH), None))
+    folders: list[Path] = []
+    for root in operator_folders():
+        below = [path for path in sorted(root.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]
+        zoos = [path for path in (root, *below) if (path / "zoo.toml").exists()]
+        folders += [*([] if zoos else [root]), *(path for path in below if path not in zoos and root not in zoos)]
+    return tuple(folder for folder in dict.fromkeys(folders) if next(_candidates(folder, DEPTH), None))
 
 
 def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
@@ -149,23 +141,23 @@ def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
         raise ZooError(f"{shown(folder)} holds {len(files):,} checkpoints; at most {FILES_AT_MOST:,} are looked at.")
     for file in files:
         try:
-            checkpoint, place = open_likeliest(file, roots=[folder])
+            checkpoint, part = open_likeliest(file, roots=[folder])
         except CheckpointError as error:
             yield InspectedFile(file, len(files), None, str(error))
         else:
-            said = f"{shown(file)} holds weights in several places; those of {shown(place)} are taken." if place else ""
-            yield InspectedFile(file, len(files), checkpoint, said, place)
+            notice = f"{shown(file)} holds weights in several places; those of {shown(part)} are taken." if part else ""
+            yield InspectedFile(file, len(files), checkpoint, notice, part)
 
 
-def propose(folder: Path, looked: Sequence[InspectedFile]) -> Proposal:
+def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     """A proposal from what was looked at: the largest family of equal names and shapes, and all that is known of it.
 
     Raises ZooError where no file could be opened.
     """
     families: dict[tuple[tuple[str, tuple[int, ...]], ...], list[InspectedFile]] = {}
-    notices = [each.reason for each in looked if each.reason]
-    data, is_data = _data(folder, looked)
-    for each in looked:
+    notices = [each.reason for each in inspected if each.reason]
+    data, is_data = _data(folder, inspected)
+    for each in inspected:
         if each.checkpoint is not None and each.file != is_data:
             bare = unwrapped(each.checkpoint.tensors)  # a run may have been wrapped, and another not
             family = tuple(sorted((new, each.checkpoint.tensors[name].shape) for name, new in bare.items()))
@@ -192,8 +184,8 @@ def propose(folder: Path, looked: Sequence[InspectedFile]) -> Proposal:
     hints = _hints(settings)
     guesses = recognised(whole, folder, hints=hints) or recognised(dict(family), folder, hints=hints)
     names = _names(folder, files)
-    said = (file for file in files if _is_base(names[file]) or "initiali" in str(settings[file].get("info")))
-    base = next(said, None) if len(files) > 1 else None
+    bases = (file for file in files if _is_base(names[file]) or "initiali" in str(settings[file].get("info")))
+    base = next(bases, None) if len(files) > 1 else None
     weights = {each.file: each.weights for each in members}
     ingredients = tuple(ProposedIngredient(names[file], file, weights[file], settings[file]) for file in files)
     proposal = Proposal(folder, folder.resolve().name, None, guesses, base, ingredients, data, tuple(notices))
@@ -238,8 +230,8 @@ def with_base(proposal: Proposal, base: str | None) -> Proposal:
 
 def _candidates(folder: Path, depth: int) -> Iterator[Path]:
     try:
-        with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: _natural(entry.name))
+        with os.scandir(folder) as scanned:
+            entries = sorted(scanned, key=lambda entry: _natural(entry.name))
     except OSError as error:
         raise ZooError(f"{shown(folder)} cannot be read as a folder ({error.strerror}).") from error
     for entry in entries:
@@ -287,8 +279,8 @@ def _names(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
     last = {name.rpartition("/")[2] for name in runs.values()}
     if len(runs) > 1 and len(last) == 1 and all(short.values()) and not {*short.values()} & {*names.values()}:
         names |= short
-    taken = (name if name not in RESERVED else f"{name}-1" for name in map(_readable, names.values()))
-    return dict(zip(names, taken, strict=True))
+    free = (name if name not in RESERVED else f"{name}-1" for name in map(_readable, names.values()))
+    return dict(zip(names, free, strict=True))
 
 
 def _stem(name: str) -> str:
@@ -309,19 +301,19 @@ def _is_base(name: str) -> bool:
 
 def _hints(settings: Mapping[Path, Settings]) -> tuple[str, ...]:
     """Names of networks that the runs' own settings tell."""
-    found = [run.get(key) for run in settings.values() for key in ("model", "arch", "architecture")]
-    return tuple(dict.fromkeys(name for name in found if isinstance(name, str)))
+    names = [run.get(key) for run in settings.values() for key in ("model", "arch", "architecture")]
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))
 
 
-def _data(folder: Path, looked: Sequence[InspectedFile]) -> tuple[dict[str, Any], Path | None]:
+def _data(folder: Path, inspected: Sequence[InspectedFile]) -> tuple[dict[str, Any], Path | None]:
     """The images beside the checkpoints, as zoo.toml's table, and the file among those looked at that holds them."""
-    for each in looked:
+    for each in inspected:
         if each.checkpoint is not None and {"held_out.images", "held_out.labels"} <= set(each.checkpoint.tensors):
             return {"source": f"tensors:{_written(each.file, folder)}"}, each.file
-    for place in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
-        within = {path.name for path in place.iterdir() if path.is_dir()}
+    for parent in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
+        within = {path.name for path in parent.iterdir() if path.is_dir()}
         if within & {"train"} and within & set(SPLIT_FOLDERS) - {"train"}:
-            return {"source": f"imagefolder:{_written(place, folder)}"}, None
+            return {"source": f"imagefolder:{_written(parent, folder)}"}, None
     return {}, None
 
 
@@ -329,7 +321,5 @@ def _written(path: Path, folder: Path) -> str:
     return _readable(path.relative_to(folder).as_posix())
 
 
-def _inline(table: Mapping[str, Any]) -> Any:
-    inline = tomlkit.inline_table()
-    inline.update(dict(table))
-    return inline
+def _file_table(each: ProposedIngredient, folder: Path) -> dict[str, str | None]:
+    return {"file": _written(each.file, folder), "weights": each.weights}

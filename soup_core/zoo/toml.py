@@ -1,10 +1,15 @@
-"""The schema of zoo.toml; an error names the file, the key, what was expected and what was found."""
+"""zoo.toml: its schema, and all that reads or writes it; an error names the file, the key, what was expected and found.
+
+Tables of plain values stand on one line each, and an entry is appended as text, so that what a person wrote stays as it is.
+"""
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import pydantic
+import tomlkit
 
 from soup_core.data import (
     FASHION_NORMALIZATION,
@@ -17,21 +22,26 @@ from soup_core.data import (
     Preprocessing,
 )
 from soup_core.errors import ZooError
+from soup_core.runtime.files import write_atomically
 from soup_core.zoo.zoo import RESERVED, Value
 
+FORMAT = 1
 
-class _Entry(pydantic.BaseModel):
+
+class _Table(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", strict=True)
 
 
-class _Architecture(_Entry):
+class ArchitectureEntry(_Table):
+    """The network: a name that `architectures.build` knows or a factory of the zoo's own, the classes, and options."""
+
     model_config = pydantic.ConfigDict(extra="allow", strict=True)
     name: str | None = None
     factory: Annotated[str, pydantic.Field(pattern=r"^.+\.py:[^:/]+$")] | None = None
     num_classes: Annotated[int, pydantic.Field(ge=1, le=1_000_000)]
 
     @pydantic.model_validator(mode="after")
-    def _one_of_two(self) -> "_Architecture":
+    def _one_of_two(self) -> "ArchitectureEntry":
         if (self.name is None) == (self.factory is None):
             raise ValueError('it must have either a name, or a factory of your own such as "my_model.py:build"')
         return self
@@ -43,39 +53,47 @@ class _Architecture(_Entry):
         return {"name": f"factory:{factory}", **table} if factory else table
 
 
-class _Normalize(_Entry):
+class NormalizationEntry(_Table):
+    """Mean and standard deviation a channel, on the 0 to 1 scale."""
+
     mean: list[float]
     std: list[Annotated[float, pydantic.Field(gt=0)]]
 
     @pydantic.model_validator(mode="after")
-    def _same_length(self) -> "_Normalize":
+    def _same_length(self) -> "NormalizationEntry":
         if len(self.mean) != len(self.std) or not self.mean:
             raise ValueError("mean and std must have one value for each channel, as many of one as of the other")
         return self
 
 
-class _Preprocessing(_Entry):
+class PreprocessingEntry(_Table):
+    """What image files become: see Preprocessing."""
+
     resize: Annotated[int, pydantic.Field(ge=1, le=10_000)]
     crop: Annotated[int, pydantic.Field(ge=1, le=10_000)]
     interpolation: Interpolation = "bilinear"
     stretch: bool = False
 
 
-class _HeldOut(_Entry):
+class HeldOutEntry(_Table):
+    """What is held out of a source that has no split for it."""
+
     share: Annotated[float, pydantic.Field(gt=0, lt=1)] = HeldOut.share
     seed: int = HeldOut.seed
 
 
-class _Data(_Entry):
+class DataEntry(_Table):
+    """The images that judge the checkpoints."""
+
     source: Annotated[str, pydantic.Field(pattern=r"^(fashion_mnist|(tensors|imagefolder|torchvision):.+)$")]
     root: str | None = None
-    normalize: _Normalize | None = None
-    preprocessing: _Preprocessing | None = None
-    held_out: _HeldOut | None = None
+    normalize: NormalizationEntry | None = None
+    preprocessing: PreprocessingEntry | None = None
+    held_out: HeldOutEntry | None = None
     shifts: dict[Annotated[str, pydantic.Field(min_length=1)], str] = {}
 
     @pydantic.model_validator(mode="after")
-    def _meant_for_the_source(self) -> "_Data":
+    def _meant_for_the_source(self) -> "DataEntry":
         decoded = self.source.startswith(("imagefolder:", "torchvision:"))
         if self.held_out and not decoded:
             raise ValueError("held_out divides an imagefolder or a set of torchvision; other sources have their splits")
@@ -106,27 +124,43 @@ class _Data(_Entry):
         )
 
 
-class _File(_Entry):
-    file: Annotated[str, pydantic.Field(min_length=1)]
-    weights: str | None = None  # which part of the file, where several could be meant
+_Name = Annotated[str, pydantic.Field(min_length=1)]
 
 
-class _Ingredient(_File):
-    name: Annotated[str, pydantic.Field(min_length=1)]
+class FileEntry(_Table):
+    """A checkpoint file, from the zoo's folder; `weights` says which part of it is meant, where several could be."""
+
+    file: _Name
+    weights: str | None = None
+
+
+class IngredientEntry(_Table):
+    """One of [[ingredients]]: its name, its file as a FileEntry has it, and what made it."""
+
+    name: _Name
+    file: _Name
+    weights: str | None = None
     hyperparameters: dict[str, Value] = {}
 
 
-class _ZooFile(_Entry):
-    format: Annotated[int, pydantic.Field(ge=1, le=1)]
+class ZooHeader(_Table):
+    """What stands in zoo.toml before the ingredients."""
+
+    format: Annotated[int, pydantic.Field(ge=FORMAT, le=FORMAT)]
     title: str
-    architecture: _Architecture
-    base: str | _File | None = None
-    data: _Data
-    ingredients: Annotated[list[_Ingredient], pydantic.Field(min_length=1)]
+    architecture: ArchitectureEntry
+    base: str | FileEntry | None = None
+    data: DataEntry
+
+
+class ZooFile(ZooHeader):
+    """A whole zoo.toml."""
+
+    ingredients: Annotated[list[IngredientEntry], pydantic.Field(min_length=1)]
 
     @pydantic.field_validator("ingredients")
     @classmethod
-    def _distinct(cls, ingredients: list[_Ingredient]) -> list[_Ingredient]:
+    def _distinct(cls, ingredients: list[IngredientEntry]) -> list[IngredientEntry]:
         names = [ingredient.name for ingredient in ingredients]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"every ingredient needs a name of its own; {repeated[0]!r} stands twice")
@@ -135,14 +169,102 @@ class _ZooFile(_Entry):
         return ingredients
 
 
-def _parse(file: Path) -> _ZooFile:
+T = TypeVar("T", bound=_Table)
+
+
+def read_zoo_file(file: Path) -> ZooFile:
+    """The content of a zoo.toml. Raises ZooError where it cannot be read as TOML, or does not fit the format."""
     where = f"{file.parent.name}/{file.name}"
     try:
-        return _ZooFile.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ZooError(f"{where} cannot be read as TOML: {error}. Correct it there.") from error
+    return checked(ZooFile, table, where)
+
+
+def checked(kind: type[T], table: Mapping[str, Any], where: str) -> T:
+    """A table as the schema's class of that kind. Raises ZooError, which names the file, the key, what was expected and found."""
+    try:
+        return kind.model_validate(dict(table))
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         found = f"; found {first['input']!r:.80}" if first["type"] not in ("missing", "value_error") else ""
         raise ZooError(f"{where}, key {key}: {first['msg']}{found}. Correct it there.") from error
+
+
+def as_toml(content: ZooHeader) -> str:
+    """The text of a zoo.toml, or of what stands in it before the ingredients; what was not given is left out.
+
+    Raises ZooError for a text that no file in UTF-8 can hold.
+    """
+    document = tomlkit.document()
+    for key, value in _plain(content).items():
+        if key not in ("data", "ingredients"):
+            document[key] = _inline(value)
+    document["data"] = _table(_plain(content.data))
+    entries = content.ingredients if isinstance(content, ZooFile) else []
+    return _encodable("\n".join((tomlkit.dumps(document), *map(_entry, entries))))
+
+
+def write_zoo_file(file: Path, content: ZooFile) -> None:
+    """Write a zoo.toml, atomically. Raises ZooError as `as_toml` does, SoupError where the file cannot be written."""
+    write_atomically(file, as_toml(content).encode())
+
+
+def append_ingredient(file: Path, entry: IngredientEntry, header: ZooHeader | None = None) -> None:
+    """Append an entry to a zoo.toml, atomically; what stands there stays as it is, comments included.
+
+    A file that is not there begins with `header`. Raises ZooError where nothing can be appended, or the name is taken.
+    """
+    try:
+        text = file.read_bytes().decode() if header is None or file.exists() else as_toml(header)
+        text = f"{text}{'' if text.endswith(chr(10)) else chr(10)}\n{_encodable(_entry(entry))}"
+        table = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ZooError(f"{where} cannot be read as TOML: {error}. Correct it there.") from error
+        raise ZooError(
+            f"{file} can take no entry for {entry.file} ({error}); each ingredient must stand there under a line "
+            "[[ingredients]]. Add its entry by hand."
+        ) from error
+    checked(ZooFile, table, f"{file.parent.name}/{file.name}")
+    write_atomically(file, text.encode())
+
+
+def _plain(content: _Table) -> dict[str, Any]:
+    """What was given, in the schema's order."""
+    return content.model_dump(exclude_unset=True, exclude_none=True)
+
+
+def _entry(entry: IngredientEntry) -> str:
+    """The lines of one of [[ingredients]]."""
+    listed = tomlkit.aot()
+    listed.append(_table({key: value for key, value in _plain(entry).items() if value != {}}))
+    document = tomlkit.document()
+    document["ingredients"] = listed
+    return tomlkit.dumps(document)
+
+
+def _table(content: Mapping[str, Any]) -> Any:
+    table = tomlkit.table()
+    for key, value in content.items():
+        table[key] = _inline(value)
+    return table
+
+
+def _inline(value: Any) -> Any:
+    """A value as TOML has it, tables and what is in them on one line."""
+    if not isinstance(value, Mapping):
+        return value
+    table = tomlkit.inline_table()
+    for key, inner in value.items():
+        table[key] = _inline(inner)
+    return table
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        around = text[max(0, error.start - 10) : error.end + 10]
+        raise ZooError(f"The text {around!a} holds half a character, which no zoo.toml can; change it.") from error
+    return text

@@ -453,9 +453,13 @@ def test_every_choice_is_in_the_address_or_has_a_reason() -> None:
         for call in ast.walk(ast.parse(file.read_text())):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in CHOOSERS:
                 given = {each.arg: ast.unparse(each.value) for each in call.keywords}
+                assert "bind" not in given, f"{file.name}:{call.lineno} is not declared by address.bound"
+                if given.get(None, "").startswith("address.bound("):
+                    bound.add(given[None])
+                    continue
                 assert "key" in given, f"{file.name}:{call.lineno} has no key"
-                (bound if given.get("bind") == "'query-params'" else unbound).add(given["key"].strip("'\""))
-    assert "in" in bound
+                unbound.add(given["key"].removeprefix("address.of_zoo(").removesuffix(")").strip("'\""))
+    assert "address.bound('in', of_zoo=True)" in bound
     for key in unbound:
         assert any(key.replace("'", '"').startswith(each) for each in REASONS), f"{key} is not in the address"
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, work
+from pages.shared import address, drawing, work
 from pages.shared.context import GREEDY, UNIFORM, Context
 from pages.shared.live_chart import Event
 from pages.views.ingredients.selection import Selection, choose, ingredients, toggle_clicked
@@ -40,8 +40,7 @@ def draw(context: Context, chosen: Selection) -> None:
             list(MAPS),
             default="PCA",
             required=True,
-            key="map",
-            bind="query-params",
+            **address.bound("map", of_zoo=False),
             help="PCA lays the two axes along which the ingredients' weights spread most; MDS (multidimensional scaling) "
             "keeps distances as well as two axes can, and counts the base as a point.",
         )
@@ -49,8 +48,7 @@ def draw(context: Context, chosen: Selection) -> None:
         colour = st.selectbox(
             "Colour",
             [ACCURACY, *keys],
-            key="colour",
-            bind="query-params",
+            **address.bound("colour", of_zoo=True),
             width=240,
             format_func=labels([ACCURACY, *keys], drawing.spaced),
             help="What the ingredients' colours show.",
@@ -61,9 +59,9 @@ def draw(context: Context, chosen: Selection) -> None:
         gram = sc.gram(zoo, held_out.store)
         accepted = [step.soup for step in sc.greedy_soup(zoo, held_out) if step.accepted]
     waiting.empty()
-    places = MAPS[kind](gram)
+    weight_map = MAPS[kind](gram)
     drawing.chart(
-        scatter(zoo, chosen, places, accepted, colour),
+        scatter(zoo, chosen, weight_map, accepted, colour),
         "places",
         f"{kind} map of {len(zoo.names)} ingredients and soups of them, {len(chosen.names)} filled since they are in the "
         "soup; a click toggles, a drag chooses what it encloses.",
@@ -77,39 +75,38 @@ def draw(context: Context, chosen: Selection) -> None:
         list(PAIRS),
         default="Angles",
         required=True,
-        key="pairs",
-        bind="query-params",
+        **address.bound("pairs", of_zoo=True),
         help="Angles between the differences from the base (without a base, from the ingredients' mean): the wider, the "
         "more there is to average. Distances between the weights. Disagreement: the share of held-out images to which two "
         "models give different classes.",
     )
-    told, order = where(chosen, places), clustered_order(zoo.names, angles(gram))
+    position, order = where(chosen, weight_map), clustered_order(zoo.names, angles(gram))
     if pairs == "Disagreement":
-        compare_predictions(context, order, told)
+        compare_predictions(context, order, position)
     else:
         matrix = angles(gram) if pairs == "Angles" else distances(gram)
-        st.markdown(f"**{told} {draw_pairs(zoo.names, matrix, order, PAIRS[pairs])}**")
+        st.markdown(f"**{position} {draw_pairs(zoo.names, matrix, order, PAIRS[pairs])}**")
 
 
-def scatter(zoo: sc.Zoo, chosen: Selection, places: Map, accepted: Sequence[sc.Soup], colour: str) -> go.Figure:
+def scatter(zoo: sc.Zoo, chosen: Selection, weight_map: Map, accepted: Sequence[sc.Soup], colour: str) -> go.Figure:
     """The map with the soups of the zoo, greedy's path and the soup of what is chosen."""
     given = {each.name: each.hyperparameters.get(colour) for each in zoo.ingredients}
     if colour == ACCURACY:
         given = {name: 100 * evaluation.accuracy for name, evaluation in chosen.singles.items()}
-    soups = [Shown(UNIFORM, "uniform", places.place(sc.uniform_soup(zoo)))]
+    soups = [Shown(UNIFORM, "uniform", weight_map.place(sc.uniform_soup(zoo)))]
     if zoo.base:
-        soups.append(Shown("base", "base", places.place(sc.Soup.single(sc.BASE))))
-    soups.append(Shown(GREEDY, "greedy", places.place(accepted[-1])))
+        soups.append(Shown("base", "base", weight_map.place(sc.Soup.single(sc.BASE))))
+    soups.append(Shown(GREEDY, "greedy", weight_map.place(accepted[-1])))
     yours = placed(chosen)
     return map_scatter(
-        places,
+        weight_map,
         {name: value for name, value in given.items() if value is not None},
         label=colour.replace("_", " "),
         singles=chosen.singles,
         soups=soups,
-        path=[places.place(soup) for soup in accepted],
+        path=[weight_map.place(soup) for soup in accepted],
         selected=chosen.names,
-        yours=places.place(yours) if yours else None,
+        yours=weight_map.place(yours) if yours else None,
     )
 
 
@@ -125,18 +122,18 @@ def take(zoo: sc.Zoo, event: Event) -> None:
         choose(zoo, inside)
 
 
-def where(chosen: Selection, places: Map) -> str:
+def where(chosen: Selection, weight_map: Map) -> str:
     """How far the soup lies from where all began, against its ingredients."""
-    share = f"The map shows {100 * sum(places.shares[:2]):.0f} % of the variance."
+    share = f"The map shows {100 * sum(weight_map.shares[:2]):.0f} % of the variance."
     yours = placed(chosen)
     if yours is None:
         return f"{share} A soup with nothing in it, or with re-estimated statistics, has no place on it."
-    start, said = sc.Soup.single(sc.BASE), "the base"
-    if not places.gram.has_base:
-        start, said = uniform(places.gram.names), "the middle of all"
-    from_start = [distance(places.gram, start, sc.Soup.single(name)) for name in chosen.names]
+    start, start_name = sc.Soup.single(sc.BASE), "the base"
+    if not weight_map.gram.has_base:
+        start, start_name = uniform(weight_map.gram.names), "the middle of all"
+    from_start = [distance(weight_map.gram, start, sc.Soup.single(name)) for name in chosen.names]
     return (
-        f"{share} Your soup lies {distance(places.gram, start, yours):.2f} from {said}, its ingredients "
+        f"{share} Your soup lies {distance(weight_map.gram, start, yours):.2f} from {start_name}, its ingredients "
         f"{min(from_start):.2f} to {max(from_start):.2f}."
     )
 
@@ -146,7 +143,7 @@ def distance(gram: sc.Gram, a: sc.Soup, b: sc.Soup) -> float:
     return math.sqrt(max(0.0, gram.inner(a, b, a, b)))
 
 
-def compare_predictions(context: Context, order: Sequence[str], told: str) -> None:
+def compare_predictions(context: Context, order: Sequence[str], sentence: str) -> None:
     """Follow the job that looks at every ingredient's predictions, and draw where they differ."""
 
     def show(progress: Progress) -> None:
@@ -155,9 +152,9 @@ def compare_predictions(context: Context, order: Sequence[str], told: str) -> No
             st.info("Where two models' predictions differ stands here once two have been run.")
             return
         among = [name for name in order if name in names]
-        sentence = draw_pairs(names, disagreement(progress.steps), among, "disagreement")
+        pairs_sentence = draw_pairs(names, disagreement(progress.steps), among, "disagreement")
         if progress.state == "done":
-            st.markdown(f"**{told} {sentence}**")
+            st.markdown(f"**{sentence} {pairs_sentence}**")
 
     with drawing.errors_shown():
         job = work.job_of(context, work.task(context, "predictions"), "Compare the predictions")

@@ -45,8 +45,8 @@ def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
         sentence.markdown("**Nothing is in the soup; click a point or tick a row to put an ingredient in.**")
         return
     if context.zoo.has_batch_norm:
-        told = by_statistics(context, selected, sentence)
-        compared.markdown(f"This soup by its BatchNorm statistics, held-out: {told}.")
+        accuracies = by_statistics(context, selected, sentence)
+        compared.markdown(f"This soup by its BatchNorm statistics, held-out: {accuracies}.")
     changes = try_changes(context, chosen, chosen.evaluation, sentence)
     with bars:
         drawing.chart(
@@ -114,7 +114,7 @@ def by_statistics(context: Context, selected: list[str], sentence: DeltaGenerato
     held_out = context.evaluator("held_out")
     with drawing.errors_shown(), sc.interruptible(partial(sentence.caption, "Comparing BatchNorm statistics")):
         each = {kind: held_out(sc.uniform_soup(context.zoo, selected, batch_norm=kind)) for kind in get_args(BatchNorm)}
-    return ", ".join(f"{kind} {charts.percent(found)}" for kind, found in each.items())
+    return ", ".join(f"{kind} {charts.percent(evaluation)}" for kind, evaluation in each.items())
 
 
 def try_changes(

@@ -70,8 +70,8 @@ def draw_notes(zoo: sc.Zoo, chosen: Selection) -> None:
 
 def draw_row(zoo: sc.Zoo, chosen: Selection, finding: Finding, where: str) -> None:
     """A finding in a line: its icon, its sentence, and where it names a few, a button that takes these out."""
-    told, button = st.columns([5, 1], vertical_alignment="center")
-    told.markdown(f"{ICONS[finding.verdict]} *{finding.what.capitalize()}.* {plain(finding.sentence)}")
+    sentence, button = st.columns([5, 1], vertical_alignment="center")
+    sentence.markdown(f"{ICONS[finding.verdict]} *{finding.what.capitalize()}.* {plain(finding.sentence)}")
     left = [name for name in chosen.names if name not in finding.names]
     outliers = len(chosen.names) - len(left)
     if finding.verdict == "warning" and 0 < outliers <= FEW * len(chosen.names):

@@ -7,10 +7,11 @@ from typing import Any
 import streamlit as st
 
 import soup_core as sc
+from pages.shared import address
 from pages.shared.live_chart import Event
 from soup_core.soup import BatchNorm
 
-BRUSHES = "brushes"
+BRUSHES = address.of_zoo("brushes")
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,19 @@ from pathlib import PurePath
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import uploads
+from pages.shared import address, uploads
 from pages.shared.context import Context
 from soup_core.formatting import plain
 from soup_core.runtime.files import shown
 from soup_core.zoo import RESERVED, fitting_ingredient
 
+MESSAGES, COUNT = "upload:messages", "upload:count"  # keys of the session
+
 
 def draw(context: Context) -> None:
     """A button that opens the uploader and the list of what is there."""
     state = st.session_state
-    key = f"upload-{state.setdefault('upload:count', 0)}"  # another one once its files have been taken
+    key = f"upload-{state.setdefault(COUNT, 0)}"  # another one once its files have been taken
     with st.popover("Upload", icon=":material/upload:"):
         st.file_uploader(
             "Checkpoints that fit this zoo",
@@ -30,19 +32,21 @@ def draw(context: Context) -> None:
         )
         names = [name for name, _ in uploads.of(context.zoo.name)]
         if names:
-            gone = st.pills("Uploaded", names, selection_mode="multi", key="upload:gone", format_func=plain)
+            gone = st.pills(
+                "Uploaded", names, selection_mode="multi", key=address.of_zoo("upload:gone"), format_func=plain
+            )
             st.button("Take away", on_click=take_away, args=(context.zoo.name, gone), disabled=not gone)
 
 
 def tell() -> None:
     """Say what is to be said of the files that came last: refusals and warnings."""
-    for told in st.session_state.pop("upload:told", []):
-        st.warning(plain(told))
+    for message in st.session_state.pop(MESSAGES, []):
+        st.warning(plain(message))
 
 
 def take(context: Context, key: str) -> None:
     """Put the files that came into the zoo, and keep what is to be said of them."""
-    state, told, zoo = st.session_state, list[str](), context.zoo
+    state, messages, zoo = st.session_state, list[str](), context.zoo
     for file in state[key]:
         taken = {*zoo.by_name, *RESERVED, *(each.name for each in zoo.excluded)}
         stem = shown(PurePath(file.name).stem) or "upload"
@@ -50,21 +54,21 @@ def take(context: Context, key: str) -> None:
         try:
             path = uploads.keep(zoo.name, name, file)
         except sc.SoupError as error:
-            told.append(str(error))
+            messages.append(str(error))
             break
         try:
             new = fitting_ingredient(zoo, name, path)
         except sc.SoupError as error:
             uploads.drop(zoo.name, name)
-            told.append(f"{name} is left out. {error}")
+            messages.append(f"{name} is left out. {error}")
             continue
-        told += [f"{name}: {note}." for note in new.checkpoint.notes]
-        told += [
+        messages += [f"{name}: {note}." for note in new.checkpoint.notes]
+        messages += [
             f"{name} is the same file as {each.name}." for each in zoo.by_name.values() if each.digest == new.digest
         ]
         zoo = replace(zoo, ingredients=(*zoo.ingredients, new))
-    state["upload:told"] = told
-    state["upload:count"] += 1
+    state[MESSAGES] = messages
+    state[COUNT] += 1
 
 
 def take_away(zoo: str, names: list[str]) -> None:

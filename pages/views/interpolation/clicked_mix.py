@@ -10,30 +10,30 @@ from pages.shared.context import TAKEN, Context
 from soup_core import charts
 from soup_core.formatting import plain
 
-AT = "at"
+AT = address.of_zoo("at")
 
 
-def click(through: tuple[str, ...], *place: float) -> None:
+def click(through: tuple[str, ...], *position: float) -> None:
     """Remember a click on the line or the plane through some options: alpha, or x and y."""
-    st.session_state[AT] = through, place
+    st.session_state[AT] = through, position
 
 
-def clicked(through: tuple[str, ...], places: Collection[tuple[float, ...]] = ()) -> tuple[float, ...] | None:
+def clicked(through: tuple[str, ...], positions: Collection[tuple[float, ...]] = ()) -> tuple[float, ...] | None:
     """Where the line or the plane through these options was clicked last, if that was the one; the address says so too.
 
-    Of what an address says, only one of the `places` that can be clicked is taken.
+    Of what an address says, only one of the `positions` that can be clicked is taken.
     """
-    state, told = st.session_state, st.query_params.get_all(AT)
-    if told and AT not in state and (place := next((each for each in places if _written(each) == told), None)):
-        state[AT] = through, place
-    at, place = state.get(AT, ((), ()))
-    found: tuple[float, ...] | None = place if at == through else None
-    address.tell_address(AT, _written(found) if found else None)
-    return found
+    state, asked = st.session_state, st.query_params.get_all(AT)
+    if asked and AT not in state and (position := next((each for each in positions if _written(each) == asked), None)):
+        state[AT] = through, position
+    clicked_through, position = state.get(AT, ((), ()))
+    current: tuple[float, ...] | None = position if clicked_through == through else None
+    address.tell_address(AT, _written(current) if current else None)
+    return current
 
 
-def _written(place: tuple[float, ...]) -> list[str]:
-    return [repr(each) for each in place]
+def _written(position: tuple[float, ...]) -> list[str]:
+    return [repr(each) for each in position]
 
 
 def offer(context: Context, shares: Mapping[str, float], soup: sc.Soup, evaluate: sc.Evaluator, judged: str) -> None:
@@ -42,7 +42,7 @@ def offer(context: Context, shares: Mapping[str, float], soup: sc.Soup, evaluate
         evaluation = evaluate(soup)
     left, right = st.columns([1, 2])
     left.metric(f"This mix, {judged}", charts.percent(evaluation), help=charts.counts(evaluation))
-    right.markdown(told(shares))
+    right.markdown(in_words(shares))
     with right.container(horizontal=True):
         if st.button("Take it as a soup", type="primary", help=f"It then is the “{TAKEN}” wherever a soup is chosen."):
             context.take(shares)
@@ -57,7 +57,7 @@ def offer(context: Context, shares: Mapping[str, float], soup: sc.Soup, evaluate
         )
 
 
-def told(shares: Mapping[str, float]) -> str:
+def in_words(shares: Mapping[str, float]) -> str:
     """The shares in words."""
     return ", ".join(f"{share:.2f} × {plain(option)}" for option, share in shares.items())
 
@@ -70,7 +70,7 @@ def draw_taken(context: Context) -> None:
         with drawing.waiting("Evaluating the taken mix"):
             evaluation = context.evaluator("held_out")(context.soup_of(TAKEN))
         st.markdown(
-            f"The {TAKEN}, {told(context.taken.coefficients)}: {charts.percent(evaluation)} of {evaluation.total:,} "
+            f"The {TAKEN}, {in_words(context.taken.coefficients)}: {charts.percent(evaluation)} of {evaluation.total:,} "
             "held-out images.",
             width="content",
         )

@@ -6,7 +6,7 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing
+from pages.shared import address, drawing
 from pages.shared.context import Context
 from pages.shared.live_chart import Event
 from pages.views.interpolation import clicked_mix
@@ -21,13 +21,12 @@ def draw(context: Context, a: str, b: str) -> None:
     judged = st.selectbox(
         "Judged on",
         list(splits),
-        key="judged",
-        bind="query-params",
+        **address.bound("judged", of_zoo=True),
         width=240,
         help="The held-out images, or the test images under a distribution shift: other images than the models know.",
     )
     number, chart, clicked, warned, sentence = st.empty(), st.container(), st.container(), st.container(), st.empty()
-    found: list[sc.LinePoint] = []
+    points_on_line: list[sc.LinePoint] = []
     with drawing.waiting("Making the two ends"):
         soup_a, soup_b = context.soup_of(a), context.soup_of(b)
     if soup_a == soup_b:
@@ -36,20 +35,26 @@ def draw(context: Context, a: str, b: str) -> None:
     with drawing.errors_shown():
         evaluate = context.evaluator(splits[judged])
         for point in sc.line(evaluate, soup_a, soup_b):
-            found.append(point)
-            sentence.caption(f"Evaluating the line: {len(found)} of {len({0.0, 1.0, *ALPHAS})} points")
+            points_on_line.append(point)
+            sentence.caption(f"Evaluating the line: {len(points_on_line)} of {len({0.0, 1.0, *ALPHAS})} points")
         ensemble = list(ensemble_line(evaluate, soup_a, soup_b))
-    by_alpha = {point.alpha: point.evaluation for point in found}
-    barrier = sc.error_barrier(found)
+    by_alpha = {point.alpha: point.evaluation for point in points_on_line}
+    barrier = sc.error_barrier(points_on_line)
     with chart:
         for column, quantity in zip(st.columns(2), ("accuracy", "loss"), strict=True):
             with column:
                 drawing.chart(
                     charts.line_chart(
-                        found, quantity=quantity, name_a=a, name_b=b, barrier=barrier, ensemble=ensemble, images=judged
+                        points_on_line,
+                        quantity=quantity,
+                        name_a=a,
+                        name_b=b,
+                        barrier=barrier,
+                        ensemble=ensemble,
+                        images=judged,
                     ),
                     quantity,
-                    f"{judged} {quantity} from {a} to {b} at {len(found)} values of alpha.",
+                    f"{judged} {quantity} from {a} to {b} at {len(points_on_line)} values of alpha.",
                     partial(_click, a, b, by_alpha),
                 )
     with clicked:
@@ -84,13 +89,13 @@ def draw(context: Context, a: str, b: str) -> None:
             help=f"{charts.counts(mixed)}; both models run, their probabilities averaged. The middle "
             f"differs from it by {points(sc.compare(middle, mixed))}.",
         )
-    if broken := [point.alpha for point in found if point.evaluation.not_finite]:
+    if broken := [point.alpha for point in points_on_line if point.evaluation.not_finite]:
         warned.warning(
             f"At alpha {', '.join(f'{alpha:g}' for alpha in sorted(broken))} some outputs are not finite; beyond the "
             "ends a BatchNorm variance can turn negative. Those images count as wrong."
         )
     if sc.BASE in (a, b):
-        inside = [point for point in found if 0 <= point.alpha <= 1]
+        inside = [point for point in points_on_line if 0 <= point.alpha <= 1]
         best = max(inside, key=lambda point: (point.evaluation.correct, point.alpha if b != sc.BASE else -point.alpha))
         warned.info(
             f"One end is the base, so this line is that of WiSE-FT (Wortsman et al. 2022, arXiv 2109.01903): the best "

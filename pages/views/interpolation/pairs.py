@@ -6,7 +6,7 @@ from statistics import fmean
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, work
+from pages.shared import address, drawing, work
 from pages.shared.context import Context
 from pages.shared.live_chart import Event
 from soup_core.analysis.interpolation import Barrier
@@ -36,8 +36,7 @@ def draw(context: Context) -> None:
             1,
             possible,
             min(USUAL_BUDGET, possible),
-            key="pairs",
-            bind="query-params",
+            **address.bound("pairs", of_zoo=True),
             width=140,
             help=f"Drawn at random of {possible}; each is one evaluation.",
         )
@@ -46,15 +45,13 @@ def draw(context: Context) -> None:
             ("mean", "better"),
             default="mean",
             required=True,
-            key="against",
-            bind="query-params",
+            **address.bound("against", of_zoo=False),
             help="The mean of the two ends, as in the paper, or the better of them, which one would else use.",
         )
         colour = st.selectbox(
             "Colour",
             keys,
-            key="by",
-            bind="query-params",
+            **address.bound("by", of_zoo=True),
             width=220,
             format_func=labels(keys, drawing.spaced),
             help="The hyperparameter in which two models differ, or how "
@@ -72,30 +69,30 @@ def draw(context: Context) -> None:
     def show(progress: Progress) -> None:
         if st.session_state.pop(OPENED, False):
             st.rerun()  # the choosers stand outside of what a click runs again
-        found: tuple[sc.PairAdvantage, ...] = progress.steps
-        if not found:
+        evaluated: tuple[sc.PairAdvantage, ...] = progress.steps
+        if not evaluated:
             st.info("Here each pair will be a point.")
             return
         drawing.chart(
-            advantage_scatter(found, against=against, by=by),
+            advantage_scatter(evaluated, against=against, by=by),
             "advantage",
-            f"What averaging gains in {len(found)} pairs against the angle between them.",
+            f"What averaging gains in {len(evaluated)} pairs against the angle between them.",
             _open,
         )
-        barriers = [PairBarrier(pair.a, pair.b, Barrier(0.5, max(0.0, -pair.over_mean.value))) for pair in found]
+        barriers = [PairBarrier(pair.a, pair.b, Barrier(0.5, max(0.0, -pair.over_mean.value))) for pair in evaluated]
         drawing.chart(
             pair_heatmap(
                 names, barrier_matrix(names, barriers), clustered_order(names, angles(gram)), quantity="barrier"
             ),
             "barriers",
-            f"Error barrier at the middle of {len(found)} pairs; the others are empty.",
+            f"Error barrier at the middle of {len(evaluated)} pairs; the others are empty.",
             _open,
         )
-        gains = [pair.over_mean if against == "mean" else pair.over_better for pair in found]
+        gains = [pair.over_mean if against == "mean" else pair.over_better for pair in evaluated]
         sure, lost = sum(gain.low > 0 for gain in gains), sum(gain.high < 0 for gain in gains)
         st.markdown(
-            f"**In {sure} of {len(found)} pairs the average is better than the {against} of its two beyond chance, in "
-            f"{lost} it is worse{_told_apart(found, against, by)}; click a pair to walk between the two.**"
+            f"**In {sure} of {len(evaluated)} pairs the average is better than the {against} of its two beyond chance, in "
+            f"{lost} it is worse{_gains_apart(evaluated, against, by)}; click a pair to walk between the two.**"
         )
 
     work.follow(job, int(budget), "Evaluating pairs", show)
@@ -108,10 +105,10 @@ def telling(zoo: sc.Zoo) -> list[str]:
     return [key for key in keys if key != SEED and 1 < len(values[key]) < len(zoo.ingredients)]
 
 
-def _told_apart(found: Sequence[sc.PairAdvantage], against: str, by: str | None) -> str:
+def _gains_apart(evaluated: Sequence[sc.PairAdvantage], against: str, by: str | None) -> str:
     """The mean gain of the pairs that differ in a hyperparameter, and of those that do not."""
     gains: dict[bool, list[float]] = {True: [], False: []}
-    for pair in found:
+    for pair in evaluated:
         gain = pair.over_mean if against == "mean" else pair.over_better
         gains[by in pair.differing].append(100 * gain.value)
     if by is None or not all(gains.values()):

@@ -6,7 +6,7 @@ from itertools import product
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, work
+from pages.shared import address, drawing, work
 from pages.shared.context import GREEDY, TAKEN, UNIFORM, Context
 from pages.shared.live_chart import Event
 from pages.views.interpolation import clicked_mix
@@ -29,15 +29,14 @@ def draw(context: Context, names: Names) -> None:
     held_out = context.evaluator("held_out")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         quantity = st.segmented_control(
-            "Shown", ("accuracy", "loss"), default="accuracy", required=True, key="shown", bind="query-params"
+            "Shown", ("accuracy", "loss"), default="accuracy", required=True, **address.bound("shown", of_zoo=False)
         )
         form = st.segmented_control(
-            "Drawn as", ("map", "landscape"), default="map", required=True, key="form", bind="query-params"
+            "Drawn as", ("map", "landscape"), default="map", required=True, **address.bound("form", of_zoo=False)
         )
         whole = held_out.total <= FEW or st.toggle(
             f"All {held_out.total:,} images",
-            key="all",
-            bind="query-params",
+            **address.bound("all", of_zoo=False),
             help=f"Else {FEW:,} of them, which is sooner there and less exact.",
         )
     with drawing.waiting("Reading the weights once"):
@@ -52,14 +51,14 @@ def draw(context: Context, names: Names) -> None:
         st.markdown(f"**There is no plane to see. {plain(str(error))}**")
         return
     with drawing.errors_shown():
-        wanted = work.task(
+        task = work.task(
             context,
             "plane",
             images=None if whole else FEW,
             corners=[soup.to_json() for soup in corners],
             resolution=RESOLUTION,
         )
-        job = work.job_of(context, wanted, "Evaluate the plane")
+        job = work.job_of(context, task, "Evaluate the plane")
     if job is None:
         st.markdown(
             f"**Nothing of this plane is known yet: it takes {RESOLUTION**2} evaluations, which go on when you leave the "
@@ -94,7 +93,7 @@ def draw(context: Context, names: Names) -> None:
                 quantity=quantity,
                 evaluations=(a, b, c),
                 others=[(shown, own[soups[shown.name]]) for shown in others],
-                path=[(place, own[soup]) for place, soup in zip(path, accepted, strict=True)],
+                path=[(position, own[soup]) for position, soup in zip(path, accepted, strict=True)],
             )
         drawing.chart(
             figure,

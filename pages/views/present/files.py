@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from pages.present import background_files
-from pages.present.background_files import Made, Wanted
-from pages.shared import uploads
+from pages.present.background_files import FileRequest, FileState
+from pages.shared import session, uploads
 from soup_core.formatting import plain
 from soup_core.presentation.scenes import Scene
 from soup_core.zoo import Zoo
@@ -23,16 +23,16 @@ POLL_SECONDS = 0.5
 def draw(zoo: Zoo, scenes: Sequence[Scene]) -> None:
     """Offer each kind of file of the open zoo: made in the background when asked for, then to be saved."""
     st.markdown("##### Take it along")
-    wanted = {kind: Wanted(zoo.name, zoo.digest, kind, tuple(scenes)) for kind in KINDS}
+    requests = {kind: FileRequest(zoo.name, zoo.digest, kind, tuple(scenes)) for kind in KINDS}
 
     def at_work() -> bool:
-        return any(made is not None and not made.ended for _, made in map(_latest, wanted.values()))
+        return any(state is not None and not state.ended for _, state in map(_latest, requests.values()))
 
     followed = at_work()
 
     @st.fragment(run_every=POLL_SECONDS if followed else None)
     def panel() -> None:
-        for column, now in zip(st.columns(len(wanted)), wanted.values(), strict=True):
+        for column, now in zip(st.columns(len(requests)), requests.values(), strict=True):
             with column:
                 _offer(now)
         if at_work() != followed:  # whether it looks again is the page's to say, not this part's
@@ -41,31 +41,31 @@ def draw(zoo: Zoo, scenes: Sequence[Scene]) -> None:
     panel()
 
 
-def _asked() -> dict[str, Wanted]:
+def _asked() -> dict[str, FileRequest]:
     """What this session asked for last of each kind: scenes may have changed since."""
-    asked: dict[str, Wanted] = st.session_state.setdefault("kept:asked", {})
+    asked: dict[str, FileRequest] = st.session_state.setdefault(session.FILES_WANTED, {})
     return asked
 
 
-def _latest(now: Wanted) -> tuple[Wanted, Made | None]:
+def _latest(now: FileRequest) -> tuple[FileRequest, FileState | None]:
     """The file of the scenes as they are, or else the one that was asked for before they changed."""
     before = _asked().get(now.kind, now)
-    which = before if background_files.found(now) is None and before.zoo == now.zoo else now
-    return which, background_files.found(which)
+    request = before if background_files.state_of(now) is None and before.zoo == now.zoo else now
+    return request, background_files.state_of(request)
 
 
-def _offer(now: Wanted) -> None:
+def _offer(now: FileRequest) -> None:
     label, form, mime, what = KINDS[now.kind]
-    which, made = _latest(now)
-    if made is not None and not made.ended:
-        st.progress(made.share, text=f"{label}: {plain(made.words)}")
-        st.button("Stop", key=f"end:{now.kind}", on_click=background_files.stop, args=(which,))
+    request, state = _latest(now)
+    if state is not None and not state.ended:
+        st.progress(state.share, text=f"{label}: {plain(state.words)}")
+        st.button("Stop", key=f"end:{now.kind}", on_click=background_files.stop, args=(request,))
         return
-    if made is not None and made.data is not None:
-        before = which != now
+    if state is not None and state.data is not None:
+        before = request != now
         st.download_button(
-            f"Save the {label.lower()}, {len(made.data) / 1e6:.1f} MB",
-            made.data,
+            f"Save the {label.lower()}, {len(state.data) / 1e6:.1f} MB",
+            state.data,
             f"{now.zoo}.{now.kind}",
             mime,
             on_click="ignore",
@@ -78,15 +78,15 @@ def _offer(now: Wanted) -> None:
             st.caption("It was made before the last changes.")
             _button("Make it anew", now)
         return
-    if made is not None:
-        st.error(plain(str(made.error)))
-    _button("Try again" if made is not None else f"Make the {label.lower()} ({form})", now, what)
+    if state is not None:
+        st.error(plain(str(state.error)))
+    _button("Try again" if state is not None else f"Make the {label.lower()} ({form})", now, what)
 
 
-def _button(label: str, now: Wanted, what: str | None = None) -> None:
+def _button(label: str, now: FileRequest, what: str | None = None) -> None:
     st.button(label, key=f"make:{now.kind}", on_click=_start, args=(now,), width="stretch", help=what)
 
 
-def _start(now: Wanted) -> None:
+def _start(now: FileRequest) -> None:
     _asked()[now.kind] = now
     background_files.start(now, uploads.lent())

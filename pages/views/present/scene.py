@@ -4,23 +4,23 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from pages.shared import presenting
+from pages.shared import presenting, session
 from soup_core.formatting import plain
 from soup_core.presentation.scenes import Scene
 
 
 def redraw() -> None:
     """The scenes have changed places: their fields are filled anew."""
-    st.session_state["kept:scenes-drawn"] = st.session_state.get("kept:scenes-drawn", 0) + 1
+    st.session_state[session.SCENES_DRAWN] = st.session_state.get(session.SCENES_DRAWN, 0) + 1
 
 
 def draw(paths: Mapping[str, str], number: int) -> None:
     """Draw the scene of this number, counted from 1."""
     scene = presenting.scenes()[number - 1]
     count, pinnable = len(presenting.scenes()), presenting.PINNABLE.get(scene.page, {})
-    key = f"scene:{st.session_state.get('kept:scenes-drawn', 0)}:{number}"
+    key = f"scene:{st.session_state.get(session.SCENES_DRAWN, 0)}:{number}"
     with st.container(border=True):
-        words, place = st.columns([2, 1])
+        words, side = st.columns([2, 1])
         words.text_input(
             f"Scene {number}, {plain(scene.page)}: title",
             scene.title,
@@ -40,7 +40,7 @@ def draw(paths: Mapping[str, str], number: int) -> None:
             help="It stands under the title, and in the notes of a slide.",
         )
         if pinnable:
-            place.multiselect(
+            side.multiselect(
                 "Controls that stay",
                 list(pinnable),
                 [each for each in scene.pinned if each in pinnable],
@@ -49,19 +49,19 @@ def draw(paths: Mapping[str, str], number: int) -> None:
                 on_change=_write,
                 args=(number, key, "pinned"),
             )
-        with place.container(horizontal=True):
+        with side.container(horizontal=True):
             st.button("Up", key=f"{key}:up", on_click=_move, args=(number, -1), disabled=number == 1)
             st.button("Down", key=f"{key}:down", on_click=_move, args=(number, 1), disabled=number == count)
             st.button("Remove", key=f"{key}:remove", on_click=_remove, args=(number,))
         if scene.page in paths:
-            place.page_link(
+            side.page_link(
                 paths[scene.page],
                 label="Open it",
                 icon=":material/arrow_forward:",
                 query_params=presenting.address_of(scene),
             )
         else:
-            place.warning("This app has no such page.")
+            side.warning("This app has no such page.")
 
 
 def _write(number: int, key: str, field: str) -> None:

@@ -32,14 +32,13 @@ def draw(context: Context) -> None:
             key, tuple(options), {each.name: f"is left out: {each.reason}" for each in zoo.excluded}
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        a = st.selectbox("Model", options, options.index(GREEDY), key="a", bind="query-params")
-        b = st.selectbox("against", options, options.index(best), key="b", bind="query-params")
-        true = st.selectbox("True class", [ANY, *classes], key="true", bind="query-params")
+        a = st.selectbox("Model", options, options.index(GREEDY), **address.bound("a", of_zoo=True))
+        b = st.selectbox("against", options, options.index(best), **address.bound("b", of_zoo=True))
+        true = st.selectbox("True class", [ANY, *classes], **address.bound("true", of_zoo=True))
         predicted = st.selectbox(
             "Predicted class",
             [ANY, *classes],
-            key="predicted",
-            bind="query-params",
+            **address.bound("predicted", of_zoo=True),
             help="Shows the images of which only one of the two says so.",
         )
     with drawing.errors_shown():

@@ -1,6 +1,6 @@
 """Published results: the model-soups paper’s result files, a zoo of results without weights."""
 
-from soup_core.analysis.published.reading import is_results_folder, open_results, results_folders
+from soup_core.analysis.published.reading import Folders, all_folders, is_results_folder, open_results, results_folders
 from soup_core.analysis.published.results import (
     CORRELATED,
     HELD_OUT,
@@ -34,9 +34,11 @@ __all__ = [
     "SHIFTS",
     "TEST",
     "TEST_SET",
+    "Folders",
     "PublishedModel",
     "Results",
     "Score",
+    "all_folders",
     "correlated",
     "correlation",
     "estimate",

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import pydantic
 
 from soup_core.analysis.published.results import IMAGES, PublishedModel, Results, Score
 from soup_core.errors import ZooError
-from soup_core.zoo import Value, zoo_folders
+from soup_core.zoo import Value, scan_folders
+from soup_core.zoo.opening import ZOO_FILE
 
 MODELS_FILE, HYPERPARAMETERS_FILE = "individual_model_results.jsonl", "hparam_info.json"
 SOUP_FILES: Mapping[str, str] = {
@@ -35,9 +36,22 @@ _HYPERPARAMETERS = pydantic.TypeAdapter(dict[str, dict[str, Annotated[Any, pydan
 
 
 def results_folders() -> dict[str, Path]:
-    """Every folder of published results by name, among the places where zoos are looked for."""
-    zoos = zoo_folders()
-    return {name: folder for name, folder in zoo_folders(MODELS_FILE).items() if name not in zoos}
+    """Every folder of published results by name, where zoos are looked for."""
+    return all_folders().results
+
+
+class Folders(NamedTuple):
+    """The folders that may be opened, by name: zoos', and those of published results under other names."""
+
+    zoos: dict[str, Path]
+    results: dict[str, Path]
+
+
+def all_folders() -> Folders:
+    """What there is to open now, in one look at where zoos may lie."""
+    found = scan_folders(ZOO_FILE, MODELS_FILE)
+    zoos = found[ZOO_FILE]
+    return Folders(zoos, {name: folder for name, folder in found[MODELS_FILE].items() if name not in zoos})
 
 
 def is_results_folder(folder: Path) -> bool:

@@ -56,21 +56,21 @@ class Page:
 
     def note(self, *texts: str) -> None:
         """Write the texts, and what was cut besides, into the slide's notes."""
-        told = [_text(each) for each in texts if each]
-        told += [each for each in dict.fromkeys(self.cut) if each not in told]
-        if told:
-            self.slide.notes_slide.notes_text_frame.text = "\n".join(told)
+        noted = [_text(each) for each in texts if each]
+        noted += [each for each in dict.fromkeys(self.cut) if each not in noted]
+        if noted:
+            self.slide.notes_slide.notes_text_frame.text = "\n".join(noted)
 
 
 def slides(title: str, lead: str, panels: Sequence[Panel], draw: Draw = pictures) -> bytes:
     """The panels as a .pptx file: a slide with the title, then one a panel, and more for what does not fit on it.
 
-    The note of a panel is under its title and, with its sentences and what its page told besides, in the notes of the
+    The note of a panel is under its title and, with its sentences and its messages, in the notes of the
     slide. `draw` makes pictures of figures; where it cannot, its reason stands in their place.
     """
-    made = Presentation()
-    made.slide_width, made.slide_height = WIDTH, HEIGHT
-    first = _page(made)
+    deck = Presentation()
+    deck.slide_width, deck.slide_height = WIDTH, HEIGHT
+    first = _page(deck)
     _title(first, title, Inches(2.6))
     _write(first, lead, (EDGE, Inches(3.55) + GAP, INNER, Inches(1.5)), LEAD_SIZES, QUIET)
     _write(first, "Made with Model Soups Explorer", (EDGE, HEIGHT - Inches(0.9), INNER, Inches(0.4)), (14,), QUIET)
@@ -83,16 +83,16 @@ def slides(title: str, lead: str, panels: Sequence[Panel], draw: Draw = pictures
     except SoupError as error:
         shown.update((id(each), str(error)) for each in others)
     for panel in panels:
-        _panel(made, panel, shown)
+        _panel(deck, panel, shown)
     file = io.BytesIO()
-    made.save(file)
+    deck.save(file)
     return file.getvalue()
 
 
-def _panel(made: Any, panel: Panel, shown: dict[int, Picture | str]) -> None:
+def _panel(deck: Any, panel: Panel, shown: dict[int, Picture | str]) -> None:
     things: list[Drawing | Table] = [*panel.drawings, *(each for each in panel.tables if each.rows)]
-    told = [panel.note, *panel.sentences, *panel.told]
-    page, end = _page(made), int(HEIGHT - EDGE)
+    notes = [panel.note, *panel.sentences, *panel.messages]
+    page, end = _page(deck), int(HEIGHT - EDGE)
     top = int(TITLE_TOP + TITLE_HIGH + GAP)
     _title(page, panel.title, TITLE_TOP)
     if panel.note:
@@ -105,16 +105,16 @@ def _panel(made: Any, panel: Panel, shown: dict[int, Picture | str]) -> None:
     _numbers(page, numbers, (EDGE + INNER - wide, top, wide, end - top), columns)
     if things:
         _thing(page, things[0], shown, (EDGE, top, INNER - wide - 2 * GAP if numbers else INNER, end - top))
-    page.note(*told, *(f"{each.label}: {each.value} {each.beneath}".strip() for each in rest))
+    page.note(*notes, *(f"{each.label}: {each.value} {each.beneath}".strip() for each in rest))
     for thing in things[1:]:
-        page, top = _page(made), int(TITLE_TOP + TITLE_HIGH + GAP)
+        page, top = _page(deck), int(TITLE_TOP + TITLE_HIGH + GAP)
         _title(page, panel.title, TITLE_TOP)
         _thing(page, thing, shown, (EDGE, top, INNER, HEIGHT - EDGE - top))
-        page.note(*told)
+        page.note(*notes)
 
 
-def _page(made: Any) -> Page:
-    return Page(made.slides.add_slide(made.slide_layouts[5]), [])  # a title alone
+def _page(deck: Any) -> Page:
+    return Page(deck.slides.add_slide(deck.slide_layouts[5]), [])  # a title alone
 
 
 def _title(page: Page, title: str, top: int) -> None:
@@ -132,31 +132,31 @@ def _closing(page: Page, sentences: Sequence[str]) -> int:
     while len(shown) > 1 and fit("\n".join(shown), room, CLOSING_SIZES, bold=True).cut:
         del shown[0]
     fitted = fit("\n".join(shown), room, CLOSING_SIZES, bold=True)
-    place = (EDGE, HEIGHT - EDGE - fitted.high, INNER, fitted.high)
-    return _write(page, "\n".join(shown), place, (fitted.size,), INK, bold=True)
+    box = (EDGE, HEIGHT - EDGE - fitted.high, INNER, fitted.high)
+    return _write(page, "\n".join(shown), box, (fitted.size,), INK, bold=True)
 
 
-def _thing(page: Page, thing: Drawing | Table, shown: dict[int, Picture | str], place: Box) -> None:
-    left, top, width, height = place
+def _thing(page: Page, thing: Drawing | Table, shown: dict[int, Picture | str], box: Box) -> None:
+    left, top, width, height = box
     if isinstance(thing, Table):
-        _table(page, thing, place)
+        _table(page, thing, box)
         return
     chart = native(thing.figure)
     if chart is not None:
-        _chart(page, chart, thing.alt, place)
+        _chart(page, chart, thing.alt, box)
         return
     picture = shown[id(thing)]
     if isinstance(picture, str):
-        _write(page, picture, place, (14, 12), QUIET)
+        _write(page, picture, box, (14, 12), QUIET)
         return
     wide = int(min(width, height * picture.width / picture.height))
     placed = page.slide.shapes.add_picture(io.BytesIO(picture.png), left + (width - wide) // 2, top, wide)
     placed._element.nvPicPr.cNvPr.set("descr", _text(thing.alt))  # python-pptx has no name for it
 
 
-def _numbers(page: Page, numbers: Sequence[Number], place: Box, columns: int) -> None:
+def _numbers(page: Page, numbers: Sequence[Number], box: Box, columns: int) -> None:
     """Numbers in columns, each a label, its value, and what stands beneath it."""
-    left, top, width, height = place
+    left, top, width, height = box
     if not numbers:
         return
     rows = -(-len(numbers) // columns)
@@ -173,8 +173,8 @@ def _numbers(page: Page, numbers: Sequence[Number], place: Box, columns: int) ->
         _write(page, number.beneath, (x, y + label + value, wide, beneath), small, QUIET)
 
 
-def _table(page: Page, table: Table, place: Box) -> None:
-    left, top, width, height = place
+def _table(page: Page, table: Table, box: Box) -> None:
+    left, top, width, height = box
     rows = table.rows[: (height - COUNT_HIGH) // ROW_HIGH - 1]
     widths = _columns((table.heads, *rows), width)
     frame = page.slide.shapes.add_table(len(rows) + 1, len(widths), left, top, width, ROW_HIGH * (len(rows) + 1))
@@ -211,8 +211,8 @@ def _columns(rows: Sequence[Sequence[str]], width: int) -> list[int]:
     return [width * each // sum(needed) for each in needed]
 
 
-def _chart(page: Page, chart: Chart, alt: str, place: Box) -> None:
-    left, top, width, height = place
+def _chart(page: Page, chart: Chart, alt: str, box: Box) -> None:
+    left, top, width, height = box
 
     def one_line(text: str, wide: int) -> str:
         fitted = fit(_text(text), (wide, height_of(1, 12)), (12,), bold=False)
@@ -226,7 +226,7 @@ def _chart(page: Page, chart: Chart, alt: str, place: Box) -> None:
         for each in chart.series:
             at = dict(zip(each.xs, each.ys, strict=True))
             data.add_series(
-                one_line(each.name, width // 2), [at.get(float(place)) for place in range(len(chart.categories))]
+                one_line(each.name, width // 2), [at.get(float(index)) for index in range(len(chart.categories))]
             )
     else:
         data = XyChartData()
@@ -302,15 +302,15 @@ def _colour_series(series: Any, of: Series, bars: bool) -> None:
     series.marker.format.fill.fore_color.brightness = 0.0 if of.fill else HOLLOW
 
 
-def _write(page: Page, text: str, place: Box, sizes: Sequence[float], colour: RGBColor, bold: bool = False) -> int:
-    """Write a text into its place, in the largest of the sizes at which it fits, else cut; returns how high it is."""
+def _write(page: Page, text: str, box: Box, sizes: Sequence[float], colour: RGBColor, bold: bool = False) -> int:
+    """Write a text into its box, in the largest of the sizes at which it fits, else cut; returns how high it is."""
     if not text:
         return 0
-    left, top, width, height = place
-    box = page.slide.shapes.add_textbox(Emu(left), Emu(top), Emu(width), Emu(height))
-    _bare(box.text_frame)
-    high = _fill(page, box.text_frame, text, (width, height), sizes, colour, bold)
-    box.height = Emu(high)
+    left, top, width, height = box
+    shape = page.slide.shapes.add_textbox(Emu(left), Emu(top), Emu(width), Emu(height))
+    _bare(shape.text_frame)
+    high = _fill(page, shape.text_frame, text, (width, height), sizes, colour, bold)
+    shape.height = Emu(high)
     return high
 
 

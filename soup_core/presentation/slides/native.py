@@ -50,33 +50,33 @@ def native(figure: go.Figure) -> Chart | None:
     kinds = {each.type for each in traces}
     if not traces or kinds not in ({"scatter"}, {"bar"}) or not all(map(_plain, traces)) or not _plain_axes(layout):
         return None
-    names, places = values_of(layout.xaxis.ticktext), values_of(layout.xaxis.tickvals)
-    found = [part for trace in traces for part in _series(trace) if part.xs]
-    if not found or any(not _is_number(value) for each in found for value in (*each.xs, *each.ys)):
+    names, positions = values_of(layout.xaxis.ticktext), values_of(layout.xaxis.tickvals)
+    series = [part for trace in traces for part in _series(trace) if part.xs]
+    if not series or any(not _is_number(value) for each in series for value in (*each.xs, *each.ys)):
         return None
     categories = tuple(unescaped(str(name)) for name in names)
-    if categories and places != tuple(range(len(categories))):
+    if categories and positions != tuple(range(len(categories))):
         return None
-    if categories and any(len(set(each.xs)) < len(each.xs) or not {*each.xs} <= {*places} for each in found):
+    if categories and any(len(set(each.xs)) < len(each.xs) or not {*each.xs} <= {*positions} for each in series):
         return None
     if kinds == {"bar"} and (not categories or layout.barmode not in (None, "group")):
         return None
-    levels = list(_levels(figure, found))
+    levels = list(_levels(figure, series))
     if len(levels) != len(layout.shapes) or (kinds == {"bar"} and levels) or len(layout.annotations) > len(levels):
         return None
     if categories:
         along = tuple(map(float, range(len(categories))))
         levels = [replace(each, xs=along, ys=each.ys[:1] * len(along)) for each in levels]
     if layout.showlegend is False:
-        found = [replace(each, listed=False) for each in found]
+        series = [replace(each, listed=False) for each in series]
     given = layout.yaxis.range
     return Chart(
-        (*found, *levels),
+        (*series, *levels),
         categories,
         kinds == {"bar"},
         unescaped(layout.xaxis.title.text or ""),
         unescaped(layout.yaxis.title.text or ""),
-        _extent(found),
+        _extent(series),
         None if given is None else (float(given[0]), float(given[1])),
     )
 
@@ -171,7 +171,7 @@ def _series(trace: Any) -> Iterator[Series]:
         )
 
 
-def _levels(figure: go.Figure, found: Sequence[Series]) -> Iterator[Series]:
+def _levels(figure: go.Figure, series: Sequence[Series]) -> Iterator[Series]:
     """Lines across the figure as series, each named by its label."""
     for shape in figure.layout.shapes:
         if (
@@ -183,7 +183,7 @@ def _levels(figure: go.Figure, found: Sequence[Series]) -> Iterator[Series]:
             label = next((note.text for note in figure.layout.annotations if note.y == shape.y0), None)
             yield Series(
                 unescaped(label or ""),
-                _extent(found),
+                _extent(series),
                 (float(shape.y0),) * 2,
                 _hex(shape.line.color),
                 None,

@@ -22,8 +22,8 @@ def draw(context: Context, chosen: Selection) -> None:
     """Draw the curve over the number of models; when it is there, the band over shuffled orders behind it."""
     models = len(context.zoo.names)
 
-    def curve(found: Progress, band: Sequence[NumberBandStep] = ()) -> None:
-        steps: tuple[NumberStep, ...] = found.steps
+    def curve(progress: Progress, band: Sequence[NumberBandStep] = ()) -> None:
+        steps: tuple[NumberStep, ...] = progress.steps
         if not steps:
             st.info("The curve begins here with the best model alone.")
             return
@@ -33,12 +33,12 @@ def draw(context: Context, chosen: Selection) -> None:
             f"Held-out accuracy of soup and ensemble of the first models, up to {len(steps)} of {models}.",
             partial(take_clicked, context.zoo, [step.name for step in steps]),
         )
-        if found.state == "done":
+        if progress.state == "done":
             st.markdown(f"**{meaning(steps)}**")
 
     with drawing.errors_shown():
         job = work.job_of(context, work.task(context, "number-averaged"), "Average one after another")
-    if job is None or (found := job.progress()).state != "done":
+    if job is None or (averaged := job.progress()).state != "done":
         work.follow(job, models, "Averaging one after another", curve)
         return
     with drawing.errors_shown():
@@ -46,9 +46,9 @@ def draw(context: Context, chosen: Selection) -> None:
             context, work.task(context, "number-averaged-band", orders=ORDERS), "Shuffle the order too"
         )
     if shuffled is None:
-        curve(found)
+        curve(averaged)
     else:
-        work.follow(shuffled, ORDERS, "Averaging in shuffled orders", lambda progress: curve(found, progress.steps))
+        work.follow(shuffled, ORDERS, "Averaging in shuffled orders", lambda progress: curve(averaged, progress.steps))
 
 
 def take_clicked(zoo: sc.Zoo, order: Sequence[str], event: Event) -> None:

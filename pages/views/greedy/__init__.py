@@ -1,0 +1,1 @@
+"""The page Greedy: its search in numbers and words."""

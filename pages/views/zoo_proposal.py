@@ -1,0 +1,125 @@
+"""The fields that correct a proposed zoo.toml: its network, images, preprocessing, and which files belong to it."""
+
+from dataclasses import replace
+from typing import get_args
+
+import pandas as pd
+import streamlit as st
+
+from soup_core.data import Interpolation
+from soup_core.errors import ZooError
+from soup_core.formatting import plain
+from soup_core.runtime.files import shown
+from soup_core.zoo.proposal import Proposal, with_architecture, with_base, with_source
+
+ANOTHER = "another"
+
+
+def corrected(proposal: Proposal, key: str) -> Proposal:
+    """The proposal as the fields say."""
+    left, right = st.columns(2)
+    with left:
+        title = st.text_input("Title", proposal.title, key=f"{key}:title", help="What pages call it.")
+        known = {str(number): guess for number, guess in enumerate(proposal.guesses)}
+        chosen = st.selectbox(
+            "Network",
+            [*known, ANOTHER],
+            key=f"{key}:network",
+            help="Told by the names and shapes of the tensors.",
+            format_func=lambda option: known[option].architecture["name"] if option in known else option,
+        )
+        if chosen in known:
+            st.caption(plain(known[chosen].why))
+            proposal = with_architecture(proposal, known[chosen].architecture)
+        else:
+            name = st.text_input("Its name", placeholder="torchvision:resnet18", key=f"{key}:name")
+            classes = st.number_input("Classes", 1, 1_000_000, 10, key=f"{key}:classes")
+            given = {"name": name, "num_classes": int(classes)} if name else None
+            proposal = with_architecture(proposal, given) if given else replace(proposal, architecture=None)
+    with right:
+        source = st.text_input(
+            "Images",
+            str(proposal.data.get("source", "")),
+            key=f"{key}:source",
+            placeholder="imagefolder:PATH",
+            help="A folder of labelled images, `imagefolder:PATH`; a dataset of torchvision on this disk, "
+            "`torchvision:CIFAR10`; or tensors, `tensors:FILE`. Paths begin at the zoo's folder.",
+        )
+        if source:
+            proposal = with_source(proposal, source)
+        names = [each.name for each in proposal.members]
+        usual = next((each.name for each in proposal.members if each.file == proposal.base), None)
+        base = st.selectbox(
+            "Base",
+            names,
+            names.index(usual) if usual else None,
+            key=f"{key}:base",
+            placeholder="none",
+            format_func={each.name: shown(each.file.name) for each in proposal.members}.__getitem__,
+            help="The checkpoint that all others were fine-tuned from, where it is among them.",
+        )
+        proposal = with_base(proposal, base)
+    return replace(preprocessed(proposal, key), title=title)
+
+
+def preprocessed(proposal: Proposal, key: str) -> Proposal:
+    """The proposal with the preprocessing that the fields say, where there is one."""
+    data = dict(proposal.data)
+    columns = st.columns(5)
+    # What another network proposes is shown in fields of their own.
+    key = f"{key}:{(proposal.architecture or {}).get('name')}"
+    if "preprocessing" in data:
+        given = data["preprocessing"]
+        resize = columns[0].number_input(
+            "Resize to", 1, 4096, given["resize"], key=f"{key}:resize", help="Pixels of the shorter side."
+        )
+        crop = columns[1].number_input(
+            "Crop", 1, 4096, given["crop"], key=f"{key}:crop", help="Pixels of the square that is cut from the middle."
+        )
+        kinds = get_args(Interpolation)
+        kind = columns[2].selectbox("Interpolation", kinds, kinds.index(given["interpolation"]), key=f"{key}:kind")
+        stretch = columns[2].toggle(
+            "Stretch",
+            given.get("stretch", False),
+            key=f"{key}:stretch",
+            help="Resize both sides, whatever the image's shape, as transformers does for some.",
+        )
+        data["preprocessing"] = {"resize": int(resize), "crop": int(crop), "interpolation": kind}
+        data["preprocessing"] |= {"stretch": True} if stretch else {}
+    if "normalize" in data:
+        read = {}
+        for column, what in zip(columns[3:], ("mean", "std"), strict=True):
+            text = column.text_input(
+                what.capitalize(),
+                " ".join(f"{value:g}" for value in data["normalize"][what]),
+                key=f"{key}:{what}",
+                help="A value a channel, on the 0 to 1 scale.",
+            )
+            try:
+                read[what] = [float(value) for value in text.replace(",", " ").split()]
+            except ValueError:
+                raise ZooError(f"{what} takes a number a channel, such as 0.485 0.456 0.406; found {text!r}.") from None
+        data["normalize"] = read
+    return replace(proposal, data=data)
+
+
+def chosen_members(proposal: Proposal, key: str) -> Proposal:
+    """The proposal with the files, names and hyperparameters of the table."""
+    table = pd.DataFrame(
+        [
+            {
+                "use": True,
+                "name": each.name,
+                "file": shown(str(each.file.relative_to(proposal.folder))),
+                **each.hyperparameters,
+            }
+            for each in proposal.members
+        ]
+    )
+    edited = st.data_editor(table, key=f"{key}:members", hide_index=True, disabled=["file"], width="stretch")
+    members = []
+    for each, row in zip(proposal.members, edited.to_dict("records"), strict=True):
+        settings = {str(k): v for k, v in row.items() if k not in ("use", "name", "file") and not pd.isna(v)}
+        if row["use"]:
+            members.append(replace(each, name=str(row["name"]), hyperparameters=settings))
+    return replace(proposal, members=tuple(members))
