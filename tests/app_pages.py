@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
 from soup_core.runtime.store import default_store
+from tests import ROOT
 from tests.patience import PATIENCE
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def open_page(path: str, **address: str | list[str]) -> AppTest:

@@ -44,11 +44,12 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = architectures.build
     made = {"test_linear": Linear, "test_buffers": WithBuffers, "test_deep": Deep}
     monkeypatch.setattr(
-        architectures, "build",
+        architectures,
+        "build",
         lambda name, num_classes, options=None: (
             made[name](num_classes) if name in made else built(name, num_classes, options)
         ),
-    )  # fmt: skip
+    )
 
 
 FEW = slice(0, 3500, 7)  # 500 images of a bundled split, of which greedy still takes more than the best model

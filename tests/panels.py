@@ -19,11 +19,18 @@ def figures_in(report: str) -> list[dict[str, Any]]:
 
 def points() -> go.Figure:
     return go.Figure(
-        [go.Scatter(x=[0.0, 0.5, 1.0], y=[1.0, 4.0, 2.0], name="line", line={"color": "#0072B2", "dash": "dot"}),
-         go.Scatter(x=[0.5, 1.0], y=[3.0, 5.0], mode="markers", name="a &lt;b&gt;",
-                    marker={"color": "#D55E00", "symbol": ["star", "star-open"]})],
+        [
+            go.Scatter(x=[0.0, 0.5, 1.0], y=[1.0, 4.0, 2.0], name="line", line={"color": "#0072B2", "dash": "dot"}),
+            go.Scatter(
+                x=[0.5, 1.0],
+                y=[3.0, 5.0],
+                mode="markers",
+                name="a &lt;b&gt;",
+                marker={"color": "#D55E00", "symbol": ["star", "star-open"]},
+            ),
+        ],
         {"xaxis": {"title": {"text": "alpha"}}, "yaxis": {"title": {"text": "accuracy"}, "range": [0, 6]}},
-    )  # fmt: skip
+    )
 
 
 def heat() -> go.Figure:

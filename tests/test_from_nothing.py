@@ -22,9 +22,9 @@ from torchvision import datasets, transforms
 from torchvision.models import ShuffleNet_V2_X0_5_Weights, shufflenet_v2_x0_5
 
 from soup_core import cli
+from tests import ROOT
 
 CLASSES = ("dark", "light", "striped")
-ROOT = Path(__file__).resolve().parents[1]
 Transform = Callable[[Image.Image], Tensor]
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -33,8 +33,11 @@ def as_process(*arguments: object, **environment: str) -> subprocess.CompletedPr
     """The command line in a process of its own, as a user starts it."""
     return subprocess.run(
         [sys.executable, "-m", "soup_core", *map(str, arguments)],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, **environment},
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
 
 
 @pytest.fixture
@@ -175,10 +178,17 @@ def test_folders_of_transformers_become_one_that_transformers_loads(tmp_path: Pa
         return pixels
 
     torch.manual_seed(0)
-    base = transformers.ViTForImageClassification(transformers.ViTConfig(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, image_size=32, patch_size=8,
-        num_labels=len(CLASSES),
-    ))  # fmt: skip
+    base = transformers.ViTForImageClassification(
+        transformers.ViTConfig(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=48,
+            image_size=32,
+            patch_size=8,
+            num_labels=len(CLASSES),
+        )
+    )
     for seed in (1, 2, 3):
         fine_tuned(base, images, transform, seed).save_pretrained(folder / f"run-{seed}")
         processor.save_pretrained(folder / f"run-{seed}")

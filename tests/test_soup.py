@@ -93,10 +93,15 @@ def test_a_soup_is_frozen() -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [('{"a": 1' + "0" * 400 + "}", r"found '\{\"a\": 1000"), ("[" * 200_000, r"found '\[\[\["), ("[1]", r"found '\[1\]'"),
-     ("{", "found '{'"), ('{"a": "1"}', "coefficient of a must be a finite number; found '1'")],
+    [
+        ('{"a": 1' + "0" * 400 + "}", r"found '\{\"a\": 1000"),
+        ("[" * 200_000, r"found '\[\[\["),
+        ("[1]", r"found '\[1\]'"),
+        ("{", "found '{'"),
+        ('{"a": "1"}', "coefficient of a must be a finite number; found '1'"),
+    ],
     ids=["a huge number", "deep", "a list", "torn", "text for a number"],
-)  # fmt: skip
+)
 def test_a_soup_from_foreign_text_is_refused_with_a_sentence(text: str, message: str) -> None:
     with pytest.raises(sc.CoefficientError, match=message) as refusal:
         sc.Soup.from_json(text)

@@ -73,18 +73,26 @@ def write_zoo(
     """Write a zoo of these state_dicts; one named "base" is its base. In a trajectory the epochs rise."""
     folder.mkdir(parents=True, exist_ok=True)
     made_data(folder)
-    lines = ["format = 1", 'title = "A made zoo"',
-             f'architecture = {{ name = "{architecture}", num_classes = {CLASSES} }}']  # fmt: skip
+    lines = [
+        "format = 1",
+        'title = "A made zoo"',
+        f'architecture = {{ name = "{architecture}", num_classes = {CLASSES} }}',
+    ]
     if "base" in files:
         lines.append('base = "base.safetensors"')
     lines += ["[data]", 'source = "tensors:data.safetensors"', extra]
     for epoch, (name, tensors) in enumerate(files.items(), 1):
         epochs = f", epochs = {epoch}" if trajectory else ""
-        safetensors.torch.save_file({key: value.contiguous() for key, value in tensors.items()},
-                                    folder / f"{name}.safetensors")  # fmt: skip
+        safetensors.torch.save_file(
+            {key: value.contiguous() for key, value in tensors.items()}, folder / f"{name}.safetensors"
+        )
         if name != "base":
-            lines += ["[[ingredients]]", f'name = "{name}"', f'file = "{name}.safetensors"',
-                      f"hyperparameters = {{ learning_rate = 0.1{epochs} }}"]  # fmt: skip
+            lines += [
+                "[[ingredients]]",
+                f'name = "{name}"',
+                f'file = "{name}.safetensors"',
+                f"hyperparameters = {{ learning_rate = 0.1{epochs} }}",
+            ]
     (folder / "zoo.toml").write_text("\n".join(lines) + "\n")
     return folder
 

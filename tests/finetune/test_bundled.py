@@ -1,0 +1,192 @@
+"""The bundled zoos as they are, and the builder on made images."""
+
+import gzip
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+import soup_core as sc
+from soup_core.data import ASSETS
+from soup_core.finetune import Hyperparameters, augment, bundled, learning_rate_share
+from soup_core.runtime.store import Store
+
+EXPECTED = {"fashion": (24, True), "fashion-scratch": (6, False), "fashion-trajectory": (12, False),
+            "fashion-batchnorm": (8, True)}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_every_bundled_zoo_opens_whole(name: str) -> None:
+    zoo = sc.open_zoo(name)
+    count, has_base = EXPECTED[name]
+    assert (len(zoo.ingredients), zoo.base is not None, zoo.excluded) == (count, has_base, ())
+    assert all(ingredient.hyperparameters for ingredient in zoo.ingredients)
+
+
+def test_assets_stay_below_their_limit() -> None:
+    assert sum(path.stat().st_size for path in ASSETS.rglob("*") if path.is_file()) < 45e6
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_shipped_evaluations_are_what_this_machine_computes(name: str, tmp_path: Path) -> None:
+    """Two ingredients computed again; only images whose two best classes nearly tie may differ."""
+    zoo = sc.open_zoo(name)
+    for split in ("held_out", "test"):
+        evaluate = sc.Evaluator(zoo, split, "cpu")
+        for ingredient in (zoo.names[0], zoo.names[-1]):
+            soup = sc.Soup({ingredient: 1.0})
+            shipped = evaluate.known(soup)
+            assert shipped is not None
+            logits = evaluate.logits(soup)
+            top = logits.topk(2, dim=1).values
+            clear = (top[:, 0] - top[:, 1] > 1e-4).numpy()
+            right = (logits.argmax(1) == zoo.data.split(split).labels).numpy()
+            assert np.array_equal(shipped.bits()[clear], right[clear])
+            assert shipped.loss == pytest.approx(
+                float(torch.nn.functional.cross_entropy(logits, zoo.data.split(split).labels)), abs=1e-5
+            )
+
+
+def test_opening_a_bundled_zoo_runs_no_image() -> None:
+    zoo = sc.open_zoo("fashion")
+    evaluate = sc.Evaluator(zoo, device="cpu")
+    assert all(evaluate.trial(sc.Soup({name: 1.0})).images_evaluated == 0 for name in zoo.by_name)
+
+
+@pytest.mark.usefixtures("few_images")
+def test_early_rejection_decides_as_the_full_search_on_the_bundled_zoo(tmp_path: Path) -> None:
+    zoo = sc.open_zoo("fashion-batchnorm")
+    for order in ("accuracy", "random:1"):
+        found = [
+            [
+                step.accepted
+                for step in sc.greedy_soup(zoo, sc.Evaluator(zoo, store=Store(tmp_path / key)), order=order, full=full)
+            ]
+            for key, full in ((f"{order}-early", False), (f"{order}-full", True))
+        ]
+        assert found[0] == found[1]
+
+
+def test_strangers_collapse_in_the_middle_and_fine_tunings_do_not() -> None:
+    """Three pairs of each zoo, on a fifth of the images; the middle is averaged here from the files, too."""
+
+    def pairs(zoo_name: str) -> Iterator[tuple[float, float, float]]:
+        zoo = sc.open_zoo(zoo_name)
+        evaluate = sc.Evaluator(zoo, images=1000)
+        module, images = zoo.module(), zoo.data.normalization(evaluate.data.images)
+        for names in (zoo.names[:2], zoo.names[2:4], zoo.names[4:6]):
+            a, b = (safetensors.torch.load_file(zoo.by_name[name].file) for name in names)
+            module.load_state_dict({key: (a[key] + b[key]) / 2 for key in a})
+            with torch.inference_mode():
+                by_hand = int((module(images).argmax(1) == evaluate.data.labels).sum())
+            first, second = (sc.Soup({name: 1.0}) for name in names)
+            middle = evaluate(sc.interpolate(first, second, 0.5))
+            assert abs(middle.correct - by_hand) <= 1  # but for an image whose two best classes nearly tie
+            yield evaluate(first).accuracy, middle.accuracy, evaluate(second).accuracy
+
+    strangers, fine_tunings = list(pairs("fashion-scratch")), list(pairs("fashion"))
+    assert len(strangers) == len(fine_tunings) == 3
+    assert min(min(first, second) - middle for first, middle, second in strangers) > 0.3
+    assert max(max(first, second) - middle for first, middle, second in fine_tunings) < 0.01
+
+
+def made_idx(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    for prefix, count in (("train", 600), ("t10k", 100)):  # the first part of the partition holds them all
+        images = rng.integers(0, 256, (count, 28, 28), np.uint8)
+        for kind, array in (("images", images), ("labels", rng.integers(0, 10, count, np.uint8))):
+            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            path = folder / f"{prefix}-{kind}-idx{array.ndim}-ubyte.gz"
+            path.write_bytes(gzip.compress(header + array.tobytes(), 1))
+
+
+@pytest.fixture
+def small_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    hyperparameters = Hyperparameters(1e-3, 0.01, 1, mixup=0.2, augmentation="flip+shift", seed=5)
+    plan = bundled.Plan(
+        "small",
+        {},
+        (
+            bundled.PlannedRun("base", "pretrain", hyperparameters),
+            bundled.PlannedRun("ft", "pretrain", hyperparameters, "base"),
+        ),
+    )
+    monkeypatch.setitem(bundled.PLANS, "small", lambda seed: plan)
+
+
+class InThisProcess(Executor):
+    """Runs what is submitted at once, where a process of its own would first load torch."""
+
+    def __init__(self, workers: int, mp_context: object) -> None:
+        pass
+
+    def submit(self, call: Callable[..., Any], /, *given: Any, **options: Any) -> Future[Any]:
+        ended: Future[Any] = Future()
+        ended.set_result(call(*given, **options))
+        return ended
+
+
+@pytest.fixture
+def as_it_was() -> Iterator[None]:
+    """What a run sets for the whole of its process is set back."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("small_plan", "as_it_was")
+def test_a_build_stopped_goes_on_and_twice_gives_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_idx(tmp_path)
+
+    def build(folder: Path) -> list[bundled.BuildStep]:
+        return list(bundled.build("small", tmp_path, folder, seed=0))
+
+    steps = build(tmp_path / "one")
+    assert [step.name for step in steps] == ["earlier runs", "base", "ft"]
+    monkeypatch.setattr(bundled, "ProcessPoolExecutor", InThisProcess)
+    interrupted = bundled.build("small", tmp_path, tmp_path / "two", seed=0)
+    assert [next(interrupted).done, next(interrupted).name] == [0, "base"]
+    interrupted.close()
+    resumed = build(tmp_path / "two")
+    assert resumed[0].done >= 1
+    for name in ("base.safetensors", "ft.safetensors", "zoo.toml"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert [step.done for step in build(tmp_path / "one")] == [2]
+    zoo = sc.open_zoo(tmp_path / "one")
+    assert zoo.ingredients[0].hyperparameters["mixup"] == 0.2
+    assert json.loads(zoo.ingredients[0].checkpoint.metadata["soup_core"])["run"]["start"] == "base"
+
+
+def test_a_folder_without_the_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(sc.DataError, match="dataset-fashion-mnist"):
+        next(bundled.build("fashion", tmp_path, tmp_path / "z", seed=0))
+    with pytest.raises(sc.ZooError, match="no plan"):
+        next(bundled.build("nothing", tmp_path, tmp_path / "z", seed=0))
+
+
+def test_augmentation_keeps_pixels_and_moves_at_most_two() -> None:
+    images = torch.zeros(200, 1, 28, 28, dtype=torch.uint8)
+    images[:, :, 14, 9] = 200
+    moved = augment(images, "flip+shift", np.random.default_rng(0))
+    rows, columns = moved[:, 0].nonzero()[:, 1:].T
+    assert len(rows) == 200
+    assert set(rows.tolist()) == {12, 13, 14, 15, 16}
+    assert set(columns.tolist()) == {7, 8, 9, 10, 11, 16, 17, 18, 19, 20}
+    assert torch.equal(augment(images, "none", np.random.default_rng(0)), images)
+
+
+def test_the_learning_rate_rises_then_falls_or_stays() -> None:
+    cosine = [learning_rate_share(step, 100, "cosine") for step in range(100)]
+    assert max(cosine) == pytest.approx(1)
+    assert cosine[0] < cosine[3]
+    assert cosine[-1] < 0.01
+    assert learning_rate_share(99, 100, "constant") == 1
