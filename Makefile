@@ -1,5 +1,6 @@
 # make run: the app. make test: everything that must hold. Both install what they need into .venv, once.
-# make soak: 100,000 damaged files of each kind against the loader, for most of an hour.
+# make soak: 100,000 damaged files of each kind against the loader, and every view in every look and hundreds of links in
+# the browser, of which make test has samples; for more than an hour.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -21,7 +22,8 @@ lint: .venv/installed-dev
 bench: .venv/installed-dev chromium
 	$(BIN)/python -m benchmarks
 
-soak: .venv/installed-dev
+soak: .venv/installed-dev chromium
+	$(BIN)/python -m pytest -m soak --timeout 7200
 	$(BIN)/python -m benchmarks.soak
 
 .venv/installed: requirements.txt

@@ -18,7 +18,7 @@ from playwright.sync_api import Page
 
 import soup_core as sc
 from soup_core import charts
-from tests.e2e.driver import chromium, server, settled, worked
+from tests.e2e.driver import chromium, progress, server, settled, worked
 
 CLICKS = 30
 WAIT_FOR_CHARTS = """label => new Promise(done => {
@@ -89,6 +89,16 @@ def quantiles(values: list[float]) -> tuple[float, float]:
     return statistics.median(values), statistics.quantiles(values, n=20, method="inclusive")[-1]
 
 
+def stop(page: Page, address: str) -> float:
+    """Seconds from the click on Stop until the page says that a learned run has stopped."""
+    page.goto(f"{address}/Learned?zoo=fashion-trajectory&granularity=model&epochs=100")
+    progress(page, "Learning")
+    start = time.perf_counter()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped; started again").wait_for()
+    return time.perf_counter() - start
+
+
 def measured() -> list[tuple[str, float, float, str]]:
     """What was waited for, how long, the limit, and the unit."""
     zoo = sc.open_zoo("fashion")
@@ -116,12 +126,14 @@ def measured() -> list[tuple[str, float, float, str]]:
             repaints(page, others)  # once, so that every change of these is known
             settled(page)
             drawn = [took for _ in range(CLICKS // len(others)) for took in repaints(page, others)]
+            stopped = stop(page, address)
     return [
         (f"click to number, not seen before, median of {len(new)}", quantiles(new)[0], 500, "ms"),
         ("click to number, not seen before, 95th percentile", quantiles(new)[1], 900, "ms"),
         (f"click to number, seen before, median of {len(seen)}", quantiles(seen)[0], 200, "ms"),
         (f"click to every chart drawn anew, seen before, median of {len(drawn)}", quantiles(drawn)[0], 450, "ms"),
         ("Home's headline after the server's start, empty store", headline, 8, "s"),
+        ("a learned run stops, from the click to the sentence", stopped, 3, "s"),
     ]
 
 

@@ -494,8 +494,7 @@ class TestFactory:
 
     def test_no_code_runs_from_the_browser(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from pages.shared import caching
-
-        from .test_pages import open_page, words
+        from tests.app_pages import open_page, words
 
         zoo_of(folder, 'factory = "my_model.py:build"', {"a": {"x": torch.zeros(1)}})
         page = open_page("app.py", zoo=folder.name)

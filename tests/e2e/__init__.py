@@ -1,1 +1,0 @@
-"""Tests of soup_core/e2e/."""

@@ -14,8 +14,9 @@ def take(event: Event) -> None:
     state["last"] = event
 
 
-points = go.Figure(go.Scatter(x=[0, 1, 2], y=[0, 1, state["runs"]], mode="markers", customdata=["a", "b", "c"],
-                              marker={"size": 30}))  # fmt: skip
+points = go.Figure(
+    go.Scatter(x=[0, 1, 2], y=[0, 1, state["runs"]], mode="markers", customdata=["a", "b", "c"], marker={"size": 30})
+)
 cells = go.Figure(go.Heatmap(z=[[1, 2], [3, 4]], x=["left", "right"], y=["low", "high"]))
 axes = go.Figure(
     go.Parcoords(dimensions=[{"label": "one", "values": [1, 2, 3]}, {"label": "two", "values": [3, 1, 2]}])

@@ -6,6 +6,8 @@ hand, and the address copied.
 
 import ast
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ import safetensors.torch
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
@@ -27,8 +29,8 @@ from soup_core import formatting
 from soup_core.analysis import published
 from soup_core.formatting import visible
 from soup_core.presentation.scenes import Scene, to_link
-from tests.e2e.driver import ROOT, WAIT, server
-from tests.e2e.made import IMAGES, made, toml
+from tests.e2e.driver import ROOT, WAIT, go_to
+from tests.e2e.zoos import toml_string, write_fashion_zoo
 from tests.published_results import HYPERPARAMETERS, write_results
 from tests.zoos import CLASSES, SIDE, random_deeps, random_linears, write_zoo
 
@@ -42,24 +44,25 @@ NAMES = ("a, b & c=d#e+f%20?", "ünïcodé 模型", "**b** [l](http://192.0.2.1)
 ALIKE = ("same name", "same\tname")  # they read the same
 KEYS = ("learning_rate", "epochs", "a b", "a_b")
 SHIFT = "blur, à 2"
+FEW = 20  # images of a split, since links are about choices and not about what comes of them
 RATES = ((1, 4), (2, 8), (3, 4), (4, 8), (4, 4), (2, 4), (1, 8))
 FOLDERS = ("runs, ünï & **b**", "runs")
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a made zoo offers to choose among."""
+class Choices:
+    """What a zoo offers to choose among."""
 
     name: str
     names: tuple[str, ...]
     base: bool = True
     batch_norm: bool = False
     shifts: tuple[str, ...] = ()
-    images: int = IMAGES
+    images: int = FEW
     classes: int = 10
 
     @property
-    def telling(self) -> tuple[str, ...]:
+    def shared_keys(self) -> tuple[str, ...]:
         """The hyperparameters in which some are alike."""
         return KEYS if len(self.names) > len({rate for rate, _ in RATES[: len(self.names)]}) else KEYS[1:]
 
@@ -68,24 +71,28 @@ class Made:
         return [*self.names, *([sc.BASE] if self.base else []), context.UNIFORM, context.GREEDY]
 
 
-ODD = Made("odd, ünï", (*NAMES, *ALIKE), batch_norm=True, shifts=(SHIFT,), images=1100, classes=CLASSES)
-BARE = Made("bare", NAMES[:3], base=False, classes=CLASSES)
-SERVED = Made("served", NAMES)
+ODD = Choices("odd, ünï", (*NAMES, *ALIKE), batch_norm=True, shifts=(SHIFT,), images=1100, classes=CLASSES)
+BARE = Choices("bare", NAMES[:3], base=False, classes=CLASSES)
+SERVED = Choices("served", NAMES)
 
 
 def hyperparameters(count: int) -> list[str]:
-    return [f'{{ learning_rate = {rate}, epochs = {epochs}, "a b" = {index % 2}, a_b = {index % 3 % 2} }}'
-            for index, (rate, epochs) in enumerate(RATES[:count])]  # fmt: skip
+    return [
+        f'{{ learning_rate = {rate}, epochs = {epochs}, "a b" = {index % 2}, a_b = {index % 3 % 2} }}'
+        for index, (rate, epochs) in enumerate(RATES[:count])
+    ]
 
 
-def write(folder: Path, zoo: Made) -> None:
+def write(folder: Path, zoo: Choices) -> None:
     """A zoo of models so small that a page is drawn at once."""
     count = len(zoo.names)
     files = random_deeps(count) if zoo.batch_norm else random_linears(count)
     write_zoo(folder / zoo.name, files, architecture="test_deep" if zoo.batch_norm else "test_linear")
     text = (folder / zoo.name / "zoo.toml").read_text()
-    for index, (name, settled) in enumerate(zip(zoo.names, hyperparameters(count), strict=True)):
-        text = text.replace(f'name = "m{index}"', f"name = {toml(name)}").replace("{ learning_rate = 0.1 }", settled, 1)
+    for index, (name, table) in enumerate(zip(zoo.names, hyperparameters(count), strict=True)):
+        text = text.replace(f'name = "m{index}"', f"name = {toml_string(name)}").replace(
+            "{ learning_rate = 0.1 }", table, 1
+        )
     (folder / zoo.name / "zoo.toml").write_text(text)
     tensors = {}
     for split in ("held_out", "test", "train", *(f"shift.{shift}" for shift in zoo.shifts)):
@@ -117,7 +124,7 @@ def number(low: float, high: float) -> st.SearchStrategy[float]:
 SEED = one(0, 1, 10_000) | st.integers(0, 10_000)
 
 
-def home(zoo: Made) -> st.SearchStrategy[State]:
+def home(zoo: Choices) -> st.SearchStrategy[State]:
     precisions = sc.available_precisions(sc.resolve_device("cpu"))
     return st.fixed_dictionaries(
         {"device": one("auto", "cpu"), "precision": one(*precisions), "memory": number(0.0, 4096.0)}
@@ -125,13 +132,17 @@ def home(zoo: Made) -> st.SearchStrategy[State]:
 
 
 @st.composite
-def ingredients(draw: st.DrawFn, zoo: Made) -> State:
+def ingredients(draw: st.DrawFn, zoo: Choices) -> State:
     views = {
-        "Mix": {}, "Will it soup?": {},
-        "Map": {"map": one("PCA", "MDS"), "pairs": one("Angles", "Distances", "Disagreement"),
-                "colour": one("held-out accuracy (%)", *KEYS)},
+        "Mix": {},
+        "Will it soup?": {},
+        "Map": {
+            "map": one("PCA", "MDS"),
+            "pairs": one("Angles", "Distances", "Disagreement"),
+            "colour": one("held-out accuracy (%)", *KEYS),
+        },
         "Ablations": {"ablation": one("How many", "Leave one out", "Shapley", "Held-out size", "Hyperparameters")},
-    }  # fmt: skip
+    }
     view = draw(one(*views))
     chosen = draw(st.lists(one(*zoo.names), unique=True) | st.just(list(zoo.names)))
     state = {"in": chosen, "view": view, "best": draw(st.integers(1, len(zoo.names)))}
@@ -143,9 +154,13 @@ def ingredients(draw: st.DrawFn, zoo: Made) -> State:
 
 
 @st.composite
-def greedy(draw: st.DrawFn, zoo: Made) -> State:
-    state = {"order": draw(one("given", "shuffled", "accuracy")), "seed": draw(SEED),
-             "ties": draw(one("better", "better or equal")), "speed": draw(one("fast", "normal", "slow"))}  # fmt: skip
+def greedy(draw: st.DrawFn, zoo: Choices) -> State:
+    state = {
+        "order": draw(one("given", "shuffled", "accuracy")),
+        "seed": draw(SEED),
+        "ties": draw(one("better", "better or equal")),
+        "speed": draw(one("fast", "normal", "slow")),
+    }
     count = len(zoo.names)
     if state["order"] == "given":
         state["list"] = draw(st.lists(one(*zoo.names), unique=True, min_size=1))
@@ -158,13 +173,16 @@ def greedy(draw: st.DrawFn, zoo: Made) -> State:
 
 
 @st.composite
-def interpolation(draw: st.DrawFn, zoo: Made) -> State:
+def interpolation(draw: st.DrawFn, zoo: Choices) -> State:
     view, option = draw(one("Line", "Plane", "Many pairs")), one(*zoo.options)
     state = {"view": view}
     if view == "Many pairs":
         most = len(zoo.names) * (len(zoo.names) - 1) // 2
-        return state | {"pairs": draw(st.integers(1, most)), "against": draw(one("mean", "better")),
-                        "by": draw(one("all that differ", *zoo.telling))}  # fmt: skip
+        return state | {
+            "pairs": draw(st.integers(1, most)),
+            "against": draw(one("mean", "better")),
+            "by": draw(one("all that differ", *zoo.shared_keys)),
+        }
     state |= {"a": draw(option), "b": draw(option)}
     if view == "Line":
         return state | {"judged": draw(one("held-out", *zoo.shifts))}
@@ -174,43 +192,55 @@ def interpolation(draw: st.DrawFn, zoo: Made) -> State:
 
 
 @st.composite
-def learned(draw: st.DrawFn, zoo: Made) -> State:
+def learned(draw: st.DrawFn, zoo: Choices) -> State:
     kind = draw(one("softmax", "unconstrained"))
-    return {"granularity": draw(one("model", "layer", "tensor")), "parameterization": kind,
-            f"{kind}_rate": draw(number(0.0001, 1.0)), "epochs": draw(one(1, 100) | st.integers(1, 100)),
-            "seed": draw(SEED)}  # fmt: skip
+    return {
+        "granularity": draw(one("model", "layer", "tensor")),
+        "parameterization": kind,
+        f"{kind}_rate": draw(number(0.0001, 1.0)),
+        "epochs": draw(one(1, 100) | st.integers(1, 100)),
+        "seed": draw(SEED),
+    }
 
 
 @st.composite
-def robustness(draw: st.DrawFn, zoo: Made) -> State:
+def robustness(draw: st.DrawFn, zoo: Choices) -> State:
     view = draw(one("What changed", "Figure", "Shifts", "Calibration", "Cost"))
     if view != "What changed":
         return {"view": view}
     classes = one("any", *map(str, range(zoo.classes)))
-    return {"view": view, "a": draw(one(*zoo.options)), "b": draw(one(*zoo.options)),
-            "true": draw(classes), "predicted": draw(classes)}  # fmt: skip
+    return {
+        "view": view,
+        "a": draw(one(*zoo.options)),
+        "b": draw(one(*zoo.options)),
+        "true": draw(classes),
+        "predicted": draw(classes),
+    }
 
 
 @st.composite
-def train(draw: st.DrawFn, zoo: Made) -> State:
+def train(draw: st.DrawFn, zoo: Choices) -> State:
     state = {"search": draw(one("one run", "random search")), "tuning_seed": draw(SEED)}
     if not zoo.base:
         state["start"] = draw(one(*zoo.names))
     if state["search"] == "random search":
         return state | {"runs": draw(st.integers(2, 64))}
     return state | {
-        "tuning_rate": draw(number(0.0, 10.0)), "tuning_epochs": draw(one(1, 200) | st.integers(1, 200)),
-        "augmentation": draw(one("none", "flip")), "mixup": draw(number(0.0, 2.0)),
-        "smoothing": draw(number(0.0, 0.5)), "decay": draw(number(0.0, 10.0)),
-    }  # fmt: skip
+        "tuning_rate": draw(number(0.0, 10.0)),
+        "tuning_epochs": draw(one(1, 200) | st.integers(1, 200)),
+        "augmentation": draw(one("none", "flip")),
+        "mixup": draw(number(0.0, 2.0)),
+        "smoothing": draw(number(0.0, 0.5)),
+        "decay": draw(number(0.0, 10.0)),
+    }
 
 
-def add_a_zoo(zoo: Made) -> st.SearchStrategy[State]:
+def add_a_zoo(zoo: Choices) -> st.SearchStrategy[State]:
     return st.fixed_dictionaries({"folder": one("1", "2", "3")})
 
 
 # path: what can be chosen, how many states are tried by the driver, how many in a browser
-TRIED: dict[str, tuple[Callable[[Made], st.SearchStrategy[State]], int, int]] = {
+TRIED: dict[str, tuple[Callable[[Choices], st.SearchStrategy[State]], int, int]] = {
     "app.py": (home, 5, 0),
     "pages/1_Ingredients.py": (ingredients, 12, 1),
     "pages/2_Greedy.py": (greedy, 15, 1),
@@ -220,6 +250,9 @@ TRIED: dict[str, tuple[Callable[[Made], st.SearchStrategy[State]], int, int]] = 
     "pages/6_Train.py": (train, 10, 1),
     "pages/9_Add_a_zoo.py": (add_a_zoo, 3, 0),
 }
+
+
+TIMES = pytest.mark.parametrize("times", [1, pytest.param(20, marks=pytest.mark.soak)])
 
 
 def examples(count: int) -> settings:
@@ -246,8 +279,8 @@ def opened(path: str, address: State, state: State | None = None) -> AppTest:
 
 def values(test: AppTest) -> State:
     """Every choice on the page, and whether the greedy search is playing."""
-    found = {each.key: each.value for kind in KINDS for each in test.get(kind)}
-    return found | {key: test.session_state[key] for key in ("playing", "at", "brushes") if key in test.session_state}
+    chosen = {each.key: each.value for kind in KINDS for each in test.get(kind)}
+    return chosen | {key: test.session_state[key] for key in ("playing", "at", "brushes") if key in test.session_state}
 
 
 def goes_round(path: str, address: State, state: State) -> dict[str, Any]:
@@ -282,17 +315,18 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(small: Path, no_jobs: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    places = (small, small / "sweeps", small / "sweeps" / "above")
-    monkeypatch.setenv("SOUP_ZOOS", ":".join(map(str, places)))
+    folders = (small, small / "sweeps", small / "sweeps" / "above")
+    monkeypatch.setenv("SOUP_ZOOS", os.pathsep.join(map(str, folders)))
 
 
+@TIMES
 @pytest.mark.parametrize("path", TRIED)
-def test_any_state_is_its_link(path: str, here: None) -> None:
+def test_any_state_is_its_link(path: str, times: int, here: None) -> None:
     strategy, count, _ = TRIED[path]
 
-    @examples(count)
+    @examples(times * count)
     @given(one(ODD, BARE).flatmap(lambda zoo: st.tuples(st.just(zoo), strategy(zoo))))
-    def check(drawn: tuple[Made, State]) -> None:
+    def check(drawn: tuple[Choices, State]) -> None:
         zoo, state = drawn
         playing = {"playing": False} if "step" in state else {}
         goes_round(path, {"zoo": zoo.name}, state | playing)
@@ -311,47 +345,61 @@ def test_a_taken_mix_is_in_the_link(here: None, shares: dict[str, int], end: str
 
 @examples(6)
 @given(st.lists(one(*NAMES), min_size=2, max_size=2, unique=True), one(-0.2, 0.0, 0.25, 0.5, 1.0, 1.2))
-def test_a_clicked_place_of_the_line_is_in_the_link(here: None, ends: list[str], alpha: float) -> None:
+def test_a_clicked_alpha_of_the_line_is_in_the_link(here: None, ends: list[str], alpha: float) -> None:
     state = {"a": ends[0], "b": ends[1], "at": ((ends[0], ends[1]), (alpha,))}
     link = goes_round("pages/3_Interpolation.py", {"zoo": ODD.name}, state)
     assert link["at"] == str(alpha)
 
 
-@pytest.mark.parametrize("said", ["0.123", "nan", "1e300", "x", "", ["0.5", "0.5"]])
-def test_a_place_that_is_not_on_the_line_is_none(here: None, said: str | list[str]) -> None:
-    test = opened("pages/3_Interpolation.py", {"zoo": ODD.name, "at": said})
+@pytest.mark.parametrize("at", ["0.123", "nan", "1e300", "x", "", ["0.5", "0.5"]])
+def test_an_alpha_that_is_not_on_the_line_is_none(here: None, at: str | list[str]) -> None:
+    test = opened("pages/3_Interpolation.py", {"zoo": ODD.name, "at": at})
     assert "at" not in test.query_params
     assert "at" not in test.session_state
 
 
 @pytest.mark.parametrize(
-    ("said", "taken"),
-    [('{"learning_rate": [1.5, 3.5]}', True), ('{"learning_rate": [[0.5, 1.5], [2.5, 3.5]], "epochs": [3.0, 5.0]}', True),
-     ('{"learning_rate": [1.5]}', False), ('{"nobody": [1, 2]}', False), ("[" * 9999, False), ('{"epochs": ["x", "y"]}', False),
-     ('{"epochs": [NaN, 5]}', False), ("[1, 2]", False)],
-)  # fmt: skip
-def test_brushes_are_in_the_link(here: None, said: str, taken: bool) -> None:
-    inside = {"{": [name for name, (rate, epochs) in zip(ODD.names, RATES, strict=True)
-                    if (rate in (2, 3) if "epochs" not in said else rate in (1, 3) and epochs == 4)]}["{"]  # fmt: skip
-    shown = {visible(name): name for name in reversed(ODD.names)}
-    assert len(shown) == len(ODD.names) - 1
+    ("brushes", "inside"),
+    [
+        ('{"learning_rate": [1.5, 3.5]}', lambda rate, epochs: rate in (2, 3)),
+        (
+            '{"learning_rate": [[0.5, 1.5], [2.5, 3.5]], "epochs": [3.0, 5.0]}',
+            lambda rate, epochs: rate in (1, 3) and epochs == 4,
+        ),
+        ('{"learning_rate": [1.5]}', None),
+        ('{"nobody": [1, 2]}', None),
+        ("[" * 9999, None),
+        ('{"epochs": ["x", "y"]}', None),
+        ('{"epochs": [NaN, 5]}', None),
+        ("[1, 2]", None),
+    ],
+)
+def test_brushes_are_in_the_link(here: None, brushes: str, inside: Callable[[int, int], bool] | None) -> None:
+    """Those that can be read; what they leave inside is the selection."""
+    chosen = [name for name, each in zip(ODD.names, RATES, strict=True) if inside is None or inside(*each)]
+    assert len({visible(name) for name in ODD.names}) == len(ODD.names) - 1
     label = formatting.labels(ODD.names)
-    address = {"zoo": ODD.name, "view": "Ablations", "ablation": "Hyperparameters", "brushes": said,
-               "in": [label(name) for name in inside]}  # fmt: skip
+    address = {
+        "zoo": ODD.name,
+        "view": "Ablations",
+        "ablation": "Hyperparameters",
+        "brushes": brushes,
+        "in": [label(name) for name in chosen],
+    }
     test = opened("pages/1_Ingredients.py", address)
-    assert values(test)["in"] == inside
-    assert ("brushes" in test.query_params) == taken
-    if taken:
-        assert test.session_state["brushes"].ranges == json.loads(said)
+    assert values(test)["in"] == chosen
+    assert ("brushes" in test.query_params) == (inside is not None)
+    if inside is not None:
+        assert test.session_state["brushes"].ranges == json.loads(brushes)
         assert test.query_params == address
 
 
-@pytest.mark.parametrize("zoo", ["fashion"])
-def test_the_bundled_zoo_goes_round(zoo: str, here: None) -> None:
-    names = sc.open_zoo(zoo).names
-    goes_round("pages/6_Train.py", {}, {"tuning_rate": 1e-5, "augmentation": "flip+shift"})
-    state = {"view": "Line", "a": names[3], "b": sc.BASE}
-    assert goes_round("pages/3_Interpolation.py", {}, state)["a"] == names[3]
+def test_a_zoo_of_larger_images_goes_round(no_jobs: None) -> None:
+    """Which may be augmented in more ways than those of the other zoos here."""
+    address = {"zoo": "five"}
+    goes_round("pages/6_Train.py", address, {"tuning_rate": 1e-5, "augmentation": "flip+shift"})
+    state = {"view": "Line", "a": "m3", "b": sc.BASE}
+    assert goes_round("pages/3_Interpolation.py", address, state)["a"] == "m3"
 
 
 @examples(6)
@@ -362,8 +410,14 @@ def test_a_view_of_published_results_is_in_the_link(here: None, hyperparameter: 
 
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), max_size=20)
-SCENE = st.builds(Scene, page=one("Home", "Greedy", "Interpolation"), title=TEXT, note=TEXT,
-                  state=st.dictionaries(TEXT, st.tuples(TEXT)), pinned=one((), ("step",)))  # fmt: skip
+SCENE = st.builds(
+    Scene,
+    page=one("Home", "Greedy", "Interpolation"),
+    title=TEXT,
+    note=TEXT,
+    state=st.dictionaries(TEXT, st.tuples(TEXT)),
+    pinned=one((), ("step",)),
+)
 
 
 @examples(6)
@@ -428,6 +482,17 @@ def test_after_a_change_of_page_the_link_is_the_state(first: str, second: str, h
     assert cold.query_params == test.query_params
 
 
+def test_which_pairs_the_map_shows_is_not_how_many_interpolation_draws(here: None) -> None:
+    """Both are called `pairs` in the address of their pages."""
+    test = opened("pages/1_Ingredients.py", {"zoo": ODD.name, "view": "Map", "pairs": "Distances"})
+    next(each for each in test.get("button_group") if each.key == "view").set_value("Mix").run()
+    test.switch_page("pages/3_Interpolation.py").query_params = {"zoo": ODD.name}  # a browser takes the others out
+    test.run()
+    next(each for each in test.get("button_group") if each.key == "view").set_value("Many pairs").run()
+    assert not test.exception
+    assert values(test)["pairs"] == len(ODD.names) * (len(ODD.names) - 1) // 2
+
+
 def test_the_address_to_share_holds_all_of_a_selection(here: None) -> None:
     test = opened("pages/1_Ingredients.py", {"zoo": ODD.name, "in": ["1", "0"]})
     (shared_address,) = [each.value for each in test.sidebar.code if "?" in each.value]
@@ -438,13 +503,32 @@ REASONS = {  # why a widget is not in the address
     "export:test": "a field of the form that makes a file",
     "upload:gone": "names uploads, which the session alone has, to be taken away",
     "gone": "names additions to be removed",
-    'f"recipe-': "a file", "key": "a file, in this view and that of uploads; the table's rows are those of `in`",
+    'f"recipe-': "a file",
+    "key": "a file, in this view and that of uploads; the table's rows are those of `in`",
     'f"{key}:': "a field of a form, of zoo.toml or of a scene",
-    'f"go-{job.key}"': "a button", 'f"stop-{job.key}"': "a button", 'f"export:{label}"': "a button",
-    'f"csv:{name}"': "a button", 'f"{where}-{finding.what}"': "a button",
-}  # fmt: skip
-CHOOSERS = {"selectbox", "number_input", "segmented_control", "pills", "toggle", "checkbox", "slider", "multiselect",
-            "text_input", "text_area", "radio", "select_slider", "data_editor", "date_input", "color_picker"}  # fmt: skip
+    'f"go-{job.key}"': "a button",
+    'f"stop-{job.key}"': "a button",
+    'f"export:{label}"': "a button",
+    'f"csv:{name}"': "a button",
+    'f"{where}-{finding.what}"': "a button",
+}
+CHOOSERS = {
+    "selectbox",
+    "number_input",
+    "segmented_control",
+    "pills",
+    "toggle",
+    "checkbox",
+    "slider",
+    "multiselect",
+    "text_input",
+    "text_area",
+    "radio",
+    "select_slider",
+    "data_editor",
+    "date_input",
+    "color_picker",
+}
 
 
 def test_every_choice_is_in_the_address_or_has_a_reason() -> None:
@@ -468,8 +552,8 @@ def test_every_choice_is_in_the_address_or_has_a_reason() -> None:
 
 READ = """() => Object.fromEntries([...document.querySelectorAll('[class*="st-key-"]')].map(each => {
   const key = [...each.classList].find(name => name.startsWith('st-key-')).slice(7);
-  const all = query => [...each.querySelectorAll(query)].filter(found => !found.closest('template'));
-  const texts = found => found.map(one => one.innerText), on = (found, what) => found.filter(one => one.getAttribute(what) == 'true');
+  const all = query => [...each.querySelectorAll(query)].filter(node => !node.closest('template'));
+  const texts = nodes => nodes.map(node => node.innerText), on = (nodes, what) => nodes.filter(node => node.getAttribute(what) == 'true');
   const value = all('[data-testid=stMultiSelect]').length ? texts(all('[data-tag]'))
     : all('[role=radio]').length ? texts(on(all('[role=radio]'), 'aria-checked')).join()
     : all('[aria-pressed]').length ? texts(on(all('[aria-pressed]'), 'aria-pressed'))
@@ -479,21 +563,28 @@ READ = """() => Object.fromEntries([...document.querySelectorAll('[class*="st-ke
     : null;
   return [key, value];
 }).filter(([_, value]) => value !== null))"""
-FORMATS = {"memory": "%.2f", "softmax_rate": "%.4f", "unconstrained_rate": "%.4f", "tuning_rate": "%.3g", "decay": "%.3g",
-           "mixup": "%.2f", "smoothing": "%.2f"}  # fmt: skip
+FORMATS = {
+    "memory": "%.2f",
+    "softmax_rate": "%.4f",
+    "unconstrained_rate": "%.4f",
+    "tuning_rate": "%.3g",
+    "decay": "%.3g",
+    "mixup": "%.2f",
+    "smoothing": "%.2f",
+}
 
 
 def read(page: Page) -> State:
     """Every choice that the page shows; joiners that keep addresses from becoming links are not seen."""
-    found: State = json.loads(json.dumps(page.evaluate(READ), ensure_ascii=False).replace("\u2060", ""))
-    return found
+    state: State = json.loads(json.dumps(page.evaluate(READ), ensure_ascii=False).replace("\u2060", ""))
+    return state
 
 
 def query(page: Page) -> dict[str, list[str]]:
     return parse_qs(urlsplit(page.url).query, keep_blank_values=True)
 
 
-def as_shown(zoo: Made, key: str, value: Any) -> Any:
+def as_shown(zoo: Choices, key: str, value: Any) -> Any:
     match key, value:
         case "in", _:
             return [visible(name) for name in zoo.names if name in value]
@@ -509,38 +600,28 @@ def as_shown(zoo: Made, key: str, value: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def zoos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("zoos")
-    made(folder / SERVED.name, {f"m{index}": name for index, name in enumerate(NAMES)}, hyperparameters(len(NAMES)))
-    made(folder / "other", {"m0": NAMES[0], "m1": NAMES[3], "m2": "new"}, hyperparameters(3))
-    write_sweeps(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(zoos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with server(tmp_path_factory.mktemp("served") / "home", zoos) as started:
-        yield started
+def served(zoos: Path) -> Iterator[None]:
+    """Two zoos of the shared server, and folders that can become some."""
+    write_fashion_zoo(zoos / SERVED.name, NAMES, hyperparameters(len(NAMES)), images=FEW)
+    write_fashion_zoo(zoos / "other", (NAMES[0], NAMES[3], "new"), hyperparameters(3), images=FEW)
+    write_sweeps(zoos)
+    yield
+    for folder in (SERVED.name, "other", *FOLDERS, "above"):
+        shutil.rmtree(zoos / folder)
 
 
 @pytest.fixture
-def cold(browser: Browser) -> Iterator[Callable[[str], Page]]:
-    """Opens an address in a browser that has seen nothing."""
-    contexts = []
+def cold(served: None, page: Page) -> Callable[[str], Page]:
+    """Opens an address, in a session that has seen nothing."""
+    page.set_viewport_size({"width": 1280, "height": 1700})
 
     def open_at(url: str) -> Page:
-        while contexts:
-            contexts.pop().close()
-        contexts.append(browser.new_context(viewport={"width": 1280, "height": 1700}))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(WAIT)
+        page.goto("about:blank")
         page.goto(url)
         at_rest(page)
         return page
 
-    yield open_at
-    while contexts:
-        contexts.pop().close()
+    return open_at
 
 
 def at_rest(page: Page) -> None:
@@ -555,15 +636,15 @@ def at_rest(page: Page) -> None:
             last, since = now, time.monotonic()
 
 
+@TIMES
 @pytest.mark.parametrize("path", [path for path, (_, _, count) in TRIED.items() if count])
 def test_a_link_opened_cold_shows_the_state(
-    path: str, address: str, zoos: Path, cold: Callable[[str], Page], no_jobs: None, monkeypatch: pytest.MonkeyPatch
+    path: str, times: int, address: str, cold: Callable[[str], Page], no_jobs: None
 ) -> None:
-    monkeypatch.setenv("SOUP_ZOOS", str(zoos))
     strategy, _, count = TRIED[path]
     name = Path(path).stem.partition("_")[2]
 
-    @examples(count)
+    @examples(times * count)
     @given(strategy(SERVED))
     def check(state: State) -> None:
         playing = {"playing": False} if "step" in state else {}
@@ -617,51 +698,95 @@ def press_button(page: Page, text: str) -> None:
     page.get_by_role("button", name=text, exact=True).click()
 
 
-def go_to(page: Page, label: str) -> None:
+def go_on(page: Page, label: str) -> None:
     at_rest(page)
-    page.get_by_test_id("stSidebar").get_by_role("link", name=label, exact=True).click()
-    expect(page.get_by_role("heading", name=label, exact=True)).to_be_visible()
+    go_to(page, label)
 
 
 BY_HAND: dict[str, list[tuple[Any, ...]]] = {
     "": [(computing,), (choose, "device", "cpu"), (fill, "memory", "0.125")],
-    "Ingredients": [(press, "in", 1), (press, "in", 0), (press, "in", 1), (fill, "best", "2"), (pick, "view", "Map"),
-                    (pick, "map", "MDS"), (choose, "colour", "a b (2)"), (pick, "pairs", "Distances"), (switch, "test")],
-    "Ingredients?view=Map&map=MDS&pairs=Distances": [(press_button, "None"), (pick, "map", "PCA"), (pick, "view", "Mix"),
-                                                     (pick, "view", "Map")],
-    "Greedy": [(pick, "order", "given"), (choose, "list", NAMES[4]), (choose, "list", NAMES[3]), (pick, "speed", "slow"),
-               (pick, "ties", "better or equal"), (press_button, "Pause"), (slide, "step", "End"), (press_button, "Back"),
-               (slide, "step", "Home")],
+    "Ingredients": [
+        (press, "in", 1),
+        (press, "in", 0),
+        (press, "in", 1),
+        (fill, "best", "2"),
+        (pick, "view", "Map"),
+        (pick, "map", "MDS"),
+        (choose, "colour", "a b (2)"),
+        (pick, "pairs", "Distances"),
+        (switch, "test"),
+    ],
+    "Ingredients?view=Map&map=MDS&pairs=Distances": [
+        (press_button, "None"),
+        (pick, "map", "PCA"),
+        (pick, "view", "Mix"),
+        (pick, "view", "Map"),
+    ],
+    "Greedy": [
+        (pick, "order", "given"),
+        (choose, "list", NAMES[4]),
+        (choose, "list", NAMES[3]),
+        (pick, "speed", "slow"),
+        (pick, "ties", "better or equal"),
+        (press_button, "Pause"),
+        (slide, "step", "End"),
+        (press_button, "Back"),
+        (slide, "step", "Home"),
+    ],
     "Greedy?step=2&order=shuffled&seed=5": [(fill, "seed", "7"), (pick, "speed", "fast")],
-    "Interpolation": [(choose, "a", NAMES[2]), (choose, "b", sc.BASE), (pick, "view", "Plane"), (choose, "c", NAMES[0]),
-                      (pick, "shown", "loss")],
-    "Learned": [(pick, "granularity", "model"), (fill, "epochs", "1"), (pick, "parameterization", "unconstrained"),
-                (fill, "unconstrained_rate", "0.01234567"), (fill, "seed", "3"), (switch, "test")],
-    "Robustness": [(pick, "view", "What changed"), (choose, "a", NAMES[1]), (choose, "true", "3"), (choose, "predicted", "0")],
-    "Train": [(fill, "tuning_rate", "0.00123456"), (fill, "decay", "1e-7"), (fill, "mixup", "0.35"),
-              (choose, "augmentation", "none")],
+    "Interpolation": [
+        (choose, "a", NAMES[2]),
+        (choose, "b", sc.BASE),
+        (pick, "view", "Plane"),
+        (choose, "c", NAMES[0]),
+        (pick, "shown", "loss"),
+    ],
+    "Learned": [
+        (pick, "granularity", "model"),
+        (fill, "epochs", "1"),
+        (pick, "parameterization", "unconstrained"),
+        (fill, "unconstrained_rate", "0.01234567"),
+        (fill, "seed", "3"),
+        (switch, "test"),
+    ],
+    "Robustness": [
+        (pick, "view", "What changed"),
+        (choose, "a", NAMES[1]),
+        (choose, "true", "3"),
+        (choose, "predicted", "0"),
+    ],
+    "Train": [
+        (fill, "tuning_rate", "0.00123456"),
+        (fill, "decay", "1e-7"),
+        (fill, "mixup", "0.35"),
+        (choose, "augmentation", "none"),
+    ],
     "Add_a_zoo": [(choose, "folder", FOLDERS[1])],
-    "Ingredients?view=Map": [(go_to, "Robustness"), (go_to, "Interpolation"), (pick, "view", "Plane")],
-    "Interpolation?view=Plane": [(go_to, "Robustness")],
+    "Ingredients?view=Map": [(go_on, "Robustness"), (go_on, "Interpolation"), (pick, "view", "Plane")],
+    "Interpolation?view=Plane": [(go_on, "Robustness")],
     "Ingredients?zoo=served&view=Map&colour=epochs&in=1&in=0": [(choose, "zoo", "other")],
-    "Train?zoo=fashion&tuning_rate=0.5": [(go_to, "Add a zoo"), (go_to, "Train")],
-}  # fmt: skip
+    "Train?zoo=fashion&tuning_rate=0.5": [(go_on, "Add a zoo"), (go_on, "Train")],
+}
 
 
+# What `make soak` does by hand besides: changes of a page that others here make too, or a single choice.
+OTHERS = ("Ingredients?view=Map&map=MDS&pairs=Distances", "Robustness", "Add_a_zoo", "Interpolation?view=Plane")
 HURRIED = ("Ingredients", "Greedy?step=2&order=shuffled&seed=5", "Interpolation", "Train")
 
 
-@pytest.mark.parametrize("start", BY_HAND)
+@pytest.mark.parametrize(
+    "start", [pytest.param(start, marks=[pytest.mark.soak] if start in OTHERS else []) for start in BY_HAND]
+)
 def test_what_is_chosen_by_hand_is_in_the_address(start: str, address: str, cold: Callable[[str], Page]) -> None:
     """Hurried, each click comes before the page has answered the last."""
     zoo = "" if "zoo=" in start else f"{'&' if '?' in start else '?'}zoo={SERVED.name}"
     page = cold(f"{address}/{start}{zoo}")
-    for act, *given_to in BY_HAND[start]:
-        act(page, *given_to)
+    for act, *arguments in BY_HAND[start]:
+        act(page, *arguments)
         if start not in HURRIED:
             settled_script(page)
     at_rest(page)
-    shown, link, said = read(page), page.url, query(page)
+    shown, link, parameters = read(page), page.url, query(page)
     again = cold(link)
     assert read(again) == shown
-    assert query(again) == said
+    assert query(again) == parameters

@@ -2,26 +2,12 @@
 
 import json
 import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.driver import ROOT, server
-
 CELLS = "document.querySelector('.st-key-cells .drawing')._fullLayout.xaxis.range"
 RANGE = "document.querySelector('.st-key-points .drawing')._fullLayout.xaxis.range"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("live")
-    shutil.copy(Path(__file__).with_name("live_chart_app.py"), folder)
-    (folder / "static").symlink_to(ROOT / "static")  # Streamlit serves the one beside the script
-    with server(folder / "home", app=str(folder / "live_chart_app.py")) as served:
-        yield served
 
 
 @pytest.fixture
@@ -31,12 +17,12 @@ def requests() -> list[str]:
 
 
 @pytest.fixture
-def page(page: Page, address: str, requests: list[str]) -> Page:
+def page(page: Page, charts_address: str, requests: list[str]) -> Page:
     """The usual page, high enough for three charts, on the app of this test."""
     page.set_viewport_size({"width": 1000, "height": 1300})
     page.on("request", lambda request: requests.append(request.url))
-    page.goto(address)
-    expect(page.locator(".live-chart[data-drawn]")).to_have_count(3, timeout=60_000)
+    page.goto(charts_address)
+    expect(page.locator(".live-chart[data-drawn]")).to_have_count(3)
     return page
 
 
@@ -45,7 +31,7 @@ def click_in(page: Page, chart: str, across: float, down: float) -> None:
     assert box
     page.mouse.move(box["x"] + across * box["width"] - 3, box["y"] + down * box["height"])
     page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
-    page.wait_for_timeout(200)
+    page.wait_for_timeout(200)  # plotly looks for a hovered point ten times a second
     page.mouse.down()
     page.mouse.up()
 
@@ -59,10 +45,10 @@ def point_at(page: Page, number: int) -> None:
 def test_a_click_on_a_cell_of_a_heatmap_reaches_python(page: Page) -> None:
     click_in(page, "cells", 0.75, 0.25)
     expect(page.get_by_text("events 1")).to_be_visible()
-    told = page.get_by_test_id("stJson").inner_text()
-    assert re.search(r'"kind"\s*:\s*"click"', told), told
-    assert re.search(r'"x"\s*:\s*"right"', told), told
-    assert re.search(r'"z"\s*:\s*4', told), told
+    event = page.get_by_test_id("stJson").inner_text()
+    assert re.search(r'"kind"\s*:\s*"click"', event), event
+    assert re.search(r'"x"\s*:\s*"right"', event), event
+    assert re.search(r'"z"\s*:\s*4', event), event
 
 
 def test_two_quick_clicks_on_two_cells_are_two_and_move_no_axis(page: Page) -> None:
@@ -145,10 +131,10 @@ def test_a_brush_on_parallel_coordinates_reaches_python(page: Page) -> None:
     page.mouse.move(axis["x"] + axis["width"] / 2, axis["y"] + 0.4 * axis["height"], steps=8)
     page.mouse.up()
     expect(page.get_by_text("events 1")).to_be_visible()
-    told = page.get_by_test_id("stJson").inner_text()
-    assert re.search(r'"kind"\s*:\s*"brush"', told), told
-    assert re.search(r'"label"\s*:\s*"one"', told), told
-    assert re.search(r'"name"\s*:\s*"first"', told), told
+    event = page.get_by_test_id("stJson").inner_text()
+    assert re.search(r'"kind"\s*:\s*"brush"', event), event
+    assert re.search(r'"label"\s*:\s*"one"', event), event
+    assert re.search(r'"name"\s*:\s*"first"', event), event
 
 
 def test_zoom_is_kept_over_ten_reruns_and_the_script_fetched_once(page: Page, requests: list[str]) -> None:
@@ -183,19 +169,19 @@ def test_a_chart_has_words_and_a_table_of_its_data(page: Page) -> None:
 
 def test_keys_go_from_mark_to_mark_tell_each_and_choose(page: Page) -> None:
     points, cells = page.locator(".st-key-points .drawing"), page.locator(".st-key-cells .drawing")
-    told = page.locator(".st-key-points .told")
+    spoken = page.locator(".st-key-points .told")
     points.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    expect(told).to_have_text("(1, 1)")
+    expect(spoken).to_have_text("(1, 1)")
     page.keyboard.press("ArrowLeft")
-    expect(told).to_have_text("(0, 0)")
+    expect(spoken).to_have_text("(0, 0)")
     page.keyboard.press("Enter")
     expect(page.get_by_text("events 1", exact=True)).to_be_visible()
     expect(page.get_by_test_id("stJson")).to_contain_text('"customdata":"a"')
     expect(points).to_be_focused()
     page.keyboard.press("Tab")
-    expect(told).to_be_empty()
+    expect(spoken).to_be_empty()
     cells.focus()
     for key, cell in (("ArrowRight", "1"), ("ArrowDown", "3"), ("ArrowRight", "4")):
         page.keyboard.press(key)

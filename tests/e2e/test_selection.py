@@ -1,36 +1,17 @@
 """One selection in a real browser: made on the map, a bar, a curve or an axis, it is seen in the pills and in every chart."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-import soup_core as sc
-from soup_core import charts
-from tests.e2e.driver import WAIT, server, settled, worked
-from tests.e2e.made import made
+from tests.e2e.driver import settled, worked
+from tests.e2e.zoos import FIVE
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-
-
-@pytest.fixture(scope="module")
-def zoos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("zoos")
-    rates = [
-        f"{{ learning_rate = {rate}, epochs = {epochs} }}" for rate, epochs in ((1, 4), (2, 8), (3, 4), (4, 8), (5, 4))
-    ]
-    made(folder / "five", {f"m{index}": f"m{index}" for index in range(5)}, rates)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(zoos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with server(tmp_path_factory.mktemp("served") / "home", zoos) as started:
-        yield started
 
 
 @pytest.fixture
@@ -40,17 +21,9 @@ def page(page: Page) -> Page:
     return page
 
 
-@pytest.fixture(scope="module")
-def told(zoos: Path) -> Callable[[list[str]], str]:
-    """The held-out accuracy of a soup of these, as the page should say it."""
-    zoo = sc.open_zoo(zoos / "five")
-    evaluate = sc.Evaluator(zoo, device="cpu")
-    return lambda names: charts.percent(evaluate(sc.uniform_soup(zoo, names)))
-
-
 def seen(page: Page, names: list[str], accuracy: str) -> None:
     """Wait until exactly these are in the pills, in the address, and in the number."""
-    for name in ("m0", "m1", "m2", "m3", "m4"):
+    for name in FIVE:
         pressed = "true" if name in names else "false"
         expect(page.get_by_role("button", name=name, exact=True)).to_have_attribute("aria-pressed", pressed)
     expect(page.locator('[data-testid="stMetricValue"]').first).to_have_text(accuracy)
@@ -90,11 +63,11 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> No
 def open_view(page: Page, address: str, query: str, key: str) -> None:
     page.goto(f"{address}/Ingredients?zoo=five&{query}")
     settled(page)
-    expect(page.locator(f".st-key-{key} .live-chart[data-drawn]")).to_be_visible(timeout=WAIT)
+    expect(page.locator(f".st-key-{key} .live-chart[data-drawn]")).to_be_visible()
 
 
 def test_a_box_on_the_map_is_the_selection_and_the_drawing_shows_it(
-    page: Page, address: str, told: Callable[[list[str]], str]
+    page: Page, address: str, held_out: Callable[..., str]
 ) -> None:
     open_view(page, address, "view=Map", "places")
     graph = drawing("places")
@@ -102,16 +75,16 @@ def test_a_box_on_the_map_is_the_selection_and_the_drawing_shows_it(
     kept = page.evaluate(f"{graph}._fullLayout.xaxis.range")
     frame = page.locator(".st-key-places .nsewdrag").first.bounding_box()
     assert frame
-    places = {
+    positions = {
         name: (frame["x"] + x, frame["y"] + y)
         for name, x, y in page.evaluate(
             f"(({{data, _fullLayout: l}}) => data[0].customdata.map(([name], i) => [name, "
             f"l.xaxis.l2p({graph}._fullData[0].x[i]), l.yaxis.l2p({graph}._fullData[0].y[i])]))({graph})"
         )
     }
-    middle = max(pairwise(sorted(x for x, _ in places.values())), key=lambda gap: gap[1] - gap[0])
+    middle = max(pairwise(sorted(x for x, _ in positions.values())), key=lambda gap: gap[1] - gap[0])
     edge = sum(middle) / 2
-    inside = sorted(name for name, (x, _) in places.items() if x < edge)
+    inside = sorted(name for name, (x, _) in positions.items() if x < edge)
 
     def shown() -> tuple[dict[str, str], set[str], int]:
         """Each ingredient's symbol, the points' opacities, and the number of boxes."""
@@ -126,24 +99,22 @@ def test_a_box_on_the_map_is_the_selection_and_the_drawing_shows_it(
         return dict(symbols), set(opacities) - {"0.6"}, boxes
 
     def symbols(names: list[str]) -> dict[str, str]:
-        return {name: "diamond" if name in names else "diamond-open" for name in places}
+        return {name: "diamond" if name in names else "diamond-open" for name in positions}
 
     top, bottom = frame["y"] + 2, frame["y"] + frame["height"] - 2
     answered(page, "places", lambda: drag(page, (frame["x"] + 2, top), (edge, bottom)))
-    seen(page, inside, told(inside))
+    seen(page, inside, held_out(inside))
     assert shown() == (symbols(inside), {"1"}, 0)
     answered(page, "places", lambda: drag(page, (frame["x"] + 2, top), (frame["x"] + 12, top + 10)))
-    seen(page, inside, told(inside))
+    seen(page, inside, held_out(inside))
     assert shown() == (symbols(inside), {"1"}, 0), "a box around nothing changes nothing"
-    other = next(name for name in places if name not in inside)
+    other = next(name for name in positions if name not in inside)
     answered(page, "places", page.get_by_role("button", name=other, exact=True).click)
-    seen(page, [*inside, other], told([*inside, other]))
+    seen(page, [*inside, other], held_out([*inside, other]))
     assert shown() == (symbols([*inside, other]), {"1"}, 0)
 
 
-def test_a_click_on_a_shapley_bar_toggles_and_fills_it(
-    page: Page, address: str, told: Callable[[list[str]], str]
-) -> None:
+def test_a_click_on_a_shapley_bar_toggles_and_fills_it(page: Page, address: str, held_out: Callable[..., str]) -> None:
     open_view(page, address, "view=Ablations&ablation=Shapley&in=m0&in=m3", "shapley")
     worked(page)
     names = page.evaluate(f"{drawing('shapley')}.data[0].customdata.map(([name]) => name)")
@@ -155,35 +126,35 @@ def test_a_click_on_a_shapley_bar_toggles_and_fills_it(
 
     assert filled() == {"m0", "m3"}
     answered(page, "shapley", lambda: press(page, bars.nth(names.index("m2"))))
-    seen(page, ["m0", "m2", "m3"], told(["m0", "m2", "m3"]))
+    seen(page, ["m0", "m2", "m3"], held_out(["m0", "m2", "m3"]))
     assert filled() == {"m0", "m2", "m3"}
     answered(page, "shapley", lambda: press(page, bars.nth(names.index("m0"))))
-    seen(page, ["m2", "m3"], told(["m2", "m3"]))
+    seen(page, ["m2", "m3"], held_out(["m2", "m3"]))
 
 
 def test_a_click_on_the_curve_chooses_the_first_and_one_on_a_model_toggles_it(
-    page: Page, address: str, told: Callable[[list[str]], str]
+    page: Page, address: str, held_out: Callable[..., str]
 ) -> None:
     open_view(page, address, "view=Ablations&in=m0", "how-many")
     worked(page)
     graph, whole, alone = drawing("how-many"), "uniform soup of the first k", "the k-th model alone"
     traces = page.evaluate(f"{graph}.data.map(({{name}}) => name)")
     order = ["", *page.evaluate(f"{graph}.data[{traces.index(alone)}].customdata.slice(1).map(row => row[2])")]
-    order[0] = next(iter({"m0", "m1", "m2", "m3", "m4"} - set(order)))
+    order[0] = next(iter(set(FIVE) - set(order)))
 
     def points(name: str) -> Locator:
         return page.locator(".st-key-how-many .scatterlayer .trace").nth(traces.index(name)).locator(".point")
 
     answered(page, "how-many", lambda: press(page, points(whole).nth(2)))
-    seen(page, order[:3], told(order[:3]))
+    seen(page, order[:3], held_out(order[:3]))
     answered(page, "how-many", lambda: press(page, points(alone).nth(4)))
-    seen(page, [*order[:3], order[4]], told([*order[:3], order[4]]))
+    seen(page, [*order[:3], order[4]], held_out([*order[:3], order[4]]))
     symbols = page.evaluate(f"{graph}.data[{traces.index(alone)}].marker.symbol")
     assert symbols == ["diamond", "diamond", "diamond", "diamond-open", "diamond"]
 
 
 def test_a_brush_is_the_selection_for_as_long_as_it_stands_there(
-    page: Page, address: str, told: Callable[[list[str]], str]
+    page: Page, address: str, held_out: Callable[..., str]
 ) -> None:
     open_view(page, address, "view=Ablations&ablation=Hyperparameters&in=m4", "hyperparameters")
     rates = page.locator(".st-key-hyperparameters .axis-brush .background").first.bounding_box()
@@ -194,28 +165,28 @@ def test_a_brush_is_the_selection_for_as_long_as_it_stands_there(
         return across, rates["y"] + share * height
 
     def brushes() -> list[Any]:
-        found = page.evaluate(
+        ranges = page.evaluate(
             f"{drawing('hyperparameters')}._fullData[0].dimensions.map(d => d.constraintrange ?? null)"
         )
-        return [each for each in found if each]
+        return [each for each in ranges if each]
 
     answered(page, "hyperparameters", lambda: drag(page, at(0.85), at(0.15)))  # learning rates 2 to 4, of 1 to 5
-    seen(page, ["m1", "m2", "m3"], told(["m1", "m2", "m3"]))
+    seen(page, ["m1", "m2", "m3"], held_out(["m1", "m2", "m3"]))
     expect(page.get_by_text(re.compile(r"^The 3 inside the brushes have .* their soup has"))).to_contain_text(
-        f"their soup has {told(['m1', 'm2', 'm3'])}"
+        f"their soup has {held_out(['m1', 'm2', 'm3'])}"
     )
     assert len(brushes()) == 1
     page.get_by_text("Leave one out", exact=True).click()
-    expect(page.locator(".st-key-leave-one-out .live-chart[data-drawn]")).to_be_visible(timeout=WAIT)
+    expect(page.locator(".st-key-leave-one-out .live-chart[data-drawn]")).to_be_visible()
     page.get_by_text("Hyperparameters", exact=True).click()
-    expect(page.locator(".st-key-hyperparameters .live-chart[data-drawn]")).to_be_visible(timeout=WAIT)
+    expect(page.locator(".st-key-hyperparameters .live-chart[data-drawn]")).to_be_visible()
     assert len(brushes()) == 1, "it still applies"
     answered(page, "hyperparameters", page.get_by_role("button", name="m0", exact=True).click)
-    seen(page, ["m0", "m1", "m2", "m3"], told(["m0", "m1", "m2", "m3"]))
+    seen(page, ["m0", "m1", "m2", "m3"], held_out(["m0", "m1", "m2", "m3"]))
     assert not brushes(), "it would lie"
     expect(page.get_by_text(re.compile("^The 4 in the soup have"))).to_be_visible()
     answered(page, "hyperparameters", page.get_by_role("button", name="Undo").click)
     assert len(brushes()) == 1
     answered(page, "hyperparameters", lambda: page.mouse.click(*at(0.5)))
-    seen(page, ["m4"], told(["m4"]))
+    seen(page, ["m4"], held_out(["m4"]))
     assert not brushes()

@@ -75,7 +75,7 @@ def draw(context: Context, chosen: Selection) -> None:
         list(PAIRS),
         default="Angles",
         required=True,
-        **address.bound("pairs", of_zoo=True),
+        **address.bound("pairs", of_zoo=True, of_page=True),
         help="Angles between the differences from the base (without a base, from the ingredients' mean): the wider, the "
         "more there is to average. Distances between the weights. Disagreement: the share of held-out images to which two "
         "models give different classes.",

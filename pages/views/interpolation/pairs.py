@@ -36,7 +36,7 @@ def draw(context: Context) -> None:
             1,
             possible,
             min(USUAL_BUDGET, possible),
-            **address.bound("pairs", of_zoo=True),
+            **address.bound("pairs", of_zoo=True, of_page=True),
             width=140,
             help=f"Drawn at random of {possible}; each is one evaluation.",
         )
