@@ -1,7 +1,7 @@
 """One server, one browser and one store for all tests here, and pages that see no other machine.
 
 Opening an address costs the browser a second and more, a new tab three, and a page's work is done once a store: so tests
-share them all, and where they can, they go through the app by its links and choosers. Each opening of an address is a
+share them, and where they can, they go through the app by its links and choosers. Each opening of an address is a
 session of its own.
 """
 
@@ -22,6 +22,15 @@ VIEWPORT = ViewportSize(width=1280, height=900)
 expect.set_options(timeout=WAIT)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All in one process, beside which another runs the other tests; first, since they take longest."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+    items.sort(key=lambda item: not item.path.is_relative_to(here))
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with chromium() as opened:
@@ -35,11 +44,11 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tab(context: BrowserContext) -> Iterator[Page]:
-    """One for all tests: a new one would cost the browser more than twice what an address opened in this one does.
+    """One for a module's tests: a new one costs the browser more than twice what an address opened in this one does.
 
-    Each opening of an address is a new session to the app.
+    Not one for all, since its memory grows with each address, past a gigabyte.
     """
     page = context.new_page()
     page.set_default_timeout(WAIT)

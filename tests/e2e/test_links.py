@@ -770,7 +770,16 @@ BY_HAND: dict[str, list[tuple[Any, ...]]] = {
 
 
 # What `make soak` does by hand besides: changes of a page that others here make too, or a single choice.
-OTHERS = ("Ingredients?view=Map&map=MDS&pairs=Distances", "Robustness", "Add_a_zoo", "Interpolation?view=Plane")
+OTHERS = (
+    "Ingredients?view=Map",
+    "Ingredients?view=Map&map=MDS&pairs=Distances",
+    "Greedy",
+    "Learned",
+    "Robustness",
+    "Add_a_zoo",
+    "Interpolation?view=Plane",
+    "Train?zoo=fashion&tuning_rate=0.5",
+)
 HURRIED = ("Ingredients", "Greedy?step=2&order=shuffled&seed=5", "Interpolation", "Train")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocket, expect
 
 import soup_core as sc
 from soup_core import charts
@@ -114,15 +114,21 @@ def test_greedy_plays_to_its_end(page: Page, address: str) -> None:
 
 
 def test_the_alpha_slider_needs_no_server(page: Page, address: str) -> None:
+    sent: list[object] = []
+
+    def watch(socket: WebSocket) -> None:
+        socket.on("framesent", lambda frame: sent.append(frame))
+
+    page.on("websocket", watch)
     page.goto(f"{address}/Interpolation?zoo=five")
     settled(page)
+    page.remove_listener("websocket", watch)
+    assert sent  # the page's own
     zoo = sc.open_zoo("five")
     a, b = (sc.Soup({name: 1.0}) for name in zoo.names[:2])
     middle = sc.Evaluator(zoo, device="cpu")(sc.interpolate(a, b, 0.5))
     assert metric(page, "The middle") == charts.percent(middle)
-    sent: list[object] = []
-    page.on("websocket", lambda socket: socket.on("framesent", sent.append))
-    page.on("request", lambda request: sent.append(request.url))
+    sent.clear()
     plot = page.locator(".js-plotly-plot").first
     plot.scroll_into_view_if_needed()
     plot.locator(".slider-rail-touch-rect").click(position={"x": 5, "y": 5}, force=True)

@@ -9,7 +9,7 @@ import soup_core as sc
 from soup_core.data import ASSETS
 from tests.zoos import write_zoo
 
-IMAGES = 40  # of a split
+IMAGES = 60  # of a split
 FIVE = ("m0", "m1", "m2", "m3", "m4")
 HOSTILE = (
     "![x](http://192.0.2.1/x.png) <img src=http://192.0.2.1/y.png> **b** [l](http://192.0.2.1)",
