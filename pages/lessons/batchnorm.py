@@ -6,6 +6,7 @@ import soup_core as sc
 from pages.lessons.lesson import Choice, Lesson, Link, Outcome, Predicted
 from pages.shared.context import Context
 from soup_core import charts
+from soup_core.evaluation import best_first
 from soup_core.formatting import points, significance
 from soup_core.soup import BatchNorm
 
@@ -24,7 +25,8 @@ def run(context: Context, predicted: Predicted) -> Outcome:
     evaluate, soup = context.evaluator("held_out"), sc.uniform_soup(context.zoo)
     evaluations = {way: evaluate(replace(soup, batch_norm=kind)) for way, kind in WAYS.items()}
     best = max(evaluations, key=lambda way: evaluations[way].correct)
-    single = max(context.singles().values(), key=lambda each: each.correct)
+    singles = context.singles()
+    single = singles[best_first(singles)[0]]
     gain = sc.compare(evaluations[best], single)
     return Outcome(
         score(str(predicted[0]), {way: each.correct for way, each in evaluations.items()}),

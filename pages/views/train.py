@@ -30,7 +30,7 @@ def draw(context: Context, singles: Mapping[str, sc.Evaluation], progress: Progr
             _numbers(context, singles, accepted)
         else:
             _progress(steps[-1], singles)
-    before = max((singles[name] for name in zoo.names if name not in names), key=lambda each: each.correct)
+    before = singles[best_first({name: singles[name] for name in zoo.names if name not in names})[0]]
     left, right = st.columns(2)
     with left:
         drawing.chart(
@@ -67,7 +67,7 @@ def _numbers(context: Context, singles: Mapping[str, sc.Evaluation], acceptances
     zoo, held_out = context.zoo, context.evaluator("held_out")
     new = [each.name for each in acceptances]
     best = max(acceptances, key=lambda each: each.single.correct)
-    rival = max((singles[name] for name in zoo.names if name not in new), key=lambda each: each.correct)
+    rival = singles[best_first({name: singles[name] for name in zoo.names if name not in new})[0]]
     columns = st.columns(3)
     comparison = sc.compare(best.single, rival)
     columns[0].metric(

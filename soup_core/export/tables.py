@@ -59,8 +59,8 @@ def entry_rows(entries: Iterable[RecipeResult], best: Evaluation) -> list[dict[s
 def _difference(comparison: Comparison) -> dict[str, object]:
     return {
         "difference": comparison.difference,
-        "low": comparison.low,
-        "high": comparison.high,
+        "difference_low": comparison.low,
+        "difference_high": comparison.high,
         "p_value": comparison.p_value,
         "gained": comparison.gained,
         "lost": comparison.lost,

@@ -45,6 +45,7 @@ def test_a_new_ingredient_is_on_every_page_until_it_is_removed(page: Page, addre
     settled(page)
     assert metric(page, "Your soup") == single
     go_to(page, "Train")
+    page.wait_for_url("**/Train?*zoo=five*")  # with a run of its own, which would close what is opened before it
     settled(page)
     page.get_by_text("Added by you: 1").click()
     page.get_by_role("button", name="own-01", exact=True).click()

@@ -627,9 +627,22 @@ def test_the_face_off_as_csv(tmp_path: Path) -> None:
         comparison.p_value,
     ]
     assert int(row["models"]) == 1
-    figures = ["correct", "total", "accuracy", "low", "high", "difference", "p_value", "gained", "lost"]
+    figures = [
+        "correct",
+        "total",
+        "accuracy",
+        "low",
+        "high",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "p_value",
+        "gained",
+        "lost",
+    ]
     assert [key for key in row if key.startswith("test_")] == [f"test_{key}" for key in figures]
-    assert [float(row["test_low"]), float(row["test_high"])] == [comparison.low, comparison.high]
+    assert (float(row["test_low"]), float(row["test_high"])) == sc.accuracy_interval(test(uniform.soup))
+    assert (float(row["test_difference_low"]), float(row["test_difference_high"])) == (comparison.low, comparison.high)
     assert [int(row["test_gained"]), int(row["test_lost"])] == [comparison.gained, comparison.lost]
 
 

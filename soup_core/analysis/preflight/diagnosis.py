@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from soup_core.analysis.preflight.checks import _checks, _fewer, _Selection
 from soup_core.analysis.preflight.finding import CAUSES, Finding, names_of
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluator, compare
+from soup_core.evaluation import Evaluator, best_first, compare
 from soup_core.formatting import percent, points
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
@@ -49,7 +49,7 @@ def _failure(evaluate: Evaluator, soup: Soup, names: Sequence[str]) -> Finding:
     singles = dict(zip(names, evaluate.many(Soup.single(name) for name in names), strict=True))
     if not singles:
         return Finding("failure", "good", "There is no ingredient besides the base, so nothing to compare with.")
-    best = max(singles, key=lambda name: singles[name].correct)
+    best = best_first(singles)[0]
     evaluation = evaluate(soup)
     fall = compare(evaluation, singles[best])
     standing = f"{percent(evaluation)} of {evaluation.total} held-out images, {points(fall, 1)} against its best ingredient {best}"
