@@ -11,7 +11,7 @@ run: .venv/installed
 	@$(BIN)/python -m pages.shared.launch
 
 test: .venv/installed-dev chromium lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup  # each test to the process that is free
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -23,11 +23,8 @@ expect.set_options(timeout=WAIT)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in one process, beside which another runs the other tests; first, since they take longest."""
+    """First, since they take longest and wait most: the others then fill what a second process leaves of the cores."""
     here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here):
-            item.add_marker(pytest.mark.xdist_group("browser"))
     items.sort(key=lambda item: not item.path.is_relative_to(here))
 
 

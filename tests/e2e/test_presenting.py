@@ -10,8 +10,8 @@ from tests.e2e.driver import settled
 SCENES = [
     Scene(page="Ingredients", state={"zoo": ("five",), "in": ("m0", "m2")}, title="First"),
     Scene(page="Ingredients", state={"zoo": ("five",), "in": ("m1",)}, title="Second", pinned=("in",)),
-    Scene(page="Greedy", state={"zoo": ("five",), "step": ("3",)}, title="Third", note="A note."),
-    Scene(page="Greedy", state={"zoo": ("five",), "step": ("2",)}, title="Fourth", pinned=("player",)),
+    Scene(page="Greedy", state={"zoo": ("fashion-batchnorm",), "step": ("3",)}, title="Third", note="A note."),
+    Scene(page="Greedy", state={"zoo": ("fashion-batchnorm",), "step": ("2",)}, title="Fourth", pinned=("player",)),
 ]
 
 
