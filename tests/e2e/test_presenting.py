@@ -88,6 +88,8 @@ def test_a_class_predicts_before_the_teachers_screen(page: Page, address: str) -
     settled(page)
     expect(page.get_by_role("button", name="Begin again")).to_be_hidden()
     page.locator(".st-key-prediction").get_by_role("slider").press("ArrowRight")
+    page.wait_for_url(re.compile(r"guess.*0\.05"))  # before that the press is still on its way
+    settled(page)
     page.get_by_role("button", name="See the run").click()
     expect(page.locator('[data-testid="stMetric"]').filter(has_text="You said")).to_contain_text("+0.05 points")
     page.get_by_role("button", name="Predict again").click()
