@@ -88,7 +88,7 @@ def test_per_tensor_coefficients_mix_per_tensor() -> None:
 def test_a_soup_is_frozen() -> None:
     soup = sc.Soup({"a": 1.0})
     with pytest.raises(TypeError, match="does not support item assignment"):
-        soup.coefficients["a"] = 2.0  # type: ignore[index]  # that it cannot be done is what is tested
+        soup.coefficients["a"] = 2.0  # that it cannot be done is what is tested
 
 
 @pytest.mark.parametrize(

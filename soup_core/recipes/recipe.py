@@ -1,10 +1,10 @@
 """What a recipe is beside its code: where it comes from, what it needs, what it lets one choose, and how it is run."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeGuard
 
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluator
@@ -105,7 +105,7 @@ class Parameter:
             case "names":
                 return _are_names(value)
             case "pair":
-                return _are_names(value) and len(value) == 2  # type: ignore[arg-type]
+                return _are_names(value) and len(value) == 2
             case "soup":
                 return isinstance(value, (Soup, str))
 
@@ -175,5 +175,5 @@ def one_of(options: tuple[str, ...]) -> str:
     return " or ".join(part for part in (", ".join(options[:-1]), *options[-1:]) if part)
 
 
-def _are_names(value: object) -> bool:
+def _are_names(value: object) -> TypeGuard[Sequence[str]]:
     return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(name, str) for name in value)

@@ -22,7 +22,7 @@ AT_ONCE = 2**26  # elements that are read between two yield points: a quarter of
 class Read(Protocol):
     """How a visit reads the block of the k-th member: into `memory` where that is a place of the file's dtype."""
 
-    def __call__(self, k: int, memory: Tensor | None = None, /) -> Tensor: ...  # noqa: D102
+    def __call__(self, k: int, memory: Tensor | None = None, /) -> Tensor: ...  # noqa: D102  (the class says what it is)
 
 
 _Block = tuple[str, int, int]  # of a tensor, its first element and the one after its last

@@ -71,9 +71,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def folder_data(folder: Path, **settings: object) -> Data:
+def folder_data(folder: Path, **settings: Any) -> Data:
     settings = {"normalization": UNNORMALIZED_COLOUR, "preprocessing": SMALL, **settings}
-    return Data(f"imagefolder:{folder.name}", folder.parent, **settings)  # type: ignore[arg-type]
+    return Data(f"imagefolder:{folder.name}", folder.parent, **settings)
 
 
 def by_torchvision(folder: Path, preprocessing: Preprocessing = SMALL, *, grey: bool = False) -> tuple[Tensor, Tensor]:
@@ -334,7 +334,7 @@ def test_damaged_files_are_left_out_and_told(pets: Path) -> None:
     data = folder_data(pets)
     assert data.notices() == ()
     assert len(data.split("test")) == 16 + 3 - 5
-    damaged = dict(data._origin("test").decoding.contents().damaged)  # type: ignore[union-attr]
+    damaged = dict(data._origin("test").decoding.contents().damaged)
     assert damaged.keys() == expected.keys()
     assert {name: words for name, words in expected.items() if words not in damaged[name]} == {}, damaged
     (notice,) = data.notices()

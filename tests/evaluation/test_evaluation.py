@@ -174,7 +174,7 @@ def test_labels_beyond_the_classes_are_refused(linear_zoo: Make) -> None:
         sc.open_zoo(folder)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@needs_cuda
 def test_cuda_agrees_with_the_cpu(linear_zoo: Make) -> None:
     zoo = sc.open_zoo(linear_zoo(4))
     soup = sc.uniform_soup(zoo)

@@ -55,9 +55,9 @@ def itself(zoo: sc.Zoo) -> sc.Zoo:
     return sc.open_zoo(zoo.folder)
 
 
-def tuned(zoo: sc.Zoo, *wanted: Hyperparameters, store: Store | None = None, **options: object) -> list[FinetuneStep]:
+def tuned(zoo: sc.Zoo, *wanted: Hyperparameters, store: Store | None = None, **options: Any) -> list[FinetuneStep]:
     evaluate = sc.Evaluator(itself(zoo), store=store)
-    return list(finetune(itself(zoo), evaluate, hyperparameters=wanted or (RUN,), **options))  # type: ignore[arg-type]
+    return list(finetune(itself(zoo), evaluate, hyperparameters=wanted or (RUN,), **options))
 
 
 def named(folder: Path) -> sc.Zoo:
@@ -73,8 +73,8 @@ def epochs_run(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The epochs that any run trains from here on."""
     ran: list[int] = []
 
-    def counted(*given: object, **options: object) -> Iterator[training.Epoch]:
-        for epoch in train(*given, **options):  # type: ignore[arg-type]
+    def counted(*given: Any, **options: Any) -> Iterator[training.Epoch]:
+        for epoch in train(*given, **options):
             ran.append(epoch.index)
             yield epoch
 
@@ -288,13 +288,13 @@ def test_row_43_a_job_stops_in_the_middle_of_an_epoch_and_goes_on(
     gradients, batches = training._gradients, []
     reached, go_on = threading.Event(), threading.Event()
 
-    def slowly(*given: object) -> object:
+    def slowly(*given: Any) -> Any:
         batches.append(1)
         while len(batches) == 4 and not go_on.is_set():
             reached.set()
             time.sleep(0.01)
             training.yield_point()
-        return gradients(*given)  # type: ignore[arg-type]
+        return gradients(*given)
 
     monkeypatch.setattr(training, "_gradients", slowly)
     every, wanted = Jobs(default_store()), task(folder, replace(RUN, epochs=40))
@@ -432,9 +432,9 @@ def test_the_middle_of_what_the_zoo_used_is_usual(tmp_path: Path) -> None:
     space, middle = space_of(zoo, 28), usual(zoo, 28)
     assert space.epochs == (8, 12, 16)
     assert set(space.augmentations) == {"flip", "shift", "flip+shift"}
-    rates = sorted(each.hyperparameters["learning_rate"] for each in zoo.ingredients)  # type: ignore[type-var]
+    rates = sorted(each.hyperparameters["learning_rate"] for each in zoo.ingredients)
     assert space.learning_rates == (rates[0], rates[-1])
-    assert rates[11] * 0.95 <= middle.learning_rate <= rates[12] * 1.05  # type: ignore[operator]
+    assert rates[11] * 0.95 <= middle.learning_rate <= rates[12] * 1.05
     assert middle.epochs == 12
     silent = sc.open_zoo(write_zoo(tmp_path / "z", random_linears(2)))
     assert usual(silent, 224).augmentation == "flip"

@@ -1,8 +1,9 @@
 """Training runs: resumed as if never stopped, in parts as in whole; hyperparameters, augmentation, new ingredients."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,13 +125,13 @@ def test_any_source_of_batches_trains_the_same() -> None:
     images, labels = made_images()
     read: list[int] = []
 
-    def streamed(order: object) -> object:
-        for batch in order:  # type: ignore[attr-defined]
+    def streamed(order: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in order:
             read.extend(batch.tolist())
             yield torch.stack([images[index] for index in batch]), labels[batch]
 
     ours, theirs = started(), started()
-    list(train(ours, ImageSource(len(labels), streamed), RUN, normalization=UNNORMALIZED))  # type: ignore[arg-type]
+    list(train(ours, ImageSource(len(labels), streamed), RUN, normalization=UNNORMALIZED))
     list(train(theirs, tensor_source(images, labels, "cpu"), RUN, normalization=UNNORMALIZED))
     assert same(weights(ours), weights(theirs))
     assert len(read) == 3 * 256  # what fills no batch of 128 is left out of an epoch
@@ -194,9 +195,9 @@ def test_a_search_draws_from_its_space_and_again_the_same() -> None:
     ],
     ids=str,
 )
-def test_hyperparameters_out_of_range_are_refused(wrong: dict[str, object], message: str) -> None:
+def test_hyperparameters_out_of_range_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(sc.SoupError, match=message):
-        checked(replace(RUN, **wrong))  # type: ignore[arg-type]
+        checked(replace(RUN, **wrong))
     assert checked(RUN) == RUN
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
                 yield_point()
             yield index
 
-    monkeypatch.setitem(jobs.TASKS, "slow", steps)  # type: ignore[arg-type]
+    monkeypatch.setitem(jobs.TASKS, "slow", steps)
     return go
 
 
@@ -71,7 +72,7 @@ def test_the_job_that_was_looked_at_last_goes_first(
             made.append(number)
             yield number
 
-    monkeypatch.setitem(jobs.TASKS, "numbered", steps)  # type: ignore[arg-type]
+    monkeypatch.setitem(jobs.TASKS, "numbered", steps)
     zoo = sc.open_zoo(linear_zoo(3))
     every = Jobs(default_store())
     tasks = [Task("numbered", zoo.name, arguments={"number": number}) for number in range(3)]
@@ -167,8 +168,8 @@ def test_row_41_out_of_memory_pauses_the_job_and_the_next_one_runs(
         raise ZeroDivisionError
         yield 0
 
-    monkeypatch.setitem(jobs.TASKS, "starved", starved)  # type: ignore[arg-type]
-    monkeypatch.setitem(jobs.TASKS, "broken", broken)  # type: ignore[arg-type]
+    monkeypatch.setitem(jobs.TASKS, "starved", starved)
+    monkeypatch.setitem(jobs.TASKS, "broken", broken)
     every = Jobs(default_store())
     paused = every.submit(Task("starved", zoo.name), zoo).wait(PATIENCE)
     assert (paused.state, paused.message) == ("paused", "Not even one image fits.")
@@ -245,7 +246,7 @@ def test_row_38_a_killed_job_goes_on_from_its_last_step_and_ends_the_same() -> N
 
     original = learned._learn
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(learned, "_learn", lambda *a: batches.append(1) or original(*a))  # type: ignore[func-returns-value]
+        patch.setattr(learned, "_learn", lambda *a: batches.append(1) or original(*a))
         every = Jobs(default_store())  # takes it up by itself
         job = every.find(task, zoo)
         assert job is not None
@@ -329,20 +330,25 @@ def until(condition: Callable[[], object]) -> None:
         yield_point()
 
 
+@dataclass(frozen=True)
+class Submit:
+    """Submits a generator of an evaluator, as a recipe of its own, to one `Jobs`."""
+
+    zoo: sc.Zoo
+    every: Jobs
+    patch: pytest.MonkeyPatch
+
+    def __call__(self, name: str, steps: Callable[[sc.Evaluator], Iterator[object]]) -> Job:
+        self.patch.setitem(jobs.TASKS, name, lambda zoo, evaluate: steps(evaluate))
+        return self.every.submit(Task(name, self.zoo.name), self.zoo)
+
+
 @pytest.fixture
-def recipe(monkeypatch: pytest.MonkeyPatch, linear_zoo: Make) -> Callable[..., Job]:
-    """Submit a generator of an evaluator, as a recipe of its own, to one `Jobs`."""
-    zoo, every = sc.open_zoo(linear_zoo(3)), Jobs(default_store())
-
-    def submit(name: str, steps: Callable[[sc.Evaluator], Iterator[object]]) -> Job:
-        monkeypatch.setitem(jobs.TASKS, name, lambda zoo, evaluate: steps(evaluate))  # type: ignore[arg-type]
-        return every.submit(Task(name, zoo.name), zoo)
-
-    submit.every = every  # type: ignore[attr-defined]
-    return submit
+def recipe(monkeypatch: pytest.MonkeyPatch, linear_zoo: Make) -> Submit:
+    return Submit(sc.open_zoo(linear_zoo(3)), Jobs(default_store()), monkeypatch)
 
 
-def test_row_56_a_job_gives_way_in_the_middle_of_a_step_to_one_without_a_step(recipe: Callable[..., Job]) -> None:
+def test_row_56_a_job_gives_way_in_the_middle_of_a_step_to_one_without_a_step(recipe: Submit) -> None:
     events: list[str] = []
 
     def long(evaluate: sc.Evaluator) -> Iterator[str]:
@@ -363,7 +369,7 @@ def test_row_56_a_job_gives_way_in_the_middle_of_a_step_to_one_without_a_step(re
     assert events == ["long goes on", "short", "long ends"]
 
 
-def test_row_56_jobs_without_a_step_share_the_device(recipe: Callable[..., Job]) -> None:
+def test_row_56_jobs_without_a_step_share_the_device(recipe: Submit) -> None:
     begun: set[int] = set()
 
     def number(own: int) -> Callable[[sc.Evaluator], Iterator[int]]:
@@ -392,7 +398,7 @@ def holder(events: list[str], goes_on: str) -> Callable[[sc.Evaluator], Iterator
     return steps
 
 
-def test_who_waits_for_what_a_waiting_job_holds_lends_it_the_turn(recipe: Callable[..., Job]) -> None:
+def test_who_waits_for_what_a_waiting_job_holds_lends_it_the_turn(recipe: Submit) -> None:
     events: list[str] = []
 
     def wanting(evaluate: sc.Evaluator) -> Iterator[str]:
@@ -412,7 +418,7 @@ def test_who_waits_for_what_a_waiting_job_holds_lends_it_the_turn(recipe: Callab
     assert events == ["held", "wanted", "let go", "had"]
 
 
-def test_a_page_does_not_wait_for_a_job_that_is_kept_waiting(recipe: Callable[..., Job]) -> None:
+def test_a_page_does_not_wait_for_a_job_that_is_kept_waiting(recipe: Submit) -> None:
     events: list[str] = []
 
     def endless(evaluate: sc.Evaluator) -> Iterator[str]:
@@ -431,7 +437,7 @@ def test_a_page_does_not_wait_for_a_job_that_is_kept_waiting(recipe: Callable[..
     assert events == ["held", "begun", "let go", "page"]
 
 
-def test_row_43_a_job_that_is_kept_waiting_is_cancelled_and_lets_go(recipe: Callable[..., Job]) -> None:
+def test_row_43_a_job_that_is_kept_waiting_is_cancelled_and_lets_go(recipe: Submit) -> None:
     events: list[str] = []
 
     def endless(evaluate: sc.Evaluator) -> Iterator[str]:
@@ -444,7 +450,7 @@ def test_row_43_a_job_that_is_kept_waiting_is_cancelled_and_lets_go(recipe: Call
     second = recipe("endless", endless)
     until(lambda: "begun" in events)
     assert first.progress().state == "queued"
-    recipe.every.cancel(first)  # type: ignore[attr-defined]
+    recipe.every.cancel(first)
     assert first.wait(2).state == "cancelled"
     with default_store().claim("name", wait=False) as mine:
         assert mine
@@ -452,7 +458,7 @@ def test_row_43_a_job_that_is_kept_waiting_is_cancelled_and_lets_go(recipe: Call
     assert second.wait(20).state == "done"
 
 
-def test_row_43_a_job_that_waits_for_what_another_process_holds_is_cancelled(recipe: Callable[..., Job]) -> None:
+def test_row_43_a_job_that_waits_for_what_another_process_holds_is_cancelled(recipe: Submit) -> None:
     waiting = threading.Event()
 
     def steps(evaluate: sc.Evaluator) -> Iterator[str]:
@@ -463,12 +469,12 @@ def test_row_43_a_job_that_waits_for_what_another_process_holds_is_cancelled(rec
     with Store(default_store().path).claim("name"):
         job = recipe("steps", steps)
         assert waiting.wait(20)
-        recipe.every.cancel(job)  # type: ignore[attr-defined]
+        recipe.every.cancel(job)
         assert job.wait(2).state == "cancelled"
 
 
 def test_row_49_a_job_that_cannot_be_claimed_fails_and_may_be_asked_for_again(
-    recipe: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+    recipe: Submit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def steps(evaluate: sc.Evaluator) -> Iterator[str]:
         yield "only"

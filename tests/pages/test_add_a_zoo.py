@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Button
 from torchvision.models import get_model
 
 import soup_core as sc
@@ -26,8 +28,8 @@ def sweep(tmp_path: Path) -> Path:
     return folder
 
 
-def button(test: object, label: str) -> object:
-    return next(each for each in test.button if each.label == label)  # type: ignore[attr-defined]
+def button(test: AppTest, label: str) -> Button:
+    return next(each for each in test.button if each.label == label)
 
 
 def test_a_sweep_is_proposed_corrected_and_written(sweep: Path) -> None:
@@ -35,14 +37,14 @@ def test_a_sweep_is_proposed_corrected_and_written(sweep: Path) -> None:
     assert not test.exception
     assert "3 checkpoints belong together" in words(test)
     assert "Which images judge it?" in words(test)
-    assert button(test, "Write zoo.toml").disabled  # type: ignore[attr-defined]
+    assert button(test, "Write zoo.toml").disabled
     assert not (sweep / "zoo.toml").exists()
     assert test.selectbox(key=f"{sweep}:base").value == "base-1", "base is what a zoo calls its base"
     made_data(sweep)
     test.text_input(key=f"{sweep}:source").set_value("tensors:data.safetensors")
     test.text_input(key=f"{sweep}:title").set_value("Mine").run()
     assert not test.exception
-    button(test, "Write zoo.toml").click().run()  # type: ignore[attr-defined]
+    button(test, "Write zoo.toml").click().run()
     assert not test.exception
     content = tomllib.loads((sweep / "zoo.toml").read_text())
     assert content["title"] == "Mine"
