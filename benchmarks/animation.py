@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, ViewportSize, expect
 
 from soup_core.charts.style import MARKS
 from tests.e2e.driver import ROOT, chromium, metric, server, settled, worked
 
 FILE = ROOT / "assets" / "images" / "visit.gif"
-VIEW = {"width": 1280, "height": 800}
+VIEW = ViewportSize(width=1280, height=800)
 WIDTH = 860  # pixels of the picture
 COLOURS = 128
 SHORT, LONG = 0.45, 2.2  # seconds that a picture stays
@@ -78,7 +78,7 @@ def main() -> None:
     """Take the visit's pictures, and write them as one file."""
     pictures: list[tuple[Image.Image, float]] = []
     with tempfile.TemporaryDirectory() as home, server(Path(home) / "home") as address, chromium() as browser:
-        page = browser.new_page(viewport=VIEW, color_scheme="light")  # type: ignore[arg-type]  # a plain dict is a ViewportSize
+        page = browser.new_page(viewport=VIEW, color_scheme="light")
         page.set_default_timeout(120_000)
         for stays in visit(page, address):
             taken = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
