@@ -162,7 +162,7 @@ class Jobs:
         """The job of a task: the one that is there already, unless it has ended short of its end, or a new one.
 
         With `again` one that has reached its end is run again too: what it had made may have been removed since. Raises
-        SoupError for a task that is none of RECIPES.
+        SoupError for a recipe that is none of `tasks()`.
         """
         if task.recipe not in (known := tasks()):
             raise SoupError(f"There is no recipe {task.recipe!r}; expected one of {', '.join(known)}.")
@@ -174,7 +174,6 @@ class Jobs:
                 job = self._jobs[key] = Job(key, task, zoo, known_before=row.steps if row else 0)
                 self._record(job)
                 self._forget_the_oldest()
-                job.look(next(self._looks))
                 self._begin(job)
             job.look(next(self._looks))
             return job
