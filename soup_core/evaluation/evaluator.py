@@ -75,6 +75,7 @@ class Evaluator:
         self.memory = memory_budget(memory)
         self.store = store or default_store()
         self._lock = threading.RLock()  # held over yield points: work of the background has an evaluator of its own
+        # Found while others may have their turn, so no cached properties: in Python 3.11 these hold one lock of the class.
         self._has_no_room = False
         self._fine_tuning_digest: str | None = None
         for _ in zoo.data.decode(split):
