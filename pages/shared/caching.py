@@ -1,5 +1,6 @@
 """The seam between pages and core: opened zoos and evaluators, shared between sessions, keyed by names and settings."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,11 @@ from soup_core.runtime.store import default_store
 from soup_core.zoo import files_of, find_zoo, user_ingredients, with_uploads
 
 Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+def undrawn() -> AbstractContextManager[None]:
+    """Within it, work does not say how far it is: what is cached must not draw on the page that happens to ask first."""
+    return sc.interruptible(lambda: None)
 
 
 class ZooKey(NamedTuple):
@@ -62,7 +68,7 @@ def evaluator(
 ) -> sc.Evaluator:
     """One evaluator a zoo, split and way of computing; it locks itself while a model is evaluated."""
     zoo = open_zoo(zoo_key)
-    with sc.interruptible(lambda: None):  # what is cached must not draw on the page
+    with undrawn():
         return sc.Evaluator(zoo, split, device, precision=precision, memory=memory, images=images)
 
 
@@ -70,7 +76,7 @@ def evaluator(
 def cost(zoo_key: ZooKey, device: str, precision: str, memory: float) -> sc.Cost:
     """What one model of a zoo costs at inference, measured once."""
     zoo, evaluate = open_zoo(zoo_key), evaluator(zoo_key, "held_out", device, precision, memory)
-    with sc.interruptible(lambda: None):  # what is cached must not draw on the page
+    with undrawn():
         return sc.measured_cost(evaluate, [sc.uniform_soup(zoo)])
 
 
@@ -78,7 +84,7 @@ def cost(zoo_key: ZooKey, device: str, precision: str, memory: float) -> sc.Cost
 def probabilities(zoo_key: ZooKey, split: str, device: str, precision: str, memory: float, soup: str) -> torch.Tensor:
     """What a soup, given as JSON, says of every image of a split: float32, N×num_classes."""
     evaluate = evaluator(zoo_key, split, device, precision, memory)
-    with sc.interruptible(lambda: None):  # what is cached must not draw on the page
+    with undrawn():
         return evaluate.logits(sc.Soup.from_json(soup)).softmax(1)
 
 
