@@ -10,7 +10,8 @@ from soup_core.errors import ZooError
 from soup_core.formatting import labels, plain
 from soup_core.runtime.files import shown
 from soup_core.zoo import open_zoo
-from soup_core.zoo.proposal import InspectedFile, Proposal, inspect_folder, propose, sweep_folders
+from soup_core.zoo.inspection import InspectedFile, inspect_folder, sweep_folders
+from soup_core.zoo.proposal import Proposal, propose
 
 page.begin(
     "Add a zoo",

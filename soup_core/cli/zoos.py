@@ -19,7 +19,8 @@ from soup_core.data import PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import shown
 from soup_core.zoo import BASE, open_zoo, zoo_folders
-from soup_core.zoo.proposal import inspect_folder, propose, with_architecture, with_base, with_source
+from soup_core.zoo.inspection import inspect_folder
+from soup_core.zoo.proposal import propose, with_architecture, with_base, with_source
 
 
 def zoos(as_json: Json = False) -> None:

@@ -3,46 +3,24 @@
 What cannot be known is a question, not a guess; the proposal is a file that a person can read and correct.
 """
 
-import os
-import re
-import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from soup_core.architectures import proposed_preprocessing
 from soup_core.architectures.recognition import Guess, recognised
-from soup_core.checkpoints import Checkpoint, open_likeliest, unwrapped
-from soup_core.data import operator_folders
-from soup_core.errors import CheckpointError, SoupError, ZooError
-from soup_core.runtime.files import home, listed, shown
+from soup_core.checkpoints import unwrapped
+from soup_core.errors import SoupError, ZooError
+from soup_core.runtime.files import listed, shown
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
+from soup_core.zoo.inspection import InspectedFile
+from soup_core.zoo.naming import ingredient_names, is_base, readable, written
+from soup_core.zoo.runs import one_a_run
 from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, write_zoo_file
-from soup_core.zoo.zoo import RESERVED
 
-ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
-FILES_AT_MOST = 2000
-DEPTH = 3  # of sub-folders
-BASES = ("base", "pretrained", "init", "initial", "zeroshot", "zero_shot", "lp_init", "pretrain")
-NOT_WEIGHTS = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "training_args.bin")
-OF_A_RUN = ("model_best", "best", "best_model", "checkpoint_best", "last", "final", "pytorch_model", "model")
 SPLIT_FOLDERS = ("train", "test", "val", "validation", "held_out")
 Shapes = Mapping[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True, eq=False)
-class InspectedFile:
-    """A file of the folder, opened or refused with the reason; `of` is how many files there are to look at.
-
-    `weights` is the part that was taken where a file holds several.
-    """
-
-    file: Path
-    of: int
-    checkpoint: Checkpoint | None
-    reason: str = ""
-    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +68,7 @@ class Proposal:
         base = [_file_table(each, self.folder) for each in self.members if each.file == self.base]
         table = {
             "format": FORMAT,
-            "title": _readable(self.title),
+            "title": readable(self.title),
             "architecture": self.architecture,
             "base": (base[0] if base[0]["weights"] else base[0]["file"]) if base else None,
             "data": self.data,
@@ -116,39 +94,6 @@ class Proposal:
         return file
 
 
-def sweep_folders() -> tuple[Path, ...]:
-    """The folders of SOUP_ZOOS, and those directly below, that hold checkpoints and neither are zoos nor hold any.
-
-    Raises ZooError where one of them cannot be read.
-    """
-    folders: list[Path] = []
-    for root in operator_folders():
-        below = [path for path in sorted(root.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]
-        zoos = [path for path in (root, *below) if (path / "zoo.toml").exists()]
-        folders += [*([] if zoos else [root]), *(path for path in below if path not in zoos and root not in zoos)]
-    return tuple(folder for folder in dict.fromkeys(folders) if next(_candidates(folder, DEPTH), None))
-
-
-def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
-    """Open every file of the folder, and of its sub-folders, that may be a checkpoint.
-
-    Raises ZooError where the folder cannot be read or holds none, or too many.
-    """
-    files = list(_candidates(folder, DEPTH))
-    if not files:
-        raise ZooError(f"{shown(folder)} holds no checkpoint; expected files that end in {', '.join(ENDINGS)}.")
-    if len(files) > FILES_AT_MOST:
-        raise ZooError(f"{shown(folder)} holds {len(files):,} checkpoints; at most {FILES_AT_MOST:,} are looked at.")
-    for file in files:
-        try:
-            checkpoint, part = open_likeliest(file, roots=[folder])
-        except CheckpointError as error:
-            yield InspectedFile(file, len(files), None, str(error))
-        else:
-            notice = f"{shown(file)} holds weights in several places; those of {shown(part)} are taken." if part else ""
-            yield InspectedFile(file, len(files), checkpoint, notice, part)
-
-
 def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     """A proposal from what was looked at: the largest family of equal names and shapes, and all that is known of it.
 
@@ -169,7 +114,7 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     for other in families.values():
         other_files = listed((shown(str(each.file.relative_to(folder))) for each in other), 3)
         notices.append(f"{other_files}: other tensors than the {len(members)} that are taken; left out.")
-    files, others = _one_a_run([each.file for each in members])
+    files, others = one_a_run([each.file for each in members])
     if others:
         notices.append(f"{others} further checkpoints of the same runs are left out; add those that you want.")
     metadata = {  # "soup_core" is our own note in a file made from one of torch.save, or a soup's recipe
@@ -183,8 +128,8 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     )
     hints = _hints(settings)
     guesses = recognised(whole, folder, hints=hints) or recognised(dict(family), folder, hints=hints)
-    names = _names(folder, files)
-    bases = (file for file in files if _is_base(names[file]) or "initiali" in str(settings[file].get("info")))
+    names = ingredient_names(folder, files)
+    bases = (file for file in files if is_base(names[file]) or "initiali" in str(settings[file].get("info")))
     base = next(bases, None) if len(files) > 1 else None
     weights = {each.file: each.weights for each in members}
     ingredients = tuple(ProposedIngredient(names[file], file, weights[file], settings[file]) for file in files)
@@ -221,82 +166,11 @@ def with_source(proposal: Proposal, source: str) -> Proposal:
 def with_base(proposal: Proposal, base: str | None) -> Proposal:
     """The proposal with another base, by its name or its file's, or with none. Raises ZooError for an unknown one."""
     for each in proposal.members:
-        if base in (each.name, each.file.name, _written(each.file, proposal.folder)):
+        if base in (each.name, each.file.name, written(each.file, proposal.folder)):
             return replace(proposal, base=each.file)
     if base is not None:
         raise ZooError(f"No file of {shown(proposal.folder)} that fits is called {base!r}.")
     return replace(proposal, base=None)
-
-
-def _candidates(folder: Path, depth: int) -> Iterator[Path]:
-    try:
-        with os.scandir(folder) as scanned:
-            entries = sorted(scanned, key=lambda entry: _natural(entry.name))
-    except OSError as error:
-        raise ZooError(f"{shown(folder)} cannot be read as a folder ({error.strerror}).") from error
-    for entry in entries:
-        mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode) and depth and not entry.name.startswith("."):
-            yield from _candidates(folder / entry.name, depth - 1)
-        elif (
-            (stat.S_ISREG(mode) or entry.is_symlink())
-            and entry.name.lower().endswith(ENDINGS)
-            and (entry.name not in NOT_WEIGHTS)
-        ):
-            yield folder / entry.name
-
-
-def _one_a_run(files: list[Path]) -> tuple[list[Path], int]:
-    """Where several runs kept several checkpoints each, the best of each run, and how many others there are."""
-    runs: dict[Path, list[Path]] = {}
-    for file in files:
-        runs.setdefault(file.parent, []).append(file)
-    best = [
-        min(kept, key=lambda file: OF_A_RUN.index(_stem(file.name)))
-        for run in runs.values()
-        if (kept := [file for file in run if _stem(file.name) in OF_A_RUN])
-    ]
-    several = sum(len(run) > 1 for run in runs.values())
-    return (best, len(files) - len(best)) if several > 1 and len(best) == len(runs) else (files, 0)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Numbers in names in their own order: run-2 before run-10."""
-    return [(int(part), "") if part.isdigit() and part.isascii() else (-1, part) for part in re.split(r"(\d+)", name)]
-
-
-def _names(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
-    """A short name for each file: its stem, where these differ, else its folders' too, without what all have in common."""
-    inside = {file: file.relative_to(folder) for file in files}
-    for parts in range(1, DEPTH + 2):
-        names = {file: "/".join((*path.parent.parts, _stem(path.name))[-parts:]) for file, path in inside.items()}
-        if len(set(names.values())) == len(files):
-            break
-    else:
-        names = {file: str(path) for file, path in inside.items()}
-    runs = {file: name for file, name in names.items() if not _is_base(name)}
-    short = {file: name.rpartition("/")[0] for file, name in runs.items()}  # run-1/model_best, run-2/model_best, …
-    last = {name.rpartition("/")[2] for name in runs.values()}
-    if len(runs) > 1 and len(last) == 1 and all(short.values()) and not {*short.values()} & {*names.values()}:
-        names |= short
-    free = (name if name not in RESERVED else f"{name}-1" for name in map(_readable, names.values()))
-    return dict(zip(names, free, strict=True))
-
-
-def _stem(name: str) -> str:
-    return next(
-        (name[: -len(ending)] for ending in sorted(ENDINGS, key=len, reverse=True) if name.lower().endswith(ending)),
-        name,
-    )
-
-
-def _readable(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "replace")  # what TOML can hold; the loader finds the file by it
-
-
-def _is_base(name: str) -> bool:
-    last = name.rpartition("/")[2].removesuffix("-1").lower()
-    return last in BASES or any(last.startswith((f"{word}_", f"{word}-", f"{word}.")) for word in BASES)
 
 
 def _hints(settings: Mapping[Path, Settings]) -> tuple[str, ...]:
@@ -309,17 +183,13 @@ def _data(folder: Path, inspected: Sequence[InspectedFile]) -> tuple[dict[str, A
     """The images beside the checkpoints, as zoo.toml's table, and the file among those looked at that holds them."""
     for each in inspected:
         if each.checkpoint is not None and {"held_out.images", "held_out.labels"} <= set(each.checkpoint.tensors):
-            return {"source": f"tensors:{_written(each.file, folder)}"}, each.file
+            return {"source": f"tensors:{written(each.file, folder)}"}, each.file
     for parent in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
         within = {path.name for path in parent.iterdir() if path.is_dir()}
         if within & {"train"} and within & set(SPLIT_FOLDERS) - {"train"}:
-            return {"source": f"imagefolder:{_written(parent, folder)}"}, None
+            return {"source": f"imagefolder:{written(parent, folder)}"}, None
     return {}, None
 
 
-def _written(path: Path, folder: Path) -> str:
-    return _readable(path.relative_to(folder).as_posix())
-
-
 def _file_table(each: ProposedIngredient, folder: Path) -> dict[str, str | None]:
-    return {"file": _written(each.file, folder), "weights": each.weights}
+    return {"file": written(each.file, folder), "weights": each.weights}

@@ -9,8 +9,9 @@ from torch import nn
 from torchvision.models import get_model
 
 import soup_core as sc
-from soup_core.zoo import proposal
-from soup_core.zoo.proposal import inspect_folder, propose, with_architecture, with_base, with_source
+from soup_core.zoo import inspection
+from soup_core.zoo.inspection import inspect_folder
+from soup_core.zoo.proposal import propose, with_architecture, with_base, with_source
 from tests.zoos import made_data
 
 
@@ -135,6 +136,6 @@ def test_a_folder_without_checkpoints_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_too_many_checkpoints_is_refused(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proposal, "FILES_AT_MOST", 2)
+    monkeypatch.setattr(inspection, "FILES_AT_MOST", 2)
     with pytest.raises(sc.ZooError, match="holds 3 checkpoints; at most 2 are looked at"):
         list(inspect_folder(sweep))

@@ -13,7 +13,8 @@ import soup_core as sc
 from soup_core.data import ASSETS, Normalization, Preprocessing
 from soup_core.finetune import bundled, header
 from soup_core.zoo.hyperparameters import found_hyperparameters
-from soup_core.zoo.proposal import inspect_folder, propose
+from soup_core.zoo.inspection import inspect_folder
+from soup_core.zoo.proposal import propose
 from soup_core.zoo.toml import (
     FORMAT,
     IngredientEntry,
