@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from soup_core.checkpoints.identity import OpenedFile, opened, refusal
@@ -21,7 +22,7 @@ from soup_core.errors import CheckpointError, SoupError
 from soup_core.runtime.files import home, listed, shown, write_together
 from soup_core.runtime.store import default_store
 
-FORMAT = 1  # of what the reading process writes; a higher number has every file read again
+FORMAT = 2  # of what the reading process writes; a higher number has every file read again
 MESSAGE_AT_MOST = 2000
 EXPECTED = "a safetensors file, or one of torch.save"
 
@@ -125,7 +126,9 @@ def _converted(source: OpenedFile, weights: str | None) -> Checkpoint:
         notes.append(f"its weights are those under {shown(origin['weights'])}")
     if not origin["checked"]:
         notes.append("it holds no checksums, so that damage could not be noticed")
-    return checkpoint.renamed({tensor: tensor for tensor in checkpoint.tensors}, *notes)
+    other = checkpoint.renamed({tensor: tensor for tensor in checkpoint.tensors}, *notes)
+    other.beside = MappingProxyType(origin["beside"])
+    return other
 
 
 def _converted_file(content: str) -> Path:

@@ -60,7 +60,8 @@ class Checkpoint:
     """A safetensors file whose header has been checked; tensors are read by name when asked for.
 
     `tensors` maps each name to its dtype, shape and offsets; `name` is the file's, for people; `notes` say what was done
-    to make the file fit; `identity` is that of the file which every later reading must find. Raises CheckpointError for
+    to make the file fit; `beside` is what a file of torch.save holds beside its weights, as plain values by their keys:
+    settings, epochs, scores; `identity` is that of the file which every later reading must find. Raises CheckpointError for
     whatever is not a complete and consistent safetensors file.
     """
 
@@ -79,6 +80,7 @@ class Checkpoint:
         self.path, self.name, self.identity = file.path, file.name, file.identity
         self.size = file.identity.size
         self.notes: tuple[str, ...] = ()
+        self.beside: Mapping[str, Any] = MappingProxyType({})
         self.tensors, self.metadata = _parse_header(self.name, file.descriptor, self.size)
 
     @cached_property

@@ -865,6 +865,28 @@ def test_row_35_two_identical_files_are_warned_about(tmp_path: Path) -> None:
     assert (found.verdict, found.names) == ("notice", ("m0", "m2"))
 
 
+def test_plain_values_beside_the_weights_are_kept_as_data(opens: Any) -> None:
+    settings = {"lr": 1e-3, "betas": (0.9, 0.999), "name": "resnet18", "amp": True, "nothing": None}
+    deep: Any = 1
+    for _ in range(6):
+        deep = {"deeper": deep}
+    odd = {"nan": math.nan, "large": 2**80, "score": torch.tensor(3.0), "list": [1, torch.zeros(1)], "text": "x" * 3000}
+    classes = {0: "ant", 1: "b\ud800e"}
+    table = {"state_dict": STATE, "hyper_parameters": settings, "epoch": 3, "classes": classes, "deep": deep, **odd}
+    kept = {"hyper_parameters": {**settings, "betas": [0.9, 0.999]}, "epoch": 3}
+    assert opens(saved(table)).beside == {**kept, "classes": {"0": "ant", "1": "b\ufffde"}}
+    assert opens(saved(STATE), "plain.pt").beside == {}
+
+
+def test_of_more_values_than_are_kept_the_smallest_are(opens: Any) -> None:
+    log = [float(index) for index in range(900)]
+    table = {"state_dict": STATE, **{f"log{index}": log for index in range(12)}, "epoch": 3}
+    beside = opens(saved(table)).beside
+    assert beside["epoch"] == 3
+    assert 2 < len(beside) < 13
+    assert len(json.dumps(dict(beside))) <= 65_536
+
+
 # ---- rows 36 and 37: names -----------------------------------------------------------------------------------------------
 
 HOSTILE = "![x](http://evil/x.png)<img src=x>%{y}\n\x1b[31m\u202eabc\u2028"

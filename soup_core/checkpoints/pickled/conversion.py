@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Literal
 
+from .beside import beside
 from .formats import Content, opened
 from .opcodes import Tensor, damaged
 from .source import Source
@@ -27,7 +28,7 @@ def convert(source: int, target: int, wanted: str | None) -> int:
     size = sum(_size(tensor) for tensor in tensors.values())
     if size > TIMES_AT_MOST * file.size:
         raise damaged(f"its tensors need {size:,} bytes, and it has {file.size:,}")
-    found = {"weights": place, "tied": ties(tensors), "checked": content.checked}
+    found = {"weights": place, "tied": ties(tensors), "checked": content.checked, "beside": beside(content.described)}
     # Wide types first, so that every tensor begins at a multiple of its numbers' bytes.
     ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].storage.item_bytes))
     written = _write(target, _header(ordered, {"soup_core": json.dumps(found)}))
