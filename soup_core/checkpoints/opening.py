@@ -28,11 +28,14 @@ EXPECTED = "a safetensors file, or one of torch.save"
 
 
 class SeveralWeights(CheckpointError):
-    """A file holds weights in several places, such as the plain ones and their running average: `places`."""
+    """A file holds weights in several places, such as the plain ones and their running average.
 
-    def __init__(self, message: str, places: tuple[str, ...]) -> None:
+    `places` are these, first the one to take where nothing else decides, and `why` is the reason to.
+    """
+
+    def __init__(self, message: str, places: tuple[str, ...], why: str = "") -> None:
         super().__init__(message)
-        self.places = places
+        self.places, self.why = places, why
 
 
 def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[Path] = ()) -> Checkpoint:
@@ -58,15 +61,17 @@ def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[P
 
 
 def open_likeliest(path: Path, *, roots: Sequence[Path] = ()) -> tuple[Checkpoint, str | None]:
-    """As `open_checkpoint`; of weights in several places, the averaged ones that a run is judged by, then the plain ones.
+    """As `open_checkpoint`; of weights in several places, those that a run is judged by, such as their running average.
 
-    Gives the part that was taken too, None where there was no choice. Raises CheckpointError as it does.
+    Gives the part that was taken too, None where there was no choice; a note of the checkpoint then says why. Raises
+    CheckpointError as it does.
     """
     try:
         return open_checkpoint(path, roots=roots), None
     except SeveralWeights as several:
-        part = min(several.places, key=lambda part: ("ema" not in part.lower(), len(part), part))
-        return open_checkpoint(path, part, roots=roots), part
+        part, *others = several.places
+        note = f"those under {listed(map(shown, others))} were passed over: {several.why}"
+        return open_checkpoint(path, part, roots=roots).noted(note), part
 
 
 @lru_cache(maxsize=1024)
@@ -108,7 +113,11 @@ def _converted(source: OpenedFile, weights: str | None) -> Checkpoint:
         try:
             known = {"content": _convert(source, weights)}
         except Refused as refused:
-            known = {"refused": shown(str(refused), MESSAGE_AT_MOST), "places": list(refused.places)}
+            known = {
+                "refused": shown(str(refused), MESSAGE_AT_MOST),
+                "places": list(refused.places),
+                "why": refused.why,
+            }
         except CheckpointError:
             raise
         except SoupError as error:
@@ -116,7 +125,7 @@ def _converted(source: OpenedFile, weights: str | None) -> Checkpoint:
         _remember(key, known)
     if "refused" in known:
         if places := known.get("places"):
-            raise SeveralWeights(f"{name} {known['refused']}", tuple(places))
+            raise SeveralWeights(f"{name} {known['refused']}", tuple(places), known["why"])
         raise CheckpointError(f"{name} {known['refused']}")
     with opened(_converted_file(known["content"]), name, expected=EXPECTED, follow_links=False) as converted:
         checkpoint = _examined(converted)
@@ -126,7 +135,7 @@ def _converted(source: OpenedFile, weights: str | None) -> Checkpoint:
         notes.append(f"its weights are those under {shown(origin['weights'])}")
     if not origin["checked"]:
         notes.append("it holds no checksums, so that damage could not be noticed")
-    other = checkpoint.renamed({tensor: tensor for tensor in checkpoint.tensors}, *notes)
+    other = checkpoint.noted(*notes, *(shown(note, MESSAGE_AT_MOST) for note in origin["notes"]))
     other.beside = MappingProxyType(origin["beside"])
     return other
 

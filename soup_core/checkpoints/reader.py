@@ -27,9 +27,9 @@ ANSWER_AT_MOST = 1 << 20
 class Refused(Exception):
     """What the reading process says against a file, as the rest of a sentence that begins with its name."""
 
-    def __init__(self, sentence: str, places: Sequence[str] = ()) -> None:
+    def __init__(self, sentence: str, places: Sequence[str] = (), why: str = "") -> None:
         super().__init__(sentence)
-        self.places = places
+        self.places, self.why = places, why
 
 
 def ask_reader(source: int, target: int, size: int, name: str, weights: str | None) -> None:
@@ -42,7 +42,7 @@ def ask_reader(source: int, target: int, size: int, name: str, weights: str | No
     if "failed" in answer:
         raise OSError(answer["failed"], os.strerror(answer["failed"]))
     if "refused" in answer:
-        raise Refused(answer["refused"], answer.get("places", ()))
+        raise Refused(answer["refused"], answer.get("places", ()), answer.get("why", ""))
     died = answer.get("died")
     if died == BROKE_OUT:
         raise Refused("contains code, which tried to run and was stopped; use it no further.")

@@ -115,6 +115,12 @@ class Checkpoint:
         other.notes = (*self.notes, *notes)
         return other
 
+    def noted(self, *notes: str) -> "Checkpoint":
+        """The same file with these further notes."""
+        other = copy.copy(self)
+        other.notes = (*self.notes, *notes)
+        return other
+
     @contextmanager
     def reader(self) -> Iterator["Reader"]:
         """Open the file once for several reads. Raises CheckpointError where it has changed, or cannot be read."""

@@ -1,14 +1,21 @@
 """Rows of FAULTS on files of torch.save, made here as an attacker or an accident would make them."""
 
 import argparse
+import collections
 import copyreg
+import datetime
+import enum
 import errno
+import functools
 import hashlib
 import io
 import json
 import math
 import os
+import pathlib
 import pickle
+import random
+import re
 import signal
 import socket
 import struct
@@ -36,7 +43,7 @@ from soup_core.checkpoints import fitting, open_checkpoint, opening, reader
 from soup_core.checkpoints.pickled import BROKE_OUT, opcodes
 from soup_core.checkpoints.pickled.conversion import convert
 from soup_core.checkpoints.pickled.formats import MAGIC_NUMBER
-from soup_core.checkpoints.pickled.opcodes import Refused
+from soup_core.checkpoints.pickled.values import Refused
 from soup_core.runtime.files import shown
 from soup_core.runtime.store import default_store
 from tests.zoos import CLASSES, random_linears, write_zoo
@@ -182,25 +189,141 @@ def test_row_01_a_pickle_that_calls_os_system_is_refused_and_runs_nothing(
         assert canary.exists()
 
 
-def whole_model() -> object:
-    return nn.Linear(1, 1)
-
-
-BEYOND_WEIGHTS = {
+WAYS_TO_SAVE = [saved, legacy, lambda content: saved(content, pickle_protocol=4)]
+CODE: dict[str, tuple[Callable[[], object], str]] = {
     "eval": (lambda: Calls(eval, "1"), "builtin.*eval"),
-    "a whole model": (whole_model, r"torch\.nn\.modules\.linear\.Linear"),
-    "Namespace": (lambda: argparse.Namespace(lr=1), r"argparse\.Namespace"),
-    "numpy scalar": (lambda: np.float64(1.0), r"numpy.*scalar"),
-    "copyreg": (lambda: Calls(copyreg._reconstructor, object, object, None), r"copy_?reg\._reconstructor"),
+    "open": (lambda: Calls(open, "/etc/passwd"), r"io\.open|builtin.*open"),
     "a name as if torch's": (lambda: Calls(torch.hub.load, "a", "b"), r"torch\.hub\.load"),
+    "a function that is not called": (lambda: argparse.Namespace(then=os.system), r"posix\.system"),
+    "a partial call": (lambda: functools.partial(os.system, "true"), r"posix\.system"),
+    "what a pickle would load": (lambda: Calls(pickle.loads, b"N."), r"ickle\.loads"),
 }
 
 
-@pytest.mark.parametrize("case", BEYOND_WEIGHTS)
-@pytest.mark.parametrize("save_as", [saved, legacy, lambda content: saved(content, pickle_protocol=4)])
-def test_row_02_objects_beyond_weights_are_named(refused: Any, case: str, save_as: Callable[[object], bytes]) -> None:
-    make, name = BEYOND_WEIGHTS[case]
-    assert "model.state_dict()" in refused(save_as({"state_dict": STATE, "args": make()}), name)
+@pytest.mark.parametrize("case", CODE)
+@pytest.mark.parametrize("save_as", WAYS_TO_SAVE)
+def test_row_01_what_runs_code_beside_the_weights_is_refused_and_named(
+    refused: Any, case: str, save_as: Callable[[object], bytes]
+) -> None:
+    make, name = CODE[case]
+    assert "contains code" in refused(save_as({"state_dict": STATE, "args": make()}), name)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Slotted:
+    __slots__ = ("lr",)
+
+    def __init__(self) -> None:
+        self.lr = 0.1
+
+
+def _log() -> collections.defaultdict[str, list[float]]:
+    log = collections.defaultdict(list)
+    log["loss"] = [1.0, 0.5]
+    return log
+
+
+# What scripts put beside the weights: what it is, the class that the note names (none where it is plain), and its data.
+BESIDE: dict[str, tuple[Callable[[], object], str | None, object]] = {
+    "settings": (lambda: argparse.Namespace(model="resnet18", lr=0.1), "argparse.Namespace", {"model": "resnet18", "lr": 0.1}),
+    "a numpy scalar": (lambda: np.float64(71.25), None, 71.25),
+    "a small numpy scalar": (lambda: np.float32(0.5), None, 0.5),
+    "a count of numpy": (lambda: np.int64(7), None, 7),
+    "a numpy array": (lambda: np.ones(3), "numpy.*_reconstruct", None),
+    "a path": (lambda: pathlib.PurePosixPath("/data") / "x", "pathlib.*PurePosixPath", "/data/x"),
+    "a date": (lambda: datetime.datetime(2026, 1, 2), "datetime.datetime", None),
+    "a counter": (lambda: collections.Counter([10, 10, 20]), "collections.Counter", None),
+    "a log": (_log, "collections.defaultdict", {"loss": [1.0, 0.5]}),
+    "a set": (lambda: {"conv1", "conv2"}, None, None),
+    "a frozen set": (lambda: frozenset([1]), None, None),
+    "a type of numbers": (lambda: torch.bfloat16, None, "torch.bfloat16"),
+    "a constant": (lambda: Colour.RED, "test_opening.Colour", None),
+    "slots": (Slotted, "test_opening.Slotted", {"lr": 0.1}),
+    "a partial call": (lambda: functools.partial(nn.functional.relu, inplace=True), "functools.partial", None),
+    "a function": (lambda: nn.functional.relu, "torch.nn.functional.relu", None),
+    "a class": (lambda: nn.Linear, "torch.nn.modules.linear.Linear", None),
+    "a method": (lambda: pathlib.PurePosixPath("a").with_name, "getattr", None),
+    "a generator": (lambda: random.Random(0), "random.Random", None),
+    "bytes": (lambda: b"abc", None, None),
+    "a bytearray": (lambda: bytearray(b"abc"), "bytearray", None),
+    "a table by pairs": (lambda: {(1, 2): 3, "a": 4}, None, {"a": 4}),
+    "a table by objects": (lambda: {Colour.RED: 3, "a": 4}, None, {"a": 4}),
+    "of two arguments": (lambda: Calls(complex, 1, 2), "complex", None),
+    "of no class": (lambda: Calls(copyreg._reconstructor, Slotted, object, None), "test_opening.Slotted", None),
+    "a range": (lambda: range(3), "range", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("save_as", WAYS_TO_SAVE)
+def test_row_02_objects_beside_the_weights_are_passed_over_and_told(opens: Any, save_as: Any) -> None:
+    for index, (case, (make, name, data)) in enumerate(BESIDE.items()):
+        checkpoint = opens(save_as({"state_dict": STATE, "epoch": 3, "args": make()}), f"{index}.pt")
+        assert same(checkpoint, STATE), case
+        assert dict(checkpoint.beside) == {"epoch": 3, **({"args": data} if data is not None else {})}, case
+        told = [note for note in checkpoint.notes if "none was built" in note]
+        assert len(told) == (name is not None), (case, told)
+        assert not told or re.search(rf"args \(\S*{name}\)$", told[0]), (case, told)
+
+
+def test_row_02_objects_among_the_tensors_are_passed_over_and_those_that_hold_tensors_refused(
+    opens: Any, refused: Any
+) -> None:
+    unknown = Calls(Slotted, torch.zeros(2))
+    assert "test_opening.Slotted where a tensor is expected" in refused(
+        saved({"state_dict": {**STATE, "d": unknown}}), "under d an object"
+    )
+    hidden = argparse.Namespace(state_dict=STATE)
+    assert "argparse.Namespace" in refused(saved(hidden), "an object in which no weights were found", "z.pt")
+    refused(saved({"a": hidden}), "no state_dict", "z.pt")
+    flat = {**STATE, "args": argparse.Namespace(lr=1.0), "best": np.float64(1.0)}
+    assert same(opens(saved(flat)), STATE)
+    assert same(opens(saved({"state_dict": STATE, "ema": unknown}), "y.pt"), STATE)
+
+
+def test_row_02_a_subclass_of_tensor_is_not_taken_for_a_plain_one(opens: Any, refused: Any) -> None:
+    class_of_its_own = torch.arange(2.0).as_subclass(OfItsOwn)
+    refused(saved({**STATE, "d": class_of_its_own}), "under d an object of .*OfItsOwn")
+    marked = torch.arange(2.0)
+    marked.note = "a tensor with an attribute"  # type: ignore[attr-defined]
+    assert same(opens(saved({**STATE, "d": marked})), {**STATE, "d": torch.arange(2.0)})
+
+
+class OfItsOwn(Tensor):
+    pass
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"(iargparse\nNamespace\n",
+        b"(cargparse\nNamespace\no",
+        b"cargparse\nNamespace\n)\x81}b",
+        b"cargparse\nNamespace\n)}\x92",
+        b"\x82\x01",
+        b"\x83\x01\x02",
+        b"(]\x82\x01o",
+        b"cbuiltins\nset\n](K\x01K\x02e\x85R",
+        b"\x8f(K\x01K\x02\x90",
+        b"(K\x01\x91",
+        b"\x96\x02\x00\x00\x00\x00\x00\x00\x00ab",
+        b"K\x01K\x022000",
+        b"(K\x01K\x021N",
+        b"(K\x01K\x02000N",
+    ],
+    ids=lambda pickled: pickled.hex()[:24],
+)
+def test_row_02_each_way_of_a_pickle_to_make_an_object_makes_none(opens: Any, refused: Any, pickled: bytes) -> None:
+    def changed(members: dict[str, bytes]) -> None:
+        members["data.pkl"] = members["data.pkl"].replace(b"X\x04\x00\x00\x00HERE", pickled)
+
+    content = rezipped(saved({"state_dict": STATE, "x": "HERE"}), changed)
+    if pickled in (b"(]\x82\x01o", b"K\x01K\x022000"):  # which no pickler writes, and unpickling refuses too
+        refused(content, "damaged")
+    else:
+        assert same(opens(content), STATE)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -901,7 +1024,9 @@ def test_row_36_hostile_names_are_one_line_of_text_in_messages(tmp_path: Path, r
     messages.append(str(refusal.value))
     huge = {HOSTILE * 3000: torch.zeros(1).expand(2)}
     messages.append(refused(saved(huge), "more elements"))
-    messages.append(refused(saved({HOSTILE: STATE, "b": {**STATE}}), "several places"))
+    messages.append(
+        refused(saved({HOSTILE: STATE, "b": {name: tensor + 1 for name, tensor in STATE.items()}}), "several places")
+    )
     files = random_linears(2)
     excluded = zoo_of(tmp_path / "z", {"m1": saved({**files["m1"], HOSTILE: torch.zeros(1)})}, files).excluded
     messages.append(excluded[0].reason)

@@ -1,6 +1,7 @@
 """What a file holds beside its weights, as plain data for whoever asks: settings, epochs, scores, names of classes.
 
-Numbers, texts, and lists and tables of them are kept as far as they are small; all else is left out, without a word here.
+Numbers, texts, and lists and tables of them are kept as far as they are small, and so are those that an object would have as
+its attributes; all else is left out, without a word here.
 """
 
 import json
@@ -8,16 +9,19 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from .values import Named, Opaque
+
 BYTES_AT_MOST = 65_536
 DEPTH = 4  # of lists and tables
 ENTRIES_AT_MOST = 1000  # of a list or a table
 TEXT_AT_MOST = 2000
+LOOKED_AT = 50_000  # values
 MISSING = object()
 
 
 def beside(described: Any) -> dict[str, Any]:
     """The plain values of the outermost table by their keys, the smallest first where not all fit, in the table's order."""
-    table = _plain(described, DEPTH + 1)
+    table = _plain(described, DEPTH + 1, iter(range(LOOKED_AT)))
     if not isinstance(table, dict):
         return {}
     sizes = {key: len(json.dumps({key: value})) for key, value in table.items()}
@@ -30,8 +34,10 @@ def beside(described: Any) -> dict[str, Any]:
     return {key: value for key, value in table.items() if key in kept}
 
 
-def _plain(found: Any, depth: int) -> Any:
-    """The value as JSON has it, or MISSING where it is none, is too large, or lies too deep."""
+def _plain(found: Any, depth: int, budget: Any) -> Any:
+    """The value as JSON has it, or MISSING where it is none, is too large, lies too deep, or comes after too many others."""
+    if next(budget, None) is None:
+        return MISSING
     match found:
         case None | bool():
             return found
@@ -42,16 +48,31 @@ def _plain(found: Any, depth: int) -> Any:
         case str():
             return _text(found)
         case list() | tuple() if depth and len(found) <= ENTRIES_AT_MOST:
-            items = [_plain(item, depth - 1) for item in found]
+            items = [_plain(item, depth - 1, budget) for item in found]
             return items if all(item is not MISSING for item in items) else MISSING
         case dict() if depth and len(found) <= ENTRIES_AT_MOST:
-            return _table(found, depth - 1)
+            return _table(found, depth - 1, budget)
+        case Named() if found.name.startswith("torch "):
+            return found.name.replace(" ", ".")
+        case Opaque() if depth:
+            return _object(found, depth, budget)
     return MISSING
 
 
-def _table(table: Mapping[Any, Any], depth: int) -> Any:
+def _object(found: Opaque, depth: int, budget: Any) -> Any:
+    """A path as its text, a node of omegaconf as its value, another object as what it would be filled with."""
+    if found.name.startswith("pathlib") and found.arguments and all(isinstance(part, str) for part in found.arguments):
+        return _text("/".join(found.arguments).replace("//", "/"))
+    if found.name.startswith("omegaconf."):
+        return _plain(found.attributes.get("_val", found.attributes.get("_content")), depth, budget)
+    public = {key: value for key, value in found.attributes.items() if isinstance(key, str) and not key.startswith("_")}
+    table = {**found.entries, **public}
+    return _plain(table, depth, budget) if table else MISSING
+
+
+def _table(table: Mapping[Any, Any], depth: int, budget: Any) -> Any:
     """The plain values by their keys, whole numbers among these as texts; a table of other things alone is none."""
-    named = {_text(str(key)): _plain(value, depth) for key, value in table.items() if type(key) in (str, int)}
+    named = {_text(str(key)): _plain(value, depth, budget) for key, value in table.items() if type(key) in (str, int)}
     plain = {key: value for key, value in named.items() if value is not MISSING and key is not MISSING}
     return plain if plain or not table else MISSING
 

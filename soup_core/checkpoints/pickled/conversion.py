@@ -9,8 +9,9 @@ from typing import Literal
 
 from .beside import beside
 from .formats import Content, opened
-from .opcodes import Tensor, damaged
+from .skipped import skipped
 from .source import Source
+from .values import Tensor, damaged
 from .weights import extent, state_dict, ties
 
 TIMES_AT_MOST = 4  # what tied tensors may add to a file
@@ -24,11 +25,18 @@ def convert(source: int, target: int, wanted: str | None) -> int:
     """
     file = Source(source)
     content = opened(file)
-    place, tensors = state_dict(content.described, wanted)
+    weights = state_dict(content.described, wanted)
+    tensors = weights.tensors
     size = sum(_size(tensor) for tensor in tensors.values())
     if size > TIMES_AT_MOST * file.size:
         raise damaged(f"its tensors need {size:,} bytes, and it has {file.size:,}")
-    found = {"weights": place, "tied": ties(tensors), "checked": content.checked, "beside": beside(content.described)}
+    found = {
+        "weights": weights.place,
+        "tied": ties(tensors),
+        "checked": content.checked,
+        "notes": [*weights.notes, *skipped(content.described)],
+        "beside": beside(content.described),
+    }
     # Wide types first, so that every tensor begins at a multiple of its numbers' bytes.
     ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].storage.item_bytes))
     written = _write(target, _header(ordered, {"soup_core": json.dumps(found)}))

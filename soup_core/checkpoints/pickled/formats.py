@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pickletools import genops
 from typing import Any
 
-from .opcodes import PLAIN, STORAGES, Named, Refused, Storage, damaged, more_than_weights, read_pickle
+from .code import contains_code
+from .opcodes import read_pickle
+from .rebuilding import STORAGES
 from .source import Source
+from .values import PLAIN, Named, Opaque, Refused, Storage, damaged
 
 PICKLE_BYTES_AT_MOST = 25_000_000
 MEMBERS_AT_MOST = 100_100  # as many tensors as are read, and torch's own records
@@ -61,11 +64,14 @@ def _no_object(identifier: Any) -> Any:
     raise damaged("it refers to a storage where there is none")
 
 
-def _storages(known: dict[str, Storage]) -> Callable[[Any], Storage]:
-    """Storages by what a pickle says of them, each remembered in `known` by its key."""
+def _storages(known: dict[str, Storage]) -> Callable[[Any], Any]:
+    """Storages by what a pickle says of them, each remembered in `known` by its key; a network's class is its name."""
 
-    def storage(identifier: Any) -> Storage:
-        kind, dtype, key, _, elements, *view = identifier
+    def storage(identifier: Any) -> Any:
+        kind, dtype, key, _, *rest = identifier
+        if kind == "module" and isinstance(dtype, (Named, Opaque)):  # a network's class, and its source as a text
+            return dtype
+        elements, *view = rest
         if kind != "storage" or not isinstance(dtype, Named) or view not in ([], [None]):
             raise ValueError
         if not isinstance(key, str) or type(elements) is not int or not 0 <= elements < 2**62:
@@ -255,7 +261,7 @@ def _tar(source: Source) -> Refused:
         except ValueError:
             continue
         if foreign := [name for name in named if not name.startswith(("torch ", "torch.", "collections "))]:
-            return more_than_weights(foreign[0])
+            return contains_code(foreign[0])
     return Refused(
         f"is a tar archive, as PyTorch wrote before 2017; load it with a PyTorch of that time, then {PLAIN}."
     )

@@ -16,7 +16,7 @@ from typing import Any
 
 from . import BROKE_OUT
 from .conversion import TIMES_AT_MOST, convert
-from .opcodes import Refused
+from .values import Refused
 
 MEMORY = 1 << 30
 SECONDS = 20
@@ -56,7 +56,7 @@ def _converted(source: int, target: int, weights: str | None) -> dict[str, Any]:
     try:
         return {"written": convert(source, target, weights)}
     except Refused as refusal:
-        return {"refused": str(refusal), "places": refusal.places}
+        return {"refused": str(refusal), "places": refusal.places, "why": refusal.why}
     except MemoryError:
         return {"refused": "needs more memory to be read than its size allows for; save it again."}
     except OSError as error:

@@ -4,7 +4,7 @@ import os
 import zlib
 from collections.abc import Iterator
 
-from .opcodes import damaged
+from .values import damaged
 
 PIECE = 1 << 22
 

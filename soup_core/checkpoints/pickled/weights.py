@@ -1,75 +1,180 @@
-"""Which part of what a file describes is the state_dict, and that each of its tensors lies within its storage."""
+"""Which parts of what a file describes hold weights, which of them is meant, and that each tensor lies within its storage."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from . import WHOLE
-from .opcodes import NAME_AT_MOST, PLAIN, Refused, Tensor, damaged
+from .averaged import Candidate, likeliest
+from .modules import is_module, state_dict_of
+from .rebuilding import NOT_PLAIN
+from .values import NAME_AT_MOST, PLAIN, Opaque, Refused, Tensor, class_name, damaged
 
 DEPTH = 3
 TENSORS_AT_MOST = 100_000
 PLACES_AT_MOST = 20
+RIVAL = 4  # weights of so many times fewer tensors, or numbers, than the largest are no other set of the same weights
+WHOLE_NUMBERS = ("I64", "I32", "I16", "I8", "U8", "BOOL")
 
 
-def state_dict(described: Any, wanted: str | None) -> tuple[str, dict[str, Tensor]]:
-    """The state_dict, described tensors by name, and its keys from the outermost table on, with dots between.
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A table of tensors within a file by its keys; `module` is the class where it is a network's, not a state_dict."""
 
-    Numbers and texts beside are left out, and so is what belongs to an optimizer. Raises Refused where there is none,
-    or more than one and `wanted` does not say which.
+    keys: tuple[str, ...]
+    table: Mapping[Any, Any]
+    module: str = ""
+
+    @property
+    def place(self) -> str:
+        """The keys from the outermost table on, with dots between."""
+        return ".".join(self.keys) or WHOLE
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many tensors of other than whole numbers are here, and how many numbers in them."""
+        found = [value for value in self.table.values() if not _is_whole(value)]
+        return len(found), sum(prod(value.shape) for value in found if isinstance(value, Tensor))
+
+    @property
+    def described(self) -> str:
+        """Where it is and its size, for people; of the outermost table the names themselves."""
+        shapes = [value.shape for value in self.table.values() if isinstance(value, Tensor)]
+        count, numbers = len(self.table), sum(map(prod, shapes))
+        what = self.place if self.keys else listed([str(name) for name in self.table], 3)
+        return f"{what[:NAME_AT_MOST]} ({count:,} tensor{'s' * (count != 1)}, {numbers:,} number{'s' * (numbers != 1)})"
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """The tensors that are meant, by name, where they were found, and what else there is to say of the choice."""
+
+    place: str
+    tensors: Mapping[str, Tensor]
+    notes: tuple[str, ...]
+
+
+def state_dict(described: Any, wanted: str | None) -> Weights:
+    """The weights that a file holds, or those of its parts that `wanted` names.
+
+    Numbers and texts beside are left out, and so is what belongs to an optimizer, or is small beside the weights. Raises
+    Refused where there are none, or where several parts could be meant and `wanted` does not say which.
     """
-    if not isinstance(described, dict):
-        raise Refused(f"holds {_kind(described)}, not a state_dict; {PLAIN}.")
-    found: dict[str, dict[Any, Any]] = {}
-    for keys, table in _tables(described, (), (), set()):
-        found[".".join(keys) or WHOLE] = table
-    if not found:
-        raise Refused(f"holds no state_dict up to {DEPTH} levels deep; {PLAIN}.")
-    places = ", ".join(place[:NAME_AT_MOST] for place in sorted(found)[:8])
-    if wanted is not None and wanted not in found:
-        raise Refused(f"has no weights under {wanted[:NAME_AT_MOST]!r}; set `weights` in zoo.toml to one of {places}.")
-    if wanted is None and len(found) > 1:
+    parts = {part.place: part for part in _within(described, (), (), set())}
+    rivals = _rivals(parts)
+    if not parts or not (rivals or wanted):
+        raise _without_weights(described, parts)
+    candidates = {part.place: Candidate(part.keys, part.table, part.size) for part in rivals}
+    places, why = likeliest(described, candidates) if rivals else ((), "")
+    if wanted is not None and wanted not in parts:
+        known = ", ".join(place[:NAME_AT_MOST] for place in dict.fromkeys([*places, *sorted(parts)][:8]))
+        raise Refused(f"has no weights under {wanted[:NAME_AT_MOST]!r}; set `weights` in zoo.toml to one of {known}.")
+    if wanted is None and len(places) > 1:
+        told = listed([parts[place].described for place in places], 8)
         raise Refused(
-            f'holds weights in several places: {places}. Set `weights = "…"` in zoo.toml to one of them.',
-            tuple(place for place in sorted(found) if len(place) <= NAME_AT_MOST)[:PLACES_AT_MOST],
+            f'holds weights in several places: {told}. Set `weights = "…"` in zoo.toml to one of them.',
+            tuple(place for place in places if len(place) <= NAME_AT_MOST)[:PLACES_AT_MOST],
+            why,
         )
-    place = next(iter(found)) if wanted is None else wanted
-    return place, _named({key: value for key, value in found[place].items() if isinstance(value, Tensor)})
+    part = parts[places[0] if wanted is None else wanted]
+    others = [other.described for other in parts.values() if other is not part and other not in rivals]
+    notes = [f"its whole network, {part.module}, was read as the state_dict of that"] if part.module else []
+    notes += [f"other tensors in it are not taken for weights: {listed(others)}"] if others else []
+    return Weights(part.place, _named(part.table), tuple(notes))
 
 
-def _tables(
-    table: dict[Any, Any], keys: tuple[str, ...], above: tuple[Any, ...], seen: set[int]
-) -> Iterator[tuple[tuple[str, ...], dict[Any, Any]]]:
-    """The tables that hold tensors, each once, by their keys; a metric is a tensor of one number, and no weights."""
-    if any(table is other for other in above):
+def _rivals(parts: Mapping[str, Part]) -> list[Part]:
+    """The parts that may be meant: the largest, and others of its size that are not the same tensors again."""
+    sizes = {place: part.size for place, part in parts.items()}
+    largest = max(sizes.values(), key=lambda size: (size[0] * size[1], *size), default=(0, 0))
+    known: set[Any] = set()
+    rivals = []
+    for place, part in parts.items():
+        tensors = set(part.table.values())
+        if sizes[place][0] and all(n * RIVAL >= most for n, most in zip(sizes[place], largest, strict=True)):
+            if not tensors <= known:
+                rivals.append(part)
+            known |= tensors
+    return rivals
+
+
+def _is_whole(found: Any) -> bool:
+    return isinstance(found, Tensor) and found.storage.dtype in WHOLE_NUMBERS
+
+
+def _without_weights(described: Any, parts: Mapping[str, Part]) -> Refused:
+    if parts:
+        told = listed([part.described for part in parts.values()])
+        return Refused(f"holds whole numbers alone, {told}, and no weights; {PLAIN}.")
+    if isinstance(described, Opaque):
+        return Refused(f"holds {class_name(described)}, an object in which no weights were found; {PLAIN}.")
+    if not isinstance(described, dict):
+        return Refused(f"holds {_kind(described)}, not a state_dict; {PLAIN}.")
+    return Refused(f"holds no state_dict up to {DEPTH} levels deep; {PLAIN}.")
+
+
+def _within(found: Any, keys: tuple[str, ...], above: tuple[Any, ...], seen: set[int]) -> Iterator[Part]:
+    """The tables that hold tensors, and the networks, each once, down to a few levels."""
+    if isinstance(found, dict) and any(found is other for other in above):
         raise Refused(f"holds a table that holds itself; {PLAIN}.")
-    if id(table) in seen or "param_groups" in table:
+    if id(found) in seen:
         return
-    seen.add(id(table))
-    if any(isinstance(value, Tensor) and value.shape for value in table.values()):
-        yield keys, table
+    seen.add(id(found))
+    if is_module(found):
+        if tensors := state_dict_of(found):
+            yield Part(keys, tensors, class_name(found))
+        return
+    # The tables within an object are its own affair: no state_dict is offered from there, a network is.
+    table = found if isinstance(found, dict) else found.attributes if isinstance(found, Opaque) else {}
+    if isinstance(found, dict):
+        if "param_groups" in found:
+            return
+        # A metric is a tensor of one number, and no weights.
+        if any(is_tensor(value) and getattr(value, "shape", (1,)) for value in found.values()):
+            yield Part(keys, {key: value for key, value in found.items() if is_tensor(value)})
     if len(keys) < DEPTH:
         for key, value in table.items():
-            if isinstance(value, dict) and isinstance(key, str):
-                yield from _tables(value, (*keys, key), (*above, table), seen)
+            inner = isinstance(value, dict) and isinstance(found, dict)
+            if isinstance(key, str) and (inner or isinstance(value, Opaque)):
+                yield from _within(value, (*keys, key), (*above, found), seen)
 
 
-def _named(tensors: Mapping[Any, Tensor]) -> dict[str, Tensor]:
-    if len(tensors) > TENSORS_AT_MOST:
-        raise Refused(f"lists {len(tensors):,} tensors, and at most {TENSORS_AT_MOST:,} are read.")
-    for name, tensor in tensors.items():
+def is_tensor(found: Any) -> bool:
+    """Whether a value is a tensor, or an object made of tensors by a function that is not one of torch's plain ones."""
+    if isinstance(found, Opaque) and found.name not in NOT_PLAIN:
+        return any(isinstance(argument, Tensor) for argument in found.arguments) and not is_module(found)
+    return isinstance(found, (Tensor, Opaque))
+
+
+def _named(table: Mapping[Any, Any]) -> dict[str, Tensor]:
+    if len(table) > TENSORS_AT_MOST:
+        raise Refused(f"lists {len(table):,} tensors, and at most {TENSORS_AT_MOST:,} are read.")
+    for name, tensor in table.items():
         if not isinstance(name, str):
             raise Refused(f"names a tensor by {_kind(name)}, not by a text; {PLAIN}.")
         if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
             raise damaged(f"the tensor name {name[:NAME_AT_MOST]!a} holds characters that no name has")
-        _check(name[:NAME_AT_MOST], tensor)
-    return dict(tensors)
+        if isinstance(tensor, Tensor):
+            _check(name[:NAME_AT_MOST], tensor)
+        elif isinstance(tensor, Opaque) and tensor.name in NOT_PLAIN:
+            what = NOT_PLAIN[tensor.name]
+            raise Refused(f"holds {what} which cannot be averaged; save plain floating-point weights.")
+        else:
+            raise Refused(
+                f"holds under {name[:NAME_AT_MOST]} an object of {class_name(tensor)} where a tensor is expected, which is "
+                "not built here; save plain floating-point weights."
+            )
+    return dict(table)
 
 
 def _check(name: str, tensor: Tensor) -> None:
     elements, storage = prod(tensor.shape), tensor.storage
-    if storage.dtype == "complex":
-        raise Refused(f"holds the tensor {name} of complex numbers, which cannot be averaged; save plain weights.")
+    if storage.dtype in ("complex", "quantised", "bytes"):
+        kind = {"complex": "complex numbers", "quantised": "quantised numbers", "bytes": "bytes of no type"}[
+            storage.dtype
+        ]
+        raise Refused(f"holds the tensor {name} of {kind}, which cannot be averaged; save plain weights.")
     if elements > storage.elements:
         raise damaged(
             f"the tensor {name} of shape {tensor.shape} has more elements than its storage holds, {storage.elements:,}"
@@ -89,6 +194,12 @@ def ties(tensors: Mapping[str, Tensor]) -> list[list[str]]:
     for name, tensor in tensors.items():
         groups.setdefault(tensor, []).append(name)
     return [names for names in groups.values() if len(names) > 1]
+
+
+def listed(texts: list[str], at_most: int = 5) -> str:
+    """The first of the texts, and how many more there are."""
+    more = f" and {len(texts) - at_most:,} more" if len(texts) > at_most else ""
+    return ", ".join(texts[:at_most]) + more
 
 
 def _kind(found: Any) -> str:
