@@ -9,7 +9,7 @@ from typing import Any
 
 from .values import NAME_AT_MOST, Opaque, Refused, class_name, damaged
 
-MODULES_AT_MOST = 100_000
+MODULES_AT_MOST = 20_000
 DEPTH = 64
 TABLES = ("_parameters", "_buffers", "_modules")
 # What changes a state_dict after it is made, and what only tells of versions in it.
