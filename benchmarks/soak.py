@@ -1,14 +1,18 @@
 """Damaged and hostile files by the thousand against the loader: `make soak`, or python -m benchmarks.soak --files 1000
 
-Sound files of five kinds are changed by a seeded mutator and opened as any file is; each is read in a process forked for
+Sound files of seven kinds are changed by a seeded mutator and opened as any file is; each is read in a process forked for
 it alone. Exits with 1 where the loader fails in any way but by refusing, takes over five seconds, or where code from a
 file runs; the files that did are kept in build/soak.
 """
 
 import argparse
+import collections
+import datetime
+import functools
 import io
 import json
 import os
+import pathlib
 import pickle
 import random
 import shutil
@@ -26,9 +30,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import soup_core as sc
 from soup_core.checkpoints import open_checkpoint, opening
@@ -59,17 +64,53 @@ def saved(content: object, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def zipped(pickled: bytes) -> bytes:
+class Network(nn.Module):
+    """A whole network whose state_dict is that of the sound files, with attributes of several classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, tensor in tensors().items():
+            if name in ("weight", "tied", "view"):
+                self.register_parameter(name, nn.Parameter(tensor))
+            else:
+                self._buffers[name] = tensor  # "half" is a method's name, and no other way would take it
+        self.tied = self.weight
+        self.register_buffer("mask", torch.ones(3), persistent=False)
+        self.register_parameter("bias", None)
+        self.none, self.relu = None, nn.ReLU()
+        self.settings = argparse.Namespace(lr=0.1)
+
+
+def with_objects() -> dict[str, object]:
+    """The sound state_dict among what scripts put beside it, made of instructions of most kinds."""
+    log: collections.defaultdict[str, list[float]] = collections.defaultdict(list)
+    log["loss"] = [1.0, 0.5]
+    settings = argparse.Namespace(model="resnet18", lr=0.1, root=pathlib.PurePosixPath("/data"), betas=(0.9, 0.99))
+    numbers = {"best": np.float64(71.5), "seen": {1, 2}, "frozen": frozenset([3]), (1, 2): "pair"}
+    objects = {"milestones": collections.Counter([3, 3]), "log": log, "date": datetime.date(2026, 1, 2), **numbers}
+    partial = functools.partial(nn.functional.relu, inplace=True)
+    return {
+        "args": settings,
+        "state_dict": tensors(),
+        "epoch": 3,
+        "act": partial,
+        "rng": torch.get_rng_state(),
+        **objects,
+    }
+
+
+def zipped(pickled: bytes, content: object = None) -> bytes:
     """The zip of the sound file with another pickle, and a checksum that is right."""
     file = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(saved(tensors()))) as old, zipfile.ZipFile(file, "w") as new:
+    sound = saved(tensors() if content is None else content)
+    with zipfile.ZipFile(io.BytesIO(sound)) as old, zipfile.ZipFile(file, "w") as new:
         for name in old.namelist():
             new.writestr(name, pickled if name == "archive/data.pkl" else old.read(name))
     return file.getvalue()
 
 
-def data_pickle(**options: Any) -> bytes:
-    with zipfile.ZipFile(io.BytesIO(saved(tensors(), **options))) as archive:
+def data_pickle(content: object = None, **options: Any) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(saved(tensors() if content is None else content, **options))) as archive:
         return archive.read("archive/data.pkl")
 
 
@@ -143,6 +184,17 @@ def hostile_parts() -> list[bytes]:
         b"X\xff\xff\xff\xff",
         b"\x8d" + b"\xff" * 8,
         b"\x95" + b"\xff" * 8,
+        b"cargparse\nNamespace\n)\x81",
+        b"cargparse\nNamespace\n)\x81}b",
+        b"cargparse\nNamespace\n)}\x92",
+        b"(iargparse\nNamespace\n",
+        b"(cargparse\nNamespace\no",
+        b"c__builtin__\nset\n](K\x01e\x85R",
+        b"c__builtin__\ngetattr\ncargparse\nNamespace\nX\x01\x00\x00\x00a\x86R",
+        b"ctorch._utils\n_rebuild_parameter\n",
+        b"X\x08\x00\x00\x00_modules",
+        b"X\x08\x00\x00\x00_buffers",
+        b"X\x0b\x00\x00\x00_parameters",
     ]
 
 
@@ -211,7 +263,17 @@ def kinds() -> list[Kind]:
             covered=True,
         ),
         Kind("pickle", (data_pickle(), data_pickle(pickle_protocol=4)), (zipped, zipped, zipped, bytes)),
-        Kind("legacy", (saved(state, **old), saved({"model": state}, **old))),
+        Kind(
+            "objects",
+            (data_pickle(with_objects()), data_pickle(with_objects(), pickle_protocol=4)),
+            (functools.partial(zipped, content=with_objects()),),
+        ),
+        Kind(
+            "networks",
+            (data_pickle(Network()), data_pickle({"epoch": 3, "ema": Network()}, pickle_protocol=4)),
+            (functools.partial(zipped, content=Network()),),
+        ),
+        Kind("legacy", (saved(state, **old), saved({"model": state}, **old), saved(with_objects(), **old))),
         Kind("tar", (tar(),), opened=False),
         Kind("safetensors", (safetensors.torch.save(apart), safetensors.torch.save(apart, {"format": "pt"}))),
     ]

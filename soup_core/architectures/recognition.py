@@ -22,7 +22,7 @@ from soup_core.architectures.fingerprints import (
     readings_of,
 )
 from soup_core.architectures.optional import NotInstalled
-from soup_core.checkpoints import unwrappings
+from soup_core.checkpoints import networks_within, unwrappings
 from soup_core.data import Normalization, Preprocessing
 from soup_core.errors import ZooError
 
@@ -50,7 +50,10 @@ def recognised(tensors: Shapes, folder: Path, *, hints: Sequence[str] = ()) -> t
 
 
 def _readings(tensors: Shapes) -> Iterator[tuple[Shapes, Collection[str]]]:
-    """The tensors without what wrappers put within names; without each before all names; without what a family's files hold beside."""
+    """The tensors without what wrappers put within names; without each before all names; without what stands beside.
+
+    That is what a family's files hold beside the network, and what a trainer's module does.
+    """
     bare = tensors
     for names, _ in unwrappings(tensors):
         bare = {new: tensors[name] for name, new in names.items()}
@@ -59,6 +62,8 @@ def _readings(tensors: Shapes) -> Iterator[tuple[Shapes, Collection[str]]]:
     left_out = {name for name in bare for family in families if architectures.ignored(family, name)}
     if left_out:
         yield {name: shape for name, shape in bare.items() if name not in left_out}, left_out
+    for names, _ in networks_within(tensors):
+        yield {new: tensors[name] for name, new in names.items()}, ()
 
 
 def _guesses(given: Shapes, left_out: Collection[str], folder: Path, hints: Sequence[str]) -> tuple[Guess, ...]:

@@ -1,6 +1,7 @@
 """Tensors' names without what wrappers put around them: torch.compile, FSDP, DataParallel, AveragedModel."""
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from soup_core.checkpoints.safetensors import Checkpoint
@@ -8,6 +9,9 @@ from soup_core.errors import CheckpointError
 from soup_core.runtime.files import shown
 
 LEADING = ("module", "model", "net", "network")
+NO_LAYER = frozenset((  # words in the names of what a trainer's module has beside its network
+    "criterion", "loss", "metric", "metrics", "accuracy", "acc", "auroc", "f1", "confmat", "confusion", "precision", "recall",
+))  # fmt: skip
 WITHIN = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 
 
@@ -64,3 +68,28 @@ def fitting(checkpoint: Checkpoint, expected: Collection[str]) -> Checkpoint:
                 f"{' and '.join(wrappers)}; save one of them."
             )
     return checkpoint.renamed(names, f"{' and '.join(wrappers)} was taken off the names of its tensors")
+
+
+def networks_within(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Unwrapping]:
+    """Names without the one first part that a network's have: all of them, or all but what a loss or a metric has.
+
+    A module of a trainer holds its network as `self.model`, `self.net` or under a name of its own, and beside it a loss's
+    class weights or a metric's counts. Usual names come first, then the largest. What could be a layer's is never left
+    out: a head beside a backbone is a part of the network.
+    """
+    for names, wrappers in unwrappings(shapes):
+        parts: dict[str, list[str]] = {}
+        for name, new in names.items():
+            parts.setdefault(new.partition(".")[0], []).append(name)
+        for part, own in sorted(parts.items(), key=lambda item: (item[0] not in LEADING, -len(item[1]))):
+            others = [name for name in names if name not in set(own)]
+            if all("." in names[name] for name in own) and all(
+                _is_no_layer(names[name], shapes[name]) for name in others
+            ):
+                yield Unwrapping({name: names[name].partition(".")[2] for name in own}, (*wrappers, f"{part}."))
+
+
+def _is_no_layer(name: str, shape: tuple[int, ...]) -> bool:
+    first, _, last = name.partition(".")[0], *name.rpartition(".")[1:]
+    words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", first).lower())
+    return not NO_LAYER.isdisjoint(words) or (len(shape) < 2 and last not in ("bias", "running_mean", "running_var"))

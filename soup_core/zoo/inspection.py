@@ -60,7 +60,10 @@ def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
         except CheckpointError as error:
             yield InspectedFile(file, len(files), None, str(error))
         else:
-            notice = f"{shown(file)} holds weights in several places; those of {shown(part)} are taken." if part else ""
+            why = f"; {checkpoint.notes[-1]}" if part else ""
+            notice = (
+                f"{shown(file)} holds weights in several places; those of {shown(part)} are taken{why}." if part else ""
+            )
             yield InspectedFile(file, len(files), checkpoint, notice, part)
 
 

@@ -4,7 +4,8 @@ What does not fit is left out with the reason; the rest of the zoo stays usable.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from soup_core import architectures
-from soup_core.checkpoints import Checkpoint, fitting, open_checkpoint, open_likeliest
+from soup_core.checkpoints import Checkpoint, SeveralWeights, fitting, networks_within, open_checkpoint
 from soup_core.data import ASSETS, operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import listed, shown
@@ -105,7 +106,7 @@ def open_zoo(name: str | Path) -> Zoo:
     for entry_name, entry, hyperparameters in listed:
         path = _found(folder / entry.file)
         try:
-            checkpoint = _fitted(open_checkpoint(path, entry.weights, roots=roots), architecture, module)
+            checkpoint = _opened(path, entry.weights, roots, architecture, module)
         except CheckpointError as error:
             excluded.append(Excluded(entry_name, str(error)))
         else:
@@ -174,19 +175,75 @@ def fitting_ingredient(zoo: Zoo, name: str, path: Path) -> Ingredient:
     """
     if name in (*zoo.by_name, *RESERVED):
         raise CheckpointError(f"{shown(name)} is a name that the zoo has itself; rename the file.")
-    checkpoint = _fitted(open_likeliest(path)[0], zoo.architecture, zoo.reference)
+    try:
+        checkpoint = _fitted(open_checkpoint(path), zoo.architecture, zoo.reference)
+    except SeveralWeights as several:
+        checkpoint = next(_fitting_parts(path, several, (), zoo.architecture, zoo.reference), None)
+        if checkpoint is None:
+            raise
     return Ingredient(name, path, {}, checkpoint)
+
+
+def _opened(
+    path: Path, weights: str | None, roots: Sequence[Path], architecture: Mapping[str, Any], module: nn.Module
+) -> Checkpoint:
+    """A file's weights as the architecture has them; of several sets the only one that fits, where none is named.
+
+    Raises CheckpointError where none does, and where several do.
+    """
+    try:
+        return _fitted(open_checkpoint(path, weights, roots=roots), architecture, module)
+    except SeveralWeights as several:
+        fitting_parts = list(_fitting_parts(path, several, roots, architecture, module))
+        if len(fitting_parts) != 1:
+            raise
+        return fitting_parts[0]
+
+
+def _fitting_parts(
+    path: Path, several: SeveralWeights, roots: Sequence[Path], architecture: Mapping[str, Any], module: nn.Module
+) -> Iterator[Checkpoint]:
+    """The sets of weights in a file that fit the architecture, first the one that a run is judged by."""
+    for part in several.places:
+        with suppress(CheckpointError):
+            checkpoint = _fitted(open_checkpoint(path, part, roots=roots), architecture, module)
+            others = listed(shown(place) for place in several.places if place != part)
+            yield checkpoint.noted(f"those under {others} were passed over")
 
 
 def _fitted(checkpoint: Checkpoint, architecture: Mapping[str, Any], module: nn.Module) -> Checkpoint:
     """The checkpoint under the architecture's names, without what is no part of it. Raises CheckpointError otherwise."""
     expected = module.state_dict()
+    fitted = _under_expected_names(checkpoint, expected, architecture, module)
+    if set(fitted.tensors) != set(expected):
+        fitted = _network_within(checkpoint, expected, architecture, module) or fitted
+    _check_fit(fitted, expected)
+    return fitted
+
+
+def _under_expected_names(
+    checkpoint: Checkpoint, expected: Mapping[str, Any], architecture: Mapping[str, Any], module: nn.Module
+) -> Checkpoint:
+    """The checkpoint without wrappers, under its library's names, as far as these lead to what is expected."""
     checkpoint = fitting(checkpoint, expected)
     if set(checkpoint.tensors) != set(expected):
         checkpoint = _under_module_names(checkpoint, architectures.stored_names(architecture, module))
         checkpoint = _without_foreign(checkpoint, expected, architecture)
-    _check_fit(checkpoint, expected)
     return checkpoint
+
+
+def _network_within(
+    checkpoint: Checkpoint, expected: Mapping[str, Any], architecture: Mapping[str, Any], module: nn.Module
+) -> Checkpoint | None:
+    """The network that a trainer's module holds under a name, without its loss and metrics; None where none fits."""
+    for names, wrappers in networks_within({name: info.shape for name, info in checkpoint.tensors.items()}):
+        left_out = [name for name in checkpoint.tensors if name not in names]
+        notes = [f"{' and '.join(wrappers)} was taken off the names of its tensors"]
+        notes += [f"what is no part of the network was left out: {listed(map(shown, left_out))}"] if left_out else []
+        within = _under_expected_names(checkpoint.renamed(names, *notes), expected, architecture, module)
+        if set(within.tensors) == set(expected):
+            return within
+    return None
 
 
 def _under_module_names(checkpoint: Checkpoint, stored: Mapping[str, str]) -> Checkpoint:

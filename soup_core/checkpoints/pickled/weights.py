@@ -85,18 +85,28 @@ def state_dict(described: Any, wanted: str | None) -> Weights:
 
 
 def _rivals(parts: Mapping[str, Part]) -> list[Part]:
-    """The parts that may be meant: the largest, and others of its size that are not the same tensors again."""
-    sizes = {place: part.size for place, part in parts.items()}
+    """The parts that may be meant: the largest, and others of its size that are not the same tensors again.
+
+    One tensor alone, or none but vectors, is no network's, as long as another part may be.
+    """
+    may_be = [place for place, part in parts.items() if _may_be_network(part)] or parts
+    sizes = {place: parts[place].size for place in may_be}
     largest = max(sizes.values(), key=lambda size: (size[0] * size[1], *size), default=(0, 0))
     known: set[Any] = set()
     rivals = []
-    for place, part in parts.items():
+    for place in sizes:
+        part = parts[place]
         tensors = set(part.table.values())
         if sizes[place][0] and all(n * RIVAL >= most for n, most in zip(sizes[place], largest, strict=True)):
             if not tensors <= known:
                 rivals.append(part)
             known |= tensors
     return rivals
+
+
+def _may_be_network(part: Part) -> bool:
+    tensors = [value for value in part.table.values() if not _is_whole(value)]
+    return len(tensors) > 1 and any(not isinstance(value, Tensor) or len(value.shape) > 1 for value in tensors)
 
 
 def _is_whole(found: Any) -> bool:
