@@ -81,12 +81,12 @@ class Network(nn.Module):
         self.settings = argparse.Namespace(lr=0.1)
 
 
-def with_objects() -> dict[str, object]:
+def with_objects() -> dict[object, object]:
     """The sound state_dict among what scripts put beside it, made of instructions of most kinds."""
     log: collections.defaultdict[str, list[float]] = collections.defaultdict(list)
     log["loss"] = [1.0, 0.5]
     settings = argparse.Namespace(model="resnet18", lr=0.1, root=pathlib.PurePosixPath("/data"), betas=(0.9, 0.99))
-    numbers = {"best": np.float64(71.5), "seen": {1, 2}, "frozen": frozenset([3]), (1, 2): "pair"}
+    numbers: dict[object, object] = {"best": np.float64(71.5), "seen": {1, 2}, "frozen": frozenset([3]), (1, 2): "pair"}
     objects = {"milestones": collections.Counter([3, 3]), "log": log, "date": datetime.date(2026, 1, 2), **numbers}
     partial = functools.partial(nn.functional.relu, inplace=True)
     return {

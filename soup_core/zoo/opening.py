@@ -178,9 +178,10 @@ def fitting_ingredient(zoo: Zoo, name: str, path: Path) -> Ingredient:
     try:
         checkpoint = _fitted(open_checkpoint(path), zoo.architecture, zoo.reference)
     except SeveralWeights as several:
-        checkpoint = next(_fitting_parts(path, several, (), zoo.architecture, zoo.reference), None)
-        if checkpoint is None:
+        likeliest = next(_fitting_parts(path, several, (), zoo.architecture, zoo.reference), None)
+        if likeliest is None:
             raise
+        checkpoint = likeliest
     return Ingredient(name, path, {}, checkpoint)
 
 
