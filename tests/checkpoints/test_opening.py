@@ -254,6 +254,8 @@ BESIDE: dict[str, tuple[Callable[[], object], str | None, object]] = {
     "of two arguments": (lambda: Calls(complex, 1, 2), "complex", None),
     "of no class": (lambda: Calls(copyreg._reconstructor, Slotted, object, None), "test_opening.Slotted", None),
     "a range": (lambda: range(3), "range", None),
+    "a number as a name": (lambda: {2**20_000: 3, "a": 4}, None, {"int": 3, "a": 4}),
+    "nothing": (dict, None, {}),
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .values import Named, Opaque
+from .values import Named, Opaque, key_text
 
 BYTES_AT_MOST = 65_536
 DEPTH = 4  # of lists and tables
@@ -72,7 +72,8 @@ def _object(found: Opaque, depth: int, budget: Any) -> Any:
 
 def _table(table: Mapping[Any, Any], depth: int, budget: Any) -> Any:
     """The plain values by their keys, whole numbers among these as texts; a table of other things alone is none."""
-    named = {_text(str(key)): _plain(value, depth, budget) for key, value in table.items() if type(key) in (str, int)}
+    keys = {key: key_text(key) for key in table if type(key) in (str, int)}
+    named = {_text(text): _plain(table[key], depth, budget) for key, text in keys.items()}
     plain = {key: value for key, value in named.items() if value is not MISSING and key is not MISSING}
     return plain if plain or not table else MISSING
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .modules import is_module
-from .values import NAME_AT_MOST, Named, Opaque, class_name
+from .values import NAME_AT_MOST, Named, Opaque, class_name, key_text
 from .weights import is_tensor, listed
 
 DEPTH = 4
@@ -36,7 +36,7 @@ def _outermost(described: Any) -> Iterator[tuple[str, str]]:
         classes: set[str] = set()
         tables: list[tuple[str, Any]] = []
         for key, value in inner:
-            within = f"{place}.{key}".lstrip(".")[:NAME_AT_MOST] if isinstance(key, (str, int)) else place
+            within = f"{place}.{key_text(key)}".lstrip(".")[:NAME_AT_MOST]
             if isinstance(value, (dict, list, tuple)) and within.count(".") < DEPTH:
                 tables.append((within, value))
             elif _is_passed_over(value) and class_name(value) not in classes:

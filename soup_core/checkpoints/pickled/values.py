@@ -71,6 +71,11 @@ def class_name(found: Any) -> str:
     return name[:NAME_AT_MOST]
 
 
+def key_text(key: Any) -> str:
+    """A table's key for people: a text or a number of usual length as it is, of others the class."""
+    return key if isinstance(key, str) else str(key) if isinstance(key, int) and abs(key) < 2**63 else class_name(key)
+
+
 def damaged(what: str) -> Refused:
     """A refusal of a file that is not as torch writes it."""
     return Refused(f"is damaged or incomplete: {what}. Copy or save it again.")

@@ -9,7 +9,7 @@ from . import WHOLE
 from .averaged import Candidate, likeliest
 from .modules import is_module, state_dict_of
 from .rebuilding import NOT_PLAIN
-from .values import NAME_AT_MOST, PLAIN, Opaque, Refused, Tensor, class_name, damaged
+from .values import NAME_AT_MOST, PLAIN, Opaque, Refused, Tensor, class_name, damaged, key_text
 
 DEPTH = 3
 TENSORS_AT_MOST = 100_000
@@ -42,7 +42,7 @@ class Part:
         """Where it is and its size, for people; of the outermost table the names themselves."""
         shapes = [value.shape for value in self.table.values() if isinstance(value, Tensor)]
         count, numbers = len(self.table), sum(map(prod, shapes))
-        what = self.place if self.keys else listed([str(name) for name in self.table], 3)
+        what = self.place if self.keys else listed([key_text(name) for name in self.table], 3)
         return f"{what[:NAME_AT_MOST]} ({count:,} tensor{'s' * (count != 1)}, {numbers:,} number{'s' * (numbers != 1)})"
 
 
