@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
+from soup_core import callbacks
 from soup_core.analysis.calibration import calibrations
 from soup_core.analysis.cost import Cost, measured_cost
 from soup_core.analysis.face_off import RecipeResult, face_off
@@ -97,6 +98,7 @@ __all__ = [
     "available_precisions",
     "bank_size",
     "calibrations",
+    "callbacks",
     "compare",
     "diagnose",
     "ema_soup",

@@ -61,6 +61,11 @@ def found_hyperparameters(
     }
 
 
+def usual_settings(row: Mapping[Any, Any]) -> Settings:
+    """The plain values of a table of settings under their usual names; lists, tables and what is not there are left out."""
+    return _settings(row)
+
+
 def _varies(key: str, by_file: Mapping[Path, Settings]) -> bool:
     return len({repr(settings.get(key)) for settings in by_file.values()}) > 1
 
