@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, caching, presenting, published, session
+from pages.shared import address, caching, newcomers, presenting, published, session
 from pages.shared.context import Computing, Context, taken_mix
 from pages.shared.drawing import errors_shown
 from soup_core.analysis.published import Folders, all_folders
@@ -75,6 +75,8 @@ def begin(title: str, lead: str, heading: str | None = None) -> Context:
             st.warning(f"{plain(excluded.name)} is left out. {plain(excluded.reason)}")
         for notice in context.zoo.data.notices():
             st.warning(plain(notice))
+        with st.sidebar:
+            newcomers.watch(context.zoo)
     return replace(context, taken=taken_mix(context.zoo))
 
 

@@ -63,7 +63,7 @@ class SoupCallback(TrainerCallback):
         if not state.is_world_process_zero or model is None:
             return
         options = dict(self.options)
-        kept = state.stateful_callbacks
+        kept: Any = state.stateful_callbacks  # a table by now, whatever its type says
         if state.global_step:  # resumed: the weights are no longer those that the run began with
             options |= {"base": False, "start_digest": kept.get(KEPT)}
         own = getattr(processing_class, "image_processor", processing_class)
