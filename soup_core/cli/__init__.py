@@ -9,6 +9,7 @@ from collections.abc import Callable
 import typer
 
 from soup_core.cli import export, finetune, recipes, zoos
+from soup_core.cli.mcp import mcp
 from soup_core.errors import SoupError
 
 
@@ -27,6 +28,7 @@ def application() -> typer.Typer:
         finetune.finetune,
         export.export,
         finetune.build_zoo,
+        mcp,
     )
     app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
     for command in commands:

@@ -1,6 +1,7 @@
 """The command that writes a soup where other libraries load it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from soup_core.cli.options import BatchSize, Device, Json, Precision, SoupOption, ZooCommand, ZooName
 from soup_core.cli.output import Row, figures, print_rows
 from soup_core.export import FORMATS, Export, export_soup, title_of
+from soup_core.soup import Soup
 
 
 def export(
@@ -27,10 +29,12 @@ def export(
     run = ZooCommand(zoo, device, batch_size, precision)
     mixed = run.soup(soup or "uniform")
     kind = f"{soup.capitalize()} soup" if soup in ("greedy", "learned") else ""
-    out = Export(
-        mixed, run.evaluator(), run.evaluator("test") if test else None, title or title_of(mixed, kind), format
-    )
-    written = export_soup(out, file)
+    print_rows(list(export_rows(run, mixed, file, format, title or title_of(mixed, kind), test=test)), as_json)
+
+
+def export_rows(run: ZooCommand, soup: Soup, file: Path, format: str, title: str, *, test: bool) -> Iterator[Row]:
+    """Write a soup; a row a file that was written, then where the soup stands."""
+    out = Export(soup, run.evaluator(), run.evaluator("test") if test else None, title, format)
+    yield from ({"written": str(path), "bytes": path.stat().st_size} for path in export_soup(out, file))
     evaluations = {split: figures(standing.evaluation) for split, standing in out.standings.items()}
-    rows: list[Row] = [{"written": str(path), "bytes": path.stat().st_size} for path in written]
-    print_rows([*rows, {"soup": json.loads(mixed.to_json()), **evaluations}], as_json)
+    yield {"soup": json.loads(soup.to_json()), **evaluations}

@@ -52,17 +52,21 @@ def recipe_commands() -> list[Callable[..., None]]:
 
 def _own_command(recipe: Recipe) -> Callable[..., None]:
     def rows(run: ZooCommand, **given: Any) -> Iterator[Row]:
-        arguments = arguments_of(recipe, run, given)
-        soup = None
-        for step in recipe.steps(run.zoo, run.evaluator(), **arguments):
-            soup = step.soup
-            if (row := _step_row(step)) is not None:
-                yield row
-        assert soup is not None, "a recipe has at least one step"
-        yield _report(run, recipe, soup, arguments)
+        yield from recipe_rows(run, recipe, arguments_of(recipe, run, given))
 
     text = TEXTS.get(recipe.key, f"Make a soup by {recipe.about.name} and evaluate it.")
     return command(recipe.key, text, options_of(recipe), rows)
+
+
+def recipe_rows(run: ZooCommand, recipe: Recipe, arguments: Row) -> Iterator[Row]:
+    """A row a step, where a step says something, then the soup's evaluation; arguments are the recipe's own values."""
+    soup = None
+    for step in recipe.steps(run.zoo, run.evaluator(), **arguments):
+        soup = step.soup
+        if (row := _step_row(step)) is not None:
+            yield row
+    assert soup is not None, "a recipe has at least one step"
+    yield _report(run, recipe, soup, arguments)
 
 
 def _ensemble_command() -> Callable[..., None]:

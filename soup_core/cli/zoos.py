@@ -18,21 +18,24 @@ from soup_core.cli.output import COLUMNS, Row, print_rows
 from soup_core.data import PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import shown
-from soup_core.zoo import BASE, open_zoo, zoo_folders
+from soup_core.zoo import BASE, Zoo, open_zoo, zoo_folders
 from soup_core.zoo.inspection import inspect_folder
 from soup_core.zoo.proposal import propose, with_architecture, with_base, with_source
 
 
 def zoos(as_json: Json = False) -> None:
     """List the zoos."""
-    rows = []
+    print_rows(list(zoo_rows()), as_json)
+
+
+def zoo_rows() -> Iterator[Row]:
+    """A row a zoo; what is wrong with one that cannot be opened stands in its row."""
     for name in zoo_folders():
         try:
             zoo = open_zoo(name)
-            rows.append({"zoo": name, "title": zoo.title, "ingredients": len(zoo.ingredients), "base": bool(zoo.base)})
+            yield {"zoo": name, "title": zoo.title, "ingredients": len(zoo.ingredients), "base": bool(zoo.base)}
         except SoupError as error:
-            rows.append({"zoo": name, "error": str(error)})
-    print_rows(rows, as_json)
+            yield {"zoo": name, "error": str(error)}
 
 
 def init(
@@ -97,22 +100,24 @@ def _asked(question: str) -> str | None:
 
 def inspect(zoo: ZooName, as_json: Json = False) -> None:
     """List a zoo's ingredients with their hyperparameters, and what is left out and why."""
-    opened = open_zoo(zoo)
-    rows: list[Row] = [
-        {
+    rows = list(ingredient_rows(open_zoo(zoo)))
+    if not as_json:
+        rows = [{**row, "digest": row["digest"][:12]} if "digest" in row else row for row in rows]
+    print_rows(rows, as_json)
+
+
+def ingredient_rows(zoo: Zoo) -> Iterator[Row]:
+    """A row an ingredient, the base last; then what is left out, and what is wrong with the images."""
+    for i in zoo.by_name.values():
+        yield {
             "name": i.name,
             "file": shown(i.file),
             "digest": i.digest,
             **({} if i.name == BASE else i.hyperparameters),
             **({"notes": list(i.checkpoint.notes)} if i.checkpoint.notes else {}),
         }
-        for i in opened.by_name.values()
-    ]
-    rows += [{"name": excluded.name, "excluded": excluded.reason} for excluded in opened.excluded]
-    rows += [{"notice": notice} for notice in opened.data.notices()]
-    if not as_json:
-        rows = [{**row, "digest": row["digest"][:12]} if "digest" in row else row for row in rows]
-    print_rows(rows, as_json)
+    yield from ({"name": excluded.name, "excluded": excluded.reason} for excluded in zoo.excluded)
+    yield from ({"notice": notice} for notice in zoo.data.notices())
 
 
 def images(
@@ -157,15 +162,16 @@ def preflight(
 ) -> None:
     """Check whether ingredients will average well: a line a finding, and the verdict last."""
     run = ZooCommand(zoo, device, batch_size, precision)
+    print_rows(finding_rows(run, names.split(",") if names else None), as_json)
 
-    def rows() -> Iterator[Row]:
-        findings = []
-        for finding in preflight_checks(run.zoo, run.evaluator(), names.split(",") if names else None):
-            findings.append(finding)
-            yield asdict(finding)
-        yield asdict(overall(findings))
 
-    print_rows(rows(), as_json)
+def finding_rows(run: ZooCommand, names: list[str] | None) -> Iterator[Row]:
+    """A row a finding of preflight on some ingredients or all, the verdict last."""
+    findings = []
+    for finding in preflight_checks(run.zoo, run.evaluator(), names):
+        findings.append(finding)
+        yield asdict(finding)
+    yield asdict(overall(findings))
 
 
 def published(

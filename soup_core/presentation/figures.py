@@ -42,13 +42,16 @@ def for_print(figure: go.Figure) -> go.Figure:
     )
 
 
-def pictures(figures: Sequence[go.Figure]) -> list[Picture]:
-    """The figures drawn in the print template, in their order. Raises SoupError where no Chromium can be started."""
+def pictures(figures: Sequence[go.Figure], *, scale: int = PIXELS_PER_PIXEL) -> list[Picture]:
+    """The figures drawn in the print template, in their order; a PNG has `scale` pixels for one of the figure's.
+
+    Raises SoupError where no Chromium can be started.
+    """
     if not figures:
         return []
     try:
         with ThreadPoolExecutor(1) as thread:  # of its own, since where this is called an event loop may run
-            return thread.submit(_draw, [for_print(figure) for figure in figures]).result()
+            return thread.submit(_draw, [for_print(figure) for figure in figures], scale).result()
     except (ChromeNotFoundError, BrowserDepsError, BrowserFailedError) as error:
         raise SoupError(
             "Figures are drawn for print by Chromium or Chrome, and none could be started here; install it (on Debian: "
@@ -56,18 +59,18 @@ def pictures(figures: Sequence[go.Figure]) -> list[Picture]:
         ) from error
 
 
-def _draw(figures: Sequence[go.Figure]) -> list[Picture]:
+def _draw(figures: Sequence[go.Figure], scale: int) -> list[Picture]:
     with warnings.catch_warnings():  # of pipes that are closed late
         warnings.simplefilter("ignore")
-        return asyncio.run(_drawn(figures))
+        return asyncio.run(_drawn(figures, scale))
 
 
-async def _drawn(figures: Sequence[go.Figure]) -> list[Picture]:
+async def _drawn(figures: Sequence[go.Figure], scale: int) -> list[Picture]:
     async with kaleido.Kaleido(n=1, mathjax=False) as drawing:  # its letters come from a network
         drawn = []
         for figure in figures:
             size = {"width": figure.layout.width, "height": figure.layout.height}
             svg = await drawing.calc_fig(figure, opts={**size, "format": "svg"})
-            png = await drawing.calc_fig(figure, opts={**size, "format": "png", "scale": PIXELS_PER_PIXEL})
+            png = await drawing.calc_fig(figure, opts={**size, "format": "png", "scale": scale})
             drawn.append(Picture(svg, png, **size))
         return drawn
