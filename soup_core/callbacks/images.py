@@ -2,6 +2,7 @@
 
 import dataclasses
 import tempfile
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -85,7 +86,7 @@ def _steps(transform: object) -> list[object]:
 
 def _of_steps(steps: list[object]) -> tuple[Preprocessing | None, Normalization | None]:
     resize = crop = None
-    stretch = floating = grey = False
+    stretch = floating = grey = tensors = False
     interpolation: Interpolation = "bilinear"
     normalization = None
     for step in steps:
@@ -94,9 +95,14 @@ def _of_steps(steps: list[object]) -> tuple[Preprocessing | None, Normalization 
             sides = step.size if isinstance(step.size, (list, tuple)) else [step.size]  # type: ignore[attr-defined]
             resize, stretch = _square(sides, kind), len(sides) > 1
             interpolation = _interpolation(step)
+            if tensors:
+                warnings.warn(
+                    "The transform resizes tensors, a zoo images; some pixels differ by 1 of 255.", stacklevel=4
+                )
         elif kind == "CenterCrop" and crop is None:
             crop = _square(step.size if isinstance(step.size, (list, tuple)) else [step.size], kind)  # type: ignore[attr-defined]
         elif kind in TO_TENSOR:
+            tensors = True
             floating = floating or ("ToTensor" in kind and "PIL" not in kind)
         elif kind == "Grayscale" and getattr(step, "num_output_channels", 0) == 1:
             grey = True
