@@ -4,11 +4,11 @@ The weights are taken when all other callbacks have ended theirs, so that averag
 StochasticWeightAveraging) are in the module by then.
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from soup_core.callbacks.runs import BegunRun, begin_run
@@ -22,7 +22,7 @@ except ImportError:  # under its older name
     from pytorch_lightning import LightningModule, Trainer
     from pytorch_lightning.callbacks import Callback
 
-SEED = "PL_GLOBAL_SEED"  # where seed_everything leaves it
+SEEDS = 2**32  # those of seed_everything lie below; torch's own, where nobody seeded it, does not
 
 
 class SoupCallback(Callback):
@@ -97,7 +97,7 @@ def _settings(trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
     optimizer = {"optimizer": type(first).__name__, **_plain(first.defaults, "lr", "weight_decay")} if first else {}
     modules = [getattr(trainer, "datamodule", None), pl_module]
     own = [dict(module.hparams) for module in modules if module is not None]
-    seed = {"seed": os.environ[SEED]} if SEED in os.environ else {}
+    seed = {"seed": torch.initial_seed()} if torch.initial_seed() < SEEDS else {}
     settings: dict[str, Any] = {**seed, **{key: value for each in own for key, value in each.items()}}
     if not {"lr", "learning_rate"} & {*settings}:
         settings = {**optimizer, **settings}

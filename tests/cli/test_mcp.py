@@ -61,7 +61,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "export over": ("export", {"zoo": "two", "file": "there"}),
 }
 OWN_ARGUMENTS: dict[str, dict[str, Any]] = {  # of recipes that need some, or would take long
-    "learned": {"epochs": 1},
+    "learned": {"epochs": 1, "granularity": "model"},
     "slerp": {"names": ["a", "b"]},
     "wise-ft": {"towards": '{"a": 1.0}'},
 }
