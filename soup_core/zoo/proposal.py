@@ -17,7 +17,7 @@ from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
 from soup_core.zoo.inspection import InspectedFile
 from soup_core.zoo.naming import ingredient_names, is_base, readable, written
 from soup_core.zoo.runs import one_a_run
-from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, write_zoo_file
+from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, preprocessing_table, write_zoo_file
 
 SPLIT_FOLDERS = ("train", "test", "val", "validation", "held_out")
 Shapes = Mapping[str, tuple[int, ...]]
@@ -147,12 +147,7 @@ def with_architecture(proposal: Proposal, architecture: Mapping[str, Any]) -> Pr
     if known is not None:
         preprocessing, normalization = known
         if str(data.get("source", "")).startswith(("imagefolder:", "torchvision:")):
-            data["preprocessing"] = {
-                "resize": preprocessing.resize,
-                "crop": preprocessing.crop,
-                "interpolation": preprocessing.interpolation,
-                **({"stretch": True} if preprocessing.stretch else {}),
-            }
+            data["preprocessing"] = preprocessing_table(preprocessing, proposal.folder)
         data["normalize"] = {"mean": list(normalization.mean), "std": list(normalization.std)}
     return replace(proposal, architecture=dict(architecture), data=data)
 
