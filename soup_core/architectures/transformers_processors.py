@@ -7,6 +7,7 @@ processor itself is proposed.
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from itertools import product
 from pathlib import Path
@@ -88,16 +89,19 @@ def in_words(processor: Processor) -> Preprocessing | None:
     ((height, width),) = shapes
     sides = tuple(dict.fromkeys(_sides(said, min(height, width))))
     crop = height if height == width else (height, width)
+    own = getattr(opened(processor), "backend", None)
+    backends = [each for each in get_args(Backend) if own in (each, None)]
     fitting = [
         Preprocessing(side, crop, interpolation, stretch, offset, backend)
-        for side, stretch, offset, backend in product(sides, (False, True), get_args(CropOffset), get_args(Backend))
+        for side, stretch, offset, backend in product(sides, (False, True), get_args(CropOffset)[::-1], backends)
     ]
     for image in _images((*ODD, *_telling(sides, height, width))):
         theirs = np.asarray(processor(image))
         fitting = [words for words in fitting if np.array_equal(np.asarray(words(image)), theirs)]
         if not fitting:
             return None
-    return fitting[0]
+    found = fitting[0]
+    return replace(found, crop_offset="round") if found.stretch and found.resize == found.crop else found
 
 
 def default_processor(folder: Path) -> tuple[Preprocessing, Normalization] | None:

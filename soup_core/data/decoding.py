@@ -81,11 +81,8 @@ class Decoding:
     @cached_property
     def key(self) -> str:
         """Digest of the files' names, sizes and times, and of what is made of them."""
-        # What was decoded before there were further fields is found again, as long as these are at their usual values.
-        images = asdict(self)
-        if isinstance(self.preprocessing, Preprocessing):
-            images["preprocessing"] = {"stretch": False, **self.preprocessing.table()}
-        content = [FORMAT, BLOCK_BYTES, images]
+        step = self.preprocessing.identity if self.preprocessing else None
+        content = [FORMAT, BLOCK_BYTES, {**asdict(self), "preprocessing": step}]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property

@@ -96,6 +96,11 @@ class Preprocessing:
         usual = {each.name: each.default for each in fields(self) if each.name != "interpolation"}
         return {name: value for name, value in given.items() if value != usual.get(name, MISSING)}
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What keys are made of: fields that came later are left out at their usual values, so that old keys stay."""
+        return {"stretch": False, **self.table()}
+
     def _size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height after resizing."""
         target_height, target_width = _height_and_width(self.resize)

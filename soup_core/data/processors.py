@@ -7,7 +7,7 @@ images are kept as bytes and normalised on the device as all others are. Only lo
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ PROBE = (64, 64)
 class Processor:
     """The processor of transformers that a folder's configuration describes; `digest` is that of its files."""
 
-    processor: str
+    processor: str = field(compare=False)
     digest: str
 
     def __call__(self, image: "Image") -> "Image":
@@ -55,6 +55,11 @@ class Processor:
     def normalization(self) -> Normalization:
         """What its pixels go through last. Raises DataError where black and white do not tell it."""
         return _normalization(self)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What keys are made of: the content of its files, wherever these lie."""
+        return {"processor": self.digest}
 
     def table(self) -> dict[str, Any]:
         """As zoo.toml says it, but for the folder, which is relative to the zoo there."""
