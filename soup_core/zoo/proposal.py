@@ -143,10 +143,9 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     bases = (file for file in files if is_base(names[file]) or "initiali" in str(settings[file].get("info")))
     base = next(bases, None) if len(files) > 1 else None
     weights = {each.file: each.weights for each in members}
+    beside = {each.file: each.checkpoint.beside for each in members if each.checkpoint}
     ingredients = tuple(
-        ProposedIngredient(
-            names[file], file, weights[file], settings[file], image_settings(folder, file, metadata[file])
-        )
+        ProposedIngredient(names[file], file, weights[file], settings[file], image_settings(folder, file, beside[file]))
         for file in files
     )
     proposal = Proposal(folder, folder.resolve().name, None, guesses, base, ingredients, data, tuple(notices))

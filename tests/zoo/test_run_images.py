@@ -1,5 +1,6 @@
 """Sweeps whose runs say how they prepared images: what init proposes gives the plain library's own counts."""
 
+import argparse
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +20,8 @@ from torchvision.datasets import ImageFolder
 
 import soup_core as sc
 from soup_core.architectures.fingerprints import drawn
-from soup_core.zoo.proposal import Proposal, inspect_folder, propose
+from soup_core.zoo.inspection import inspect_folder
+from soup_core.zoo.proposal import Proposal, propose
 
 CLASSES = ("ant", "bee", "cat")
 Prepare = Callable[[Image.Image], Tensor]
@@ -143,6 +145,18 @@ def test_runs_of_other_settings_are_told_and_most_win(sweep: Path) -> None:
     assert found.data["preprocessing"]["crop"] == 32
     (notice,) = found.image_notices
     assert notice.startswith("run-2/model_best.safetensors had images prepared otherwise than the 2")
+
+
+def test_arguments_within_a_checkpoint_count(sweep: Path) -> None:
+    untrained_runs(sweep, {}, {})
+    for run in (1, 2):
+        file = sweep / f"run-{run}/model_best.safetensors"
+        content = {"state_dict": safetensors.torch.load_file(file), "args": argparse.Namespace(**OWN)}
+        torch.save(content, file.with_suffix(".pth.tar"))
+        file.unlink()
+    data = proposed(sweep).data
+    assert (data["preprocessing"]["resize"], data["preprocessing"]["crop"]) == (40, 32)
+    assert data["normalize"] == {"mean": OWN["mean"], "std": OWN["std"]}
 
 
 def test_settings_that_timm_cannot_use_are_told(sweep: Path) -> None:
