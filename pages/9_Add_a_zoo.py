@@ -79,11 +79,11 @@ with drawing.errors_shown():
     proposal = propose(folder, inspected(folder))
     st.markdown(
         f"**{len(proposal.members)} checkpoints belong together"
-        f"{'' if not proposal.notices else f'; {len(proposal.notices)} things to know'}.**"
+        f"{'' if not proposal.all_notices else f'; {len(proposal.all_notices)} things to know'}.**"
     )
-    if proposal.notices:
-        with st.expander(f"{len(proposal.notices)} things to know"):
-            st.markdown("\n".join(f"- {plain(notice)}" for notice in proposal.notices))
+    if proposal.all_notices:
+        with st.expander(f"{len(proposal.all_notices)} things to know"):
+            st.markdown("\n".join(f"- {plain(notice)}" for notice in proposal.all_notices))
     proposal = zoo_proposal.chosen_members(zoo_proposal.corrected(proposal, str(folder)), str(folder))
     for question in proposal.questions:
         st.warning(question)

@@ -68,8 +68,12 @@ def preprocessed(proposal: Proposal, key: str) -> Proposal:
     columns = st.columns(5)
     # What another network proposes is shown in fields of their own.
     key = f"{key}:{(proposal.architecture or {}).get('name')}"
-    if "preprocessing" in data:
-        given = data["preprocessing"]
+    given = data.get("preprocessing", {})
+    if "processor" in given:
+        columns[0].caption(plain(f"Prepared by the processor in {given['processor']}."))
+    elif given and not all(isinstance(given[size], int) for size in ("resize", "crop")):
+        columns[0].caption(plain(f"Resized to {given['resize']}, cut to {given['crop']}: height and width."))
+    elif given:
         resize = columns[0].number_input(
             "Resize to", 1, 4096, given["resize"], key=f"{key}:resize", help="Pixels of the shorter side."
         )
@@ -84,7 +88,8 @@ def preprocessed(proposal: Proposal, key: str) -> Proposal:
             key=f"{key}:stretch",
             help="Resize both sides, whatever the image's shape, as transformers does for some.",
         )
-        data["preprocessing"] = {"resize": int(resize), "crop": int(crop), "interpolation": kind}
+        others = {name: value for name, value in given.items() if name != "stretch"}
+        data["preprocessing"] = {**others, "resize": int(resize), "crop": int(crop), "interpolation": kind}
         data["preprocessing"] |= {"stretch": True} if stretch else {}
     if "normalize" in data:
         read = {}

@@ -15,10 +15,17 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from soup_core.architectures import factories, open_clip_models, timm_models, torchvision_models, transformers_models
+from soup_core.architectures import (
+    factories,
+    open_clip_models,
+    timm_models,
+    torchvision_models,
+    transformers_models,
+    transformers_processors,
+)
 from soup_core.architectures.fashion_cnn import FashionCNN
 from soup_core.architectures.optional import inside
-from soup_core.data import Normalization, Preprocessing
+from soup_core.data import Normalization, Preprocessing, Processor
 from soup_core.errors import ZooError
 
 __all__ = [
@@ -32,7 +39,7 @@ __all__ = [
     "stored_names",
 ]
 
-Proposed = tuple[Preprocessing, Normalization] | None
+Proposed = tuple[Preprocessing | Processor, Normalization] | None
 
 
 @dataclass(frozen=True)
@@ -40,29 +47,41 @@ class Family:
     """Networks of one origin.
 
     `build` takes what follows the colon in a name, the number of classes, and options; `preprocessing` the same without
-    the classes; `left_out` are patterns of names of tensors that files hold and the networks do not; `stored_names` gives
+    the classes, then the zoo's folder and a run's own settings; `left_out` are patterns of names of tensors that files hold and the networks do not; `stored_names` gives
     a network's names by those in files, where these differ.
     """
 
     build: Callable[..., nn.Module]
-    preprocessing: Callable[[str, Mapping[str, Any]], Proposed] = lambda name, options: None
+    preprocessing: Callable[[str, Mapping[str, Any], Path, Mapping[str, Any]], Proposed] = lambda *given: None
     left_out: tuple[str, ...] = ()
     stored_names: Callable[[nn.Module], Mapping[str, str]] = lambda module: {}
 
 
 FAMILIES: Mapping[str, Family] = {
     "fashion_cnn": Family(lambda name, num_classes, **options: FashionCNN(num_classes, **options)),
-    "torchvision": Family(torchvision_models.build, torchvision_models.preprocessing),
-    "timm": Family(timm_models.build, timm_models.preprocessing, timm_models.LEFT_OUT),
+    "torchvision": Family(
+        torchvision_models.build, lambda name, options, *beside: torchvision_models.preprocessing(name, options)
+    ),
+    "timm": Family(
+        timm_models.build,
+        lambda name, options, folder, settings: timm_models.preprocessing(name, options, settings),
+        timm_models.LEFT_OUT,
+    ),
     "transformers": Family(
         transformers_models.build,
-        transformers_models.preprocessing,
+        lambda name, options, folder, settings: transformers_processors.preprocessing(name, folder),
         transformers_models.LEFT_OUT,
         transformers_models.stored_names,
     ),
-    "open_clip": Family(open_clip_models.build, open_clip_models.preprocessing, open_clip_models.TEXT_TOWER),
+    "open_clip": Family(
+        open_clip_models.build,
+        lambda name, options, *beside: open_clip_models.preprocessing(name, options),
+        open_clip_models.TEXT_TOWER,
+    ),
     "model_soups": Family(
-        open_clip_models.build_openai, open_clip_models.preprocessing_openai, open_clip_models.TEXT_TOWER
+        open_clip_models.build_openai,
+        lambda name, options, *beside: open_clip_models.preprocessing_openai(name, options),
+        open_clip_models.TEXT_TOWER,
     ),
     "factory": Family(factories.build),
 }
@@ -172,11 +191,15 @@ def network(architecture: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return {**architecture, "SHA-256 of its file": hashlib.sha256(file.read_bytes()).hexdigest()}
 
 
-def proposed_preprocessing(architecture: Mapping[str, Any], folder: Path) -> Proposed:
-    """What an architecture's own metadata says of its images: size, crop, mean and standard deviation; None if nothing.
+def proposed_preprocessing(
+    architecture: Mapping[str, Any], folder: Path, *, settings: Mapping[str, Any] | None = None
+) -> Proposed:
+    """What is known of the images that an architecture of a zoo in `folder` expects; None if nothing.
 
-    Raises ZooError where its library is missing or does not have the name.
+    A run's own `settings`, as timm's args.yaml has them, come first; then what is saved with the weights, then what the
+    library's own weights expect. Raises ZooError where the library is missing or does not have the name, and for what no
+    zoo.toml can say, by its name.
     """
     given = arguments(architecture, folder)
     kind, _, rest = given["name"].partition(":")
-    return FAMILIES[kind].preprocessing(rest, given["options"]) if kind in FAMILIES else None
+    return FAMILIES[kind].preprocessing(rest, given["options"], folder, settings or {}) if kind in FAMILIES else None

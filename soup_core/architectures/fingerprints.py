@@ -19,7 +19,7 @@ from torch import Tensor
 from soup_core import architectures
 from soup_core.architectures.open_clip_models import QUICK, tower
 from soup_core.architectures.optional import library
-from soup_core.data import ASSETS
+from soup_core.data import ASSETS, Preprocessing
 from soup_core.runtime.files import write_atomically
 
 TABLE = ASSETS / "fingerprints.json"
@@ -110,7 +110,7 @@ def _classes(group: list[Network]) -> list[list[Network]]:
 
 def _size(network: Network) -> int:
     proposed = architectures.proposed_preprocessing({**network, "num_classes": 1}, NOWHERE)
-    return proposed[0].crop if proposed else 224
+    return proposed[0].shape[0] if proposed and isinstance(proposed[0], Preprocessing) else 224
 
 
 def _logits(network: Network, images: Tensor) -> Tensor | None:

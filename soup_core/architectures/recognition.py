@@ -23,7 +23,7 @@ from soup_core.architectures.fingerprints import (
 )
 from soup_core.architectures.optional import NotInstalled
 from soup_core.checkpoints import networks_within, unwrappings
-from soup_core.data import Normalization, Preprocessing
+from soup_core.data import Normalization, Preprocessing, Processor
 from soup_core.errors import ZooError
 
 FOLDERS_AT_MOST = 50  # that are looked into for a configuration
@@ -172,9 +172,12 @@ def _images(architecture: Mapping[str, Any], first: Mapping[str, Any], folder: P
     )
 
 
-def _said(preprocessing: Preprocessing, normalization: Normalization, normalized: bool) -> str:
-    how = "stretched" if preprocessing.stretch else "resized"
-    sizes = f"{how} to {preprocessing.resize} and cropped to {preprocessing.crop} ({preprocessing.interpolation})"
+def _said(preprocessing: Preprocessing | Processor, normalization: Normalization, normalized: bool) -> str:
+    if isinstance(preprocessing, Processor):
+        sizes = f"as the processor in {Path(preprocessing.processor).name} makes them"
+    else:
+        how = "stretched" if preprocessing.stretch else "resized"
+        sizes = f"{how} to {preprocessing.resize} and cropped to {preprocessing.crop} ({preprocessing.interpolation})"
     mean, std = (", ".join(f"{value:g}" for value in each) for each in (normalization.mean, normalization.std))
     return f"{sizes}, normalised by mean {mean} and deviation {std}" if normalized else sizes
 

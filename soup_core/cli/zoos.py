@@ -77,7 +77,7 @@ def init(
         raise SoupError(f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes or --data.")
     file = proposal.write(replace_old=force)
     zoo = open_zoo(folder)
-    for notice in (*proposal.notices, *(excluded.reason for excluded in zoo.excluded)):
+    for notice in (*proposal.all_notices, *(excluded.reason for excluded in zoo.excluded)):
         print(notice, file=sys.stderr)
     rows: list[Row] = [
         {

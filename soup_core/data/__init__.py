@@ -1,6 +1,7 @@
 """The images that judge a zoo: splits, where they come from, how they are decoded and changed."""
 
 from soup_core.data.preprocessing import Interpolation, Normalization, Preprocessing
+from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
 from soup_core.data.sources import HeldOut, operator_folders
 from soup_core.data.splits import (
@@ -27,6 +28,7 @@ __all__ = [
     "Interpolation",
     "Normalization",
     "Preprocessing",
+    "Processor",
     "Split",
     "operator_folders",
     "shifted",

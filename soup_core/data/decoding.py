@@ -29,6 +29,7 @@ from torch import Tensor
 
 from soup_core.checkpoints import Checkpoint, memory_of, save
 from soup_core.data.preprocessing import Preprocessing
+from soup_core.data.processors import Processor
 from soup_core.data.sources import Files, Item, Loaded, TorchvisionSet
 from soup_core.errors import CheckpointError, DataError, SoupError
 from soup_core.runtime import settings
@@ -74,13 +75,14 @@ class Decoding:
     """
 
     collection: Files | TorchvisionSet
-    preprocessing: Preprocessing | None
+    preprocessing: Preprocessing | Processor | None
     channels: int
 
     @cached_property
     def key(self) -> str:
         """Digest of the files' names, sizes and times, and of what is made of them."""
-        content = [FORMAT, BLOCK_BYTES, asdict(self)]
+        step = self.preprocessing.identity if self.preprocessing else None
+        content = [FORMAT, BLOCK_BYTES, {**asdict(self), "preprocessing": step}]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -165,13 +167,14 @@ class Decoding:
         write_atomically(self.folder / "ready.json", json.dumps(summary).encode())
 
     def _shape(self, items: Sequence[Item]) -> tuple[int, int, int]:
-        """The shape of every image: given by the crop, or by the first that can be decoded."""
-        if self.preprocessing:
-            return (self.channels, self.preprocessing.crop, self.preprocessing.crop)
+        """The shape of every image: given by the crop, or by what becomes of the first that can be decoded."""
+        if isinstance(self.preprocessing, Preprocessing):
+            return (self.channels, *self.preprocessing.shape)
         found: Loaded | str = ""
         for item in items:
             if not isinstance(found := _loaded(item), str):
-                return (self.channels, found[0].height, found[0].width)
+                height, width = self._pixels(found[0]).shape[1:]
+                return (self.channels, height, width)
         raise DataError(f"None of these {len(items)} images can be decoded; {shown(items[-1][0])}: {found}.")
 
     def _tried(self, shape: tuple[int, int, int], item: Item) -> tuple[Pixels, int] | str:
@@ -182,8 +185,9 @@ class Decoding:
         image, label = found
         pixels = self._pixels(image)
         if pixels.shape != shape:
+            becomes = "becomes" if self.preprocessing else "has"
             raise DataError(
-                f"{shown(item[0])} has {pixels.shape[2]}×{pixels.shape[1]} pixels, and the images before it "
+                f"{shown(item[0])} {becomes} {pixels.shape[2]}×{pixels.shape[1]} pixels, and the images before it "
                 f"{shape[2]}×{shape[1]}; give all one size by preprocessing = {{ resize = 256, crop = 224 }}, or what your "
                 "network expects, in zoo.toml."
             )
@@ -196,7 +200,7 @@ class Decoding:
         if self.preprocessing:
             image = self.preprocessing(image)
         pixels = np.array(image)
-        return pixels[None] if self.channels == 1 else pixels.transpose(2, 0, 1)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
     def _in_a_process(self) -> Iterator[Decoded]:
         # A script of its own, since a child of multiprocessing would run the main module again, which in a session of
@@ -284,7 +288,8 @@ def main() -> None:
     """Decode what standard input describes, and tell on standard output how far that is, a JSON object a line."""
     asked = json.load(sys.stdin)
     kind = {"Files": Files, "TorchvisionSet": TorchvisionSet}[asked["kind"]]
-    preprocessing = asked["preprocessing"] and Preprocessing(**asked["preprocessing"])
+    step = asked["preprocessing"]
+    preprocessing = step and (Processor(**step) if "processor" in step else Preprocessing.from_table(step))
     decoding = Decoding(kind(**asked["collection"]), preprocessing, asked["channels"])
     out = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):

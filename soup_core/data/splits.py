@@ -22,6 +22,7 @@ from soup_core.checkpoints import Checkpoint
 from soup_core.data import sources
 from soup_core.data.decoding import Contents, Decoded, Decoding, image_digests
 from soup_core.data.preprocessing import Normalization, Preprocessing
+from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
 from soup_core.data.sources import Files, HeldOut, TorchvisionSet
 from soup_core.errors import DataError, SoupError
@@ -79,7 +80,7 @@ class Data:
     source: str
     folder: Path
     normalization: Normalization
-    preprocessing: Preprocessing | None = None
+    preprocessing: Preprocessing | Processor | None = None
     held_out: HeldOut = field(default_factory=HeldOut)
     root: str = "."
     shift_folders: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from soup_core import architectures
 from soup_core.checkpoints import Checkpoint
-from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, Normalization, Preprocessing
+from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, Normalization, Preprocessing, Processor
 from soup_core.errors import CheckpointError, DataError, ZooError
 from soup_core.evaluation import Evaluator
 from soup_core.finetune.augmentation import augmentations_for
@@ -22,7 +22,7 @@ from soup_core.finetune.hyperparameters import Hyperparameters
 from soup_core.finetune.sweep import FinetuneRun, FinetuneStep, tensors_digest, training_images
 from soup_core.runtime.files import listed
 from soup_core.zoo import BASE, Ingredient, Zoo, user_ingredients
-from soup_core.zoo.toml import FORMAT, ZooHeader, checked
+from soup_core.zoo.toml import FORMAT, ZooHeader, checked, preprocessing_table
 
 IMAGENET = Normalization(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 SIDE = 224
@@ -44,11 +44,12 @@ def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: boo
     source = f"{kind}:{images.relative_to(own) if images.is_relative_to(own) else images}"
     data = Data(source, folder, UNNORMALIZED)
     expected = architectures.proposed_preprocessing({"name": architecture, "num_classes": 1000}, folder)
-    cut, normalization = (
-        expected if pretrained and expected else (Preprocessing(round(SIDE / CROP_SHARE), SIDE), IMAGENET)
-    )
+    usual = Preprocessing(round(SIDE / CROP_SHARE), SIDE)
+    cut, normalization = expected if pretrained and expected else (usual, IMAGENET)
+    if isinstance(cut, Processor):  # one that has its own size
+        cut = usual
     if kind == "imagefolder":
-        preprocessing = replace(cut, resize=round(side * cut.resize / cut.crop), crop=side)
+        preprocessing = cut.scaled(side)
         data = replace(data, normalization=UNNORMALIZED_COLOUR, preprocessing=preprocessing)
     splits = [data.split(name) for name in ("train", "held_out")]
     classes = max(len(data.classes), *(int(split.labels.max()) + 1 for split in splits))
@@ -71,7 +72,7 @@ def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: boo
 def header(zoo: Zoo) -> ZooHeader:
     """The zoo.toml of a planned zoo, up to its ingredients. Raises ZooError for images that no zoo.toml can name."""
     normalize = {key: [round(value, 6) for value in values] for key, values in asdict(zoo.data.normalization).items()}
-    preprocessing = asdict(zoo.data.preprocessing) if zoo.data.preprocessing else None
+    preprocessing = preprocessing_table(zoo.data.preprocessing, zoo.folder) if zoo.data.preprocessing else None
     table = {
         "format": FORMAT,
         "title": zoo.title,

@@ -50,7 +50,7 @@ def found_hyperparameters(
     by_file: dict[Path, Settings] = {}
     for file in files:
         settings = _settings((metadata or {}).get(file, {}))
-        settings |= _settings(_run_file(folder, file))
+        settings |= _settings(run_file(folder, file))
         for name in reversed(_names(folder, file)):  # the most exact last, so that it wins
             settings |= rows.get(name, {})
         by_file[file] = settings
@@ -75,7 +75,8 @@ def _names(folder: Path, file: Path) -> list[str]:
     return [str(inside), file.name, file.name.partition(".")[0], *(str(part) for part in inside.parents[:-1])]
 
 
-def _run_file(folder: Path, file: Path) -> Mapping[Any, Any]:
+def run_file(folder: Path, file: Path) -> Mapping[Any, Any]:
+    """What the args.yaml nearest above a checkpoint says, up to `folder`; empty where there is none that can be read."""
     for parent in file.parents:
         if (parent / RUN_FILE).is_file():
             try:

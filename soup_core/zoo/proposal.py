@@ -4,20 +4,20 @@ What cannot be known is a question, not a guess; the proposal is a file that a p
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from soup_core.architectures import proposed_preprocessing
 from soup_core.architectures.recognition import Guess, recognised
 from soup_core.checkpoints import unwrapped
-from soup_core.errors import SoupError, ZooError
+from soup_core.errors import ZooError
 from soup_core.runtime.files import listed, shown
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
 from soup_core.zoo.inspection import InspectedFile
 from soup_core.zoo.naming import ingredient_names, is_base, readable, written
+from soup_core.zoo.run_images import image_settings, images_of_runs
 from soup_core.zoo.runs import one_a_run
-from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, write_zoo_file
+from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, preprocessing_table, write_zoo_file
 
 SPLIT_FOLDERS = ("train", "test", "val", "validation", "held_out")
 Shapes = Mapping[str, tuple[int, ...]]
@@ -25,17 +25,22 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class ProposedIngredient:
-    """A checkpoint that belongs to the zoo: its name there, its file, the part of it that is meant, what made it."""
+    """A checkpoint that belongs to the zoo: its name there, its file, the part of it that is meant, what made it.
+
+    `image_settings` are what its run says of how it prepared images.
+    """
 
     name: str
     file: Path
     weights: str | None
     hyperparameters: Settings
+    image_settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What zoo.toml will say. `questions` are what a person must answer first, `notices` what was left out and why.
+    """What zoo.toml will say. `questions` are what a person must answer first, `notices` what was left out and why,
+    `image_notices` what is not known for certain of how images were prepared.
 
     `members` lie below `folder`, the base among them; `data` is zoo.toml's table of that name.
     """
@@ -48,6 +53,12 @@ class Proposal:
     members: tuple[ProposedIngredient, ...]
     data: Mapping[str, Any]
     notices: tuple[str, ...]
+    image_notices: tuple[str, ...] = ()
+
+    @property
+    def all_notices(self) -> tuple[str, ...]:
+        """The notices, those on images last."""
+        return (*self.notices, *self.image_notices)
 
     @property
     def questions(self) -> tuple[str, ...]:
@@ -132,7 +143,11 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     bases = (file for file in files if is_base(names[file]) or "initiali" in str(settings[file].get("info")))
     base = next(bases, None) if len(files) > 1 else None
     weights = {each.file: each.weights for each in members}
-    ingredients = tuple(ProposedIngredient(names[file], file, weights[file], settings[file]) for file in files)
+    beside = {each.file: each.checkpoint.beside for each in members if each.checkpoint}
+    ingredients = tuple(
+        ProposedIngredient(names[file], file, weights[file], settings[file], image_settings(folder, file, beside[file]))
+        for file in files
+    )
     proposal = Proposal(folder, folder.resolve().name, None, guesses, base, ingredients, data, tuple(notices))
     return with_architecture(proposal, guesses[0].architecture) if guesses else proposal
 
@@ -140,21 +155,14 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
 def with_architecture(proposal: Proposal, architecture: Mapping[str, Any]) -> Proposal:
     """The proposal with this network, and with what is known of the images it expects."""
     data = {key: value for key, value in proposal.data.items() if key not in ("preprocessing", "normalize")}
-    try:
-        known = proposed_preprocessing(architecture, proposal.folder)
-    except SoupError:
-        known = None
+    runs = {each.file: each.image_settings for each in proposal.members if each.file != proposal.base}
+    known, image_notices = images_of_runs(architecture, proposal.folder, runs)
     if known is not None:
         preprocessing, normalization = known
         if str(data.get("source", "")).startswith(("imagefolder:", "torchvision:")):
-            data["preprocessing"] = {
-                "resize": preprocessing.resize,
-                "crop": preprocessing.crop,
-                "interpolation": preprocessing.interpolation,
-                **({"stretch": True} if preprocessing.stretch else {}),
-            }
+            data["preprocessing"] = preprocessing_table(preprocessing, proposal.folder)
         data["normalize"] = {"mean": list(normalization.mean), "std": list(normalization.std)}
-    return replace(proposal, architecture=dict(architecture), data=data)
+    return replace(proposal, architecture=dict(architecture), data=data, image_notices=image_notices)
 
 
 def with_source(proposal: Proposal, source: str) -> Proposal:

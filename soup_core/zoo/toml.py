@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 import pydantic
 import tomlkit
 
+from soup_core.architectures.optional import inside
 from soup_core.data import (
     FASHION_NORMALIZATION,
     UNNORMALIZED,
@@ -20,7 +21,10 @@ from soup_core.data import (
     Interpolation,
     Normalization,
     Preprocessing,
+    Processor,
 )
+from soup_core.data.preprocessing import Backend, CropOffset
+from soup_core.data.processors import CONFIGURATIONS, configured
 from soup_core.errors import ZooError
 from soup_core.runtime.files import write_atomically
 from soup_core.zoo.zoo import RESERVED, Value
@@ -66,13 +70,57 @@ class NormalizationEntry(_Table):
         return self
 
 
-class PreprocessingEntry(_Table):
-    """What image files become: see Preprocessing."""
+_Side = Annotated[int, pydantic.Field(ge=1, le=10_000)]
+_Size = _Side | Annotated[list[_Side], pydantic.Field(min_length=2, max_length=2)]
+_Level = Annotated[int, pydantic.Field(ge=0, le=255)]
 
-    resize: Annotated[int, pydantic.Field(ge=1, le=10_000)]
-    crop: Annotated[int, pydantic.Field(ge=1, le=10_000)]
+
+class PreprocessingEntry(_Table):
+    """What image files become: see Preprocessing; or the folder whose processor of transformers does it, see Processor.
+
+    A size is one number for both sides, or height and width.
+    """
+
+    resize: _Size | None = None
+    crop: _Size | None = None
     interpolation: Interpolation = "bilinear"
     stretch: bool = False
+    crop_offset: CropOffset = "round"
+    backend: Backend = "pil"
+    border: Annotated[list[_Level], pydantic.Field(min_length=1, max_length=3)] | None = None
+    processor: str | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_of_two(self) -> "PreprocessingEntry":
+        if self.processor is not None and len(self.model_fields_set) > 1:
+            raise ValueError("a processor does all of it; nothing else may be said beside")
+        if self.processor is None and (self.resize is None or self.crop is None):
+            raise ValueError("it must have resize and crop, or processor, the folder of one of transformers")
+        if self.backend == "torchvision" and self.interpolation in ("box", "hamming"):
+            raise ValueError(f"torchvision has no {self.interpolation} for tensors; take the backend pil")
+        if self.stretch and self.border:
+            raise ValueError("stretch leaves nothing that border could fill; say one of them")
+        return self
+
+    def opened(self, folder: Path) -> Preprocessing | Processor:
+        """What this describes, in a zoo's folder. Raises ZooError for a processor that is not there or lies outside."""
+        if self.processor is None:
+            return Preprocessing.from_table(self.model_dump(exclude={"processor"}))
+        processor = configured(inside(folder, self.processor))
+        if processor is None:
+            raise ZooError(
+                f"{self.processor} holds no {CONFIGURATIONS[0]}, which preprocessing in zoo.toml needs; put it there, or say "
+                "resize and crop instead."
+            )
+        return processor
+
+
+def preprocessing_table(preprocessing: Preprocessing | Processor, folder: Path) -> dict[str, Any]:
+    """As the table of a zoo.toml in `folder`; an absolute path becomes one from there."""
+    table = preprocessing.table()
+    if isinstance(preprocessing, Processor):
+        table["processor"] = Path(preprocessing.processor).relative_to(folder.resolve()).as_posix()
+    return table
 
 
 class HeldOutEntry(_Table):
@@ -117,7 +165,7 @@ class DataEntry(_Table):
             self.source,
             folder,
             normalization,
-            preprocessing=Preprocessing(**self.preprocessing.model_dump()) if self.preprocessing else None,
+            preprocessing=self.preprocessing.opened(folder) if self.preprocessing else None,
             held_out=HeldOut(**self.held_out.model_dump()) if self.held_out else HeldOut(),
             root=self.root or ".",
             shift_folders=self.shifts,

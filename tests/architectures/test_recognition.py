@@ -190,7 +190,8 @@ def test_row_17_a_configuration_that_is_no_file_is_never_opened(tmp_path: Path) 
     with pytest.raises(sc.ZooError, match=r"no .*config\.json"):
         architectures.build(**architectures.arguments({"name": "transformers:.", "num_classes": 2}, tmp_path))
     os.mkfifo(tmp_path / "preprocessor_config.json")
-    assert architectures.proposed_preprocessing({"name": "transformers:.", "num_classes": 2}, tmp_path) is None
+    with pytest.raises(sc.ZooError, match=r"preprocessor_config\.json is no regular file"):
+        architectures.proposed_preprocessing({"name": "transformers:.", "num_classes": 2}, tmp_path)
     os.mkfifo(tmp_path / "my.py")
     with pytest.raises(sc.ZooError, match=r"no file my\.py"):
         architectures.network({"name": "factory:my.py:build", "num_classes": 2}, tmp_path)

@@ -654,8 +654,16 @@ def test_row_43_decoding_stops_where_work_is_interrupted(zoo: Path) -> None:
     ("keys", "message"),
     [
         ('source = "imagefolder:"', "data.source"),
-        ('source = "imagefolder:pets"\npreprocessing = { resize = 3 }', "data.preprocessing.crop"),
+        ('source = "imagefolder:pets"\npreprocessing = { resize = 3 }', "must have resize and crop, or processor"),
         ('source = "imagefolder:pets"\npreprocessing = { resize = 3, crop = 2, interpolation = "area" }', "'area'"),
+        ('source = "imagefolder:pets"\npreprocessing = { resize = [3, 0], crop = 2 }', "data.preprocessing.resize"),
+        ('source = "imagefolder:pets"\npreprocessing = { processor = "pets", crop = 2 }', "nothing else may be said"),
+        ('source = "imagefolder:pets"\npreprocessing = { processor = "../pets" }', "outside the zoo's folder"),
+        ('source = "imagefolder:pets"\npreprocessing = { processor = "pets" }', r"holds no preprocessor_config\.json"),
+        (
+            'source = "imagefolder:pets"\npreprocessing = { resize = 3, crop = 2, stretch = true, border = [0] }',
+            "say one of them",
+        ),
         ('source = "imagefolder:pets"\nheld_out = { share = 1.0 }', "data.held_out.share"),
         ('source = "imagefolder:pets"\nroot = "pets"', "no other source has it"),
         ('source = "torchvision:MNIST"', "torchvision:CLASS needs it"),

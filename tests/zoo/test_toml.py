@@ -196,7 +196,7 @@ def test_a_planned_zoo_s_header_fits_the_schema(tmp_path: Path) -> None:
         zoo.data,
         source='imagefolder:/a "b"/c',
         normalization=Normalization((0.1, 2 / 3), (0.5, 0.25)),
-        preprocessing=Preprocessing(256, 224, "bicubic", True),
+        preprocessing=Preprocessing((256, 300), 224, "bicubic", crop_offset="floor", border=(1, 2, 3)),
     )
     begun = header(replace(zoo, title="\0 \ufffd", data=data))
     file = tmp_path / "zoo.toml"
