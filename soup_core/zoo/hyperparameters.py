@@ -1,19 +1,21 @@
-"""The hyperparameters of a sweep's checkpoints, read from what stands beside them.
+"""The hyperparameters of a sweep's checkpoints, read from what stands beside them and within them.
 
-timm writes an args.yaml a run; others keep a table of runs, as CSV or JSON Lines, or write into safetensors metadata; the
-model-soups paper's repository has hparam_info.json (Wortsman et al. 2022, arXiv 2203.05482).
+Trainers write them into the run's folder or into the checkpoint; others keep a table of runs, as CSV or JSON Lines, or write
+into safetensors metadata; the model-soups paper's repository has hparam_info.json (Wortsman et al. 2022, arXiv 2203.05482).
 """
 
 import csv
 import io
+import itertools
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from soup_core.zoo.settings_files import read_yaml, run_settings
 from soup_core.zoo.zoo import Value
 
 BYTES_AT_MOST = 5_000_000
@@ -29,28 +31,42 @@ STANDARD: Mapping[str, str] = {
     "aug": "augmentation",
     "num_epochs": "epochs",
     "num_train_epochs": "epochs",
+    "max_epochs": "epochs",
+    "lr0": "learning_rate",
+    "opt": "optimizer",
+    "optim": "optimizer",
+    "batch": "batch_size",
+    "train_batch_size": "batch_size",
+    "per_device_train_batch_size": "batch_size",
     "random_seed": "seed",
 }
 KEPT = frozenset({*STANDARD.values(), "augmentation", "optimizer"})  # told even where every run has the same
 NAMING = ("file", "filename", "path", "checkpoint", "name", "model_name", "model", "run", "run_name", "id")
-RUN_FILE = "args.yaml"
+WITHIN_FILES = ("args", "hyper_parameters", "hparams", "config", "cfg", "train_args", "opt", "epoch", "arch")
+# Where a run was and what it was called, which is no hyperparameter of it.
+OF_THE_PLACE = re.compile(
+    r"(?!drop_path$)(.*[_.])?(dir|path|folder|root|file|project|experiment|hostname|pid|date|timestamp|time|uuid|id)"
+    r"|((run|exp|experiment|trial)_?)?name|output"
+)
+LEAVES_AT_MOST, DEPTH = 1000, 6
 TABLES = (".csv", ".jsonl", ".json")
 Settings = dict[str, Value]
 
 
 def found_hyperparameters(
-    folder: Path, files: Sequence[Path], metadata: Mapping[Path, Mapping[str, str]] | None = None
+    folder: Path, files: Sequence[Path], beside: Mapping[Path, Mapping[str, Any]] | None = None
 ) -> dict[Path, Settings]:
     """The hyperparameters of each file, under their usual names; those that never vary are left out, but for the usual.
 
-    `metadata` are texts that the files themselves hold. A table's row wins over the file's own run, that over metadata;
-    what cannot be read counts as absent. Rows are matched by the file's name, its path, its stem, or its folder's name.
+    `beside` is what the files themselves hold beside their weights. A table's row wins over the run's own files, those over
+    it; what cannot be read counts as absent. Rows are matched by the file's name, its path, its stem, or its folder's name.
     """
     rows = _rows(folder)
     by_file: dict[Path, Settings] = {}
     for file in files:
-        settings = _settings((metadata or {}).get(file, {}))
-        settings |= _settings(run_file(folder, file))
+        settings: Settings = {}
+        for content in (_within(beside.get(file, {}) if beside else {}), *run_settings(folder, file)):
+            settings |= _settings(_flat(content))
         for name in reversed(_names(folder, file)):  # the most exact last, so that it wins
             settings |= rows.get(name, {})
         by_file[file] = settings
@@ -66,6 +82,45 @@ def usual_settings(row: Mapping[Any, Any]) -> Settings:
     return _settings(row)
 
 
+def _within(beside: Mapping[str, Any]) -> dict[Any, Any]:
+    """What is of the settings in a file: tables of them, texts that its metadata has, and JSON in these."""
+    found: dict[Any, Any] = {}
+    for key, value in beside.items():
+        if key in WITHIN_FILES and isinstance(value, Mapping):
+            found |= value
+        elif key in WITHIN_FILES or isinstance(value, str):
+            found[key] = value
+    return found
+
+
+def _flat(table: Mapping[Any, Any]) -> dict[str, Any]:
+    """A table of tables as one: under the last part of a key where it is a usual word and stands there once, else under all.
+
+    optimizer = {name = adam, lr = 0.1} becomes optimizer = adam and lr = 0.1.
+    """
+    leaves = list(itertools.islice(_leaves(table, ()), LEAVES_AT_MOST))
+    words = Counter(_word(path[-1]) for path, _ in leaves)
+    flat = {}
+    for path, value in leaves:
+        kind = len(path) > 1 and path[-1] in ("name", "type", "_target_", "class_path")
+        usual = words[_word(path[-1])] == 1 and _word(path[-1]) in KEPT
+        key = path[-1] if usual else ".".join(path[:-1] if kind else path)
+        if not OF_THE_PLACE.fullmatch(key.lower()) and not (isinstance(value, str) and value.startswith(("/", "~"))):
+            flat.setdefault(key, value)
+    return flat
+
+
+def _leaves(table: Mapping[Any, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for key, value in table.items():
+        if not isinstance(key, str) or (key.startswith("_") and key != "_target_"):
+            continue
+        if isinstance(value, Mapping):
+            if len(above) < DEPTH:
+                yield from _leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
 def _varies(key: str, by_file: Mapping[Path, Settings]) -> bool:
     return len({repr(settings.get(key)) for settings in by_file.values()}) > 1
 
@@ -77,15 +132,10 @@ def _names(folder: Path, file: Path) -> list[str]:
 
 def run_file(folder: Path, file: Path) -> Mapping[Any, Any]:
     """What the args.yaml nearest above a checkpoint says, up to `folder`; empty where there is none that can be read."""
-    for parent in file.parents:
-        if (parent / RUN_FILE).is_file():
-            try:
-                content = yaml.safe_load(_text(parent / RUN_FILE))
-            except (OSError, ValueError, yaml.YAMLError, RecursionError):
-                return {}
+    for parent in (parent for parent in file.parents if parent.is_relative_to(folder)):
+        if (parent / "args.yaml").exists():
+            content = read_yaml(parent / "args.yaml")
             return content if isinstance(content, dict) else {}
-        if parent == folder:
-            break
     return {}
 
 
@@ -134,9 +184,14 @@ def _settings(row: Mapping[Any, Any]) -> Settings:
     for key, value in row.items():
         plain = _value(value)
         if isinstance(key, str) and key and plain is not None:
-            word = key.strip().lower().replace("-", "_").replace(" ", "_")
-            settings[_whole(STANDARD.get(word, word))] = _whole(plain) if isinstance(plain, str) else plain
+            settings[_whole(_word(key))] = _whole(plain) if isinstance(plain, str) else plain
     return settings
+
+
+def _word(key: str) -> str:
+    """A key as a zoo says it."""
+    word = key.strip().lower().replace("-", "_").replace(" ", "_")
+    return STANDARD.get(word, word)
 
 
 def _whole(text: str) -> str:

@@ -1,6 +1,7 @@
 """Looking through a folder for checkpoints: each file opened, or refused with the reason."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ from soup_core.runtime.files import home, shown
 from soup_core.zoo.naming import ENDINGS, natural_order
 
 FILES_AT_MOST = 2000
-DEPTH = 3  # of sub-folders
-NOT_WEIGHTS = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state.pth", "training_args.bin")
+FOLDERS_AT_MOST = 20_000  # of sub-folders; those of image classes are among them
+# What transformers, accelerate and skorch write beside the weights.
+NOT_WEIGHTS = re.compile(
+    r"(optimizer|scheduler|sampler|dl_state_dict|scaler|criterion|rng_state|random_states)(_\d+)*\.(pt|pth|bin)|training_args\.bin"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +45,7 @@ def sweep_folders() -> tuple[Path, ...]:
         below = [path for path in sorted(root.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]
         zoos = [path for path in (root, *below) if (path / "zoo.toml").exists()]
         folders += [*([] if zoos else [root]), *(path for path in below if path not in zoos and root not in zoos)]
-    return tuple(folder for folder in dict.fromkeys(folders) if next(_candidates(folder, DEPTH), None))
+    return tuple(folder for folder in dict.fromkeys(folders) if next(_candidates(folder), None))
 
 
 def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
@@ -49,7 +53,7 @@ def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
 
     Raises ZooError where the folder cannot be read or holds none, or too many.
     """
-    files = list(_candidates(folder, DEPTH))
+    files = list(_candidates(folder))
     if not files:
         raise ZooError(f"{shown(folder)} holds no checkpoint; expected files that end in {', '.join(ENDINGS)}.")
     if len(files) > FILES_AT_MOST:
@@ -67,7 +71,9 @@ def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
             yield InspectedFile(file, len(files), checkpoint, notice, part)
 
 
-def _candidates(folder: Path, depth: int) -> Iterator[Path]:
+def _candidates(folder: Path, left: list[int] | None = None) -> Iterator[Path]:
+    """The files in natural order, those of sub-folders too; `left` counts how many of these may still be looked into."""
+    left = [FOLDERS_AT_MOST] if left is None else left
     try:
         with os.scandir(folder) as scanned:
             entries = sorted(scanned, key=lambda entry: natural_order(entry.name))
@@ -75,11 +81,17 @@ def _candidates(folder: Path, depth: int) -> Iterator[Path]:
         raise ZooError(f"{shown(folder)} cannot be read as a folder ({error.strerror}).") from error
     for entry in entries:
         mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode) and depth and not entry.name.startswith("."):
-            yield from _candidates(folder / entry.name, depth - 1)
+        if stat.S_ISDIR(mode) and not entry.name.startswith("."):
+            left[0] -= 1
+            if left[0] < 0:
+                raise ZooError(
+                    f"{shown(folder)} lies among more than {FOLDERS_AT_MOST:,} folders; name one that holds the checkpoints "
+                    "alone."
+                )
+            yield from _candidates(folder / entry.name, left)
         elif (
             (stat.S_ISREG(mode) or entry.is_symlink())
             and entry.name.lower().endswith(ENDINGS)
-            and (entry.name not in NOT_WEIGHTS)
+            and not NOT_WEIGHTS.fullmatch(entry.name)
         ):
             yield folder / entry.name

@@ -1,32 +1,60 @@
 """Names of ingredients: short, distinct, what zoo.toml can hold, and which of them says that it is the base."""
 
+import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from soup_core.zoo.settings_files import run_name
 from soup_core.zoo.zoo import RESERVED
 
 ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
+NAME_AT_MOST = 32  # characters, where all begin alike
 BASES = ("base", "pretrained", "init", "initial", "zeroshot", "zero_shot", "lp_init", "pretrain")
 
 
-def ingredient_names(folder: Path, files: Sequence[Path]) -> dict[Path, str]:
-    """A short name for each file: its stem, where these differ, else its folders' too, without what all have in common."""
-    inside = {file: file.relative_to(folder) for file in files}
-    for parts in range(1, max(len(path.parts) for path in inside.values()) + 1):
-        names = {file: "/".join((*path.parent.parts, stem(path.name))[-parts:]) for file, path in inside.items()}
-        if len(set(names.values())) == len(files):
-            break
-    else:
-        names = {file: str(path) for file, path in inside.items()}
-    runs = {file: name for file, name in names.items() if not is_base(name)}
-    short = {file: name.rpartition("/")[0] for file, name in runs.items()}  # run-1/model_best, run-2/model_best, …
-    last = {name.rpartition("/")[2] for name in runs.values()}
-    if len(runs) > 1 and len(last) == 1 and all(short.values()) and not {*short.values()} & {*names.values()}:
+def ingredient_names(folder: Path, runs: Mapping[Path, tuple[str, ...]]) -> dict[Path, str]:
+    """A short name for each file: the last parts of its run, or of its path, that tell it from the others.
+
+    `runs` has the run of each file that alone stands for it, and nothing for others. What mlflow calls a run comes first.
+    """
+    parts = {file: _parts(folder, file, run) for file, run in runs.items()}
+    if len({*parts.values()}) < len(parts):
+        parts = {file: (*file.relative_to(folder).parent.parts, stem(file.name)) for file in runs}
+    names = _shortest(parts)
+    if len({*names.values()}) < len(names):
+        names = {file: str(file.relative_to(folder)) for file in runs}
+    runs_alone = {file: name for file, name in names.items() if not is_base(name)}
+    short = {file: name.rpartition("/")[0] for file, name in runs_alone.items()}  # run-1/model, run-2/model, …
+    last = {name.rpartition("/")[2] for name in runs_alone.values()}
+    if len(short) > 1 and len(last) == 1 and all(short.values()) and not {*short.values()} & {*names.values()}:
         names |= short
     free = (name if name not in RESERVED else f"{name}-1" for name in map(readable, names.values()))
     return dict(zip(names, free, strict=True))
+
+
+def _parts(folder: Path, file: Path, run: tuple[str, ...]) -> tuple[str, ...]:
+    if run and (given := run_name(folder, file)):
+        return (given,)
+    if not run:
+        return (*file.relative_to(folder).parent.parts, stem(file.name))
+    last = re.sub(r"_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d$", "", run[-1])  # Ray Tune ends a trial's name with the time
+    return (*run[:-1], f"run-{last}" if last.isdigit() else last)  # hydra's jobs are numbers
+
+
+def _shortest(parts: Mapping[Path, tuple[str, ...]]) -> dict[Path, str]:
+    """The fewest last parts by which all differ; of long ones, without the words that all begin with."""
+    for count in range(1, max(map(len, parts.values())) + 1):
+        names = {file: "/".join(each[-count:]) for file, each in parts.items()}
+        if len({*names.values()}) == len(names):
+            break
+    if len(names) > 1 and max(map(len, names.values())) > NAME_AT_MOST:
+        words = {file: re.findall(r".*?[-_/ ]|.+$", name) for file, name in names.items()}
+        columns = zip(*(each[:-1] for each in words.values()), strict=False)
+        begin = sum(len(same[0]) for same in itertools.takewhile(lambda same: len({*same}) == 1, columns))
+        names = {file: name[begin:] for file, name in names.items()}
+    return names
 
 
 def stem(name: str) -> str:

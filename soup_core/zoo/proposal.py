@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from soup_core.architectures.recognition import Guess, recognised
-from soup_core.checkpoints import unwrapped
+from soup_core.checkpoints import Checkpoint, unwrapped
 from soup_core.errors import ZooError
 from soup_core.runtime.files import listed, shown
+from soup_core.zoo.equal_weights import each_weights_once
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
 from soup_core.zoo.inspection import InspectedFile
 from soup_core.zoo.naming import ingredient_names, is_base, readable, written
 from soup_core.zoo.run_images import image_settings, images_of_runs
-from soup_core.zoo.runs import one_a_run
+from soup_core.zoo.runs import chosen_of_runs
 from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, preprocessing_table, write_zoo_file
 
 SPLIT_FOLDERS = ("train", "test", "val", "validation", "held_out")
@@ -125,25 +126,21 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     for other in families.values():
         other_files = listed((shown(str(each.file.relative_to(folder))) for each in other), 3)
         notices.append(f"{other_files}: other tensors than the {len(members)} that are taken; left out.")
-    files, others = one_a_run([each.file for each in members])
-    if others:
-        notices.append(f"{others} further checkpoints of the same runs are left out; add those that you want.")
-    metadata = {  # "soup_core" is our own note in a file made from one of torch.save, or a soup's recipe
-        each.file: {key: value for key, value in each.checkpoint.metadata.items() if key != "soup_core"}
-        for each in members
-        if each.checkpoint and each.file in files
-    }
-    settings = found_hyperparameters(folder, files, metadata)
+    beside = {each.file: _beside(each.checkpoint) for each in members if each.checkpoint}
+    chosen = chosen_of_runs(folder, beside)
+    checkpoints = {each.file: each.checkpoint for each in members if each.checkpoint and each.file in chosen.runs}
+    files, repeated = each_weights_once(folder, checkpoints)
+    notices += [*chosen.notices, *repeated]
+    settings = found_hyperparameters(folder, files, beside)
     whole = next(
         {name: info.shape for name, info in each.checkpoint.tensors.items()} for each in members if each.checkpoint
     )
     hints = _hints(settings)
     guesses = recognised(whole, folder, hints=hints) or recognised(dict(family), folder, hints=hints)
-    names = ingredient_names(folder, files)
+    names = ingredient_names(folder, {file: chosen.runs[file] for file in files})
     bases = (file for file in files if is_base(names[file]) or "initiali" in str(settings[file].get("info")))
     base = next(bases, None) if len(files) > 1 else None
     weights = {each.file: each.weights for each in members}
-    beside = {each.file: each.checkpoint.beside for each in members if each.checkpoint}
     ingredients = tuple(
         ProposedIngredient(names[file], file, weights[file], settings[file], image_settings(folder, file, beside[file]))
         for file in files
@@ -179,6 +176,12 @@ def with_base(proposal: Proposal, base: str | None) -> Proposal:
     if base is not None:
         raise ZooError(f"No file of {shown(proposal.folder)} that fits is called {base!r}.")
     return replace(proposal, base=None)
+
+
+def _beside(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What a file holds beside its weights; "soup_core" is our own note in one made from a file of torch.save, or a recipe."""
+    metadata = {key: value for key, value in checkpoint.metadata.items() if key != "soup_core"}
+    return {**metadata, **getattr(checkpoint, "beside", {})}
 
 
 def _hints(settings: Mapping[Path, Settings]) -> tuple[str, ...]:
