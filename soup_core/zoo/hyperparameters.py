@@ -100,7 +100,7 @@ def _flat(table: Mapping[Any, Any]) -> dict[str, Any]:
     """
     leaves = list(itertools.islice(_leaves(table, ()), LEAVES_AT_MOST))
     words = Counter(_word(path[-1]) for path, _ in leaves)
-    flat = {}
+    flat: dict[str, Any] = {}
     for path, value in leaves:
         kind = len(path) > 1 and path[-1] in ("name", "type", "_target_", "class_path")
         usual = words[_word(path[-1])] == 1 and _word(path[-1]) in KEPT

@@ -15,6 +15,7 @@ from soup_core.zoo.naming import ENDINGS, natural_order
 
 FILES_AT_MOST = 2000
 FOLDERS_AT_MOST = 20_000  # of sub-folders; those of image classes are among them
+DEPTH = 12  # of sub-folders; mlflow and hydra with Lightning need 7
 # What transformers, accelerate and skorch write beside the weights.
 NOT_WEIGHTS = re.compile(
     r"(optimizer|scheduler|sampler|dl_state_dict|scaler|criterion|rng_state|random_states)(_\d+)*\.(pt|pth|bin)|training_args\.bin"
@@ -71,7 +72,7 @@ def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
             yield InspectedFile(file, len(files), checkpoint, notice, part)
 
 
-def _candidates(folder: Path, left: list[int] | None = None) -> Iterator[Path]:
+def _candidates(folder: Path, depth: int = DEPTH, left: list[int] | None = None) -> Iterator[Path]:
     """The files in natural order, those of sub-folders too; `left` counts how many of these may still be looked into."""
     left = [FOLDERS_AT_MOST] if left is None else left
     try:
@@ -81,14 +82,14 @@ def _candidates(folder: Path, left: list[int] | None = None) -> Iterator[Path]:
         raise ZooError(f"{shown(folder)} cannot be read as a folder ({error.strerror}).") from error
     for entry in entries:
         mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode) and not entry.name.startswith("."):
+        if stat.S_ISDIR(mode) and depth and not entry.name.startswith("."):
             left[0] -= 1
             if left[0] < 0:
                 raise ZooError(
                     f"{shown(folder)} lies among more than {FOLDERS_AT_MOST:,} folders; name one that holds the checkpoints "
                     "alone."
                 )
-            yield from _candidates(folder / entry.name, left)
+            yield from _candidates(folder / entry.name, depth - 1, left)
         elif (
             (stat.S_ISREG(mode) or entry.is_symlink())
             and entry.name.lower().endswith(ENDINGS)

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from soup_core.zoo.naming import stem
+from soup_core.zoo.naming import WITHIN, stem
 
-# Folders within a run's that say nothing: Lightning's, ultralytics', fastai's, wandb's, mlflow's.
-WITHIN = ("checkpoints", "ckpts", "ckpt", "weights", "models", "files", "artifacts", "data", "model", "state_dict")
 UNNAMED = ("model", "pytorch", "net", "network", "module", "weights", "params", "state", "dict", "checkpoint", "ckpt")
 COUNTERS = ("epoch", "ep", "step", "iter", "iteration", "checkpoint", "ckpt")
 BEST, LAST = "best", ("last", "latest", "final")
@@ -50,7 +48,8 @@ def moments_of(files: Sequence[PurePath]) -> list[Moment]:
     Beside model_best or model_final, model_6 is a moment of that run, as ignite and detectron2 number them; else it is one
     of several models.
     """
-    numbered = {file.parent for file in files if (read := _read(stem(file.name))[0]).best or read.last}
+    read = {file: _read(stem(file.name)) for file in files}
+    numbered = {file.parent for file, (moment, rest) in read.items() if (moment.best or moment.last) and not rest}
     return [_moment(file, numbered=file.parent in numbered) for file in files]
 
 
@@ -76,7 +75,9 @@ def _read(name: str, *, numbered: bool = False) -> tuple[Moment, str]:
     parts = [word.lower() for word in words]
     numbered = numbered or any(part in (BEST, *LAST) for part in parts)
     best = last = False
-    count, score, rest = None, None, []
+    count: int | None = None
+    score: float | None = None
+    rest: list[str] = []
     for before, part, whole in zip(["", *parts], parts, words, strict=False):
         word, _, value = part.partition("=")
         if counted := re.fullmatch(rf"(?:{'|'.join(COUNTERS)})=?(\d+)", part):

@@ -10,37 +10,46 @@ from soup_core.zoo.settings_files import run_name
 from soup_core.zoo.zoo import RESERVED
 
 ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
-NAME_AT_MOST = 32  # characters, where all begin alike
+NAME_AT_MOST = 24  # characters, where all begin alike
+# Folders within a run's that say nothing: Lightning's, ultralytics', fastai's, wandb's, mlflow's.
+WITHIN = ("checkpoints", "ckpts", "ckpt", "weights", "models", "files", "artifacts", "data", "model", "state_dict")
 BASES = ("base", "pretrained", "init", "initial", "zeroshot", "zero_shot", "lp_init", "pretrain")
 
 
 def ingredient_names(folder: Path, runs: Mapping[Path, tuple[str, ...]]) -> dict[Path, str]:
     """A short name for each file: the last parts of its run, or of its path, that tell it from the others.
 
-    `runs` has the run of each file that alone stands for it, and nothing for others. What mlflow calls a run comes first.
+    `runs` has the run of each file that alone stands for it, and nothing for others. mlflow's runs have names of their own.
     """
-    parts = {file: _parts(folder, file, run) for file, run in runs.items()}
-    if len({*parts.values()}) < len(parts):
-        parts = {file: (*file.relative_to(folder).parent.parts, stem(file.name)) for file in runs}
+    inside = {file: file.relative_to(folder) for file in runs}
+    whole = {file: (*path.parent.parts, stem(path.name)) for file, path in inside.items()}
+    within = {file: _called(folder, file, parts) for file, parts in whole.items()}
+    by_run = {file: _of_run(folder, file, run, stem(file.name)) if run else within[file] for file, run in runs.items()}
+    parts = next((each for each in (by_run, within) if len({*each.values()}) == len(each)), whole)
     names = _shortest(parts)
     if len({*names.values()}) < len(names):
-        names = {file: str(file.relative_to(folder)) for file in runs}
-    runs_alone = {file: name for file, name in names.items() if not is_base(name)}
-    short = {file: name.rpartition("/")[0] for file, name in runs_alone.items()}  # run-1/model, run-2/model, …
-    last = {name.rpartition("/")[2] for name in runs_alone.values()}
+        names = {file: str(path) for file, path in inside.items()}
+    others = {file: name for file, name in names.items() if not is_base(name)}
+    short = {file: name.rpartition("/")[0] for file, name in others.items()}  # run-1/model, run-2/model, …
+    last = {name.rpartition("/")[2] for name in others.values()}
     if len(short) > 1 and len(last) == 1 and all(short.values()) and not {*short.values()} & {*names.values()}:
         names |= short
     free = (name if name not in RESERVED else f"{name}-1" for name in map(readable, names.values()))
     return dict(zip(names, free, strict=True))
 
 
-def _parts(folder: Path, file: Path, run: tuple[str, ...]) -> tuple[str, ...]:
-    if run and (given := run_name(folder, file)):
-        return (given,)
-    if not run:
-        return (*file.relative_to(folder).parent.parts, stem(file.name))
+def _called(folder: Path, file: Path, parts: tuple[str, ...]) -> tuple[str, ...]:
+    """The parts of a path that say something, from the run on as mlflow calls it, where it does."""
+    if given := run_name(folder, file):
+        parts = (given[0], *parts[len(given[1].relative_to(folder).parts) :])
+    return (*(part for part in parts[:-1] if part.lower() not in WITHIN), parts[-1])
+
+
+def _of_run(folder: Path, file: Path, run: tuple[str, ...], own: str) -> tuple[str, ...]:
+    if given := run_name(folder, file):
+        return (given[0],)
     last = re.sub(r"_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d$", "", run[-1])  # Ray Tune ends a trial's name with the time
-    return (*run[:-1], f"run-{last}" if last.isdigit() else last)  # hydra's jobs are numbers
+    return (*run[:-1], f"run-{last}" if last.isdigit() and last != own else last)  # hydra's jobs are numbers
 
 
 def _shortest(parts: Mapping[Path, tuple[str, ...]]) -> dict[Path, str]:

@@ -29,24 +29,24 @@ class Chosen:
 def chosen_of_runs(folder: Path, files: Mapping[Path, Beside]) -> Chosen:
     """Of several runs with several checkpoints each, the best of each run, else its last; of one run, all.
 
-    `files` have what each holds beside its weights. A run is empty where all its checkpoints are taken.
+    `files` have what each holds beside its weights. A run is empty where several of its checkpoints are taken.
     """
     by_run: dict[tuple[str, ...], list[tuple[Path, Moment]]] = {}
     for file, moment in zip(files, moments_of([file.relative_to(folder) for file in files]), strict=True):
         by_run.setdefault(moment.run, []).append((file, moment))
     runs = [run for run, kept in by_run.items() if kept[0][1].is_one and not any(map(is_base, run))]
-    if len(runs) < 2 or all(len(by_run[run]) == 1 for run in runs):
-        return Chosen(dict.fromkeys(files, ()))
-    reasons: Counter[str] = Counter()
-    taken = {}
-    for run, kept in by_run.items():
-        file, why = _best_of(kept, files)
-        taken[file] = run
-        reasons.update([why] if len(kept) > 1 else [])
-    said = "; ".join(f"{why} ({count} of {sum(reasons.values())} runs)" for why, count in reasons.items())
+    several = [run for run, kept in by_run.items() if len(kept) > 1]
+    if len(runs) < 2 or not several:
+        alone = {kept[0][0]: run for run, kept in by_run.items() if len(kept) == 1}
+        return Chosen({file: alone.get(file, ()) for file in files})
+    best = {run: _best_of(kept, files) for run, kept in by_run.items()}
+    taken = {file: run for run, (file, _) in best.items()}
+    reasons = Counter(best[run][1] for run in several)
+    said = "; ".join(f"of {count} {'run' if count == 1 else 'runs'} {why}" for why, count in reasons.items())
+    left_out = len(files) - len(taken)
     notice = (
-        f"{len(files) - len(taken)} further checkpoints of the same runs are left out; add those that you want. Taken of "
-        f"each run: {said}."
+        f"{left_out} further {'checkpoint' if left_out == 1 else 'checkpoints'} of the same runs are left out; add those "
+        f"that you want. Taken is {said}."
     )
     return Chosen({file: taken[file] for file in files if file in taken}, (notice,))
 

@@ -21,7 +21,7 @@ class _AsData(yaml.SafeLoader):
     """YAML without objects."""
 
 
-_AsData.add_multi_constructor("", lambda loader, suffix, node: None)  # type: ignore[no-untyped-call]
+_AsData.add_multi_constructor("", lambda loader, suffix, node: None)
 
 
 def read_text(file: Path) -> str | None:
@@ -123,18 +123,17 @@ def _wandb_runs(folder: Path) -> dict[str, Path]:
     return {name.rpartition("-")[2]: folder / name for name in sorted(runs) if name.startswith("run-")}
 
 
-def run_name(folder: Path, file: Path) -> str | None:
-    """The name that mlflow gave to the run of a checkpoint, which lies below the run's folder or that of a model of it."""
+def run_name(folder: Path, file: Path) -> tuple[str, Path] | None:
+    """The name that mlflow gave to the run of a checkpoint, and the folder of that run or of a model of it."""
     for parent in file.parents:
         if not parent.is_relative_to(folder):
-            return None
-        meta, model = read_yaml(parent / "meta.yaml"), read_yaml(parent / "MLmodel")
-        for content, experiment in ((meta, parent.parent.parent), (model, parent.parent.parent.parent)):
+            break
+        of_run, model = read_yaml(parent / "meta.yaml"), read_yaml(parent / "artifacts" / "MLmodel")
+        for content in (of_run, model):
             run = content.get("source_run_id", content.get("run_id")) if isinstance(content, dict) else None
             if isinstance(run, str) and run == Path(run).name:
-                if content is meta and isinstance(content.get("run_name"), str):
-                    return str(content["run_name"])
+                experiment = parent.parent.parent if content is model or "source_run_id" in content else parent.parent
                 named = read_yaml(experiment / run / "meta.yaml")
                 if isinstance(named, dict) and isinstance(named.get("run_name"), str):
-                    return str(named["run_name"])
+                    return named["run_name"], parent
     return None

@@ -68,3 +68,22 @@ def test_what_cannot_be_read_counts_as_absent(tmp_path: Path, text: str) -> None
         (tmp_path / name).write_text("\x00{[")
     (tmp_path / "big.csv").write_text("file,lr\none.pt,1\n" + "x" * 5_000_001)
     assert found_hyperparameters(tmp_path, [one]) == {one: {}}
+
+
+def test_what_trainers_write_into_the_checkpoint_is_read(tmp_path: Path) -> None:
+    one, two = files(tmp_path, "one.ckpt", "two.pth.tar")
+    beside = {
+        one: {
+            "epoch": 3,
+            "hyper_parameters": {
+                "optimizer": {"_target_": "torch.optim.SGD", "lr": 0.1, "betas": [1, 2]},
+                "root_dir": "/x",
+            },
+            "loops": {"lr": 5},
+        },
+        two: {"args": {"lr": 0.2, "opt": "sgd", "a": {"name": "x", "seed": 1}, "b": {"seed": 2}}, "best_acc1": 0.9},
+    }
+    assert found_hyperparameters(tmp_path, [one, two], beside) == {
+        one: {"epoch": 3, "optimizer": "torch.optim.SGD", "learning_rate": 0.1},
+        two: {"learning_rate": 0.2, "optimizer": "sgd", "a": "x", "a.seed": 1, "b.seed": 2},
+    }
