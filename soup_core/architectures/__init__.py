@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from soup_core.architectures import (
     factories,
+    fastai_models,
     open_clip_models,
     timm_models,
     torchvision_models,
@@ -83,6 +84,7 @@ FAMILIES: Mapping[str, Family] = {
         lambda name, options, *beside: open_clip_models.preprocessing_openai(name, options),
         open_clip_models.TEXT_TOWER,
     ),
+    "fastai": Family(fastai_models.build, lambda name, options, *beside: fastai_models.preprocessing(name, options)),
     "factory": Family(factories.build),
 }
 
@@ -106,8 +108,8 @@ def arguments(architecture: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def build(name: str, num_classes: int, options: Mapping[str, Any] | None = None) -> nn.Module:
     """Make the module that a name stands for, with random weights: N×C×H×W normalised images to N×num_classes logits.
 
-    Names are "fashion_cnn", "torchvision:NAME", "timm:NAME", "transformers:FOLDER", "model_soups:NAME", "open_clip:NAME"
-    and "factory:FILE:FUNCTION". Raises ZooError for one that does not exist, options that it does not take, and where a
+    Names are "fashion_cnn", "torchvision:NAME", "timm:NAME", "transformers:FOLDER", "model_soups:NAME", "open_clip:NAME",
+    "fastai:NAME" and "factory:FILE:FUNCTION". Raises ZooError for one that does not exist, options that it does not take, and where a
     library is missing.
     """
     kind, _, rest = name.partition(":")

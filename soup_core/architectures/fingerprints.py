@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from soup_core import architectures
 from soup_core.architectures.open_clip_models import QUICK, tower
 from soup_core.architectures.optional import library
 from soup_core.data import ASSETS, Preprocessing
+from soup_core.errors import ZooError
 from soup_core.runtime.files import write_atomically
 
 TABLE = ASSETS / "fingerprints.json"
@@ -62,6 +64,11 @@ def fingerprint(shapes: Shapes, heads: Heads) -> str | None:
 def looked_up(shapes: Shapes) -> list[tuple[Heads, Alike]]:
     """What the table has for these tensors, the likeliest first: networks that compute the same together, with the head."""
     return [(heads, alike) for heads, table in _read() for alike in table.get(fingerprint(shapes, heads) or "", ())]
+
+
+def known_networks() -> Iterator[Network]:
+    """Every network of the table, those of equal tensors after one another."""
+    yield from (network for _, table in _read() for classes in table.values() for alike in classes for network in alike)
 
 
 @cache
@@ -154,6 +161,10 @@ def _networks() -> Iterator[Network]:
             yield from ({**network, "transform_input": True, **aux} for aux in ({}, {"aux_logits": False}))
             yield {**network, "aux_logits": False}
         yield network
+    for name in models.list_models(module=models):
+        with suppress(ZooError):  # fastai cannot cut all
+            architectures.meta_module(f"fastai:{name}", CLASSES)
+            yield {"name": f"fastai:{name}"}
     open_clip, timm = library("open_clip", "open_clip_torch"), library("timm", "timm")
 
     def is_openai(name: str) -> bool:
