@@ -1,5 +1,6 @@
 """Add a zoo: a folder of checkpoints is looked at, a zoo.toml proposed, corrected, and written."""
 
+import time
 from pathlib import Path
 
 import streamlit as st
@@ -7,7 +8,7 @@ import streamlit as st
 from pages.shared import address, caching, drawing, page
 from pages.views import zoo_proposal
 from soup_core.errors import ZooError
-from soup_core.formatting import labels, plain
+from soup_core.formatting import duration, labels, plain
 from soup_core.runtime.files import shown
 from soup_core.zoo import open_zoo
 from soup_core.zoo.inspection import InspectedFile, inspect_folder, sweep_folders
@@ -27,10 +28,12 @@ def inspected(folder: Path) -> tuple[InspectedFile, ...]:
     stamp = (folder, caching.zoo_stamp(folder))
     if state.get("inspected:stamp") != stamp:
         files: list[InspectedFile] = []
-        waiting = st.progress(0.0, "Looking at the files")
+        waiting, begun = st.progress(0.0, "Looking at the files"), time.monotonic()
         for each in inspect_folder(folder):
             files.append(each)
-            waiting.progress(len(files) / each.of, f"Looked at {plain(each.file.name)}, {len(files)} of {each.of}")
+            left = duration((time.monotonic() - begun) * (1 - each.share) / each.share)
+            coming = f"; now {plain(each.coming.name)}, about {left} left" if each.coming else ""
+            waiting.progress(each.share, f"Looked at {len(files)} of {each.of} files{coming}")
         waiting.empty()
         state["inspected:stamp"], state["inspected"] = stamp, tuple(files)
     kept: tuple[InspectedFile, ...] = state["inspected"]

@@ -50,6 +50,17 @@ def counts(evaluation: Evaluation) -> str:
     return f"{evaluation.correct:,} of {evaluation.total:,} images"
 
 
+def duration(seconds: float) -> str:
+    """A time to wait in the unit that says most.
+
+    >>> duration(0.4), duration(75), duration(7300)
+    ('1 s', '1 min', '2 h')
+    """
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 3600 else f"{round(seconds / 3600)} h"
+
+
 def interval(estimate: Estimate, decimals: int = 2) -> str:
     """The bounds of an interval in percent or points: "0.25 to 0.88"."""
     return f"{100 * estimate.low:.{decimals}f} to {100 * estimate.high:.{decimals}f}"

@@ -33,6 +33,7 @@ __all__ = [
     "FashionCNN",
     "arguments",
     "build",
+    "heads",
     "ignored",
     "meta_module",
     "network",
@@ -136,6 +137,13 @@ def meta_module(name: str, num_classes: int, options: Mapping[str, Any] | None =
         raise
     except Exception as error:  # whatever a library says of an option
         raise _unbuildable(name, error) from error
+
+
+def heads(architecture: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """The tensors whose shapes follow from the number of classes. Raises as `build` does."""
+    more = {**architecture, "num_classes": architecture["num_classes"] + 1}
+    given, other = (meta_module(**arguments(each, folder)).state_dict() for each in (architecture, more))
+    return tuple(name for name, tensor in given.items() if tensor.shape != other[name].shape)
 
 
 class _WithoutMemory(TorchFunctionMode):

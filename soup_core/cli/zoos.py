@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from soup_core.analysis.preflight import overall, preflight_checks
 from soup_core.analysis.published import open_results, report, results_folders
 from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooCommand, ZooName
-from soup_core.cli.output import COLUMNS, Row, print_rows
+from soup_core.cli.output import Row, print_rows
 from soup_core.data import PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import shown
@@ -51,12 +51,14 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Look at a folder of checkpoints and write the zoo.toml that makes a zoo of it, to be read and corrected."""
-    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
-        task = progress.add_task("looking", total=None)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("looking", total=1)
         inspected = []
-        for each in inspect_folder(folder):
+        for each in inspect_folder(folder):  # by their bytes, since one file may take as long as a hundred others
             inspected.append(each)
-            progress.update(task, completed=len(inspected), total=each.of, description=shown(each.file.name))
+            coming = f": {shown(each.coming.name)}" if each.coming else ""
+            progress.update(task, completed=each.share, description=f"{len(inspected)} of {each.of} files{coming}")
     proposal = propose(folder, inspected)
     if architecture or (
         proposal.architecture is None and (architecture := _asked("The network (torchvision:NAME, …)"))

@@ -45,6 +45,9 @@ def wise_ft(
 
 def base_of(zoo: Zoo, recipe: str) -> Soup:
     """The base as a soup. Raises ZooError, naming the recipe that needs it, where the zoo has none."""
+    left_out = [each.reason for each in zoo.excluded if each.name == BASE]
+    if zoo.base is None and left_out:
+        raise ZooError(f"{recipe} needs a base, and that of the zoo {zoo.name} was left out: {left_out[0]}")
     if zoo.base is None:
         raise ZooError(f"{recipe} needs a base, and the zoo {zoo.name} has none; give its file as base in zoo.toml.")
     return Soup.single(BASE)

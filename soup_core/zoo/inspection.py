@@ -26,7 +26,8 @@ NOT_WEIGHTS = re.compile(
 class InspectedFile:
     """A file of the folder, opened or refused with the reason; `of` is how many files there are to look at.
 
-    `weights` is the part that was taken where a file holds several.
+    `weights` is the part that was taken where a file holds several. `share` of all files' bytes have been looked at with
+    this one, and `coming` is the next file.
     """
 
     file: Path
@@ -34,6 +35,8 @@ class InspectedFile:
     checkpoint: Checkpoint | None
     reason: str = ""
     weights: str | None = None
+    share: float = 1.0
+    coming: Path | None = None
 
 
 def sweep_folders() -> tuple[Path, ...]:
@@ -59,17 +62,29 @@ def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
         raise ZooError(f"{shown(folder)} holds no checkpoint; expected files that end in {', '.join(ENDINGS)}.")
     if len(files) > FILES_AT_MOST:
         raise ZooError(f"{shown(folder)} holds {len(files):,} checkpoints; at most {FILES_AT_MOST:,} are looked at.")
-    for file in files:
+    sizes = [_size(file) for file in files]
+    looked = 0
+    for number, file in enumerate(files):
+        looked += sizes[number]
+        share, coming = looked / sum(sizes), files[number + 1] if number + 1 < len(files) else None
         try:
             checkpoint, part = open_likeliest(file, roots=[folder])
         except CheckpointError as error:
-            yield InspectedFile(file, len(files), None, str(error))
+            yield InspectedFile(file, len(files), None, str(error), share=share, coming=coming)
         else:
             why = f"; {checkpoint.notes[-1]}" if part else ""
             notice = (
                 f"{shown(file)} holds weights in several places; those of {shown(part)} are taken{why}." if part else ""
             )
-            yield InspectedFile(file, len(files), checkpoint, notice, part)
+            yield InspectedFile(file, len(files), checkpoint, notice, part, share, coming)
+
+
+def _size(file: Path) -> int:
+    """The bytes of a file, and one more, since each takes some time."""
+    try:
+        return 1 + file.stat().st_size
+    except OSError:
+        return 1
 
 
 def _candidates(folder: Path, depth: int = DEPTH, left: list[int] | None = None) -> Iterator[Path]:

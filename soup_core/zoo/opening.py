@@ -13,7 +13,15 @@ from typing import Any
 from torch import Tensor, nn
 
 from soup_core import architectures
-from soup_core.checkpoints import Checkpoint, SeveralWeights, fitting, networks_within, open_checkpoint
+from soup_core.checkpoints import (
+    Checkpoint,
+    Completed,
+    SeveralWeights,
+    fitting,
+    lacks_only,
+    networks_within,
+    open_checkpoint,
+)
 from soup_core.data import ASSETS, operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import listed, shown
@@ -108,7 +116,12 @@ def open_zoo(name: str | Path) -> Zoo:
         try:
             checkpoint = _opened(path, entry.weights, roots, architecture, module)
         except CheckpointError as error:
-            excluded.append(Excluded(entry_name, str(error)))
+            models = [each.checkpoint for each in usable.values()] if entry_name == BASE else []
+            completed = _with_anothers_head(path, entry.weights, roots, architecture, folder, module, models)
+            if completed is None:
+                excluded.append(Excluded(entry_name, str(error)))
+            else:
+                usable[entry_name] = Ingredient(entry_name, path, hyperparameters, completed)
         else:
             usable[entry_name] = Ingredient(entry_name, path, hyperparameters, checkpoint)
     base = usable.pop(BASE, None)
@@ -231,6 +244,27 @@ def _under_expected_names(
         checkpoint = _under_module_names(checkpoint, architectures.stored_names(architecture, module))
         checkpoint = _without_foreign(checkpoint, expected, architecture)
     return checkpoint
+
+
+def _with_anothers_head(
+    path: Path,
+    weights: str | None,
+    roots: Sequence[Path],
+    architecture: Mapping[str, Any],
+    folder: Path,
+    module: nn.Module,
+    models: Sequence[Checkpoint],
+) -> Checkpoint | None:
+    """A base that has another head than its models, or none, with the mean of theirs; None where it differs otherwise."""
+    if not models:
+        return None
+    expected = module.state_dict()
+    try:
+        base = _under_expected_names(open_checkpoint(path, weights, roots=roots), expected, architecture, module)
+        heads = architectures.heads(architecture, folder)
+    except (CheckpointError, ZooError):  # a factory may be for these classes alone
+        return None
+    return Completed(base, models) if lacks_only(base.tensors, expected, heads) else None
 
 
 def _network_within(

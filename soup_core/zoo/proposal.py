@@ -15,13 +15,13 @@ from soup_core.runtime.files import listed, shown
 from soup_core.zoo.equal_weights import each_weights_once
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
 from soup_core.zoo.inspection import InspectedFile
-from soup_core.zoo.naming import ingredient_names, is_base, readable, written
+from soup_core.zoo.naming import ingredient_names, is_base, readable, stem, written
 from soup_core.zoo.run_images import image_settings, images_of_runs
 from soup_core.zoo.runs import chosen_of_runs
 from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, preprocessing_table, write_zoo_file
 
 SPLIT_FOLDERS = ("train", "test", "val", "validation", "held_out")
-Shapes = Mapping[str, tuple[int, ...]]
+Family = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
 
     Raises ZooError where no file could be opened.
     """
-    families: dict[tuple[tuple[str, tuple[int, ...]], ...], list[InspectedFile]] = {}
+    families: dict[Family, list[InspectedFile]] = {}
     notices = [each.reason for each in inspected if each.reason]
     data, is_data = _data(folder, inspected)
     for each in inspected:
@@ -123,9 +123,19 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
         raise ZooError(f"No file of {shown(folder)} can be used. {notices[0] if notices else ''}".strip())
     family = max(families, key=lambda key: (len(families[key]), len(key)))
     members = families.pop(family)
+    other_base = _base_of_another_head(family, families)
     for other in families.values():
+        other = [each for each in other if each is not other_base]
+        if not other:
+            continue
         other_files = listed((shown(str(each.file.relative_to(folder))) for each in other), 3)
         notices.append(f"{other_files}: other tensors than the {len(members)} that are taken; left out.")
+    if other_base:
+        notices.append(
+            f"{shown(str(other_base.file.relative_to(folder)))} has another head than the {len(members)} that are taken, or "
+            "none: as their base it counts in all other tensors."
+        )
+        members = [other_base, *members]
     beside = {each.file: _beside(each.checkpoint) for each in members if each.checkpoint}
     chosen = chosen_of_runs(folder, beside)
     checkpoints = {each.file: each.checkpoint for each in members if each.checkpoint and each.file in chosen.runs}
@@ -133,7 +143,9 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     notices += [*chosen.notices, *repeated]
     settings = found_hyperparameters(folder, files, beside)
     whole = next(
-        {name: info.shape for name, info in each.checkpoint.tensors.items()} for each in members if each.checkpoint
+        {name: info.shape for name, info in each.checkpoint.tensors.items()}
+        for each in members
+        if each.checkpoint and each is not other_base
     )
     hints = _hints(settings)
     guesses = recognised(whole, folder, hints=hints) or recognised(dict(family), folder, hints=hints)
@@ -176,6 +188,21 @@ def with_base(proposal: Proposal, base: str | None) -> Proposal:
     if base is not None:
         raise ZooError(f"No file of {shown(proposal.folder)} that fits is called {base!r}.")
     return replace(proposal, base=None)
+
+
+def _base_of_another_head(family: Family, others: Mapping[Family, Sequence[InspectedFile]]) -> InspectedFile | None:
+    """The file that calls itself a base and differs from the family in one or two modules alone, which its head may be."""
+    shapes = dict(family)
+    for other, files in others.items():
+        found = dict(other)
+        differing = {name for name, shape in shapes.items() if found.get(name) != shape}
+        tops = {name.partition(".")[0] for name in differing}
+        few = len({name.rpartition(".")[0] for name in differing}) <= 2 and 2 * len(differing) < len(shapes)
+        if few and all(name in shapes or name.partition(".")[0] in tops for name in found):
+            for each in files:
+                if is_base(stem(each.file.name)) or is_base(each.file.parent.name):
+                    return each
+    return None
 
 
 def _beside(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -135,6 +135,15 @@ def test_a_folder_without_checkpoints_is_refused(tmp_path: Path) -> None:
         list(inspect_folder(tmp_path / "absent"))
 
 
+def test_what_was_looked_at_is_told_by_its_bytes_with_the_next_file(tmp_path: Path) -> None:
+    for name, numbers in (("a", 1000), ("b", 1_000_000)):
+        save(tmp_path / f"{name}.safetensors", {"odd.weight": torch.zeros(numbers)})
+    first, last = inspect_folder(tmp_path)
+    assert first.coming == last.file
+    assert first.share == pytest.approx(0.001, rel=0.2)
+    assert (last.share, last.coming) == (1.0, None)
+
+
 def test_a_folder_of_too_many_checkpoints_is_refused(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspection, "FILES_AT_MOST", 2)
     with pytest.raises(sc.ZooError, match="holds 3 checkpoints; at most 2 are looked at"):
