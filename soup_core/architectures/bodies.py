@@ -6,7 +6,7 @@ with the releases installed, in some minutes.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
 from soup_core.architectures.fingerprints import NOWHERE, Network, Shapes, heads_of, known_networks, shapes_of
@@ -60,25 +60,31 @@ def _read() -> list[tuple[tuple[str, ...], dict[str, list[Network]]]]:
     ]
 
 
-def _made() -> dict[str, dict[str, list[object]]]:
-    table: dict[str, dict[str, list[object]]] = {}
-    for network in known_networks():
+def made(networks: Iterable[Network]) -> dict[str, dict[str, list[Network]]]:
+    """The table of these networks: by their heads' first parts, then by fingerprint."""
+    table: dict[str, dict[str, list[Network]]] = {}
+    for network in networks:
         try:
             shapes = shapes_of(network, NOWHERE)
         except ZooError:
             continue
         tops = tops_of(heads_of(shapes))
         if digest := body_fingerprint(shapes, tops):
-            written = network["name"] if len(network) == 1 else dict(network)
-            table.setdefault(" ".join(tops), {}).setdefault(digest, []).append(written)
+            table.setdefault(" ".join(tops), {}).setdefault(digest, []).append(network)
     return {tops: dict(sorted(by_key.items())) for tops, by_key in sorted(table.items())}
 
 
-if __name__ == "__main__":
-    lines = [
-        f" {json.dumps(tops)}: {{\n"
-        + ",\n".join(f"  {json.dumps(key)}: {json.dumps(v)}" for key, v in by_key.items())
-        + "\n }"
-        for tops, by_key in _made().items()
+def _written(table: Mapping[str, Mapping[str, Sequence[Network]]]) -> str:
+    def line(key: str, found: Sequence[Network]) -> str:
+        names = [network["name"] if len(network) == 1 else network for network in found]
+        return f"  {json.dumps(key)}: {json.dumps(names)}"
+
+    parts = [
+        f" {json.dumps(tops)}: {{\n" + ",\n".join(line(*item) for item in by_key.items()) + "\n }"
+        for tops, by_key in table.items()
     ]
-    write_atomically(TABLE, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+if __name__ == "__main__":
+    write_atomically(TABLE, _written(made(known_networks())).encode())

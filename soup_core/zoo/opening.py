@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from soup_core import architectures
+from soup_core.architectures.own_heads import said, under_library_names
 from soup_core.checkpoints import (
     Checkpoint,
     Completed,
@@ -230,7 +231,7 @@ def _fitted(checkpoint: Checkpoint, architecture: Mapping[str, Any], module: nn.
     expected = module.state_dict()
     fitted = _under_expected_names(checkpoint, expected, architecture, module)
     if set(fitted.tensors) != set(expected):
-        fitted = _network_within(checkpoint, expected, architecture, module) or fitted
+        fitted = _network_within(checkpoint, expected, architecture, module) or _with_head_renamed(fitted, expected)
     _check_fit(fitted, expected)
     return fitted
 
@@ -285,6 +286,15 @@ def _under_module_names(checkpoint: Checkpoint, stored: Mapping[str, str]) -> Ch
     """The checkpoint with the names that its library gives to the tensors of its files."""
     names = {name: stored.get(name, name) for name in checkpoint.tensors}
     return checkpoint.renamed(names) if len(set(names.values())) == len(names) else checkpoint
+
+
+def _with_head_renamed(checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -> Checkpoint:
+    """The checkpoint under the architecture's names, where its last layer alone stands under another."""
+    names = under_library_names(
+        {name: info.shape for name, info in checkpoint.tensors.items()},
+        {name: tuple(tensor.shape) for name, tensor in expected.items()},
+    )
+    return checkpoint.renamed(names, said(names)) if names else checkpoint
 
 
 def _without_foreign(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from soup_core.architectures.recognition import Guess, recognised
+from soup_core.architectures.resemblance import resembling
 from soup_core.checkpoints import Checkpoint, unwrapped
 from soup_core.errors import ZooError
 from soup_core.runtime.files import listed, shown
@@ -43,7 +44,8 @@ class Proposal:
     """What zoo.toml will say. `questions` are what a person must answer first, `notices` what was left out and why,
     `image_notices` what is not known for certain of how images were prepared.
 
-    `members` lie below `folder`, the base among them; `data` is zoo.toml's table of that name.
+    `members` lie below `folder`, the base among them; `data` is zoo.toml's table of that name; `resemblance` says which
+    known network comes near, where none fits.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class Proposal:
     data: Mapping[str, Any]
     notices: tuple[str, ...]
     image_notices: tuple[str, ...] = ()
+    resemblance: str = ""
 
     @property
     def all_notices(self) -> tuple[str, ...]:
@@ -66,7 +69,7 @@ class Proposal:
         """What is not known, empty where the file can be written."""
         asked = []
         if self.architecture is None:
-            asked.append("Which network is it? Its tensors fit none that is known.")
+            asked.append(self.resemblance or "Which network is it? Its tensors fit none that is known.")
         if "source" not in self.data:
             asked.append(
                 "Which images judge it? No folder or file of labelled images was found beside the checkpoints."
@@ -149,6 +152,9 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     )
     hints = _hints(settings)
     guesses = recognised(whole, folder, hints=hints) or recognised(dict(family), folder, hints=hints)
+    near = None if guesses else resembling(whole, folder, hints=hints)
+    if near and near.architecture:
+        guesses = (Guess(near.architecture, near.message),)
     names = ingredient_names(folder, {file: chosen.runs[file] for file in files})
     bases = (file for file in files if is_base(names[file]) or "initiali" in str(settings[file].get("info")))
     base = next(bases, None) if len(files) > 1 else None
@@ -158,6 +164,7 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
         for file in files
     )
     proposal = Proposal(folder, folder.resolve().name, None, guesses, base, ingredients, data, tuple(notices))
+    proposal = replace(proposal, resemblance=near.message if near else "")
     return with_architecture(proposal, guesses[0].architecture) if guesses else proposal
 
 

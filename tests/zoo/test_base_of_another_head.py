@@ -59,8 +59,8 @@ def test_a_base_that_differs_in_its_body_is_left_out(tmp_path: Path, files: dict
     zoo = sc.open_zoo(tmp_path)
     assert zoo.base is None
     assert zoo.excluded[0].name == "base"
-    with pytest.raises(sc.ZooError, match=r"needs a base, and that of the zoo .* was left out: .*stem\.weight"):
-        task_arithmetic_soup(zoo)
+    with pytest.raises(sc.ZooError, match=r"needs a base, and that of the zoo .* was left out: "):
+        task_arithmetic_soup(zoo, scale=1.0)
 
 
 def test_it_is_proposed_as_the_base(tmp_path: Path, files: dict[str, dict[str, Tensor]]) -> None:
