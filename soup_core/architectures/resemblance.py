@@ -55,7 +55,7 @@ def resembling(tensors: Shapes, folder: Path, *, hints: Sequence[str] = ()) -> R
                 architecture, f"All {len(bare):,} tensors are those of {network['name']} with {written}."
             )
         agreeing, inner = max(
-            ((_agreeing(shapes, expected), shapes) for shapes in (bare, *_under_one_name(bare))),
+            ((_agreeing(shapes, expected), shapes) for shapes in (bare, *_under_one_name(bare), _as_image_tower(bare))),
             key=lambda pair: pair[0],
         )
         if agreeing and (nearest is None or agreeing > nearest[0]):
@@ -68,7 +68,7 @@ def _networks(given: Shapes, hints: Sequence[str]) -> Iterator[Network]:
     found: dict[str, Network] = {}
     hinted = [{"name": f"{family}:{hint.rpartition('/')[2]}"} for hint in hints for family in ("torchvision", "timm")]
     image = {name: shape for name, shape in given.items() if not _is_known_to_be_beside(name)}
-    for shapes in (given, image, *_under_one_name(image, alone=True)):
+    for shapes in (given, image, *_under_one_name(image, alone=True), _as_image_tower(given)):
         for network in alike_in_body(shapes):
             found.setdefault(repr(network), network)
     yield from [*found.values(), *hinted][:NETWORKS_AT_MOST]
@@ -86,6 +86,12 @@ def _under_one_name(given: Shapes, *, alone: bool = False) -> list[dict[str, tup
         for first in sorted({*firsts})
         if 2 * firsts.count(first) > len(firsts)
     ]
+
+
+def _as_image_tower(given: Shapes) -> dict[str, tuple[int, ...]]:
+    """The image tower of a pair of towers as open_clip trains them, by its names in a classifier, without the text tower."""
+    within = {f"model.{name}": shape for name, shape in given.items() if "visual." in name or "logit_scale" in given}
+    return {name: shape for name, shape in within.items() if not _is_known_to_be_beside(name)}
 
 
 def _is_known_to_be_beside(name: str) -> bool:

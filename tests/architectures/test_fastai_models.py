@@ -27,7 +27,8 @@ def test_the_head_takes_the_maximum_first_and_then_the_mean() -> None:
             mean, variance, weight, bias = (
                 tensors[f"{layer}.{name}"] for name in ("running_mean", "running_var", "weight", "bias")
             )
-            return (values - mean) / torch.sqrt(variance + 1e-5) * weight + bias
+            scaled: torch.Tensor = (values - mean) / torch.sqrt(variance + 1e-5) * weight + bias
+            return scaled
 
         hidden = functional.relu(normalised(pooled, "1.2") @ tensors["1.4.weight"].T)
         torch.testing.assert_close(module(images), normalised(hidden, "1.6") @ tensors["1.8.weight"].T)
@@ -50,6 +51,7 @@ def test_a_network_that_fastai_cannot_cut_is_refused() -> None:
             architectures.build(f"fastai:{name}", 2)
 
 
+@pytest.mark.filterwarnings("ignore:.*pretrained.*", "ignore:Arguments other than a weight enum")
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0", "densenet121", "vgg11_bn"])
 def test_fastais_own_networks_give_the_same_logits(name: str) -> None:
     learner = pytest.importorskip("fastai.vision.learner")

@@ -22,14 +22,14 @@ from .test_architectures import seeded
 
 
 def sequential_fc() -> nn.Module:
-    network = models.resnet18(num_classes=4)
-    network.fc = nn.Sequential(nn.Dropout(), nn.Linear(512, 4))  # type: ignore[assignment]
+    network: nn.Module = models.resnet18(num_classes=4)
+    network.fc = nn.Sequential(nn.Dropout(), nn.Linear(512, 4))
     return network
 
 
 def layer_within_the_last() -> nn.Module:
-    network = models.mobilenet_v3_small(num_classes=4)
-    network.classifier[3] = nn.Sequential(nn.Linear(1024, 4))
+    network: nn.Module = models.mobilenet_v3_small(num_classes=4)
+    network.get_submodule("classifier")[3] = nn.Sequential(nn.Linear(1024, 4))  # type: ignore[index]
     return network
 
 
@@ -47,8 +47,8 @@ class Wrapped(nn.Module):
 
 
 def two_layers() -> nn.Module:
-    network = models.resnet18(num_classes=4)
-    network.fc = nn.Sequential(nn.Linear(512, 8), nn.ReLU(), nn.Linear(8, 4))  # type: ignore[assignment]
+    network: nn.Module = models.resnet18(num_classes=4)
+    network.fc = nn.Sequential(nn.Linear(512, 8), nn.ReLU(), nn.Linear(8, 4))
     return network
 
 
@@ -110,7 +110,7 @@ def test_else_the_difference_is_told(tmp_path: Path, build: Callable[[], nn.Modu
 
 def test_a_pair_of_towers_is_said_to_have_no_head(tmp_path: Path) -> None:
     tower = made(lambda: architectures.meta_module("open_clip:ViT-B-32", 4))
-    pair = {name: shape for name, shape in tower.items() if not name.startswith("classification_head.")}
+    pair = {name.removeprefix("model."): shape for name, shape in tower.items() if name.startswith("model.")}
     pair |= {"logit_scale": (), "positional_embedding": (77, 512), "token_embedding.weight": (49408, 512)}
     found = resembling(pair, tmp_path)
     assert found

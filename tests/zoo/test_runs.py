@@ -17,7 +17,7 @@ from soup_core.zoo.proposal import Proposal, propose
 def checkpoint(file: Path, value: float, beside: Mapping[str, Any] | None = None) -> None:
     """A checkpoint whose one number says which it is."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {"odd.weight": torch.full((2, 3), value)}
+    tensors = {"odd.weight": torch.full((2, 3), float(value))}
     if file.suffix == ".safetensors":
         safetensors.torch.save_file(tensors, file)
     else:
