@@ -57,7 +57,13 @@ def inspect_folder(folder: Path) -> Iterator[InspectedFile]:
 
     Raises ZooError where the folder cannot be read or holds none, or too many.
     """
-    files = list(_candidates(folder))
+    left = [FOLDERS_AT_MOST]
+    files = list(_candidates(folder, left=left))
+    if left[0] < 0:
+        raise ZooError(
+            f"{shown(folder)} has more than {FOLDERS_AT_MOST:,} folders below it; name one that holds the checkpoints, and "
+            "the images by --data."
+        )
     if not files:
         raise ZooError(f"{shown(folder)} holds no checkpoint; expected files that end in {', '.join(ENDINGS)}.")
     if len(files) > FILES_AT_MOST:
@@ -100,10 +106,7 @@ def _candidates(folder: Path, depth: int = DEPTH, left: list[int] | None = None)
         if stat.S_ISDIR(mode) and depth and not entry.name.startswith("."):
             left[0] -= 1
             if left[0] < 0:
-                raise ZooError(
-                    f"{shown(folder)} lies among more than {FOLDERS_AT_MOST:,} folders; name one that holds the checkpoints "
-                    "alone."
-                )
+                return
             yield from _candidates(folder / entry.name, depth - 1, left)
         elif (
             (stat.S_ISREG(mode) or entry.is_symlink())

@@ -135,6 +135,14 @@ def test_a_folder_without_checkpoints_is_refused(tmp_path: Path) -> None:
         list(inspect_folder(tmp_path / "absent"))
 
 
+def test_a_folder_of_too_many_folders_is_refused(sweep: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        (sweep / name).mkdir()
+    monkeypatch.setattr(inspection, "FOLDERS_AT_MOST", 2)
+    with pytest.raises(sc.ZooError, match="has more than 2 folders below it"):
+        list(inspect_folder(sweep))
+
+
 def test_what_was_looked_at_is_told_by_its_bytes_with_the_next_file(tmp_path: Path) -> None:
     for name, numbers in (("a", 1000), ("b", 1_000_000)):
         save(tmp_path / f"{name}.safetensors", {"odd.weight": torch.zeros(numbers)})
