@@ -15,6 +15,7 @@ from soup_core.architectures.bodies import OF_IMAGE_SIZE, alike_in_body
 from soup_core.architectures.fingerprints import CLASSES, Network, Shapes, heads_of, shapes_of
 from soup_core.architectures.own_heads import said, under_library_names
 from soup_core.checkpoints import unwrapped
+from soup_core.data import Preprocessing
 from soup_core.errors import ZooError
 from soup_core.runtime.files import listed, shown
 
@@ -151,7 +152,8 @@ def _sizes(
         yield None
         return
     known = architectures.proposed_preprocessing({**network, "num_classes": 1}, folder)
-    default = known[0].crop if known else 224
+    crop = known[0].crop if known and isinstance(known[0], Preprocessing) else None
+    default = crop if isinstance(crop, int) else 224
     ours, theirs = (max(shapes[tables[0]][:-1], default=0) for shapes in (given, expected))
     for prefix in PREFIX_TOKENS:
         sides = [math.isqrt(max(count - prefix, 0)) for count in (ours, theirs)]
