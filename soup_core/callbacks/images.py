@@ -1,14 +1,13 @@
 """What a run's images are and become, as zoo.toml's table [data]: read off the transform that the trainer judges with."""
 
-import dataclasses
 import tempfile
-import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from soup_core.architectures import transformers_models
-from soup_core.data import Interpolation, Normalization, Preprocessing
+from soup_core.architectures import transformers_processors
+from soup_core.data import Interpolation, Normalization, Preprocessing, Processor
+from soup_core.data.preprocessing import Backend
 from soup_core.errors import SoupError
 from soup_core.zoo.toml import DataEntry, checked
 
@@ -65,12 +64,10 @@ def described(transform: object) -> Table:
 
 
 def tables_of(preprocessing: Preprocessing | None, normalization: Normalization | None) -> Table:
-    """These as zoo.toml's tables, without what is the default there."""
+    """These as zoo.toml's tables."""
     table: Table = {}
     if preprocessing is not None:
-        defaults = {field.name: field.default for field in dataclasses.fields(preprocessing)}
-        values = dataclasses.asdict(preprocessing)
-        table["preprocessing"] = {key: value for key, value in values.items() if value != defaults[key]}
+        table["preprocessing"] = preprocessing.table()
     if normalization is not None:
         table["normalize"] = {"mean": list(normalization.mean), "std": list(normalization.std)}
     return table
@@ -88,6 +85,7 @@ def _of_steps(steps: list[object]) -> tuple[Preprocessing | None, Normalization 
     resize = crop = None
     stretch = floating = grey = tensors = False
     interpolation: Interpolation = "bilinear"
+    backend: Backend = "pil"
     normalization = None
     for step in steps:
         kind = type(step).__name__
@@ -95,10 +93,7 @@ def _of_steps(steps: list[object]) -> tuple[Preprocessing | None, Normalization 
             sides = step.size if isinstance(step.size, (list, tuple)) else [step.size]  # type: ignore[attr-defined]
             resize, stretch = _square(sides, kind), len(sides) > 1
             interpolation = _interpolation(step)
-            if tensors:
-                warnings.warn(
-                    "The transform resizes tensors, a zoo images; some pixels differ by 1 of 255.", stacklevel=4
-                )
+            backend = "torchvision" if tensors else "pil"
         elif kind == "CenterCrop" and crop is None:
             crop = _square(step.size if isinstance(step.size, (list, tuple)) else [step.size], kind)  # type: ignore[attr-defined]
         elif kind in TO_TENSOR:
@@ -126,7 +121,8 @@ def _of_steps(steps: list[object]) -> tuple[Preprocessing | None, Normalization 
             else "resizes images and leaves them their own shape"
         )
         raise SoupError(f"The transform {what}, so that they need not have one size; {IN_OTHER_WORDS}.")
-    return Preprocessing(resize, resize if crop is None else crop, interpolation, stretch), normalization
+    cut = Preprocessing(resize, resize if crop is None else crop, interpolation, stretch, backend=backend)
+    return cut, normalization
 
 
 def _plain_resize(step: Any) -> bool:
@@ -153,12 +149,19 @@ def _interpolation(step: Any) -> Interpolation:
 
 def _of_processor(processor: Any) -> tuple[Preprocessing, Normalization]:
     """What an image processor of transformers does, as its file says it."""
+    kind = type(processor).__name__
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "preprocessor_config.json").write_text(processor.to_json_string())
-        expected = transformers_models.preprocessing(folder, {})
+        expected = transformers_processors.preprocessing(folder, Path(folder))
     if expected is None:
-        raise SoupError(f"What {type(processor).__name__} does cannot be said in zoo.toml; {IN_OTHER_WORDS}.")
-    return expected
+        raise SoupError(f"What {kind} does cannot be said in zoo.toml; {IN_OTHER_WORDS}.")
+    if isinstance(expected[0], Processor):
+        raise SoupError(
+            f"What {kind} does cannot be said in words of zoo.toml; save it in the zoo's folder, "
+            'processor.save_pretrained(folder / "processor"), and give preprocessing={"processor": "processor", "normalize": '
+            f'{{"mean": {list(expected[1].mean)}, "std": {list(expected[1].std)}}}}}.'
+        )
+    return expected[0], expected[1]
 
 
 def _located(source: str, folder: Path) -> str:
