@@ -20,6 +20,7 @@ from soup_core.formatting import percent, points
 from soup_core.soup import Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, cosines, gram
 from soup_core.weight_space.permutation import SAME_START_COSINE, alignment
+from soup_core.weight_space.result_types import mixed_types
 from soup_core.zoo import BASE, Zoo
 
 # Each number lies between what the bundled zoos that soup show and what those that do not show, or made failures.
@@ -158,6 +159,8 @@ def _fewer(evaluate: Evaluator, images: int) -> Evaluator:
 def _fit(zoo: Zoo, names: Sequence[str], excluded: Sequence[tuple[str, str]]) -> Finding:
     integers = [name for name in zoo.tensors if name not in zoo.floating]
     kept = f" Integers are not averaged: {names_of(integers, 1)} will be the first's." if integers else ""
+    types = mixed_types([zoo.by_name[name] for name in names], zoo.floating)
+    kept += f" {types}" if types else ""
     if excluded:
         left_out = tuple(name for name, _ in excluded)
         reasons = " ".join(reason for _, reason in excluded[:3])
