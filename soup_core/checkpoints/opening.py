@@ -15,9 +15,11 @@ from types import MappingProxyType
 from typing import Any
 
 from soup_core.checkpoints.identity import OpenedFile, opened, refusal
+from soup_core.checkpoints.joined import Joined
 from soup_core.checkpoints.pickled import WHOLE
 from soup_core.checkpoints.reader import Refused, ask_reader
 from soup_core.checkpoints.safetensors import START_BYTES, Checkpoint, kind_of
+from soup_core.checkpoints.shards import check_listed, check_no_shard, is_index, tensors_by_shard
 from soup_core.errors import CheckpointError, SoupError
 from soup_core.runtime.files import home, listed, shown, write_together
 from soup_core.runtime.store import default_store
@@ -42,9 +44,14 @@ def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[P
     """Open a checkpoint and see that its numbers are finite; read through once, then known by the file's identity.
 
     `weights` says which part of a file of torch.save is meant where several could be. Where roots are given, the file
-    must lie below one of them after links are followed. Raises CheckpointError for whatever cannot be used, with the
-    reason.
+    must lie below one of them after links are followed. An index of shards is opened with all of them. Raises
+    CheckpointError for whatever cannot be used, with the reason.
     """
+    check_no_shard(path)
+    return _open(path, weights, roots)
+
+
+def _open(path: Path, weights: str | None, roots: Sequence[Path]) -> Checkpoint:
     name = shown(path)
     try:
         file = Path(os.path.realpath(path, strict=True))
@@ -53,7 +60,10 @@ def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[P
     if roots and not any(file.is_relative_to(os.path.realpath(root)) for root in roots):
         raise CheckpointError(f"{name} lies outside the zoo's folder and those of SOUP_ZOOS; put the file inside.")
     with opened(file, name, expected=EXPECTED, follow_links=False) as source:
-        if kind_of(os.pread(source.descriptor, START_BYTES, 0)) in ("pickled", "unknown"):
+        start = os.pread(source.descriptor, START_BYTES, 0)
+        if is_index(start):
+            return _of_shards(source, path, weights, roots)
+        if kind_of(start) in ("pickled", "unknown"):
             return _converted(source, weights)
         if weights is not None:
             raise CheckpointError(f"{name} is a safetensors file, which has no parts; take `weights` out of its entry.")
@@ -72,6 +82,24 @@ def open_likeliest(path: Path, *, roots: Sequence[Path] = ()) -> tuple[Checkpoin
         part, *others = several.places
         note = f"those under {listed(map(shown, others))} were passed over: {several.why}"
         return open_checkpoint(path, part, roots=roots).noted(note), part
+
+
+def _of_shards(index: OpenedFile, path: Path, weights: str | None, roots: Sequence[Path]) -> Checkpoint:
+    """The shards beside `path`, which may be a link to the opened index, as one checkpoint."""
+    if weights is not None:
+        raise CheckpointError(
+            f"{index.name} is an index of shards, which has no parts; take `weights` out of its entry."
+        )
+    listed_tensors = tensors_by_shard(index)
+    parts = {}
+    for shard, expected in listed_tensors.items():
+        if not os.path.lexists(path.parent / shard):
+            raise CheckpointError(
+                f"{index.name} lists the shard {shown(shard)}, which is missing; put all {len(listed_tensors)} beside it."
+            )
+        parts[shard] = _open(path.parent / shard, None, roots)
+        check_listed(index.name, shard, parts[shard].tensors, expected, len(listed_tensors))
+    return Joined(index, parts)
 
 
 @lru_cache(maxsize=1024)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from soup_core.checkpoints import Checkpoint, open_likeliest
+from soup_core.checkpoints import Checkpoint, index_of, open_likeliest
 from soup_core.data import operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import home, shown
@@ -73,6 +73,7 @@ def _candidates(folder: Path, depth: int) -> Iterator[Path]:
             entries = sorted(scanned, key=lambda entry: natural_order(entry.name))
     except OSError as error:
         raise ZooError(f"{shown(folder)} cannot be read as a folder ({error.strerror}).") from error
+    names = {entry.name for entry in entries}
     for entry in entries:
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode) and depth and not entry.name.startswith("."):
@@ -81,5 +82,6 @@ def _candidates(folder: Path, depth: int) -> Iterator[Path]:
             (stat.S_ISREG(mode) or entry.is_symlink())
             and entry.name.lower().endswith(ENDINGS)
             and (entry.name not in NOT_WEIGHTS)
+            and not ((shard := index_of(entry.name)) and shard[0] in names)  # its index is the checkpoint
         ):
             yield folder / entry.name

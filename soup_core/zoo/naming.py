@@ -5,9 +5,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from soup_core.checkpoints import INDEX_ENDINGS
 from soup_core.zoo.zoo import RESERVED
 
-ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
+ENDINGS = (".pt", ".pt2", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors", *INDEX_ENDINGS)
 BASES = ("base", "pretrained", "init", "initial", "zeroshot", "zero_shot", "lp_init", "pretrain")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from soup_core import architectures
-from soup_core.checkpoints import Checkpoint, SeveralWeights, fitting, networks_within, open_checkpoint
+from soup_core.checkpoints import Checkpoint, SeveralWeights, fitting, networks_within, open_checkpoint, shard_files
 from soup_core.data import ASSETS, operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import listed, shown
@@ -63,12 +63,13 @@ def _roots() -> list[Path]:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files that a folder's zoo.toml names: checkpoints, and what the network is made from. Raises ZooError."""
+    """The files that a folder's zoo.toml names: checkpoints with their shards, and what the network is made from."""
     content = read_zoo_file(folder / ZOO_FILE)
     base = content.base.file if isinstance(content.base, FileEntry) else content.base
     made_from = architectures.file_of(content.architecture.named(), folder)
     named = [*([base] if base else []), *(each.file for each in content.ingredients)]
-    return [*(_found(folder / name) for name in named), *([made_from] if made_from else [])]
+    files = [_found(folder / name) for name in named]
+    return [*files, *(shard for file in files for shard in shard_files(file)), *([made_from] if made_from else [])]
 
 
 def _found(file: Path) -> Path:
