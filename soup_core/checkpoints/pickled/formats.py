@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pickletools import genops
 from typing import Any
 
+from . import programs
 from .code import contains_code
 from .opcodes import read_pickle
 from .rebuilding import STORAGES
@@ -24,7 +25,6 @@ MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 END, END_64, LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 CENTRAL, LOCAL = b"PK\1\2", b"PK\3\4"
-PROGRAMS = ("constants.pkl", "code/", "archive_format", "models/", "serialized_exported_program.json")
 TAR_BLOCK = 512
 
 
@@ -99,19 +99,12 @@ def _zip(source: Source) -> Content:
     members = _members(source)
     root = next(iter(members), "").partition("/")[0] + "/"
     names = [name.removeprefix(root) for name in members]
-    if any(name.startswith(PROGRAMS) for name in names):
-        raise Refused(f"is a program (TorchScript or an exported one), not weights alone; {PLAIN}.")
-    if f"{root}data.pkl" not in members or not all(name.startswith(root) for name in members):
+    is_program = programs.is_program(names)
+    if not is_program and (f"{root}data.pkl" not in members or not all(name.startswith(root) for name in members)):
         raise Refused("is a zip archive, but not one of torch.save; expected a file of weights.")
-    if packed := [name for name, member in members.items() if not member.is_stored]:
-        raise Refused(f"holds a compressed part, {packed[0][:50]!r}, which torch.save never writes; save it again.")
-    checked = any(member.checksum for member in members.values())
-    for name, member in members.items():
-        if checked and source.checksum(member.begin, member.size) != member.checksum:
-            raise damaged(f"the checksum of its part {name[len(root) :][:50]!r} differs")
-    order = members.get(f"{root}byteorder")
-    if order and source.read(order.begin, min(order.size, 10)) != b"little":
-        raise Refused("says that its bytes are not in little-endian order, which is not read here; save it again.")
+    checked = _check(source, members, root)
+    if is_program:
+        return _program(source, {name.removeprefix(root): member for name, member in members.items()}, checked)
     pickle = members[f"{root}data.pkl"]
     if pickle.size > PICKLE_BYTES_AT_MOST:
         raise Refused(f"has {pickle.size:,} bytes of pickle, and at most {PICKLE_BYTES_AT_MOST:,} are read; {PLAIN}.")
@@ -119,6 +112,39 @@ def _zip(source: Source) -> Content:
     data = f"{root}data/"
     places = {name.removeprefix(data): (m.begin, m.size) for name, m in members.items() if name.startswith(data)}
     return Content(described, places, checked)
+
+
+def _check(source: Source, members: Mapping[str, _Member], root: str) -> bool:
+    """See that parts are stored as they are, sound, and little-endian; whether they had checksums to see it by."""
+    if packed := [name for name, m in members.items() if not m.is_stored and not programs.is_text(name[len(root) :])]:
+        raise Refused(f"holds a compressed part, {packed[0][:50]!r}, which torch.save never writes; save it again.")
+    checked = any(member.checksum for member in members.values())
+    for name, member in members.items():
+        if checked and member.is_stored and source.checksum(member.begin, member.size) != member.checksum:
+            raise damaged(f"the checksum of its part {name[len(root) :][:50]!r} differs")
+    order = members.get(f"{root}byteorder")
+    if order and source.read(order.begin, min(order.size, 10)) != b"little":
+        raise Refused("says that its bytes are not in little-endian order, which is not read here; save it again.")
+    return checked
+
+
+def _program(source: Source, members: Mapping[str, _Member], checked: bool) -> Content:
+    """The weights of a program, which may keep them in a file of torch.save within (.pt2 of torch 2.1 to 2.7)."""
+    places = {name: (member.begin, member.size) for name, member in members.items()}
+    if "data.pkl" in places:
+        raise Refused(f"is a program (TorchScript), not weights alone; {programs.SCRIPTED}.")
+    if inner := places.get(programs.STATE_WITHIN):
+        content = opened(source.part(*inner))
+        within = {key: (inner[0] + begin, size) for key, (begin, size) in content.places.items()}
+        return Content(content.described, within, checked or content.checked)
+
+    def read(name: str) -> bytes:
+        begin, size = places[name]
+        if size > PICKLE_BYTES_AT_MOST:
+            raise Refused(f"has {size:,} bytes of {name[:50]!r}, and at most {PICKLE_BYTES_AT_MOST:,} are read.")
+        return source.read(begin, size)
+
+    return Content(programs.exported(read, places), places, checked)
 
 
 def _members(source: Source) -> dict[str, _Member]:
