@@ -141,6 +141,8 @@ def _loading(export: Export, file: str) -> str:
     architecture = dict(export.zoo.architecture)
     name, classes = str(architecture.pop("name")), architecture.pop("num_classes")
     library, _, plain_name = name.partition(":")
+    if library in ("torchvision", "timm"):  # whose networks have plain weights
+        architecture.pop(architectures.FOLDED, None)
     options = "".join(f", {key}={value!a}" for key, value in architecture.items())
     if export.format == "transformers":
         (kind,) = json.loads(suited(export)[0])["architectures"]

@@ -13,7 +13,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from soup_core import architectures
-from soup_core.checkpoints import Checkpoint, SeveralWeights, fitting, networks_within, open_checkpoint, shard_files
+from soup_core.checkpoints import (
+    Checkpoint,
+    SeveralWeights,
+    fitting,
+    folded,
+    networks_within,
+    open_checkpoint,
+    parametrized,
+    shard_files,
+)
 from soup_core.data import ASSETS, operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import listed, shown
@@ -216,11 +225,25 @@ def _fitting_parts(
 def _fitted(checkpoint: Checkpoint, architecture: Mapping[str, Any], module: nn.Module) -> Checkpoint:
     """The checkpoint under the architecture's names, without what is no part of it. Raises CheckpointError otherwise."""
     expected = module.state_dict()
+    if architecture.get(architectures.FOLDED):
+        checkpoint = folded(checkpoint)
     fitted = _under_expected_names(checkpoint, expected, architecture, module)
     if set(fitted.tensors) != set(expected):
         fitted = _network_within(checkpoint, expected, architecture, module) or fitted
+    _check_parts(fitted, expected)
     _check_fit(fitted, expected)
     return fitted
+
+
+def _check_parts(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
+    """Raise CheckpointError where weights are kept in parts, and the architecture has them plain."""
+    found = parametrized({name: info.shape for name, info in checkpoint.tensors.items()})
+    if found and found[0].weight in expected:
+        parts = " and ".join(map(shown, found[0].parts.values()))
+        raise CheckpointError(
+            f"{checkpoint.name} keeps {shown(found[0].weight)} in parts, {parts} ({found[0].kind}), and the architecture has "
+            "it plain; set fold_parametrizations = true in architecture in zoo.toml."
+        )
 
 
 def _under_expected_names(

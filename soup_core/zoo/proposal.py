@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from soup_core.architectures import FOLDED
 from soup_core.architectures.recognition import Guess, recognised
-from soup_core.checkpoints import unwrapped
+from soup_core.checkpoints import folded_shapes, parametrized, unwrapped
 from soup_core.errors import ZooError
 from soup_core.runtime.files import listed, shown
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
@@ -139,6 +140,7 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     )
     hints = _hints(settings)
     guesses = recognised(whole, folder, hints=hints) or recognised(dict(family), folder, hints=hints)
+    guesses = guesses or _recognised_folded(dict(family), folder, hints)
     names = ingredient_names(folder, files)
     bases = (file for file in files if is_base(names[file]) or "initiali" in str(settings[file].get("info")))
     base = next(bases, None) if len(files) > 1 else None
@@ -179,6 +181,18 @@ def with_base(proposal: Proposal, base: str | None) -> Proposal:
     if base is not None:
         raise ZooError(f"No file of {shown(proposal.folder)} that fits is called {base!r}.")
     return replace(proposal, base=None)
+
+
+def _recognised_folded(shapes: Shapes, folder: Path, hints: Sequence[str]) -> tuple[Guess, ...]:
+    """The networks that take these tensors once weights that are kept in parts are folded, each with that choice."""
+    if not (found := parametrized(shapes)):
+        return ()
+    kinds = " and ".join(dict.fromkeys(each.kind for each in found))
+    why = f"Its files keep {len(found)} weights in parts ({kinds}), which are folded."
+    return tuple(
+        replace(guess, architecture={**guess.architecture, FOLDED: True}, why=f"{guess.why} {why}")
+        for guess in recognised(folded_shapes(shapes), folder, hints=hints)
+    )
 
 
 def _hints(settings: Mapping[Path, Settings]) -> tuple[str, ...]:

@@ -174,7 +174,8 @@ def test_several_programs_in_one_file_are_a_choice(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_exported_programs_is_proposed(tmp_path: Path) -> None:
-    from soup_core.zoo.proposal import inspect_folder, propose
+    from soup_core.zoo.inspection import inspect_folder
+from soup_core.zoo.proposal import propose
 
     folder = tmp_path / "programs"
     folder.mkdir()

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soup_core.analysis.preflight.finding import Finding, Verdict, names_of, verb
+from soup_core.analysis.preflight.parts import parts_check
 from soup_core.errors import DataError
 from soup_core.evaluation import Estimate, Evaluation, Evaluator, compare, wilson
 from soup_core.formatting import percent, points
@@ -59,6 +60,8 @@ def preflight_checks(
     yield _fit(zoo, chosen, [(each.name, each.reason) for each in excluded])
     if notices := zoo.data.notices():
         yield Finding("images", "notice", " ".join(notices))
+    if len(chosen) > 1 and (finding := parts_check(zoo, chosen)):
+        yield finding
     if len(chosen) > 1:
         yield from _checks(_Selection(zoo, chosen, uniform(chosen), _fewer(evaluate, images)), pairs, seed)
 
