@@ -4,7 +4,7 @@ What does not fit is left out with the reason; the rest of the zoo stays usable.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -253,7 +253,8 @@ def _under_expected_names(
     checkpoint = fitting(checkpoint, expected)
     if set(checkpoint.tensors) != set(expected):
         checkpoint = _under_module_names(checkpoint, architectures.stored_names(architecture, module))
-        checkpoint = _without_foreign(checkpoint, expected, architecture)
+        tables = {name for name, _ in module.named_buffers()}.difference(expected)  # which programs hold, and no state_dict
+        checkpoint = _without_foreign(checkpoint, expected, architecture, tables)
     return checkpoint
 
 
@@ -278,12 +279,11 @@ def _under_module_names(checkpoint: Checkpoint, stored: Mapping[str, str]) -> Ch
 
 
 def _without_foreign(
-    checkpoint: Checkpoint, expected: Mapping[str, Any], architecture: Mapping[str, Any]
+    checkpoint: Checkpoint, expected: Mapping[str, Any], architecture: Mapping[str, Any], tables: Collection[str]
 ) -> Checkpoint:
-    """The checkpoint without what its architecture's files are known to hold beside the network."""
-    foreign = [
-        name for name in checkpoint.tensors if name not in expected and architectures.ignored(architecture, name)
-    ]
+    """The checkpoint without what its architecture's files are known to hold beside the network, and without its tables."""
+    beside = [name for name in checkpoint.tensors if name not in expected]
+    foreign = [name for name in beside if name in tables or architectures.ignored(architecture, name)]
     if not foreign:
         return checkpoint
     return checkpoint.renamed(

@@ -7,6 +7,7 @@ https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
 
 import io
 import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pickletools import genops
@@ -16,11 +17,13 @@ from . import programs
 from .code import contains_code
 from .opcodes import read_pickle
 from .rebuilding import STORAGES
+from .scripted import SAVE, classes_in, is_text, scripted
 from .source import Source
 from .values import PLAIN, Named, Opaque, Refused, Storage, damaged
 
 PICKLE_BYTES_AT_MOST = 25_000_000
 MEMBERS_AT_MOST = 100_100  # as many tensors as are read, and torch's own records
+TEXT_BYTES_AT_MOST = 5_000_000
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 END, END_64, LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
@@ -116,7 +119,7 @@ def _zip(source: Source) -> Content:
 
 def _check(source: Source, members: Mapping[str, _Member], root: str) -> bool:
     """See that parts are stored as they are, sound, and little-endian; whether they had checksums to see it by."""
-    if packed := [name for name, m in members.items() if not m.is_stored and not programs.is_text(name[len(root) :])]:
+    if packed := [name for name, m in members.items() if not m.is_stored and not is_text(name[len(root) :])]:
         raise Refused(f"holds a compressed part, {packed[0][:50]!r}, which torch.save never writes; save it again.")
     checked = any(member.checksum for member in members.values())
     for name, member in members.items():
@@ -132,7 +135,7 @@ def _program(source: Source, members: Mapping[str, _Member], checked: bool) -> C
     """The weights of a program, which may keep them in a file of torch.save within (.pt2 of torch 2.1 to 2.7)."""
     places = {name: (member.begin, member.size) for name, member in members.items()}
     if "data.pkl" in places:
-        raise Refused(f"is a program (TorchScript), not weights alone; {programs.SCRIPTED}.")
+        return _scripted(source, members, checked)
     if inner := places.get(programs.STATE_WITHIN):
         content = opened(source.part(*inner))
         within = {key: (inner[0] + begin, size) for key, (begin, size) in content.places.items()}
@@ -145,6 +148,35 @@ def _program(source: Source, members: Mapping[str, _Member], checked: bool) -> C
         return source.read(begin, size)
 
     return Content(programs.exported(read, places), places, checked)
+
+
+def _scripted(source: Source, members: Mapping[str, _Member], checked: bool) -> Content:
+    pickle = members["data.pkl"]
+    texts = {name: member for name, member in members.items() if is_text(name) and name.endswith(".py")}
+    if pickle.size + sum(member.size for member in texts.values()) > PICKLE_BYTES_AT_MOST:
+        raise Refused(
+            f"is a program (TorchScript) of more than {PICKLE_BYTES_AT_MOST:,} bytes of pickle and text; {SAVE}."
+        )
+    described = read_pickle(io.BytesIO(source.read(pickle.begin, pickle.size)), _storages({}))
+    classes = classes_in({name: _text(source, member) for name, member in texts.items()})
+    places = {name.removeprefix("data/"): (m.begin, m.size) for name, m in members.items() if name.startswith("data/")}
+    return Content(scripted(described, classes), places, checked)
+
+
+def _text(source: Source, member: _Member) -> str:
+    """The text of a part, inflated as far as a text may be long; its checksum is of what it inflates to."""
+    content = source.read(member.begin, member.size)
+    try:
+        if not member.is_stored:
+            inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+            content = inflating.decompress(content, TEXT_BYTES_AT_MOST)
+            if not inflating.eof:
+                raise Refused(f"is a program with a text of more than {TEXT_BYTES_AT_MOST:,} bytes; {SAVE}.")
+            if member.checksum and zlib.crc32(content) != member.checksum:
+                raise damaged("the checksum of a text differs")
+        return content.decode()
+    except (zlib.error, UnicodeDecodeError) as error:
+        raise damaged("a text of its program cannot be read") from error
 
 
 def _members(source: Source) -> dict[str, _Member]:

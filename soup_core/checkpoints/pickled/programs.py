@@ -20,18 +20,12 @@ SCALARS = {
     10: ("complex", 8), 11: ("complex", 16), 12: ("BOOL", 1), 13: ("BF16", 2),
 }  # fmt: skip
 STATE_WITHIN = "serialized_state_dict.pt"
-SCRIPTED = "save its weights, torch.save(torch.jit.load(file).state_dict(), other_file)"
 EXPORTED = "save its weights, torch.save(torch.export.load(file).state_dict, other_file)"
 
 
 def is_program(names: list[str]) -> bool:
     """Whether an archive of these parts holds a program, exported or TorchScript."""
     return any(name.startswith(PARTS) for name in names)
-
-
-def is_text(name: str) -> bool:
-    """Whether a part of a program is its text, which alone TorchScript compresses."""
-    return name.startswith("code/")
 
 
 def exported(read: Callable[[str], bytes], places: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
