@@ -1,5 +1,6 @@
 """Checkpoint files: opened whatever their format, checked, and read tensor by tensor."""
 
+from soup_core.checkpoints.folders import METADATA, folder_files, folder_kind, is_optimizer
 from soup_core.checkpoints.folding import folded
 from soup_core.checkpoints.names import fitting, networks_within, unwrapped, unwrappings
 from soup_core.checkpoints.opening import SeveralWeights, open_checkpoint, open_likeliest
@@ -9,6 +10,7 @@ from soup_core.checkpoints.shards import INDEX_ENDINGS, index_of, shard_files
 
 __all__ = [
     "INDEX_ENDINGS",
+    "METADATA",
     "Checkpoint",
     "Parametrized",
     "Reader",
@@ -17,7 +19,10 @@ __all__ = [
     "folded",
     "folded_shapes",
     "folded_weight",
+    "folder_files",
+    "folder_kind",
     "index_of",
+    "is_optimizer",
     "memory_of",
     "networks_within",
     "open_checkpoint",

@@ -37,12 +37,10 @@ def folded(checkpoint: Checkpoint) -> Checkpoint:
             write_together({file: writer(tensors, {})}, size_of(tensors))
     with opened(file, checkpoint.name, expected="a folded checkpoint", follow_links=False) as source:
         plain = Checkpoint.of_opened(source)
-    plain.digest = digest
+    plain.digest, plain.beside = digest, checkpoint.beside
     kinds = ", ".join(dict.fromkeys(each.kind for each in found))
     count = f"{len(found)} weights were" if len(found) > 1 else "1 weight was"
-    return plain.renamed(
-        {name: name for name in plain.tensors}, *checkpoint.notes, f"{count} folded from parts ({kinds})"
-    )
+    return plain.noted(*checkpoint.notes, f"{count} folded from parts ({kinds})")
 
 
 def _plain(checkpoint: Checkpoint) -> Mapping[str, Tensor]:

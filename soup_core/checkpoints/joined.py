@@ -22,7 +22,7 @@ class Joined(Checkpoint):
         self.path, self.name, self.identity = file.path, shown(file.name), file.identity
         self.size = sum(part.size for part in parts.values())
         self.notes = tuple(dict.fromkeys(note for part in parts.values() for note in part.notes))
-        self.metadata = MappingProxyType({})
+        self.metadata, self.beside = MappingProxyType({}), MappingProxyType({})
         self._parts = dict(parts)
         self._within = {name: (part, name) for part, its in parts.items() for name in its.tensors}
         self.tensors = MappingProxyType({name: info for part in parts.values() for name, info in part.tensors.items()})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from soup_core.checkpoints import Checkpoint, index_of, open_likeliest
+from soup_core.checkpoints import METADATA, Checkpoint, folder_kind, index_of, is_optimizer, open_likeliest
 from soup_core.data import operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import home, shown
@@ -74,6 +74,10 @@ def _candidates(folder: Path, depth: int) -> Iterator[Path]:
     except OSError as error:
         raise ZooError(f"{shown(folder)} cannot be read as a folder ({error.strerror}).") from error
     names = {entry.name for entry in entries}
+    if kind := folder_kind(names):  # one checkpoint, by its own name where it lies within what is looked at
+        if not (kind == "distributed" and is_optimizer(folder.name)):
+            yield folder if depth < DEPTH or kind == "zero" else folder / METADATA
+        return
     for entry in entries:
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode) and depth and not entry.name.startswith("."):

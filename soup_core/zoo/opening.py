@@ -18,6 +18,7 @@ from soup_core.checkpoints import (
     SeveralWeights,
     fitting,
     folded,
+    folder_files,
     networks_within,
     open_checkpoint,
     parametrized,
@@ -72,13 +73,14 @@ def _roots() -> list[Path]:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files that a folder's zoo.toml names: checkpoints with their shards, and what the network is made from."""
+    """The files that a folder's zoo.toml names: checkpoints with all their parts, and what the network is made from."""
     content = read_zoo_file(folder / ZOO_FILE)
     base = content.base.file if isinstance(content.base, FileEntry) else content.base
     made_from = architectures.file_of(content.architecture.named(), folder)
     named = [*([base] if base else []), *(each.file for each in content.ingredients)]
     files = [_found(folder / name) for name in named]
-    return [*files, *(shard for file in files for shard in shard_files(file)), *([made_from] if made_from else [])]
+    parts = [part for file in files for part in (*shard_files(file), *folder_files(file))]
+    return [*files, *parts, *([made_from] if made_from else [])]
 
 
 def _found(file: Path) -> Path:
@@ -253,7 +255,9 @@ def _under_expected_names(
     checkpoint = fitting(checkpoint, expected)
     if set(checkpoint.tensors) != set(expected):
         checkpoint = _under_module_names(checkpoint, architectures.stored_names(architecture, module))
-        tables = {name for name, _ in module.named_buffers()}.difference(expected)  # which programs hold, and no state_dict
+        tables = {name for name, _ in module.named_buffers()}.difference(
+            expected
+        )  # which programs hold, and no state_dict
         checkpoint = _without_foreign(checkpoint, expected, architecture, tables)
     return checkpoint
 
