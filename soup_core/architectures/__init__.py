@@ -26,10 +26,12 @@ from soup_core.architectures import (
 )
 from soup_core.architectures.fashion_cnn import FashionCNN
 from soup_core.architectures.optional import inside
+from soup_core.architectures.plain_weights import FOLDED, without_parametrizations
 from soup_core.data import Normalization, Preprocessing, Processor
 from soup_core.errors import ZooError
 
 __all__ = [
+    "FOLDED",
     "FashionCNN",
     "arguments",
     "build",
@@ -110,7 +112,8 @@ def build(name: str, num_classes: int, options: Mapping[str, Any] | None = None)
     """Make the module that a name stands for, with random weights: N×C×H×W normalised images to N×num_classes logits.
 
     Names are "fashion_cnn", "torchvision:NAME", "timm:NAME", "transformers:FOLDER", "model_soups:NAME", "open_clip:NAME",
-    "fastai:NAME" and "factory:FILE:FUNCTION". Raises ZooError for one that does not exist, options that it does not take, and where a
+    "fastai:NAME" and "factory:FILE:FUNCTION". The option "fold_parametrizations" suits all: the network then holds plain
+    weights where it was made with parametrised ones. Raises ZooError for one that does not exist, options that it does not take, and where a
     library is missing.
     """
     kind, _, rest = name.partition(":")
@@ -120,8 +123,11 @@ def build(name: str, num_classes: int, options: Mapping[str, Any] | None = None)
             f"{', '.join(f'{family}:NAME' for family in FAMILIES if family not in ('fashion_cnn', 'factory'))}, for "
             'instance "torchvision:resnet18".'
         )
+    given = dict(options or {})
+    is_folded = given.pop(FOLDED, False)
     try:
-        return FAMILIES[kind].build(rest, num_classes, **(options or {}))
+        module = FAMILIES[kind].build(rest, num_classes, **given)
+        return without_parametrizations(module) if is_folded else module
     except (TypeError, ValueError) as error:
         raise _unbuildable(name, error) from error
 
@@ -212,4 +218,5 @@ def proposed_preprocessing(
     """
     given = arguments(architecture, folder)
     kind, _, rest = given["name"].partition(":")
-    return FAMILIES[kind].preprocessing(rest, given["options"], folder, settings or {}) if kind in FAMILIES else None
+    options = {key: value for key, value in given["options"].items() if key != FOLDED}
+    return FAMILIES[kind].preprocessing(rest, options, folder, settings or {}) if kind in FAMILIES else None

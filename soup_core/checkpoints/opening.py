@@ -8,22 +8,26 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from soup_core.checkpoints.folders import CHUNKS, CONSOLIDATED, METADATA, check_not_zero, checkpoint_folder
 from soup_core.checkpoints.identity import OpenedFile, opened, refusal
-from soup_core.checkpoints.pickled import WHOLE
+from soup_core.checkpoints.joined import Joined
+from soup_core.checkpoints.pickled import FILES_AT_MOST, MESSAGE_BYTES, WHOLE
 from soup_core.checkpoints.reader import Refused, ask_reader
 from soup_core.checkpoints.safetensors import START_BYTES, Checkpoint, kind_of
+from soup_core.checkpoints.shards import check_listed, check_no_shard, is_index, tensors_by_shard
 from soup_core.errors import CheckpointError, SoupError
 from soup_core.runtime.files import home, listed, shown, write_together
 from soup_core.runtime.store import default_store
 
 FORMAT = 2  # of what the reading process writes; a higher number has every file read again
 MESSAGE_AT_MOST = 2000
+NO_FILES: Mapping[str, OpenedFile] = MappingProxyType({})
 EXPECTED = "a safetensors file, or one of torch.save"
 
 
@@ -42,9 +46,33 @@ def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[P
     """Open a checkpoint and see that its numbers are finite; read through once, then known by the file's identity.
 
     `weights` says which part of a file of torch.save is meant where several could be. Where roots are given, the file
-    must lie below one of them after links are followed. Raises CheckpointError for whatever cannot be used, with the
-    reason.
+    must lie below one of them after links are followed. An index of shards is opened with all of them, a folder of
+    torch.distributed.checkpoint by its own name or by that of its `.metadata`. Raises
+    CheckpointError for whatever cannot be used, with the reason.
     """
+    check_no_shard(path)
+    check_not_zero(path)
+    folder = path.parent if path.name == METADATA else path
+    if checkpoint_folder(folder) == "distributed":
+        return _of_folder(folder, weights, roots)
+    return _open(path, weights, roots)
+
+
+def _open(path: Path, weights: str | None, roots: Sequence[Path]) -> Checkpoint:
+    name, file = shown(path), _within(path, roots)
+    with opened(file, name, expected=EXPECTED, follow_links=False) as source:
+        start = os.pread(source.descriptor, START_BYTES, 0)
+        if is_index(start):
+            return _of_shards(source, path, weights, roots)
+        if kind_of(start) in ("pickled", "unknown"):
+            return _converted(source, weights)
+        if weights is not None:
+            raise CheckpointError(f"{name} is a safetensors file, which has no parts; take `weights` out of its entry.")
+        return _examined(source)
+
+
+def _within(path: Path, roots: Sequence[Path]) -> Path:
+    """The file itself, links followed. Raises CheckpointError where it is not there, or lies below none of the roots."""
     name = shown(path)
     try:
         file = Path(os.path.realpath(path, strict=True))
@@ -52,12 +80,7 @@ def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[P
         raise CheckpointError(f"{name} {refusal(error)}") from error
     if roots and not any(file.is_relative_to(os.path.realpath(root)) for root in roots):
         raise CheckpointError(f"{name} lies outside the zoo's folder and those of SOUP_ZOOS; put the file inside.")
-    with opened(file, name, expected=EXPECTED, follow_links=False) as source:
-        if kind_of(os.pread(source.descriptor, START_BYTES, 0)) in ("pickled", "unknown"):
-            return _converted(source, weights)
-        if weights is not None:
-            raise CheckpointError(f"{name} is a safetensors file, which has no parts; take `weights` out of its entry.")
-        return _examined(source)
+    return file
 
 
 def open_likeliest(path: Path, *, roots: Sequence[Path] = ()) -> tuple[Checkpoint, str | None]:
@@ -72,6 +95,42 @@ def open_likeliest(path: Path, *, roots: Sequence[Path] = ()) -> tuple[Checkpoin
         part, *others = several.places
         note = f"those under {listed(map(shown, others))} were passed over: {several.why}"
         return open_checkpoint(path, part, roots=roots).noted(note), part
+
+
+def _of_shards(index: OpenedFile, path: Path, weights: str | None, roots: Sequence[Path]) -> Checkpoint:
+    """The shards beside `path`, which may be a link to the opened index, as one checkpoint."""
+    if weights is not None:
+        raise CheckpointError(
+            f"{index.name} is an index of shards, which has no parts; take `weights` out of its entry."
+        )
+    listed_tensors = tensors_by_shard(index)
+    parts = {}
+    for shard, expected in listed_tensors.items():
+        if not os.path.lexists(path.parent / shard):
+            raise CheckpointError(
+                f"{index.name} lists the shard {shown(shard)}, which is missing; put all {len(listed_tensors)} beside it."
+            )
+        parts[shard] = _open(path.parent / shard, None, roots)
+        check_listed(index.name, shard, parts[shard].tensors, expected, len(listed_tensors))
+    return Joined(index, parts)
+
+
+def _of_folder(folder: Path, weights: str | None, roots: Sequence[Path]) -> Checkpoint:
+    """A folder of torch.distributed.checkpoint, by the file that tells of its others."""
+    names = sorted(name for name in os.listdir(folder) if name.endswith(CHUNKS))
+    if len(names) > FILES_AT_MOST or sum(len(name) + 4 for name in names) > MESSAGE_BYTES // 2:
+        raise CheckpointError(
+            f"{shown(folder)} is a checkpoint in {len(names)} files, and at most {FILES_AT_MOST} are read; make one file of it, "
+            f"{CONSOLIDATED} {shown(folder)} FILE."
+        )
+    with ExitStack() as stack:
+        metadata, *files = (
+            stack.enter_context(
+                opened(_within(folder / name, roots), shown(folder), expected=EXPECTED, follow_links=False)
+            )
+            for name in (METADATA, *names)
+        )
+        return _converted(metadata, weights, dict(zip(names, files, strict=True)))
 
 
 @lru_cache(maxsize=1024)
@@ -105,13 +164,14 @@ def _remember(key: str, known: Mapping[str, Any]) -> None:
         default_store().keep_file(key, known)
 
 
-def _converted(source: OpenedFile, weights: str | None) -> Checkpoint:
-    """The safetensors file made of a file of torch.save, made now where it is not there."""
-    name, key = source.name, f"pickled {FORMAT} {json.dumps(weights)} {source.identity}"
+def _converted(source: OpenedFile, weights: str | None, files: Mapping[str, OpenedFile] = NO_FILES) -> Checkpoint:
+    """The safetensors file made of a file of torch.save, and of those that it tells of, made now where it is not there."""
+    identities = " ".join(str(each.identity) for each in (source, *files.values()))
+    name, key = source.name, f"pickled {FORMAT} {json.dumps(weights)} {identities}"
     known = _recalled(key)
     if known is None or not ("refused" in known or _converted_file(known["content"]).exists()):
         try:
-            known = {"content": _convert(source, weights)}
+            known = {"content": _convert(source, weights, files)}
         except Refused as refused:
             known = {
                 "refused": shown(str(refused), MESSAGE_AT_MOST),
@@ -144,24 +204,32 @@ def _converted_file(content: str) -> Path:
     return home() / "checkpoints" / f"{content}.safetensors"
 
 
-def _convert(source: OpenedFile, weights: str | None) -> str:
+def _convert(source: OpenedFile, weights: str | None, files: Mapping[str, OpenedFile]) -> str:
     """Have a file converted, unless one of the same content was; the digest of its content and of the choice."""
-    digest = hashlib.sha256()
-    for begin in range(0, source.identity.size, 1 << 20):
-        digest.update(os.pread(source.descriptor, 1 << 20, begin))
-    content = hashlib.sha256(json.dumps([FORMAT, weights, digest.hexdigest()]).encode()).hexdigest()
+    digests = [_digest(source), *([name, _digest(file)] for name, file in files.items())]
+    content = hashlib.sha256(json.dumps([FORMAT, weights, *digests]).encode()).hexdigest()
+    size = source.identity.size + sum(file.identity.size for file in files.values())
+    descriptors = {name: file.descriptor for name, file in files.items()}
     converted = _converted_file(content)
 
     def write(temporary: Path) -> None:
         target = os.open(temporary, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            ask_reader(source.descriptor, target, source.identity.size, source.name, weights)
+            ask_reader(source.descriptor, target, size, source.name, weights, descriptors)
         finally:
             os.close(target)
-        source.check_unchanged()
+        for each in (source, *files.values()):
+            each.check_unchanged()
 
     with default_store().claim(f"convert-{content}"):
         converted.parent.mkdir(mode=0o700, exist_ok=True)  # the source may be no one else's to read
         if not converted.exists():
-            write_together({converted: write}, source.identity.size)
+            write_together({converted: write}, size)
     return content
+
+
+def _digest(file: OpenedFile) -> str:
+    digest = hashlib.sha256()
+    for begin in range(0, file.identity.size, 1 << 20):
+        digest.update(os.pread(file.descriptor, 1 << 20, begin))
+    return digest.hexdigest()

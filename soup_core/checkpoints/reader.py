@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,14 @@ class Refused(Exception):
         self.places, self.why = places, why
 
 
-def ask_reader(source: int, target: int, size: int, name: str, weights: str | None) -> None:
-    """Have the reading process convert one file. Raises _Refused with what it says, OSError where it cannot write."""
-    answer = _process.ask(source, target, weights, SECONDS + size / BYTES_A_SECOND)
+def ask_reader(
+    source: int, target: int, size: int, name: str, weights: str | None, files: Mapping[str, int] | None = None
+) -> None:
+    """Have the reading process convert one file, or several by their names where `source` tells of them; `size` is of all.
+
+    Raises Refused with what it says, OSError where it cannot write.
+    """
+    answer = _process.ask(source, target, weights, SECONDS + size / BYTES_A_SECOND, files or {})
     if answer is None:
         raise CheckpointError(
             f"{name} could not be read in time, or its reader was ended; see the machine's load, reload."
@@ -60,7 +65,9 @@ class _Process:
         self._running: tuple[subprocess.Popen[bytes], socket.socket] | None = None
         atexit.register(self.end)
 
-    def ask(self, source: int, target: int, weights: str | None, seconds: float) -> dict[str, Any] | None:
+    def ask(
+        self, source: int, target: int, weights: str | None, seconds: float, files: Mapping[str, int]
+    ) -> dict[str, Any] | None:
         """The answer to a request, or None where there is none in so many seconds, or the process was ended."""
         with self._lock:
             if self._running is None or self._running[0].poll() is not None:
@@ -69,7 +76,8 @@ class _Process:
             connection = self._running[1]
             connection.settimeout(seconds)
             try:
-                socket.send_fds(connection, [json.dumps({"weights": weights}).encode()], [source, target])
+                request = json.dumps({"weights": weights, "files": list(files)}).encode()
+                socket.send_fds(connection, [request], [source, target, *files.values()])
                 line = b""
                 while not line.endswith(b"\n") and len(line) < ANSWER_AT_MOST:
                     if not (part := connection.recv(1 << 16)):

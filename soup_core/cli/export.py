@@ -1,6 +1,7 @@
 """The command that writes a soup where other libraries load it."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ from soup_core.cli.options import BatchSize, Device, Json, Precision, SoupOption
 from soup_core.cli.output import Row, figures, print_rows
 from soup_core.export import FORMATS, Export, export_soup, title_of
 from soup_core.soup import Soup
+from soup_core.weight_space.result_types import mixed_types
 
 
 def export(
@@ -37,4 +39,6 @@ def export_rows(run: ZooCommand, soup: Soup, file: Path, format: str, title: str
     out = Export(soup, run.evaluator(), run.evaluator("test") if test else None, title, format)
     yield from ({"written": str(path), "bytes": path.stat().st_size} for path in export_soup(out, file))
     evaluations = {split: figures(standing.evaluation) for split, standing in out.standings.items()}
+    if types := mixed_types(out.zoo.members(soup), out.zoo.floating):
+        print(types, file=sys.stderr)
     yield {"soup": json.loads(soup.to_json()), **evaluations}

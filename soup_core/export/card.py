@@ -9,6 +9,7 @@ from soup_core.export.formats import suited
 from soup_core.export.script import command, shell_line
 from soup_core.export.tables import markdown, markdown_cell
 from soup_core.formatting import interval, percent, plain, points
+from soup_core.weight_space.result_types import mixed_types
 
 STATISTICS = {
     "averaged": "averaged as the weights are",
@@ -125,6 +126,7 @@ def _ingredient_table(export: Export) -> str:
     notes = [
         f"\n\nBatchNorm's running statistics are {STATISTICS[export.soup.batch_norm]}."
     ] * export.zoo.has_batch_norm
+    notes += [f"\n\n{plain(types)}" for types in [mixed_types(members, export.zoo.floating)] if types]
     notes += ["\n\nTensors differ in their coefficients; all are in the recipe below."] * bool(export.soup.tensors)
     return markdown(heads, rows) + "".join(notes)
 
@@ -139,6 +141,8 @@ def _loading(export: Export, file: str) -> str:
     architecture = dict(export.zoo.architecture)
     name, classes = str(architecture.pop("name")), architecture.pop("num_classes")
     library, _, plain_name = name.partition(":")
+    if library in ("torchvision", "timm"):  # whose networks have plain weights
+        architecture.pop(architectures.FOLDED, None)
     options = "".join(f", {key}={value!a}" for key, value in architecture.items())
     if export.format == "transformers":
         (kind,) = json.loads(suited(export)[0])["architectures"]

@@ -14,6 +14,7 @@ from soup_core.errors import CheckpointError, CoefficientError
 from soup_core.soup import Soup
 from soup_core.weight_space.bank import Bank
 from soup_core.weight_space.batch_norm import reestimated
+from soup_core.weight_space.result_types import result_dtype
 from soup_core.weight_space.streaming import BLOCK, Read, stream, sum_dtype
 from soup_core.zoo import Ingredient, Zoo
 
@@ -23,7 +24,7 @@ PIECE = 32_768  # up to so many elements torch adds on the calling thread alone
 def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = None) -> dict[str, Tensor]:
     """Average the zoo's checkpoints by a soup's coefficients: from the bank, or streamed block by block from the files.
 
-    Gives the architecture's tensors by name, in their own shapes and in the first ingredient's dtypes. Streaming holds
+    Gives the architecture's tensors by name, in their own shapes, each in the widest of its ingredients' dtypes. Streaming holds
     the average and a block a thread, however many ingredients there are. Integer and boolean tensors are the first
     ingredient's, in the zoo's order. Other buffers are averaged with coefficients scaled to sum to one; BatchNorm's
     running statistics follow the soup's choice. Raises CoefficientError for unknown names, CheckpointError where a file
@@ -34,11 +35,11 @@ def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = 
     totals = bank.average(weights) if bank else _streamed(zoo, weights, members, device)
     theta: dict[str, Tensor] = {}
     for name in zoo.tensors:
-        first = next(member for member in members if member.name in soup.coefficients_for(name))
+        used = [member for member in members if member.name in soup.coefficients_for(name)]
         if name in totals:
-            theta[name] = _cast(totals[name], first.checkpoint.tensors[name].dtype, name)
+            theta[name] = _cast(totals[name], result_dtype(used, name), name)
         else:
-            theta[name] = first.checkpoint.read(name).to(device)
+            theta[name] = used[0].checkpoint.read(name).to(device)
     if soup.batch_norm == "re-estimated":
         theta = reestimated(zoo, theta, device)
     return theta

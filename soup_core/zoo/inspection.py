@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from soup_core.checkpoints import Checkpoint, open_likeliest
+from soup_core.checkpoints import METADATA, Checkpoint, folder_kind, index_of, is_optimizer, open_likeliest
 from soup_core.data import operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import home, shown
@@ -101,6 +101,11 @@ def _candidates(folder: Path, depth: int = DEPTH, left: list[int] | None = None)
             entries = sorted(scanned, key=lambda entry: natural_order(entry.name))
     except OSError as error:
         raise ZooError(f"{shown(folder)} cannot be read as a folder ({error.strerror}).") from error
+    names = {entry.name for entry in entries}
+    if kind := folder_kind(names):  # one checkpoint, by its own name where it lies within what is looked at
+        if not (kind == "distributed" and is_optimizer(folder.name)):
+            yield folder if depth < DEPTH or kind == "zero" else folder / METADATA
+        return
     for entry in entries:
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISDIR(mode) and depth and not entry.name.startswith("."):
@@ -112,5 +117,6 @@ def _candidates(folder: Path, depth: int = DEPTH, left: list[int] | None = None)
             (stat.S_ISREG(mode) or entry.is_symlink())
             and entry.name.lower().endswith(ENDINGS)
             and not NOT_WEIGHTS.fullmatch(entry.name)
+            and not ((shard := index_of(entry.name)) and shard[0] in names)  # its index is the checkpoint
         ):
             yield folder / entry.name

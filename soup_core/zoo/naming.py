@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from soup_core.checkpoints import INDEX_ENDINGS
 from soup_core.zoo.settings_files import run_name
 from soup_core.zoo.zoo import RESERVED
 
-ENDINGS = (".pt", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors")
+ENDINGS = (".pt", ".pt2", ".pth", ".pth.tar", ".bin", ".ckpt", ".safetensors", *INDEX_ENDINGS)
 NAME_AT_MOST = 24  # characters, where all begin alike
 # Folders within a run's that say nothing: Lightning's, ultralytics', fastai's, wandb's, mlflow's.
 WITHIN = ("checkpoints", "ckpts", "ckpt", "weights", "models", "files", "artifacts", "data", "model", "state_dict")

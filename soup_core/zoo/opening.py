@@ -4,7 +4,7 @@ What does not fit is left out with the reason; the rest of the zoo stays usable.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +19,13 @@ from soup_core.checkpoints import (
     Completed,
     SeveralWeights,
     fitting,
+    folded,
+    folder_files,
     lacks_only,
     networks_within,
     open_checkpoint,
+    parametrized,
+    shard_files,
 )
 from soup_core.data import ASSETS, operator_folders
 from soup_core.errors import CheckpointError, ZooError
@@ -72,12 +76,14 @@ def _roots() -> list[Path]:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """The files that a folder's zoo.toml names: checkpoints, and what the network is made from. Raises ZooError."""
+    """The files that a folder's zoo.toml names: checkpoints with all their parts, and what the network is made from."""
     content = read_zoo_file(folder / ZOO_FILE)
     base = content.base.file if isinstance(content.base, FileEntry) else content.base
     made_from = architectures.file_of(content.architecture.named(), folder)
     named = [*([base] if base else []), *(each.file for each in content.ingredients)]
-    return [*(_found(folder / name) for name in named), *([made_from] if made_from else [])]
+    files = [_found(folder / name) for name in named]
+    parts = [part for file in files for part in (*shard_files(file), *folder_files(file))]
+    return [*files, *parts, *([made_from] if made_from else [])]
 
 
 def _found(file: Path) -> Path:
@@ -229,11 +235,25 @@ def _fitting_parts(
 def _fitted(checkpoint: Checkpoint, architecture: Mapping[str, Any], module: nn.Module) -> Checkpoint:
     """The checkpoint under the architecture's names, without what is no part of it. Raises CheckpointError otherwise."""
     expected = module.state_dict()
+    if architecture.get(architectures.FOLDED):
+        checkpoint = folded(checkpoint)
     fitted = _under_expected_names(checkpoint, expected, architecture, module)
     if set(fitted.tensors) != set(expected):
         fitted = _network_within(checkpoint, expected, architecture, module) or _with_head_renamed(fitted, expected)
+    _check_parts(fitted, expected)
     _check_fit(fitted, expected)
     return fitted
+
+
+def _check_parts(checkpoint: Checkpoint, expected: Mapping[str, Any]) -> None:
+    """Raise CheckpointError where weights are kept in parts, and the architecture has them plain."""
+    found = parametrized({name: info.shape for name, info in checkpoint.tensors.items()})
+    if found and found[0].weight in expected:
+        parts = " and ".join(map(shown, found[0].parts.values()))
+        raise CheckpointError(
+            f"{checkpoint.name} keeps {shown(found[0].weight)} in parts, {parts} ({found[0].kind}), and the architecture has "
+            "it plain; set fold_parametrizations = true in architecture in zoo.toml."
+        )
 
 
 def _under_expected_names(
@@ -243,7 +263,10 @@ def _under_expected_names(
     checkpoint = fitting(checkpoint, expected)
     if set(checkpoint.tensors) != set(expected):
         checkpoint = _under_module_names(checkpoint, architectures.stored_names(architecture, module))
-        checkpoint = _without_foreign(checkpoint, expected, architecture)
+        tables = {name for name, _ in module.named_buffers()}.difference(
+            expected
+        )  # which programs hold, and no state_dict
+        checkpoint = _without_foreign(checkpoint, expected, architecture, tables)
     return checkpoint
 
 
@@ -298,12 +321,11 @@ def _with_head_renamed(checkpoint: Checkpoint, expected: Mapping[str, Tensor]) -
 
 
 def _without_foreign(
-    checkpoint: Checkpoint, expected: Mapping[str, Any], architecture: Mapping[str, Any]
+    checkpoint: Checkpoint, expected: Mapping[str, Any], architecture: Mapping[str, Any], tables: Collection[str]
 ) -> Checkpoint:
-    """The checkpoint without what its architecture's files are known to hold beside the network."""
-    foreign = [
-        name for name in checkpoint.tensors if name not in expected and architectures.ignored(architecture, name)
-    ]
+    """The checkpoint without what its architecture's files are known to hold beside the network, and without its tables."""
+    beside = [name for name in checkpoint.tensors if name not in expected]
+    foreign = [name for name in beside if name in tables or architectures.ignored(architecture, name)]
     if not foreign:
         return checkpoint
     return checkpoint.renamed(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from soup_core.architectures import FOLDED
 from soup_core.architectures.recognition import Guess, recognised
 from soup_core.architectures.resemblance import resembling
-from soup_core.checkpoints import Checkpoint, unwrapped
+from soup_core.checkpoints import Checkpoint, folded_shapes, parametrized, unwrapped
 from soup_core.errors import ZooError
 from soup_core.runtime.files import listed, shown
 from soup_core.zoo.equal_weights import each_weights_once
@@ -152,6 +153,7 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     )
     hints = _hints(settings)
     guesses = recognised(whole, folder, hints=hints) or recognised(dict(family), folder, hints=hints)
+    guesses = guesses or _recognised_folded(dict(family), folder, hints)
     near = None if guesses else resembling(whole, folder, hints=hints)
     if near and near.architecture:
         guesses = (Guess(near.architecture, near.message),)
@@ -216,6 +218,18 @@ def _beside(checkpoint: Checkpoint) -> dict[str, Any]:
     """What a file holds beside its weights; "soup_core" is our own note in one made from a file of torch.save, or a recipe."""
     metadata = {key: value for key, value in checkpoint.metadata.items() if key != "soup_core"}
     return {**metadata, **getattr(checkpoint, "beside", {})}
+
+
+def _recognised_folded(shapes: Mapping[str, tuple[int, ...]], folder: Path, hints: Sequence[str]) -> tuple[Guess, ...]:
+    """The networks that take these tensors once weights that are kept in parts are folded, each with that choice."""
+    if not (found := parametrized(shapes)):
+        return ()
+    kinds = " and ".join(dict.fromkeys(each.kind for each in found))
+    why = f"Its files keep {len(found)} weights in parts ({kinds}), which are folded."
+    return tuple(
+        replace(guess, architecture={**guess.architecture, FOLDED: True}, why=f"{guess.why} {why}")
+        for guess in recognised(folded_shapes(shapes), folder, hints=hints)
+    )
 
 
 def _hints(settings: Mapping[Path, Settings]) -> tuple[str, ...]:

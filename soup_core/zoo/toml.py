@@ -37,12 +37,16 @@ class _Table(pydantic.BaseModel):
 
 
 class ArchitectureEntry(_Table):
-    """The network: a name that `architectures.build` knows or a factory of the zoo's own, the classes, and options."""
+    """The network: a name that `architectures.build` knows or a factory of the zoo's own, the classes, and options.
+
+    `fold_parametrizations` has weights that files keep in parts (weight or spectral normalisation) made plain ones first.
+    """
 
     model_config = pydantic.ConfigDict(extra="allow", strict=True)
     name: str | None = None
     factory: Annotated[str, pydantic.Field(pattern=r"^.+\.py:[^:/]+$")] | None = None
     num_classes: Annotated[int, pydantic.Field(ge=1, le=1_000_000)]
+    fold_parametrizations: bool | None = None
 
     @pydantic.model_validator(mode="after")
     def _one_of_two(self) -> "ArchitectureEntry":

@@ -328,16 +328,11 @@ def test_row_02_each_way_of_a_pickle_to_make_an_object_makes_none(opens: Any, re
         assert same(opens(content), STATE)
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_row_03_a_program_is_no_weights(refused: Any) -> None:
-    file = io.BytesIO()
-    torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)), file)
-    refused(file.getvalue(), "is a program")
+def test_row_03_a_program_without_weights_is_refused(refused: Any) -> None:
     refused(
         zipped({"archive_format": b"pt2", "models/model.json": b"{}", "data/weights/weight_0": b""}), "is a program"
     )
-    refused(zipped({"data.pkl": b"", "code/__torch__.py": b""}), "is a program")
+    refused(zipped({"data.pkl": pickle.dumps({}, 2), "code/__torch__.py": b""}), "of different programs")
 
 
 def test_row_04_duplicate_members_are_refused_before_the_pickle_is_read(refused: Any) -> None:

@@ -3,6 +3,8 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import reduce
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import soup_core as sc
+from soup_core.analysis.preflight import preflight_checks
+from soup_core.export import Export
+from soup_core.export.card import model_card
 from soup_core.weight_space import averaging, batch_norm, streaming
 from soup_core.weight_space.bank import resident_bank
 from soup_core.weight_space.streaming import stream
@@ -153,12 +158,38 @@ def test_the_bank_and_the_stream_give_the_definitions_tensors(tmp_path: Path, sm
         for theta in (sc.state_dict(zoo, soup), sc.state_dict(zoo, soup, bank=bank)):
             for name, tensor in theta.items():
                 wanted, magnitude = dense(files, soup, name)
-                first = next(file for file in files if file in soup.coefficients_for(name))
-                assert tensor.dtype == files[first][name].dtype
+                used = [tensors[name].dtype for file, tensors in files.items() if file in soup.coefficients_for(name)]
+                assert tensor.dtype == reduce(torch.promote_types, used)
                 cast = torch.finfo(tensor.dtype).eps * wanted.abs() if tensor.is_floating_point() else 0
                 assert bool(((tensor.double() - wanted).abs() <= 8 * 2**-24 * magnitude + cast + 1e-7).all())
 
     agrees()
+
+
+@pytest.mark.parametrize("order", list(permutations(("h", "b", "f"), 2)))
+def test_row_32_the_widest_type_is_the_result_s_whatever_the_order(tmp_path: Path, order: tuple[str, str]) -> None:
+    """A variance beyond float16 that a float32 file holds: with the half file first this was refused, or cut."""
+    kept = {"h": torch.float16, "b": torch.bfloat16, "f": torch.float32}
+    files = in_dtypes(dict(list(random_deeps(2).items())[:2]), tuple(kept[each] for each in order))
+    for each, tensors in zip(order, files.values(), strict=True):
+        tensors["norm.running_var"] *= 1.0 if each == "h" else 1e6
+    folder = write_zoo(tmp_path / "z", files, architecture="test_deep")
+    zoo = sc.open_zoo(folder)
+    theta = sc.state_dict(zoo, sc.uniform_soup(zoo))
+    for name, tensor in theta.items():
+        wanted = (files["m0"][name].double() + files["m1"][name].double()) / 2
+        if tensor.is_floating_point():
+            assert tensor.dtype == torch.float32
+            torch.testing.assert_close(tensor.double(), wanted, rtol=2**-22, atol=1e-7)
+    fit = next(iter(preflight_checks(zoo, sc.Evaluator(zoo))))
+    types = [str(kept[each]).removeprefix("torch.") for each in order]
+    sentence = f"The files keep m0 in {types[0]}, m1 in {types[1]}: their soup is in float32, which holds them all."
+    assert sentence in fit.sentence
+    assert fit.verdict == "good"
+    card = model_card(Export(sc.uniform_soup(zoo), sc.Evaluator(zoo)), "x")
+    assert sentence in card.replace("\\", "")
+    alone = sc.state_dict(zoo, sc.Soup({"m0": 1.0}))
+    assert alone["head.weight"].dtype == kept[order[0]]
 
 
 def test_float64_checkpoints_are_averaged_in_float64(tmp_path: Path, small_blocks: None) -> None:

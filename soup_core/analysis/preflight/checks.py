@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soup_core.analysis.preflight.finding import Finding, Verdict, names_of, verb
+from soup_core.analysis.preflight.parts import parts_check
 from soup_core.errors import DataError
 from soup_core.evaluation import Estimate, Evaluation, Evaluator, compare, wilson
 from soup_core.formatting import percent, points
 from soup_core.soup import Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, cosines, gram
 from soup_core.weight_space.permutation import SAME_START_COSINE, alignment
+from soup_core.weight_space.result_types import mixed_types
 from soup_core.zoo import BASE, Zoo
 
 # Each number lies between what the bundled zoos that soup show and what those that do not show, or made failures.
@@ -58,6 +60,8 @@ def preflight_checks(
     yield _fit(zoo, chosen, [(each.name, each.reason) for each in excluded])
     if notices := zoo.data.notices():
         yield Finding("images", "notice", " ".join(notices))
+    if len(chosen) > 1 and (finding := parts_check(zoo, chosen)):
+        yield finding
     if len(chosen) > 1:
         yield from _checks(_Selection(zoo, chosen, uniform(chosen), _fewer(evaluate, images)), pairs, seed)
 
@@ -158,6 +162,8 @@ def _fewer(evaluate: Evaluator, images: int) -> Evaluator:
 def _fit(zoo: Zoo, names: Sequence[str], excluded: Sequence[tuple[str, str]]) -> Finding:
     integers = [name for name in zoo.tensors if name not in zoo.floating]
     kept = f" Integers are not averaged: {names_of(integers, 1)} will be the first's." if integers else ""
+    types = mixed_types([zoo.by_name[name] for name in names], zoo.floating)
+    kept += f" {types}" if types else ""
     if excluded:
         left_out = tuple(name for name, _ in excluded)
         reasons = " ".join(reason for _, reason in excluded[:3])

@@ -6,3 +6,5 @@ nothing that a file could make it call. `process.py` is that process, `loader.py
 
 BROKE_OUT = 97  # the exit status of a reader that tried something else than to read and to write
 WHOLE = "."  # how the outermost table of a file is called where parts of it could be meant
+FILES_AT_MOST = 250  # of one checkpoint: a message takes 253 descriptors
+MESSAGE_BYTES = 1 << 16

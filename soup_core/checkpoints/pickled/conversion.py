@@ -3,7 +3,7 @@
 import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from typing import Literal
 
@@ -26,22 +26,36 @@ def convert(source: int, target: int, wanted: str | None) -> int:
     file = Source(source)
     content = opened(file)
     weights = state_dict(content.described, wanted)
-    tensors = weights.tensors
-    size = sum(_size(tensor) for tensor in tensors.values())
-    if size > TIMES_AT_MOST * file.size:
-        raise damaged(f"its tensors need {size:,} bytes, and it has {file.size:,}")
     found = {
         "weights": weights.place,
-        "tied": ties(tensors),
+        "tied": ties(weights.tensors),
         "checked": content.checked,
         "notes": [*weights.notes, *skipped(content.described)],
         "beside": beside(content.described),
     }
+    return write(target, weights.tensors, found, file.size, lambda name, tensor: pieces(file, content, name, tensor))
+
+
+def write(
+    target: int,
+    tensors: Mapping[str, Tensor],
+    found: Mapping[str, object],
+    available: int,
+    numbers: Callable[[str, Tensor], Iterator[bytes | bytearray]],
+) -> int:
+    """Write tensors as safetensors, what was found of them in the metadata, and give the bytes that were written.
+
+    `numbers` gives a tensor's elements one after the other, in pieces. Raises Refused where the tensors need far more than
+    the `available` bytes.
+    """
+    size = sum(_size(tensor) for tensor in tensors.values())
+    if size > TIMES_AT_MOST * available:
+        raise damaged(f"its tensors need {size:,} bytes, and it has {available:,}")
     # Wide types first, so that every tensor begins at a multiple of its numbers' bytes.
     ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].storage.item_bytes))
     written = _write(target, _header(ordered, {"soup_core": json.dumps(found)}))
     for name, tensor in ordered.items():
-        written += _copy(file, content, name, tensor, target)
+        written += sum(_write(target, piece) for piece in numbers(name, tensor))
     return written
 
 
@@ -62,17 +76,19 @@ def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes
     return len(text).to_bytes(8, "little") + text
 
 
-def _copy(file: Source, content: Content, name: str, tensor: Tensor, target: int) -> int:
+def pieces(file: Source, content: Content, name: str, tensor: Tensor) -> Iterator[bytes | bytearray]:
+    """A tensor's elements one after the other. Raises Refused where its storage is not as long as the tensor says."""
     size, width = _size(tensor), tensor.storage.item_bytes
     begin, stored = content.places.get(tensor.storage.key, (0, -1))
     if stored != tensor.storage.elements * width:
         raise damaged(f"the tensor {name[:250]} has no storage of the length that it says")
-    if not size:
-        return 0
     begin += tensor.offset * width
+    if not size:
+        return
     if _is_contiguous(tensor):
-        return sum(_write(target, piece) for piece in file.pieces(begin, size))
-    return _write(target, _gathered(file.read(begin, extent(tensor) * width), tensor))
+        yield from file.pieces(begin, size)
+    else:
+        yield _gathered(file.read(begin, extent(tensor) * width), tensor)
 
 
 def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,24 +7,27 @@ https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
 
 import io
 import struct
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pickletools import genops
 from typing import Any
 
+from . import programs
 from .code import contains_code
 from .opcodes import read_pickle
 from .rebuilding import STORAGES
+from .scripted import SAVE, classes_in, is_text, scripted
 from .source import Source
 from .values import PLAIN, Named, Opaque, Refused, Storage, damaged
 
 PICKLE_BYTES_AT_MOST = 25_000_000
 MEMBERS_AT_MOST = 100_100  # as many tensors as are read, and torch's own records
+TEXT_BYTES_AT_MOST = 5_000_000
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 END, END_64, LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 CENTRAL, LOCAL = b"PK\1\2", b"PK\3\4"
-PROGRAMS = ("constants.pkl", "code/", "archive_format", "models/", "serialized_exported_program.json")
 TAR_BLOCK = 512
 
 
@@ -99,19 +102,12 @@ def _zip(source: Source) -> Content:
     members = _members(source)
     root = next(iter(members), "").partition("/")[0] + "/"
     names = [name.removeprefix(root) for name in members]
-    if any(name.startswith(PROGRAMS) for name in names):
-        raise Refused(f"is a program (TorchScript or an exported one), not weights alone; {PLAIN}.")
-    if f"{root}data.pkl" not in members or not all(name.startswith(root) for name in members):
+    is_program = programs.is_program(names)
+    if not is_program and (f"{root}data.pkl" not in members or not all(name.startswith(root) for name in members)):
         raise Refused("is a zip archive, but not one of torch.save; expected a file of weights.")
-    if packed := [name for name, member in members.items() if not member.is_stored]:
-        raise Refused(f"holds a compressed part, {packed[0][:50]!r}, which torch.save never writes; save it again.")
-    checked = any(member.checksum for member in members.values())
-    for name, member in members.items():
-        if checked and source.checksum(member.begin, member.size) != member.checksum:
-            raise damaged(f"the checksum of its part {name[len(root) :][:50]!r} differs")
-    order = members.get(f"{root}byteorder")
-    if order and source.read(order.begin, min(order.size, 10)) != b"little":
-        raise Refused("says that its bytes are not in little-endian order, which is not read here; save it again.")
+    checked = _check(source, members, root)
+    if is_program:
+        return _program(source, {name.removeprefix(root): member for name, member in members.items()}, checked)
     pickle = members[f"{root}data.pkl"]
     if pickle.size > PICKLE_BYTES_AT_MOST:
         raise Refused(f"has {pickle.size:,} bytes of pickle, and at most {PICKLE_BYTES_AT_MOST:,} are read; {PLAIN}.")
@@ -119,6 +115,68 @@ def _zip(source: Source) -> Content:
     data = f"{root}data/"
     places = {name.removeprefix(data): (m.begin, m.size) for name, m in members.items() if name.startswith(data)}
     return Content(described, places, checked)
+
+
+def _check(source: Source, members: Mapping[str, _Member], root: str) -> bool:
+    """See that parts are stored as they are, sound, and little-endian; whether they had checksums to see it by."""
+    if packed := [name for name, m in members.items() if not m.is_stored and not is_text(name[len(root) :])]:
+        raise Refused(f"holds a compressed part, {packed[0][:50]!r}, which torch.save never writes; save it again.")
+    checked = any(member.checksum for member in members.values())
+    for name, member in members.items():
+        if checked and member.is_stored and source.checksum(member.begin, member.size) != member.checksum:
+            raise damaged(f"the checksum of its part {name[len(root) :][:50]!r} differs")
+    order = members.get(f"{root}byteorder")
+    if order and source.read(order.begin, min(order.size, 10)) != b"little":
+        raise Refused("says that its bytes are not in little-endian order, which is not read here; save it again.")
+    return checked
+
+
+def _program(source: Source, members: Mapping[str, _Member], checked: bool) -> Content:
+    """The weights of a program, which may keep them in a file of torch.save within (.pt2 of torch 2.1 to 2.7)."""
+    places = {name: (member.begin, member.size) for name, member in members.items()}
+    if "data.pkl" in places:
+        return _scripted(source, members, checked)
+    if inner := places.get(programs.STATE_WITHIN):
+        content = opened(source.part(*inner))
+        within = {key: (inner[0] + begin, size) for key, (begin, size) in content.places.items()}
+        return Content(content.described, within, checked or content.checked)
+
+    def read(name: str) -> bytes:
+        begin, size = places[name]
+        if size > PICKLE_BYTES_AT_MOST:
+            raise Refused(f"has {size:,} bytes of {name[:50]!r}, and at most {PICKLE_BYTES_AT_MOST:,} are read.")
+        return source.read(begin, size)
+
+    return Content(programs.exported(read, places), places, checked)
+
+
+def _scripted(source: Source, members: Mapping[str, _Member], checked: bool) -> Content:
+    pickle = members["data.pkl"]
+    texts = {name: member for name, member in members.items() if is_text(name) and name.endswith(".py")}
+    if pickle.size + sum(member.size for member in texts.values()) > PICKLE_BYTES_AT_MOST:
+        raise Refused(
+            f"is a program (TorchScript) of more than {PICKLE_BYTES_AT_MOST:,} bytes of pickle and text; {SAVE}."
+        )
+    described = read_pickle(io.BytesIO(source.read(pickle.begin, pickle.size)), _storages({}))
+    classes = classes_in({name: _text(source, member) for name, member in texts.items()})
+    places = {name.removeprefix("data/"): (m.begin, m.size) for name, m in members.items() if name.startswith("data/")}
+    return Content(scripted(described, classes), places, checked)
+
+
+def _text(source: Source, member: _Member) -> str:
+    """The text of a part, inflated as far as a text may be long; its checksum is of what it inflates to."""
+    content = source.read(member.begin, member.size)
+    try:
+        if not member.is_stored:
+            inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+            content = inflating.decompress(content, TEXT_BYTES_AT_MOST)
+            if not inflating.eof:
+                raise Refused(f"is a program with a text of more than {TEXT_BYTES_AT_MOST:,} bytes; {SAVE}.")
+            if member.checksum and zlib.crc32(content) != member.checksum:
+                raise damaged("the checksum of a text differs")
+        return content.decode()
+    except (zlib.error, UnicodeDecodeError) as error:
+        raise damaged("a text of its program cannot be read") from error
 
 
 def _members(source: Source) -> dict[str, _Member]:

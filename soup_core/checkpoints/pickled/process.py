@@ -1,7 +1,7 @@
 """The process that reads files of torch.save: it forks a child for each, which may open nothing more.
 
-A request is a line of JSON with two descriptors beside it, the file and an empty one for the result; the answer is a line
-of JSON. Beyond the descriptors that it was given a child has a limit of memory, of processor time and of bytes written,
+A request is a line of JSON with two descriptors beside it, the file and an empty one for the result, and those of further
+files where one checkpoint lies in several; the answer is a line of JSON. Beyond the descriptors that it was given a child has a limit of memory, of processor time and of bytes written,
 can open no file and no connection, and ends itself at anything of which Python tells its audit hooks.
 """
 
@@ -14,8 +14,9 @@ import socket
 import sys
 from typing import Any
 
-from . import BROKE_OUT
+from . import BROKE_OUT, FILES_AT_MOST, MESSAGE_BYTES
 from .conversion import TIMES_AT_MOST, convert
+from .distributed import convert_folder
 from .values import Refused
 
 MEMORY = 1 << 30
@@ -29,11 +30,11 @@ def serve(connection: socket.socket) -> None:
     for encoding in ("utf-8", "latin-1", "ascii", "raw-unicode-escape"):
         codecs.lookup(encoding)  # which imports it: a child could not
     while True:
-        message, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 2)
+        message, descriptors, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 2 + FILES_AT_MOST)
         if not message:
             return
         if not (child := os.fork()):
-            _answer(connection, descriptors, json.loads(message)["weights"])
+            _answer(connection, descriptors, json.loads(message))
         for descriptor in descriptors:
             os.close(descriptor)
         _, status = os.waitpid(child, 0)
@@ -41,19 +42,23 @@ def serve(connection: socket.socket) -> None:
             _send(connection, {"died": os.waitstatus_to_exitcode(status)})
 
 
-def _answer(connection: socket.socket, descriptors: list[int], weights: str | None) -> None:
+def _answer(connection: socket.socket, descriptors: list[int], request: dict[str, Any]) -> None:
     status = 1
     try:
-        source, target = descriptors
-        _confine(os.fstat(source).st_size)
-        _send(connection, _converted(source, target, weights))
+        source, target, *files = descriptors
+        _confine(sum(os.fstat(file).st_size for file in (source, *files)))
+        _send(
+            connection, _converted(source, target, dict(zip(request["files"], files, strict=True)), request["weights"])
+        )
         status = 0
     finally:
         os._exit(status)
 
 
-def _converted(source: int, target: int, weights: str | None) -> dict[str, Any]:
+def _converted(source: int, target: int, files: dict[str, int], weights: str | None) -> dict[str, Any]:
     try:
+        if files:
+            return {"written": convert_folder(source, target, files, weights)}
         return {"written": convert(source, target, weights)}
     except Refused as refusal:
         return {"refused": str(refusal), "places": refusal.places, "why": refusal.why}

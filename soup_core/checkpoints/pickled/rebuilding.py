@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from . import wrapped
 from .code import claims_memory, contains_code, runs_code
 from .values import PLAIN, Named, Opaque, Refused, Storage, Tensor
 
@@ -35,14 +36,6 @@ STORAGES = {
     "torch QUInt2x4Storage": ("quantised", 1),
     "torch UntypedStorage": ("bytes", 1),
     "torch.storage UntypedStorage": ("bytes", 1),
-}
-NOT_PLAIN = {
-    "torch._utils _rebuild_qtensor": "quantised weights",
-    "torch._utils _rebuild_sparse_tensor": "sparse weights",
-    "torch._utils _rebuild_sparse_csr_tensor": "sparse weights",
-    "torch._utils _rebuild_nested_tensor": "nested weights",
-    "torch._utils _rebuild_meta_tensor_no_storage": "weights without numbers, from the meta device,",
-    "torch._utils _rebuild_tensor_v3": "weights of a type such as 8-bit floats",
 }
 NUMBERS = {"f2": "e", "f4": "f", "f8": "d", "b1": "?", "i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H"}
 NUMBERS |= {"u4": "I", "u8": "Q"}  # numpy's names of types, and what struct calls them
@@ -131,7 +124,7 @@ def _of_type(function: Any, of_class: Any, arguments: Any, state: Any) -> Any:
         raise TypeError
     if of_class.name in PLAIN_CLASSES:
         return called(function, arguments)
-    return Opaque(of_class.name, (called(function, arguments),), state)
+    return wrapped.of_class(of_class.name, called(function, arguments), state)
 
 
 def _ordered(pairs: Any = ()) -> dict[Any, Any]:

@@ -8,8 +8,8 @@ from typing import Any
 from . import WHOLE
 from .averaged import Candidate, likeliest
 from .modules import is_module, state_dict_of
-from .rebuilding import NOT_PLAIN
 from .values import NAME_AT_MOST, PLAIN, Opaque, Refused, Tensor, class_name, damaged, key_text
+from .wrapped import NOT_PLAIN, is_made_of_tensors, not_plain
 
 DEPTH = 3
 TENSORS_AT_MOST = 100_000
@@ -153,7 +153,7 @@ def _within(found: Any, keys: tuple[str, ...], above: tuple[Any, ...], seen: set
 def is_tensor(found: Any) -> bool:
     """Whether a value is a tensor, or an object made of tensors by a function that is not one of torch's plain ones."""
     if isinstance(found, Opaque) and found.name not in NOT_PLAIN:
-        return any(isinstance(argument, Tensor) for argument in found.arguments) and not is_module(found)
+        return is_made_of_tensors(found) and not is_module(found)
     return isinstance(found, (Tensor, Opaque))
 
 
@@ -166,19 +166,14 @@ def _named(table: Mapping[Any, Any]) -> dict[str, Tensor]:
         if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
             raise damaged(f"the tensor name {name[:NAME_AT_MOST]!a} holds characters that no name has")
         if isinstance(tensor, Tensor):
-            _check(name[:NAME_AT_MOST], tensor)
-        elif isinstance(tensor, Opaque) and tensor.name in NOT_PLAIN:
-            what = NOT_PLAIN[tensor.name]
-            raise Refused(f"holds {what} which cannot be averaged; save plain floating-point weights.")
+            check_within(name[:NAME_AT_MOST], tensor)
         else:
-            raise Refused(
-                f"holds under {name[:NAME_AT_MOST]} an object of {class_name(tensor)} where a tensor is expected, which is "
-                "not built here; save plain floating-point weights."
-            )
+            raise not_plain(name[:NAME_AT_MOST], tensor)
     return dict(table)
 
 
-def _check(name: str, tensor: Tensor) -> None:
+def check_within(name: str, tensor: Tensor) -> None:
+    """Raise Refused where a tensor reaches beyond its storage, or holds no plain numbers."""
     elements, storage = prod(tensor.shape), tensor.storage
     if storage.dtype in ("complex", "quantised", "bytes"):
         kind = {"complex": "complex numbers", "quantised": "quantised numbers", "bytes": "bytes of no type"}[
