@@ -1,9 +1,10 @@
 """The images that judge a zoo: splits, where they come from, how they are decoded and changed."""
 
+from soup_core.data.class_names import Outputs, matched, natural_order, text_order
 from soup_core.data.preprocessing import Interpolation, Normalization, Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
-from soup_core.data.sources import HeldOut, operator_folders
+from soup_core.data.sources import SPELLINGS, HeldOut, operator_folders, split_folders
 from soup_core.data.splits import (
     ASSETS,
     FASHION_MNIST,
@@ -21,15 +22,21 @@ __all__ = [
     "FASHION_NORMALIZATION",
     "PLAIN_SPLITS",
     "SHIFTS",
+    "SPELLINGS",
     "UNNORMALIZED",
     "UNNORMALIZED_COLOUR",
     "Data",
     "HeldOut",
     "Interpolation",
     "Normalization",
+    "Outputs",
     "Preprocessing",
     "Processor",
     "Split",
+    "matched",
+    "natural_order",
     "operator_folders",
     "shifted",
+    "split_folders",
+    "text_order",
 ]
