@@ -1,10 +1,10 @@
 """The images that judge a zoo: splits, where they come from, how they are decoded and changed."""
 
-from soup_core.data.class_names import Outputs, matched, natural_order, text_order
+from soup_core.data.class_names import Outputs, classes_of, matched, natural_order, text_order
 from soup_core.data.preprocessing import Interpolation, Normalization, Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
-from soup_core.data.sources import SPELLINGS, HeldOut, operator_folders, split_folders
+from soup_core.data.sources import HeldOut, class_folder_names, operator_folders, split_folders
 from soup_core.data.splits import (
     ASSETS,
     FASHION_MNIST,
@@ -22,7 +22,6 @@ __all__ = [
     "FASHION_NORMALIZATION",
     "PLAIN_SPLITS",
     "SHIFTS",
-    "SPELLINGS",
     "UNNORMALIZED",
     "UNNORMALIZED_COLOUR",
     "Data",
@@ -33,6 +32,8 @@ __all__ = [
     "Preprocessing",
     "Processor",
     "Split",
+    "class_folder_names",
+    "classes_of",
     "matched",
     "natural_order",
     "operator_folders",

@@ -206,13 +206,28 @@ def image_folder(path: Path, roots: Sequence[Path]) -> ImageFolder:
     Raises DataError for a folder that holds neither, two for one split, and for links that lead out of the roots.
     """
     folder = allowed(path, roots)
-    there = directories(folder, roots)
-    names = split_folders([name for name in there if directories(folder / name, roots)], shown(str(path)))
+    names = _split_names(folder, roots)
     if not names:
         return ImageFolder({WHOLE: class_folders(folder, roots)}, {WHOLE: ""})
-    unused = tuple(name for name in there if name not in names.values() and _holds_images(folder / name))
+    beside = [name for name in directories(folder, roots) if name not in names.values()]
+    unused = tuple(name for name in beside if _holds_images(folder / name))
     parts = {part: class_folders(folder, roots, within=name) for part, name in names.items()}
     return ImageFolder(parts, names, unused)
+
+
+def class_folder_names(path: Path, roots: Sequence[Path]) -> dict[str, list[str]]:
+    """The names of the class folders of each part, as `image_folder` has them, without a look at any image.
+
+    Raises DataError as `image_folder` does, though not where a class is empty.
+    """
+    folder = allowed(path, roots)
+    names = _split_names(folder, roots) or {WHOLE: ""}
+    return {part: directories(folder / name, roots) for part, name in names.items()}
+
+
+def _split_names(folder: Path, roots: Sequence[Path]) -> dict[str, str]:
+    there = [name for name in directories(folder, roots) if directories(folder / name, roots)]
+    return split_folders(there, shown(str(folder)))
 
 
 def class_folders(folder: Path, roots: Sequence[Path], *, within: str = "") -> Files:
