@@ -143,6 +143,7 @@ def images(
         with redirect_stdout(sys.stderr):
             data.fetch()
     rows: list[Row] = []
+    layout = data.layout()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} images"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         for name in (*PLAIN_SPLITS, *(f"test:{shift}" for shift in data.shift_folders)):
@@ -158,10 +159,10 @@ def images(
                 classes = len(split.labels.unique())
                 judged = {} if split.outputs is None else {"judged_over": len(split.outputs)}
                 row = {"split": name, "images": len(split), "classes": classes, **judged, "digest": split.digest}
-                rows.append(row)
+                rows.append(row | ({"folder": layout[name]} if name in layout else {}))
     if all("error" in row for row in rows):
         raise DataError(rows[0]["error"])
-    print_rows([*rows, *({"notice": notice} for notice in (*data.layout(), *data.notices()))], as_json)
+    print_rows([*rows, *({"notice": notice} for notice in data.notices())], as_json)
 
 
 def preflight(

@@ -3,6 +3,7 @@
 Sentences alone; what they tell of is found elsewhere.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 
 from soup_core.data.class_names import Placement
@@ -18,25 +19,15 @@ WHY_APART = {
 }
 
 
-def layout(found: ImageFolder) -> tuple[str, ...]:
-    """Which folder of an image folder became which split."""
-    splits = {}
+def layout(found: ImageFolder) -> dict[str, str]:
+    """Which folder of an image folder became which split, in words: "val", "a share of train", "the rest of train"."""
+    told = {}
     for split in ("held_out", "test", "train"):
-        try:
-            splits[split] = split_origin(split, found.parts, "")
-        except DataError:
-            continue
-    if not splits:
-        return ()
-    told = [
-        f"{split} is {_share(origin.held_out)}{shown(found.names[origin.part]) or 'them all'}"
-        for split, origin in splits.items()
-    ]
-    return (f"Of the folders of images, {listed(told, last=' and ')}.",)
-
-
-def _share(held_out: bool | None) -> str:
-    return {None: "", True: "what is held out of ", False: "the rest of "}[held_out]
+        with contextlib.suppress(DataError):
+            part, held_out = split_origin(split, found.parts, "")
+            share = {None: "", True: "a share of ", False: "the rest of "}[held_out]
+            told[split] = f"{share}{shown(found.names[part]) or 'the folder'}"
+    return told
 
 
 def unused(found: ImageFolder) -> Iterator[str]:

@@ -227,9 +227,11 @@ class Data:
                         placements[name] = (placement, self._judged_outputs(name))
             yield from notices.classes_apart(placements, len(self._classes))
 
-    def layout(self) -> tuple[str, ...]:
-        """Which folder became which split, in a sentence; none for a source without such folders."""
-        return notices.layout(self._image_folder) if self._kind == "imagefolder" else ()
+    def layout(self) -> dict[str, str]:
+        """Which folder each split of an image folder is, in words; none for another source, or where it cannot be read."""
+        with contextlib.suppress(DataError):
+            return notices.layout(self._image_folder) if self._kind == "imagefolder" else {}
+        return {}
 
     def fetch(self) -> None:
         """Fetch a data set of torchvision from its makers. Raises DataError where that fails, or for another source."""
