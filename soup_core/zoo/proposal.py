@@ -216,7 +216,8 @@ def _with_class_choice(proposal: Proposal) -> Proposal:
     """The proposal with the names of its network's outputs, where they are more than the class folders in their usual order."""
     data = {key: value for key, value in proposal.data.items() if key != "classes"}
     kind, _, path = str(data.get("source", "")).partition(":")
-    choice, usual = ClassChoice(), ()
+    choice = ClassChoice()
+    usual: tuple[str, ...] = ()
     if proposal.architecture and kind == "imagefolder":
         num_classes, files = proposal.architecture["num_classes"], [each.file for each in proposal.members]
         usual = class_folders(proposal.folder, path, num_classes)
