@@ -76,7 +76,7 @@ def init(
     if data or ("source" not in proposal.data and (data := _asked("The images (imagefolder:PATH, tensors:FILE, …)"))):
         proposal = with_source(proposal, data)
     if classes is not None:
-        proposal = with_classes(proposal, read_classes(proposal, classes))
+        proposal = with_classes(proposal, read_classes(proposal, classes, anywhere=True))
     if base is not None:
         proposal = with_base(proposal, None if base == "none" else base)
     if title is not None:

@@ -15,8 +15,8 @@ from soup_core.errors import ZooError
 from soup_core.runtime.files import listed, shown
 from soup_core.zoo.class_files import read_names
 from soup_core.zoo.class_lists import ClassChoice, class_choice
-from soup_core.zoo.image_folders import class_folders, has_splits
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
+from soup_core.zoo.image_folders import class_folders, has_splits
 from soup_core.zoo.inspection import InspectedFile
 from soup_core.zoo.naming import ingredient_names, is_base, readable, written
 from soup_core.zoo.run_images import image_settings, images_of_runs
@@ -189,10 +189,11 @@ def with_classes(proposal: Proposal, classes: Sequence[str]) -> Proposal:
     return _with_class_choice(replace(proposal, classes=tuple(classes)))
 
 
-def read_classes(proposal: Proposal, given: str) -> tuple[str, ...]:
+def read_classes(proposal: Proposal, given: str, *, anywhere: bool = False) -> tuple[str, ...]:
     """Names of the outputs as a person gives them: "text" or "natural" order of the class folders, a file, or names.
 
-    A file is a list of classes as trainers leave it; names are separated by commas. Raises ZooError where there are none.
+    A file is a list of classes as trainers leave it, of the proposal's folder or, for whoever owns this machine, `anywhere`;
+    names are separated by commas. Raises ZooError where there are none.
     """
     architecture, source = proposal.architecture or {}, str(proposal.data.get("source", ""))
     if given in ORDERS:
@@ -200,7 +201,7 @@ def read_classes(proposal: Proposal, given: str) -> tuple[str, ...]:
         if not folders:
             raise ZooError(f"There are no class folders in {source or 'the images'} whose order {given!r} could be.")
         return ORDERS[given](folders)
-    file = next((file for file in (Path(given), proposal.folder / given) if file.is_file()), None)
+    file = _file_named(given, proposal.folder, anywhere)
     if file is None:
         return tuple(name.strip() for name in given.split(","))
     names = read_names(file, architecture.get("num_classes", 0))
@@ -210,6 +211,15 @@ def read_classes(proposal: Proposal, given: str) -> tuple[str, ...]:
             "line each, or a list or table of them in JSON or YAML."
         )
     return names[0]
+
+
+def _file_named(given: str, folder: Path, anywhere: bool) -> Path | None:
+    try:
+        inside = (folder / given).resolve()
+        places = [inside] if inside.is_relative_to(folder.resolve()) else []
+        return next((file for file in ([Path(given)] if anywhere else []) + places if file.is_file()), None)
+    except (OSError, RuntimeError, ValueError):  # no path at all
+        return None
 
 
 def _with_class_choice(proposal: Proposal) -> Proposal:

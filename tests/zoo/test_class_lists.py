@@ -11,9 +11,9 @@ import yaml
 import soup_core as sc
 from soup_core.zoo.class_files import names_in, names_in_text, read_names
 from soup_core.zoo.class_lists import class_choice
+from soup_core.zoo.inspection import inspect_folder
 from soup_core.zoo.proposal import (
     Proposal,
-    inspect_folder,
     propose,
     read_classes,
     with_architecture,
@@ -171,14 +171,25 @@ def test_some_of_the_classes_are_asked_about_and_answered_by_a_file(tmp_path: Pa
     (question,) = proposal.questions
     assert question.startswith("Which of the network's 11 outputs are the 2 class folders 10, 3?")
     as_lines(tmp_path, NUMBERS)
-    answered = with_classes(proposal, read_classes(proposal, str(tmp_path / "classes.txt")))
+    answered = with_classes(proposal, read_classes(proposal, str(tmp_path / "classes.txt"), anywhere=True))
     expected = {name: correct(model, folder / "images/valid", NUMBERS) for name, model in models.items()}
     assert counts(folder, answered) == expected
     as_lines(folder, NUMBERS)
     assert proposed(folder, NUMBERS).data["classes"] == NUMBERS
     (tmp_path / "classes.txt").write_text("one")
     with pytest.raises(sc.ZooError, match=r"classes\.txt is no list of the network's 11 classes"):
-        read_classes(proposal, str(tmp_path / "classes.txt"))
+        read_classes(proposal, str(tmp_path / "classes.txt"), anywhere=True)
+
+
+def test_row_18_a_page_reads_lists_of_the_folder_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    write_sweep(folder, NUMBERS, dict.fromkeys(("train", "val"), NUMBERS))
+    proposal = proposed(folder, NUMBERS)
+    as_lines(tmp_path, NUMBERS)
+    for given in ("../classes.txt", str(tmp_path / "classes.txt"), "a\0b", "x" * 9999):
+        assert read_classes(proposal, given) == (given,)
+    as_lines(folder, NUMBERS)
+    assert read_classes(proposal, "classes.txt") == tuple(NUMBERS)
 
 
 def test_folders_of_imagenet_stand_in_its_order(tmp_path: Path) -> None:
