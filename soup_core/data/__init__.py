@@ -1,6 +1,6 @@
 """The images that judge a zoo: splits, where they come from, how they are decoded and changed."""
 
-from soup_core.data.class_names import Outputs, classes_of, matched, natural_order, text_order
+from soup_core.data.class_names import Outputs, classes_of, matched, natural_order, same_in_natural_order, text_order
 from soup_core.data.preprocessing import Interpolation, Normalization, Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
@@ -37,6 +37,7 @@ __all__ = [
     "matched",
     "natural_order",
     "operator_folders",
+    "same_in_natural_order",
     "shifted",
     "split_folders",
     "text_order",

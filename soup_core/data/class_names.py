@@ -48,6 +48,16 @@ def natural_order(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(sorted(names), key=_natural))
 
 
+def same_in_natural_order(names: Sequence[str]) -> tuple[str, ...]:
+    """Names that natural order takes for the same, and timm's reader leaves in the order of a set, another in each process.
+
+    >>> same_in_natural_order(["bee", "ant", "Bee", "01", "1"])
+    ('01', '1', 'Bee', 'bee')
+    """
+    keys = [_natural(name) for name in names]
+    return natural_order([name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1])
+
+
 def _natural(name: str) -> list[tuple[int, str]]:
     # A number before a text at the same place; timm's own key cannot compare the two and has none there either, since a
     # split at numbers makes texts of all even places.

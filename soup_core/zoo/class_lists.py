@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from soup_core.architectures.optional import NotInstalled, library
-from soup_core.data import matched, natural_order, text_order
+from soup_core.data import matched, natural_order, same_in_natural_order, text_order
 from soup_core.runtime.files import listed, shown
 from soup_core.zoo.class_files import Names, above, lists_in, names_in, read_names, written_by_timm
 
@@ -72,8 +72,10 @@ def class_choice(
             f"Which of the network's {num_classes} outputs are the {len(folders)} class folders {_some(folders)}? A list "
             "of all its outputs' names in their order says it.",
         )
-    undecided = len(orders) > 1 and not written_by_timm(folder, files)
-    return ClassChoice(orders, _either_order(orders) if undecided else "")
+    by_timm = written_by_timm(folder, files)
+    if by_timm and (alike := same_in_natural_order(folders)):
+        return ClassChoice(orders, _no_order(alike))
+    return ClassChoice(orders, _either_order(orders) if len(orders) > 1 and not by_timm else "")
 
 
 def _named(
@@ -151,6 +153,13 @@ def _either_order(orders: Sequence[ClassList]) -> str:
     return (
         f"In which order are the class folders the network's outputs: {_some(one.classes)} ({one.reason}), or "
         f"{_some(other.classes)} ({other.reason})?"
+    )
+
+
+def _no_order(alike: Sequence[str]) -> str:
+    return (
+        f"Which outputs are {_some(alike)}? timm takes these names for the same and numbers them in an order that changes "
+        "from run to run. A list of the outputs' names in their order says it."
     )
 
 

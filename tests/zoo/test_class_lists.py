@@ -164,6 +164,13 @@ def test_the_order_of_folders_is_decided_by_who_trained_or_asked(tmp_path: Path)
     assert decided.data["classes"] == NUMBERS
 
 
+def test_names_that_timm_takes_for_the_same_are_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "args.yaml").write_text(yaml.safe_dump({"model": "resnet18", "crop_pct": 1.0}))
+    files = [tmp_path / "a.pt"]
+    assert "Which outputs are Bee, bee? timm takes" in class_choice(tmp_path, files, ["Bee", "ant", "bee"], 3).question
+    assert not class_choice(tmp_path, files, ["Bee", "ant", "wasp"], 3).question
+
+
 def test_some_of_the_classes_are_asked_about_and_answered_by_a_file(tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     models = write_sweep(folder, NUMBERS, dict.fromkeys(("train", "valid", "test"), ("3", "10")))
