@@ -18,7 +18,7 @@ set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 python3 -m venv "$place/venv"
-"$place/venv/bin/pip" install --quiet timm==1.0.31 torch==2.14.1 torchvision==0.29.1 pillow==13.0.0
+"$place/venv/bin/pip" install --quiet --disable-pip-version-check timm==1.0.31 torch==2.14.1 torchvision==0.29.1 pillow==13.0.0
 cat > "$place/orders.py" <<'PYTHON'
 import sys
 from pathlib import Path
@@ -41,9 +41,9 @@ numbers=$(orders numbers 1 2 10)
 capitals=$(orders capitals ant Bee cat)
 for seed in $(seq 16); do
     PYTHONHASHSEED=$seed orders cases bee Bee
-done > "$place/cases"
-by_timm=$(cut -d'|' -f1 "$place/cases" | sort -u | wc -l)
-by_torchvision=$(cut -d'|' -f2 "$place/cases" | sort -u | wc -l)
+done > "$place/seen"
+by_timm=$(cut -d'|' -f1 "$place/seen" | sort -u | wc -l)
+by_torchvision=$(cut -d'|' -f2 "$place/seen" | sort -u | wc -l)
 echo "1 2 10       timm: ${numbers% |*}     torchvision: ${numbers#*| }"
 echo "ant Bee cat  timm: ${capitals% |*}     torchvision: ${capitals#*| }"
 echo "bee Bee      timm: $by_timm orders in 16 processes     torchvision: $by_torchvision"
