@@ -141,8 +141,14 @@ def _content(file: Path) -> object:
         return None
 
 
-def written_by_timm(folder: Path, files: Sequence[Path]) -> bool:
-    """Whether a run's args.yaml is that of timm's own train.py, which orders class folders naturally."""
+def written_by_timm(folder: Path, files: Sequence[Path], beside: Mapping[Path, object]) -> bool:
+    """Whether timm's own train.py has written checkpoints, which orders class folders naturally.
+
+    Told by what it keeps beside the weights, or by a run's args.yaml.
+    """
+    for values in beside.values():
+        if isinstance(values, Mapping) and {"arch", "version", "epoch"} <= values.keys():
+            return True
     for parent in dict.fromkeys(parent for file in files for parent in above(file, folder)):
         content = _content(parent / RUN_FILE)
         if isinstance(content, dict):

@@ -55,7 +55,9 @@ def class_choice(
     if not folders:
         return ClassChoice()
     named = _named(folder, files, folders, num_classes, beside or {})
-    distinct = {_outputs_of(folders, each.classes): each for each in named.values()}
+    distinct: dict[tuple[object, ...], ClassList] = {}
+    for each in named.values():
+        distinct.setdefault(_outputs_of(folders, each.classes), each)
     if len(distinct) > 1:
         return ClassChoice(tuple(distinct.values()), _several(folders, named))
     fitting = [each for each in distinct.values() if _fits(folders, each.classes)]
@@ -63,7 +65,8 @@ def class_choice(
         return ClassChoice(tuple(fitting))
     if imagenet := _imagenet(folders, num_classes):
         return ClassChoice((imagenet,))
-    orders = tuple(_orders(folder, files, folders)) if len(folders) == num_classes else ()
+    by_timm = written_by_timm(folder, files, beside or {})
+    orders = tuple(_orders(folders, by_timm)) if len(folders) == num_classes else ()
     if named:
         return ClassChoice(orders, _disagreement(next(iter(named.values())), folders))
     if not orders:
@@ -72,7 +75,6 @@ def class_choice(
             f"Which of the network's {num_classes} outputs are the {len(folders)} class folders {_some(folders)}? A list "
             "of all its outputs' names in their order says it.",
         )
-    by_timm = written_by_timm(folder, files)
     if by_timm and (alike := same_in_natural_order(folders)):
         return ClassChoice(orders, _no_order(alike))
     return ClassChoice(orders, _either_order(orders) if len(orders) > 1 and not by_timm else "")
@@ -107,14 +109,14 @@ def _fits(folders: Sequence[str], classes: Sequence[str]) -> bool:
     return len(matched(folders, classes)) == len(folders)
 
 
-def _orders(folder: Path, files: Sequence[Path], folders: Sequence[str]) -> Iterator[ClassList]:
+def _orders(folders: Sequence[str], by_timm: bool) -> Iterator[ClassList]:
     """The orders of the class folders, the likelier one first; one alone where both are the same."""
     text = ClassList(text_order(folders), "text", "torchvision's ImageFolder orders folders by text")
     natural = ClassList(natural_order(folders), "natural", "timm orders folders naturally and without regard to case")
     if text.classes == natural.classes:
         yield text
     else:
-        yield from (natural, text) if written_by_timm(folder, files) else (text, natural)
+        yield from (natural, text) if by_timm else (text, natural)
 
 
 def _imagenet(folders: Sequence[str], num_classes: int) -> ClassList | None:

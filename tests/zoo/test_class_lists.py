@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 import soup_core as sc
@@ -210,10 +211,25 @@ def test_folders_of_imagenet_stand_in_its_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["names", "vocab", "class_names", "class_to_idx"])
 def test_names_within_a_checkpoint_decide(tmp_path: Path, key: str) -> None:
     value: object = {name: number for number, name in enumerate(NAMES)} if key == "class_to_idx" else NAMES
-    content = {"epoch": 3, "hyper_parameters": {"lr": 0.1, key: value}}
-    choice = class_choice(tmp_path, [tmp_path / "a.pt"], sorted(NAMES), 4, {tmp_path / "a.pt": content})
-    assert choice.lists[0].classes == tuple(NAMES)
-    assert not choice.question
+    if key == "names":
+        value = dict(enumerate(NAMES))  # as ultralytics has them
+    folder = tmp_path / "sweep"
+    for name, model in write_sweep(folder, NAMES, dict.fromkeys(("train", "val"), NAMES)).items():
+        (folder / f"{name}.safetensors").unlink()
+        torch.save(
+            {"epoch": 3, "hyper_parameters": {"lr": 0.1, key: value}, "state_dict": model}, folder / f"{name}.pt"
+        )
+    proposal = proposed(folder, NAMES)
+    assert proposal.data["classes"] == NAMES
+    assert proposal.class_choice.lists[0].reason == "run-1.pt names them"
+
+
+def test_what_timm_writes_has_its_order(tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    for name, model in write_sweep(folder, NUMBERS, dict.fromkeys(("train", "val"), NUMBERS)).items():
+        (folder / f"{name}.safetensors").unlink()
+        torch.save({"epoch": 3, "arch": "x", "version": 2, "state_dict": model}, folder / f"{name}.pth.tar")
+    assert proposed(folder, NUMBERS).data["classes"] == NUMBERS
 
 
 @pytest.mark.parametrize(
