@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import soup_core as sc
@@ -12,6 +13,7 @@ from soup_core.data import matched, natural_order, text_order
 from soup_core.recipes import learned
 from soup_core.recipes.ensemble import ensemble
 from tests.class_folders import correct, logits, make_images, read, write_sweep, zoo_toml
+from tests.zoos import random_linears, write_zoo
 
 EVERY = [f"n{number:08d}" for number in range(9)]
 SOME = [EVERY[number] for number in (2, 5, 7)]
@@ -201,3 +203,20 @@ def test_what_became_no_split_and_what_was_divided_is_told(sweep: Sweep) -> None
     make_images(zoo.folder / "images/val", EVERY, EVERY)
     with pytest.raises(sc.DataError, match="both Valid and val for one split"):
         sc.Evaluator(sc.open_zoo(zoo.folder), "held_out")
+
+
+def test_tensors_and_their_shifts_are_judged_over_what_they_have(tmp_path: Path) -> None:
+    folder, model = tmp_path / "zoo", random_linears(1)["m0"]
+    write_zoo(folder, {"m0": model}, extra='outputs = "present"\nshifts = { bright = { outputs = "all" } }')
+    tensors = load_file(folder / "data.safetensors")
+    for split in ("held_out", "test", "train"):
+        kept = tensors[f"{split}.labels"] != 1
+        tensors |= {f"{split}.{part}": tensors[f"{split}.{part}"][kept] for part in ("images", "labels")}
+    tensors |= {f"shift.bright.{part}": tensors[f"test.{part}"].clone() for part in ("images", "labels")}
+    save_file(tensors, folder / "data.safetensors")
+    zoo = sc.open_zoo(folder)
+    scores = logits(model, tensors["test.images"].float() / 255)
+    among = torch.tensor([0, 2])[scores[:, [0, 2]].argmax(1)]
+    assert singles(zoo, "test")["m0"] == int((among == tensors["test.labels"]).sum())
+    over_all = int((scores.argmax(1) == tensors["test.labels"]).sum())
+    assert singles(zoo, "test:bright")["m0"] == over_all != singles(zoo, "test")["m0"]

@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 import yaml
 
 import soup_core as sc
+from soup_core import cli
 from soup_core.zoo.class_files import names_in, names_in_text, read_names
 from soup_core.zoo.class_lists import class_choice
 from soup_core.zoo.inspection import inspect_folder
@@ -265,3 +268,23 @@ def test_images_are_found_by_each_spelling(tmp_path: Path, names: tuple[str, ...
     write_sweep(folder, ("a", "b"), dict.fromkeys(names, ("a", "b")))
     (folder / "images").rename(folder / "photos")
     assert propose(folder, list(inspect_folder(folder))).data["source"] == "imagefolder:photos"
+
+
+def test_init_asks_for_the_order_and_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "sweep"
+    write_sweep(folder, NUMBERS, dict.fromkeys(("train", "val"), NUMBERS))
+
+    def init(*options: str) -> object:
+        network = ("--architecture", "test_linear", "--num-classes", "11")
+        monkeypatch.setattr(sys, "argv", ["soup_core", "init", str(folder), *network, *options, "--json"])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code
+
+    assert init() == 2
+    assert "In which order are the class folders the network's outputs" in capsys.readouterr().err
+    assert not (folder / "zoo.toml").exists()
+    assert not init("--classes", "natural")
+    assert tomllib.loads((folder / "zoo.toml").read_text())["data"]["classes"] == NUMBERS
