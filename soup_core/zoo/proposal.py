@@ -203,7 +203,13 @@ def read_classes(proposal: Proposal, given: str, *, anywhere: bool = False) -> t
         return ORDERS[given](folders)
     file = _file_named(given, proposal.folder, anywhere)
     if file is None:
-        return tuple(name.strip() for name in given.split(","))
+        listed_names = tuple(name.strip() for name in given.split(","))
+        if len(listed_names) != architecture.get("num_classes"):
+            raise ZooError(
+                f"{shown(given)!r} is no file here, and of the network's {architecture.get('num_classes', 'unknown')} outputs "
+                f"it names {len(listed_names)}; expected a list of them, separated by commas, or text or natural."
+            )
+        return listed_names
     names = read_names(file, architecture.get("num_classes", 0))
     if not names:
         raise ZooError(
