@@ -19,6 +19,9 @@ context = page.begin(
 )
 zoo = context.zoo
 st.subheader(plain(zoo.title), anchor=False)
+if layout := zoo.data.layout():
+    folders = (f"{split.replace('_', '-')} {plain(folder)}" for split, folder in layout.items())
+    st.caption(f"Folders of images: {'; '.join(folders)}.")
 headline, note = st.container(), st.empty()
 onward, against_cost, search = st.container(), st.container(), st.container()
 

@@ -10,7 +10,8 @@ from soup_core.data import Interpolation
 from soup_core.errors import ZooError
 from soup_core.formatting import plain
 from soup_core.runtime.files import shown
-from soup_core.zoo.proposal import Proposal, with_architecture, with_base, with_source
+from soup_core.zoo.class_lists import ClassList
+from soup_core.zoo.proposal import Proposal, read_classes, with_architecture, with_base, with_classes, with_source
 
 ANOTHER = "another"
 
@@ -47,6 +48,7 @@ def corrected(proposal: Proposal, key: str) -> Proposal:
         )
         if source:
             proposal = with_source(proposal, source)
+        proposal = classes_chosen(proposal, key)
         names = [each.name for each in proposal.members]
         usual = next((each.name for each in proposal.members if each.file == proposal.base), None)
         base = st.selectbox(
@@ -60,6 +62,34 @@ def corrected(proposal: Proposal, key: str) -> Proposal:
         )
         proposal = with_base(proposal, base)
     return replace(preprocessed(proposal, key), title=title)
+
+
+def classes_chosen(proposal: Proposal, key: str) -> Proposal:
+    """The proposal with the names of the network's outputs that a person chooses, where there are several or none."""
+    choice = proposal.class_choice
+    if not choice.question and len(choice.lists) < 2:
+        return proposal
+    lists = {str(number): each for number, each in enumerate(choice.lists)}
+    chosen = st.selectbox(
+        "Classes",
+        [*lists, ANOTHER],
+        None if choice.question else 0,
+        key=f"{key}:class-list",
+        placeholder="which output is which",
+        format_func=lambda option: _told(lists[option]) if option in lists else "other names",
+        help="What the network's outputs are, in their order. Class folders are labelled by these names.",
+    )
+    if chosen in lists:
+        return with_classes(proposal, lists[chosen].classes)
+    if chosen == ANOTHER:
+        given = st.text_input("Names of the outputs, or a file of them", key=f"{key}:class-names")
+        return with_classes(proposal, read_classes(proposal, given)) if given else proposal
+    return proposal
+
+
+def _told(listed: ClassList) -> str:
+    names = ", ".join(shown(name) for name in listed.classes[:4])
+    return f"{names}{', …' if len(listed.classes) > 4 else ''} ({listed.reason})"
 
 
 def preprocessed(proposal: Proposal, key: str) -> Proposal:

@@ -20,7 +20,7 @@ from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import shown
 from soup_core.zoo import BASE, Zoo, open_zoo, zoo_folders
 from soup_core.zoo.inspection import inspect_folder
-from soup_core.zoo.proposal import propose, with_architecture, with_base, with_source
+from soup_core.zoo.proposal import propose, read_classes, with_architecture, with_base, with_classes, with_source
 
 
 def zoos(as_json: Json = False) -> None:
@@ -45,6 +45,12 @@ def init(
     data: Annotated[
         str | None, typer.Option(help="The images: imagefolder:PATH, torchvision:CLASS, tensors:FILE.")
     ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            help="The network's outputs in order: text or natural order of the class folders, a file, or names."
+        ),
+    ] = None,
     base: Annotated[str | None, typer.Option(help="The file that all were fine-tuned from, or none.")] = None,
     title: Annotated[str | None, typer.Option(help="What pages call it.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a zoo.toml that is there.")] = False,
@@ -63,20 +69,24 @@ def init(
     if architecture or (
         proposal.architecture is None and (architecture := _asked("The network (torchvision:NAME, …)"))
     ):
-        classes = num_classes or (proposal.architecture or {}).get("num_classes") or _asked("How many classes")
-        if not str(classes or "").isdigit():
+        count = num_classes or (proposal.architecture or {}).get("num_classes") or _asked("How many classes")
+        if not str(count or "").isdigit():
             raise SoupError("The number of classes is not known; give it with --num-classes.")
-        proposal = with_architecture(proposal, {"name": architecture, "num_classes": int(str(classes))})
+        proposal = with_architecture(proposal, {"name": architecture, "num_classes": int(str(count))})
     elif num_classes and proposal.architecture:
         proposal = with_architecture(proposal, {**proposal.architecture, "num_classes": num_classes})
     if data or ("source" not in proposal.data and (data := _asked("The images (imagefolder:PATH, tensors:FILE, …)"))):
         proposal = with_source(proposal, data)
+    if classes is not None:
+        proposal = with_classes(proposal, read_classes(proposal, classes, anywhere=True))
     if base is not None:
         proposal = with_base(proposal, None if base == "none" else base)
     if title is not None:
         proposal = replace(proposal, title=title)
     if proposal.questions:
-        raise SoupError(f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes or --data.")
+        raise SoupError(
+            f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes, --data or --classes."
+        )
     file = proposal.write(replace_old=force)
     zoo = open_zoo(folder)
     for notice in (*proposal.all_notices, *(excluded.reason for excluded in zoo.excluded)):
@@ -135,6 +145,7 @@ def images(
         with redirect_stdout(sys.stderr):
             data.fetch()
     rows: list[Row] = []
+    layout = data.layout()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} images"))
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         for name in (*PLAIN_SPLITS, *(f"test:{shift}" for shift in data.shift_folders)):
@@ -148,7 +159,9 @@ def images(
                 rows.append({"split": name, "error": str(error)})
             else:
                 classes = len(split.labels.unique())
-                rows.append({"split": name, "images": len(split), "classes": classes, "digest": split.digest})
+                judged = {} if split.outputs is None else {"judged_over": len(split.outputs)}
+                row = {"split": name, "images": len(split), "classes": classes, **judged, "digest": split.digest}
+                rows.append(row | ({"folder": layout[name]} if name in layout else {}))
     if all("error" in row for row in rows):
         raise DataError(rows[0]["error"])
     print_rows([*rows, *({"notice": notice} for notice in data.notices())], as_json)

@@ -1,9 +1,10 @@
 """The images that judge a zoo: splits, where they come from, how they are decoded and changed."""
 
+from soup_core.data.class_names import Outputs, classes_of, matched, natural_order, same_in_natural_order, text_order
 from soup_core.data.preprocessing import Interpolation, Normalization, Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
-from soup_core.data.sources import HeldOut, operator_folders
+from soup_core.data.sources import HeldOut, class_folder_names, operator_folders, split_folders
 from soup_core.data.splits import (
     ASSETS,
     FASHION_MNIST,
@@ -27,9 +28,17 @@ __all__ = [
     "HeldOut",
     "Interpolation",
     "Normalization",
+    "Outputs",
     "Preprocessing",
     "Processor",
     "Split",
+    "class_folder_names",
+    "classes_of",
+    "matched",
+    "natural_order",
     "operator_folders",
+    "same_in_natural_order",
     "shifted",
+    "split_folders",
+    "text_order",
 ]

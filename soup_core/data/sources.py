@@ -15,14 +15,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from soup_core.errors import DataError
 from soup_core.runtime import settings
-from soup_core.runtime.files import listed, shown
+from soup_core.runtime.files import shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # torchvision's
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP", "GIF")  # others start programs, whatever the file's name is
-ROLES = {"train": "train", "held_out": "held_out", "val": "held_out", "validation": "held_out", "test": "test"}
+SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "held_out": ("val", "valid", "validation", "dev", "eval", "held_out"),
+    "test": ("test", "testing"),
+}
+"""How the folder of each split is called, in capitals or not: torchvision's, Roboflow's, fastai's, Keras', Kaggle's."""
 WHOLE = "whole"
 FETCHED_WITH = "fetch it with python -m soup_core images ZOO --download."
 Stamp = tuple[str, int, int]  # a file's name, its bytes, and the time of its last change
@@ -41,7 +46,7 @@ class Opened(NamedTuple):
 
 @dataclass(frozen=True)
 class Files:
-    """Image files below a folder, with a label each, and the classes' names in the labels' order."""
+    """Image files below a folder, with a label each, and the folders' own classes in the labels' order."""
 
     folder: str
     labels: tuple[int, ...]
@@ -55,6 +60,11 @@ class Files:
             for (name, *_), label in zip(self.stamps, self.labels, strict=True)
         ]
         return Opened(items, tuple(self.classes))
+
+    @property
+    def with_images(self) -> tuple[str, ...]:
+        """The classes that have an image."""
+        return tuple(self.classes[label] for label in sorted(set(self.labels)))
 
     def only(self, chosen: Sequence[bool]) -> "Files":
         """The chosen ones, in their order."""
@@ -76,7 +86,10 @@ class TorchvisionSet:
         """The images, to be loaded one by one; their names are their places in the part."""
         dataset = made_by_torchvision(self.dataset, self.root, self.arguments)
         items = [(f"image {index}", partial(dataset.__getitem__, index)) for index in range(len(dataset))]
-        return Opened(items, tuple(map(str, getattr(dataset, "classes", ()))))
+        classes = getattr(dataset, "classes", ())  # Imagenette's are tuples of synonyms
+        return Opened(
+            items, tuple(", ".join(map(str, each)) if isinstance(each, tuple) else str(each) for each in classes)
+        )
 
 
 @dataclass(frozen=True)
@@ -155,51 +168,80 @@ def allowed(path: Path, roots: Sequence[Path], *, strict: bool = True) -> Path:
     return resolved
 
 
-def image_folder(path: Path, roots: Sequence[Path]) -> dict[str, Files]:
-    """The parts of a folder: "train", "held_out" and "test" by the names of its folders, or "whole" where it holds classes.
+def split_folders(names: Sequence[str], where: str) -> dict[str, str]:
+    """Of the names of folders, which one holds "train", "held_out" and "test", as far as they are there.
 
-    Classes are the names of the folders in sorted order, the same in every part. Raises DataError for a folder that
-    holds neither, for parts with different classes, and for links that lead out of the roots.
+    Raises DataError where two are for one split.
+
+    >>> split_folders(["Test", "extra", "Training", "valid"], "images")
+    {'train': 'Training', 'held_out': 'valid', 'test': 'Test'}
+    """
+    found: dict[str, str] = {}
+    for split, spellings in SPELLINGS.items():
+        for name in names:
+            if name.lower() in spellings:
+                if split in found:
+                    raise DataError(
+                        f"{where} has both {shown(found[split])} and {shown(name)} for one split; keep one."
+                    )
+                found[split] = name
+    return found
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The parts of a folder of images, "train", "held_out" and "test" or "whole", and the folder's name of each.
+
+    `unused` are the folders beside them that hold images and became no split.
+    """
+
+    parts: Mapping[str, Files]
+    names: Mapping[str, str]
+    unused: tuple[str, ...] = ()
+
+
+def image_folder(path: Path, roots: Sequence[Path]) -> ImageFolder:
+    """The parts of a folder by the names of its folders, see SPELLINGS, or all of it where it holds classes.
+
+    Raises DataError for a folder that holds neither, two for one split, and for links that lead out of the roots.
     """
     folder = allowed(path, roots)
-    names_by_role: dict[str, str] = {}
-    for name in directories(folder, roots):
-        if name in ROLES and directories(folder / name, roots):
-            if ROLES[name] in names_by_role:
-                raise DataError(
-                    f"{shown(str(path))} has both {names_by_role[ROLES[name]]} and {name} for one split; keep one."
-                )
-            names_by_role[ROLES[name]] = name
-    classes: tuple[str, ...] = ()
-    parts: dict[str, Files] = {}
-    for role, name in names_by_role.items() or [(WHOLE, "")]:
-        parts[role] = class_folders(folder, roots, within=name, classes=classes)
-        classes = parts[role].classes
-    return parts
+    names = _split_names(folder, roots)
+    if not names:
+        return ImageFolder({WHOLE: class_folders(folder, roots)}, {WHOLE: ""})
+    beside = [name for name in directories(folder, roots) if name not in names.values()]
+    unused = tuple(name for name in beside if _holds_images(folder / name))
+    parts = {part: class_folders(folder, roots, within=name) for part, name in names.items()}
+    return ImageFolder(parts, names, unused)
 
 
-def class_folders(folder: Path, roots: Sequence[Path], *, within: str = "", classes: Sequence[str] = ()) -> Files:
+def class_folder_names(path: Path, roots: Sequence[Path]) -> dict[str, list[str]]:
+    """The names of the class folders of each part, as `image_folder` has them, without a look at any image.
+
+    Raises DataError as `image_folder` does, though not where a class is empty.
+    """
+    folder = allowed(path, roots)
+    names = _split_names(folder, roots) or {WHOLE: ""}
+    return {part: directories(folder / name, roots) for part, name in names.items()}
+
+
+def _split_names(folder: Path, roots: Sequence[Path]) -> dict[str, str]:
+    there = [name for name in directories(folder, roots) if directories(folder / name, roots)]
+    return split_folders(there, shown(str(folder)))
+
+
+def class_folders(folder: Path, roots: Sequence[Path], *, within: str = "") -> Files:
     """The image files in the class folders of `folder`, or of the folder `within` it, in torchvision's order.
 
-    With `classes`, these must be the folders' names, and labels follow their order. Raises DataError.
+    Labels are places among these folders, sorted. Raises DataError where there is no class or no image.
     """
     parent = folder / within
-    existing = directories(parent, roots)
-    if not existing:
+    classes = directories(parent, roots)
+    if not classes:
         raise DataError(f"{shown(str(parent))} holds no folder of a class; expected CLASS/*.jpg or other images in it.")
-    if classes and (differing := sorted(set(existing).symmetric_difference(classes))):
-        lacking = [shown(name) for name in differing if name not in existing]
-        beyond = [shown(name) for name in differing if name in existing]
-        differences = [f"lacks {listed(lacking)}"] if lacking else []
-        differences += [f"has {listed(beyond)} beyond them"] if beyond else []
-        raise DataError(
-            f"{shown(str(parent))} must have the same {len(classes)} class folders as the other images; it "
-            f"{' and '.join(differences)}. Rename or add folders."
-        )
-    classes = tuple(classes) or tuple(existing)
     stamped = [
         ((os.path.relpath(path, folder), size, modified), label)
-        for label, name in sorted((classes.index(name), name) for name in existing)
+        for label, name in enumerate(classes)
         for path, size, modified in _images(parent / name, roots)
     ]
     if not stamped:
@@ -240,6 +282,20 @@ def _images(folder: Path, roots: Sequence[Path]) -> Iterator[tuple[str, int, int
                         yield path, status.st_size, status.st_mtime_ns
     except OSError as error:
         raise DataError(f"{shown(str(folder))} cannot be read ({error.strerror}); see to its permissions.") from error
+
+
+def _holds_images(folder: Path, depth: int = 1) -> bool:
+    """Whether an image lies in a folder or in one directly below it; what cannot be read holds none."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_file(follow_symlinks=False) and entry.name.lower().endswith(SUFFIXES):
+                    return True
+                if depth and entry.is_dir(follow_symlinks=False) and _holds_images(folder / entry.name, depth - 1):
+                    return True
+    except OSError:
+        pass
+    return False
 
 
 def _raise(error: OSError) -> None:

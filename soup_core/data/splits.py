@@ -3,14 +3,16 @@
 A split is uint8 images with int64 labels; normalisation happens on the device, batch by batch.
 """
 
+import contextlib
 import hashlib
 import lzma
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import safetensors
@@ -19,12 +21,13 @@ import torch
 from torch import Tensor
 
 from soup_core.checkpoints import Checkpoint
-from soup_core.data import sources
+from soup_core.data import notices, sources
+from soup_core.data.class_names import LEFT_OUT, Outputs, Placement, classes_of, placed
 from soup_core.data.decoding import Contents, Decoded, Decoding, image_digests
 from soup_core.data.preprocessing import Normalization, Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
-from soup_core.data.sources import Files, HeldOut, TorchvisionSet
+from soup_core.data.sources import Files, HeldOut, ImageFolder, TorchvisionSet
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import listed, shown
 from soup_core.runtime.interruption import exclusive
@@ -36,11 +39,6 @@ FASHION_CLASSES = (
 )  # fmt: skip
 PLAIN_SPLITS = ("held_out", "test", "train")
 KEPT_BYTES = 1_000_000_000  # of splits that nobody uses at the moment, for whoever asks next
-WHY_APART = {
-    ("held_out", "test"): "what selects must not report",
-    ("held_out", "train"): "what trains must not select",
-    ("test", "train"): "what trains must not report",
-}
 
 
 FASHION_NORMALIZATION = Normalization(mean=(0.2860,), std=(0.3530,))
@@ -50,21 +48,37 @@ UNNORMALIZED_COLOUR = Normalization(mean=(0.0,) * 3, std=(1.0,) * 3)
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (uint8, N×C×H×W) and labels (int64, N) under the split's name."""
+    """Images (uint8, N×C×H×W) and labels (int64, N) under the split's name.
+
+    Labels are numbers of the network's outputs. `outputs` are those that the split is judged over, in their order, where
+    it is not all of them.
+    """
 
     name: str
     images: Tensor
     labels: Tensor
+    outputs: tuple[int, ...] | None = None
+
+    @cached_property
+    def narrowed(self) -> "Split":
+        """The split with labels that are places among its `outputs`, where it has any."""
+        if self.outputs is None:
+            return self
+        places = torch.full((max(self.outputs) + 1,), LEFT_OUT)
+        places[list(self.outputs)] = torch.arange(len(self.outputs))
+        return replace(self, labels=places[self.labels])
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of shape, images and labels: two splits of the same digest hold the same data."""
+        """SHA-256 of shape, images, labels and outputs: two splits of the same digest hold the same data."""
         content = hashlib.sha256(repr(tuple(self.images.shape)).encode())
         content.update(self.images.contiguous().numpy().data)
         content.update(self.labels.contiguous().numpy().data)
+        if self.outputs is not None:
+            content.update(repr(self.outputs).encode())
         return content.hexdigest()
 
 
@@ -75,6 +89,11 @@ class Data:
     `source` is "fashion_mnist", "tensors:FILE", "imagefolder:PATH" or "torchvision:CLASS", which lies at `root`. Image
     files go through `preprocessing`; `held_out` says what is held out where the source has no split for it;
     `shift_folders` are class folders of images under real distribution shifts, by name.
+
+    `class_names` say what the network's outputs are, in their order, and class folders are labelled by them; without them
+    the folders' own names in the order of their text serve, as long as they are as many as `num_classes`. `outputs` says
+    what images are judged over: all of the network's outputs, or those alone of which there are images; `shift_outputs`
+    says it for a shift.
     """
 
     source: str
@@ -84,11 +103,23 @@ class Data:
     held_out: HeldOut = field(default_factory=HeldOut)
     root: str = "."
     shift_folders: Mapping[str, str] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+    outputs: Outputs = "all"
+    shift_outputs: Mapping[str, Outputs] = field(default_factory=dict)
+    num_classes: int | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes' names in the labels' order, empty where nobody has named them or they are not known yet."""
         return tuple(shown(name) for name in self._classes)
+
+    def settings(self) -> dict[str, Any]:
+        """All that is said of the images, as plain values; what stands where it is by itself is left out of the newer ones."""
+        unsaid = {"class_names": (), "outputs": "all", "shift_outputs": {}}
+        said = {key: value for key, value in asdict(self).items() if key not in unsaid or value != unsaid[key]}
+        step = self.preprocessing.identity if self.preprocessing else None
+        said |= {"folder": None, "preprocessing": step}
+        return {key: value for key, value in said.items() if key != "num_classes"}
 
     def shifts(self) -> tuple[str, ...]:
         """Names of the distribution shifts that `split("test:NAME")` knows, severities included, given ones first."""
@@ -124,9 +155,52 @@ class Data:
             pass
         if self._is_made(shift):
             test = self.split(plain)
-            return Split(name, shifted(test.images, shift), test.labels)
-        origin = self._origin(name)
-        return self._checked(self._cache.split((name, origin.key), lambda: Split(name, *origin.read())))
+            return Split(name, shifted(test.images, shift), test.labels, test.outputs)
+        origin, outputs = self._origin(name), self._judged_outputs(name)
+        key = (name, origin.key, outputs)
+        return self._checked(self._cache.split(key, lambda: Split(name, *origin.read(), outputs)))
+
+    def _judged_outputs(self, name: str) -> tuple[int, ...] | None:
+        """The network's outputs that a split, whose images are decoded, is judged over; None where it is all of them."""
+        _, shift = self._parsed(name)
+        asked = self.shift_outputs.get(shift, self.outputs)
+        if self._is_default_of_a_subset(name):
+            asked = "present"
+        if asked == "all":
+            return None
+        outputs = self._present([name] if self._is_given(shift) else PLAIN_SPLITS)
+        every = self.num_classes or len(self._classes)
+        return outputs if not every or len(outputs) < every else None
+
+    def _is_default_of_a_subset(self, name: str) -> bool:
+        """Whether this is a shift of which nobody has said what it is judged over, with fewer classes than the test images.
+
+        It is judged over its own, as ImageNet-A's and ImageNet-R's own scripts do it (Hendrycks et al. 2021, arXiv
+        1907.07174 and 2006.16241).
+        """
+        _, shift = self._parsed(name)
+        if shift not in self.shift_folders or shift in self.shift_outputs:
+            return False
+        return not set(self._present(["test"])) <= set(self._present([name]))
+
+    def _present(self, names: Iterable[str]) -> tuple[int, ...]:
+        """The outputs of which these splits have images, as far as the splits are there, in their order."""
+        found: set[int] = set()
+        for name in names:
+            with contextlib.suppress(DataError):
+                found.update(self._present_in(name))
+        return tuple(sorted(found))
+
+    def _present_in(self, name: str) -> Sequence[int]:
+        if placement := self._origin(name).placement:
+            return placement.present
+        if self._kind == "tensors":
+            labels: list[int] = self._read(_prefix(name), "labels").unique().tolist()
+            return labels
+        if self._kind == "torchvision" and self.class_names:
+            own = self._set_classes
+            return placed(own, own, self.class_names, self.source).present
+        return range(len(self._classes))
 
     def notices(self) -> tuple[str, ...]:
         """What is wrong with the images and yet does not keep them from use: damaged files, images in two splits.
@@ -138,7 +212,26 @@ class Data:
 
     def _notices(self, names: tuple[str, ...]) -> tuple[str, ...]:
         contents = {name: found for name in names if (found := self._contents(name))}
-        return (*_damaged(contents), *_in_two(contents))
+        return (*self._folder_notices(), *notices.damaged(contents), *notices.in_two(contents))
+
+    def _folder_notices(self) -> Iterator[str]:
+        """What is wrong with the folders themselves; nothing of what cannot be read, which whoever asks for it is told."""
+        with contextlib.suppress(SoupError):
+            if self._kind == "imagefolder":
+                yield from notices.unused(self._image_folder)
+                yield from notices.divided(self._image_folder)
+            placements = {}
+            for name in (*PLAIN_SPLITS, *(f"test:{shift}" for shift in self.shift_folders)):
+                with contextlib.suppress(SoupError):
+                    if placement := self._origin(name).placement:
+                        placements[name] = (placement, self._judged_outputs(name))
+            yield from notices.classes_apart(placements, len(self._classes))
+
+    def layout(self) -> dict[str, str]:
+        """Which folder each split of an image folder is, in words; none for another source, or where it cannot be read."""
+        with contextlib.suppress(DataError):
+            return notices.layout(self._image_folder) if self._kind == "imagefolder" else {}
+        return {}
 
     def fetch(self) -> None:
         """Fetch a data set of torchvision from its makers. Raises DataError where that fails, or for another source."""
@@ -165,8 +258,12 @@ class Data:
     @cached_property
     def _parts(self) -> Mapping[str, Files | TorchvisionSet]:
         if self._kind == "imagefolder":
-            return sources.image_folder(self.folder / self._path, self._roots)
+            return self._image_folder.parts
         return sources.torchvision_sets(self._path, self.folder / self.root, self._roots)
+
+    @cached_property
+    def _image_folder(self) -> ImageFolder:
+        return sources.image_folder(self.folder / self._path, self._roots)
 
     @cached_property
     def _cache(self) -> "SplitCache":
@@ -174,14 +271,20 @@ class Data:
 
     @property
     def _classes(self) -> tuple[str, ...]:
+        if self.class_names:
+            return self.class_names
         if self._kind == "fashion_mnist":
             return FASHION_CLASSES
-        for part in self._parts.values() if self._kind in ("imagefolder", "torchvision") else ():
-            if isinstance(part, Files):
-                return part.classes
-            if (decoding := self._decoding(part)).ready:
-                return decoding.classes
-        return ()
+        if self._kind == "imagefolder":
+            own = {part: files.classes for part, files in self._image_folder.parts.items()}
+            return classes_of(own, self.num_classes, self.source)
+        return self._set_classes if self._kind == "torchvision" else ()
+
+    @property
+    def _set_classes(self) -> tuple[str, ...]:
+        """The classes as a set of torchvision itself names them, empty where none of it is decoded yet."""
+        decodings = map(self._decoding, self._parts.values())
+        return next((decoding.classes for decoding in decodings if decoding.ready), ())
 
     def _parsed(self, name: str) -> tuple[str, str]:
         """The plain split and the shift of a name. Raises DataError where there is no such split."""
@@ -219,24 +322,37 @@ class Data:
         plain, _, shift = name.partition(":")
         if shift in self.shift_folders:
             folder = sources.allowed(self.folder / self.shift_folders[shift], self._roots)
-            return self._decoded(sources.class_folders(folder, self._roots, classes=self._classes))
+            return self._of_files(sources.class_folders(folder, self._roots), f"The folder of the shift {shown(shift)}")
         if self._kind == "fashion_mnist":
             return _Origin(plain, partial(_bundled_tensors, plain))
         if self._kind == "tensors":
-            prefix = f"shift.{shift}" if shift else plain
-            return _Origin((self._tensors, prefix), partial(self._read, prefix))
+            prefix = _prefix(name)
+            return _Origin(
+                (self._tensors, prefix), lambda: (self._read(prefix, "images"), self._read(prefix, "labels"))
+            )
         part, held_out = sources.split_origin(plain, self._parts, self.source)
         collection = self._parts[part]
-        if held_out is not None and isinstance(collection, Files):  # only what is needed is decoded
-            chosen = self.held_out.chosen([name for name, *_ in collection.stamps], collection.labels)
-            return self._decoded(collection.only([each is held_out for each in chosen]))
+        if isinstance(collection, Files):
+            where = "/".join(filter(None, (self._path, self._image_folder.names[part])))
+            return self._of_files(collection, f"The folder {shown(where)}", held_out)
         return self._decoded(collection, held_out)
 
-    def _decoded(self, collection: Files | TorchvisionSet, held_out: bool | None = None) -> "_Origin":
+    def _of_files(self, files: Files, where: str, held_out: bool | None = None) -> "_Origin":
+        """Image files under the network's numbers; only what is needed is decoded."""
+        placement = placed(files.classes, files.with_images, self._classes, where)
+        if held_out is not None:
+            chosen = self.held_out.chosen([name for name, *_ in files.stamps], files.labels)
+            files = files.only([each is held_out for each in chosen])
+        if placement.beyond:
+            files = files.only([placement.outputs[label] != LEFT_OUT for label in files.labels])
+        return self._decoded(files, placement=placement)
+
+    def _decoded(
+        self, collection: Files | TorchvisionSet, held_out: bool | None = None, placement: Placement | None = None
+    ) -> "_Origin":
         decoding = self._decoding(collection)
-        return _Origin(
-            (decoding.key, self.held_out, held_out), partial(self._part_of, decoding, held_out), decoding, held_out
-        )
+        key = (decoding.key, self.held_out, held_out, placement.outputs if placement else self.class_names)
+        return _Origin(key, partial(self._part_of, decoding, held_out, placement), decoding, held_out, placement)
 
     def _decoding(self, collection: Files | TorchvisionSet) -> Decoding:
         channels = len(self.normalization.mean)
@@ -246,22 +362,33 @@ class Data:
             )
         return Decoding(collection, self.preprocessing, channels)
 
-    def _read(self, prefix: str) -> tuple[Tensor, Tensor]:
+    def _read(self, prefix: str, part: str) -> Tensor:
         file = self._tensors
-        for part in ("images", "labels"):
-            if f"{prefix}.{part}" not in file.tensors:
-                raise DataError(
-                    f"{file.path} has no tensor {prefix}.{part}; it holds {listed(sorted(file.tensors), 6)}."
-                )
-        return file.read(f"{prefix}.images"), file.read(f"{prefix}.labels")
+        if f"{prefix}.{part}" not in file.tensors:
+            raise DataError(f"{file.path} has no tensor {prefix}.{part}; it holds {listed(sorted(file.tensors), 6)}.")
+        return file.read(f"{prefix}.{part}")
 
-    def _part_of(self, decoding: Decoding, held_out: bool | None) -> tuple[Tensor, Tensor]:
-        """The images of a part of a source that are held out of it, or the others, or all."""
+    def _part_of(self, decoding: Decoding, held_out: bool | None, placement: Placement | None) -> tuple[Tensor, Tensor]:
+        """The images of a part of a source that are held out of it, or the others, or all, with the network's labels."""
         images, labels = decoding.tensors()
-        if held_out is None:
-            return images, labels
-        kept = self._kept(decoding.contents(), held_out)
-        return images[kept], labels[kept]
+        numbers = torch.tensor((placement or self._placed_in_a_set(decoding, labels)).outputs)
+        if held_out is not None:
+            kept = self._kept(decoding.contents(), held_out)
+            images, labels = images[kept], labels[kept]
+        return images, numbers[labels]
+
+    def _placed_in_a_set(self, decoding: Decoding, labels: Tensor) -> Placement:
+        """Where the classes of a set of torchvision stand: by name where they are given, else by the set's own numbers.
+
+        Raises DataError where none are given and the network has more.
+        """
+        own = decoding.classes
+        if self.class_names and own:
+            return placed(own, [own[label] for label in labels.unique().tolist()], self.class_names, self.source)
+        if len(own) < (self.num_classes or 0):
+            classes_of({sources.WHOLE: own}, self.num_classes, self.source)
+        every = tuple(range(int(labels.max()) + 1))
+        return Placement(every, every, (), ())
 
     def _kept(self, contents: Contents, held_out: bool) -> Tensor:
         return torch.tensor(self.held_out.chosen(contents.names, contents.labels)) == held_out
@@ -310,13 +437,15 @@ class Data:
 class _Origin:
     """What a split is read from: a key of its content, what reads it, and, for image files, what decodes them.
 
-    `held_out` says whether the split is what is held out of the images decoded, or the others, or all of them.
+    `held_out` says whether the split is what is held out of the images decoded, or the others, or all of them;
+    `placement`, of image files, where their classes stand among the network's outputs.
     """
 
     key: Hashable
     read: Callable[[], tuple[Tensor, Tensor]]
     decoding: Decoding | None = None
     held_out: bool | None = None
+    placement: Placement | None = None
 
 
 class SharedSplits:
@@ -390,33 +519,10 @@ class SplitCache:
 shared_splits = SharedSplits(KEPT_BYTES)
 
 
-def _damaged(contents: Mapping[str, Contents]) -> Iterator[str]:
-    told: set[str] = set()
-    for split, its in contents.items():
-        if its.damaged and its.damaged[0][0] not in told:
-            told.update(name for name, _ in its.damaged)
-            name, reason = its.damaged[0]
-            yield (
-                f"{_images(len(its.damaged))} left out of the split {split}, being impossible to decode, for instance "
-                f"{shown(name)}: {reason}. Copy again what belongs there, and take away what does not."
-            )
-
-
-def _in_two(contents: Mapping[str, Contents]) -> Iterator[str]:
-    keyed = {
-        split: {print.tobytes(): name for print, name in zip(its.image_digests.numpy(), its.names, strict=True)}
-        for split, its in contents.items()
-    }
-    for (one, other), why in WHY_APART.items():
-        if one in keyed and other in keyed and (both := [each for each in keyed[one] if each in keyed[other]]):
-            yield (
-                f"{_images(len(both))} in both splits {one} and {other}, for instance {shown(keyed[one][both[0]])} and "
-                f"{shown(keyed[other][both[0]])}; {why}: take what is the same out of one of them."
-            )
-
-
-def _images(count: int) -> str:
-    return "1 image is" if count == 1 else f"{count:,} images are"
+def _prefix(name: str) -> str:
+    """What the names of a split's tensors begin with in a file of tensors."""
+    plain, _, shift = name.partition(":")
+    return f"shift.{shift}" if shift else plain
 
 
 def _described(tensor: Tensor) -> str:

@@ -52,7 +52,8 @@ class Evaluator:
     of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept, which are those of
     KEPT_SPLITS. A batch that does not fit into memory is halved, and so are those after it; where not even one image
     fits, OutOfMemory is raised. Raises SoupError for a device, precision or number that is none, and for labels beyond
-    the architecture's classes, DataError where the split is not there. Sessions may share an evaluator: the model that
+    the architecture's classes, DataError where the split is not there. Where the split is judged over some of the
+    network's outputs alone, logits are those of these, and labels places among them. Sessions may share an evaluator: the model that
     is being evaluated is locked.
     """
 
@@ -82,6 +83,7 @@ class Evaluator:
             yield_point()
         self._data = _drawn(zoo.data.split(split), images)
         self._check_labels()
+        self._data = self._data.narrowed
         default = BATCH_SIZE if self.device == "cpu" else self.total
         self.batch_size = default if batch_size is None else batch_size
         if self.batch_size < 1:
@@ -137,8 +139,20 @@ class Evaluator:
 
     @property
     def data(self) -> Split:
-        """The images and labels, on the CPU."""
+        """The images and labels, on the CPU; labels are places among `outputs`."""
         return self._data
+
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """The network's outputs that images are judged over, in their order: all, or those the split is restricted to."""
+        every = range(int(self.zoo.architecture["num_classes"]))
+        return tuple(every) if self._data.outputs is None else self._data.outputs
+
+    def judged(self, logits: Tensor) -> Tensor:
+        """Of a network's logits (N×num_classes) those that images are judged over, N×outputs."""
+        if self._data.outputs is None:
+            return logits
+        return logits[:, torch.tensor(self._data.outputs, device=logits.device)]
 
     @property
     def bank(self) -> Bank | None:
@@ -231,7 +245,7 @@ class Evaluator:
         return _Asked(soup, self.key(soup))
 
     def logits(self, soup: Soup) -> Tensor:
-        """The logits of every image, in the split's order: float32, N×num_classes, on the CPU.
+        """The logits of every image, in the split's order: float32, N×outputs, on the CPU.
 
         Those of a single ingredient are kept on KEPT_SPLITS, in half precision where `logits_are_approximate`. The
         evaluation that they make is kept always.
@@ -248,7 +262,7 @@ class Evaluator:
     @property
     def logits_are_approximate(self) -> bool:
         """Whether kept logits are in half precision, since in float32 those of all ingredients exceed the budget."""
-        size = 4e-9 * len(self.zoo.by_name) * self.total * int(self.zoo.architecture["num_classes"])
+        size = 4e-9 * len(self.zoo.by_name) * self.total * len(self.outputs)
         return self.split in KEPT_SPLITS and size > self.memory
 
     def _keeps_logits(self, soup: Soup) -> bool:
@@ -332,7 +346,7 @@ class Evaluator:
     def _outputs(self, batch: Tensor) -> Tensor:
         with torch.inference_mode(), exactly(self.precision, self.device):
             logits: Tensor = self._module(self.inputs(batch))
-            return logits
+            return self.judged(logits)
 
     def inputs(self, batch: Tensor) -> Tensor:
         """The images of these indices (n,), normalised, on the device: float32, n×C×H×W."""
@@ -383,4 +397,4 @@ def _drawn(split: Split, images: int | None) -> Split:
     if images < 1:
         raise SoupError(f"At least one image must be evaluated; found {images}.")
     chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].sort().values
-    return Split(split.name, split.images[chosen], split.labels[chosen])
+    return replace(split, images=split.images[chosen], labels=split.labels[chosen])

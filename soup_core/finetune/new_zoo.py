@@ -62,7 +62,7 @@ def planned_zoo(folder: Path, architecture: str, source: str, *, pretrained: boo
         folder=folder,
         architecture=table,
         network=architectures.network(table, folder),
-        data=replace(data, normalization=normalization),
+        data=replace(data, normalization=normalization, num_classes=classes),
         ingredients=(),
         base=None,
         excluded=(),

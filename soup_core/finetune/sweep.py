@@ -241,7 +241,7 @@ class FinetuneRun:
 
         def run(batch: Tensor) -> Tensor:
             with torch.inference_mode(), exactly(self.evaluate.precision, self.device):
-                logits: Tensor = module(self.evaluate.inputs(batch)).float().cpu()
+                logits: Tensor = self.evaluate.judged(module(self.evaluate.inputs(batch))).float().cpu()
                 return logits
 
         collected = []

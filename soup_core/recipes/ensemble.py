@@ -49,7 +49,7 @@ def ensembles(
 
 
 def averaged_outputs(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Tensor:
-    """The ensemble's logits (float64, N×num_classes): averaged ones, or the logarithms of averaged probabilities.
+    """The ensemble's logits (float64, N×outputs): averaged ones, or the logarithms of averaged probabilities.
 
     One model's are held at a time. Raises CoefficientError where no name is given, or for another average.
     """

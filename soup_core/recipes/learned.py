@@ -253,7 +253,7 @@ def _learn(
     def run(part: Tensor) -> list[Tensor]:
         inputs, labels = evaluate.inputs(part), evaluate.data.labels[part].to(evaluate.device)
         with exactly(evaluate.precision, evaluate.device):
-            scores = module(inputs).float() * scale.float().to(evaluate.device)
+            scores = evaluate.judged(module(inputs)).float() * scale.float().to(evaluate.device)
             loss = F.cross_entropy(scores, labels) * (len(part) / len(batch))
             # some networks have parts that they train and do not run: their gradient is zero
             return [loss.detach(), *torch.autograd.grad(loss, wanted, materialize_grads=True)]
@@ -274,7 +274,7 @@ def _evaluate_fold(evaluate: Evaluator, module: torch.nn.Module, soup: Soup, sca
 
     def run(batch: Tensor) -> Tensor:
         with torch.inference_mode(), exactly(evaluate.precision, evaluate.device):
-            logits: Tensor = module(evaluate.inputs(batch)).float().cpu() * scale
+            logits: Tensor = evaluate.judged(module(evaluate.inputs(batch))).float().cpu() * scale
             return logits
 
     collected = []

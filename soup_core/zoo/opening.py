@@ -142,7 +142,7 @@ def open_zoo(name: str | Path) -> Zoo:
         folder=folder,
         architecture=architecture,
         network=network,
-        data=content.data.opened(folder),
+        data=content.data.opened(folder, content.architecture.num_classes),
         ingredients=tuple(usable.values()),
         base=base,
         excluded=tuple(excluded),

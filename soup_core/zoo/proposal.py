@@ -12,17 +12,22 @@ from soup_core.architectures import FOLDED
 from soup_core.architectures.recognition import Guess, recognised
 from soup_core.architectures.resemblance import resembling
 from soup_core.checkpoints import Checkpoint, folded_shapes, parametrized, unwrapped
+from soup_core.data import natural_order, text_order
 from soup_core.errors import ZooError
 from soup_core.runtime.files import listed, shown
+from soup_core.zoo.class_files import read_names
+from soup_core.zoo.class_lists import ClassChoice, class_choice
 from soup_core.zoo.equal_weights import each_weights_once
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
+from soup_core.zoo.image_folders import class_folders, has_splits
 from soup_core.zoo.inspection import InspectedFile
 from soup_core.zoo.naming import ingredient_names, is_base, readable, stem, written
 from soup_core.zoo.run_images import image_settings, images_of_runs
 from soup_core.zoo.runs import chosen_of_runs
 from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, preprocessing_table, write_zoo_file
 
-SPLIT_FOLDERS = ("train", "test", "val", "validation", "held_out")
+ORDERS = {"text": text_order, "natural": natural_order}
+Shapes = Mapping[str, tuple[int, ...]]
 Family = tuple[tuple[str, tuple[int, ...]], ...]
 
 
@@ -46,7 +51,8 @@ class Proposal:
     `image_notices` what is not known for certain of how images were prepared.
 
     `members` lie below `folder`, the base among them; `data` is zoo.toml's table of that name; `resemblance` says which
-    known network comes near, where none fits.
+    known network comes near, where none fits. `beside` are the plain values that checkpoints hold beside their weights.
+    `class_choice` is what the network's outputs may be; `classes`, where a person has said it, what they are.
     """
 
     folder: Path
@@ -59,6 +65,9 @@ class Proposal:
     notices: tuple[str, ...]
     image_notices: tuple[str, ...] = ()
     resemblance: str = ""
+    beside: Mapping[Path, object] = field(default_factory=dict)
+    class_choice: ClassChoice = field(default_factory=ClassChoice)
+    classes: tuple[str, ...] = ()
 
     @property
     def all_notices(self) -> tuple[str, ...]:
@@ -75,6 +84,8 @@ class Proposal:
             asked.append(
                 "Which images judge it? No folder or file of labelled images was found beside the checkpoints."
             )
+        if self.class_choice.question and not self.classes:
+            asked.append(self.class_choice.question)
         return tuple(asked)
 
     def zoo_file(self) -> ZooFile:
@@ -166,7 +177,7 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
         for file in files
     )
     proposal = Proposal(folder, folder.resolve().name, None, guesses, base, ingredients, data, tuple(notices))
-    proposal = replace(proposal, resemblance=near.message if near else "")
+    proposal = replace(proposal, resemblance=near.message if near else "", beside=beside)
     return with_architecture(proposal, guesses[0].architecture) if guesses else proposal
 
 
@@ -180,13 +191,74 @@ def with_architecture(proposal: Proposal, architecture: Mapping[str, Any]) -> Pr
         if str(data.get("source", "")).startswith(("imagefolder:", "torchvision:")):
             data["preprocessing"] = preprocessing_table(preprocessing, proposal.folder)
         data["normalize"] = {"mean": list(normalization.mean), "std": list(normalization.std)}
-    return replace(proposal, architecture=dict(architecture), data=data, image_notices=image_notices)
+    changed = replace(proposal, architecture=dict(architecture), data=data, image_notices=image_notices)
+    return _with_class_choice(changed)
 
 
 def with_source(proposal: Proposal, source: str) -> Proposal:
     """The proposal with these images."""
     changed = replace(proposal, data={**proposal.data, "source": source})
     return with_architecture(changed, changed.architecture) if changed.architecture else changed
+
+
+def with_classes(proposal: Proposal, classes: Sequence[str]) -> Proposal:
+    """The proposal with these names of the network's outputs, in their order."""
+    return _with_class_choice(replace(proposal, classes=tuple(classes)))
+
+
+def read_classes(proposal: Proposal, given: str, *, anywhere: bool = False) -> tuple[str, ...]:
+    """Names of the outputs as a person gives them: "text" or "natural" order of the class folders, a file, or names.
+
+    A file is a list of classes as trainers leave it, of the proposal's folder or, for whoever owns this machine, `anywhere`;
+    names are separated by commas. Raises ZooError where there are none.
+    """
+    architecture, source = proposal.architecture or {}, str(proposal.data.get("source", ""))
+    if given in ORDERS:
+        folders = class_folders(proposal.folder, source.partition(":")[2], architecture.get("num_classes", 0))
+        if not folders:
+            raise ZooError(f"There are no class folders in {source or 'the images'} whose order {given!r} could be.")
+        return ORDERS[given](folders)
+    file = _file_named(given, proposal.folder, anywhere)
+    if file is None:
+        listed_names = tuple(name.strip() for name in given.split(","))
+        if len(listed_names) != architecture.get("num_classes"):
+            raise ZooError(
+                f"{shown(given)!r} is no file here, and of the network's {architecture.get('num_classes', 'unknown')} outputs "
+                f"it names {len(listed_names)}; expected a list of them, separated by commas, or text or natural."
+            )
+        return listed_names
+    names = read_names(file, architecture.get("num_classes", 0))
+    if not names:
+        raise ZooError(
+            f"{shown(file)} is no list of the network's {architecture.get('num_classes', 'unknown')} classes; expected a "
+            "line each, or a list or table of them in JSON or YAML."
+        )
+    return names[0]
+
+
+def _file_named(given: str, folder: Path, anywhere: bool) -> Path | None:
+    try:
+        inside = (folder / given).resolve()
+        places = [inside] if inside.is_relative_to(folder.resolve()) else []
+        return next((file for file in ([Path(given)] if anywhere else []) + places if file.is_file()), None)
+    except (OSError, RuntimeError, ValueError):  # no path at all
+        return None
+
+
+def _with_class_choice(proposal: Proposal) -> Proposal:
+    """The proposal with the names of its network's outputs, where they are more than the class folders in their usual order."""
+    data = {key: value for key, value in proposal.data.items() if key != "classes"}
+    kind, _, path = str(data.get("source", "")).partition(":")
+    choice = ClassChoice()
+    usual: tuple[str, ...] = ()
+    if proposal.architecture and kind == "imagefolder":
+        num_classes, files = proposal.architecture["num_classes"], [each.file for each in proposal.members]
+        usual = class_folders(proposal.folder, path, num_classes)
+        choice = class_choice(proposal.folder, files, usual, num_classes, proposal.beside)
+    decided = proposal.classes or (choice.lists[0].classes if choice.lists and not choice.question else ())
+    if decided and decided != usual:
+        data["classes"] = list(decided)
+    return replace(proposal, data=data, class_choice=choice)
 
 
 def with_base(proposal: Proposal, base: str | None) -> Proposal:
@@ -220,7 +292,7 @@ def _beside(checkpoint: Checkpoint) -> dict[str, Any]:
     return {**metadata, **getattr(checkpoint, "beside", {})}
 
 
-def _recognised_folded(shapes: Mapping[str, tuple[int, ...]], folder: Path, hints: Sequence[str]) -> tuple[Guess, ...]:
+def _recognised_folded(shapes: Shapes, folder: Path, hints: Sequence[str]) -> tuple[Guess, ...]:
     """The networks that take these tensors once weights that are kept in parts are folded, each with that choice."""
     if not (found := parametrized(shapes)):
         return ()
@@ -244,8 +316,7 @@ def _data(folder: Path, inspected: Sequence[InspectedFile]) -> tuple[dict[str, A
         if each.checkpoint is not None and {"held_out.images", "held_out.labels"} <= set(each.checkpoint.tensors):
             return {"source": f"tensors:{written(each.file, folder)}"}, each.file
     for parent in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())):
-        within = {path.name for path in parent.iterdir() if path.is_dir()}
-        if within & {"train"} and within & set(SPLIT_FOLDERS) - {"train"}:
+        if has_splits(parent):
             return {"source": f"imagefolder:{written(parent, folder)}"}, None
     return {}, None
 

@@ -20,6 +20,7 @@ from soup_core.data import (
     HeldOut,
     Interpolation,
     Normalization,
+    Outputs,
     Preprocessing,
     Processor,
 )
@@ -134,21 +135,37 @@ class HeldOutEntry(_Table):
     seed: int = HeldOut.seed
 
 
+class ShiftEntry(_Table):
+    """A real distribution shift: its class folders, where no file of tensors holds it, and what it is judged over."""
+
+    folder: str | None = None
+    outputs: Outputs | None = None
+
+
 class DataEntry(_Table):
-    """The images that judge the checkpoints."""
+    """The images that judge the checkpoints.
+
+    `classes` are the network's outputs by name, in their order; class folders are labelled by them. `outputs` says what
+    images are judged over: "all" of the network's outputs, or those alone of which there are images, "present".
+    """
 
     source: Annotated[str, pydantic.Field(pattern=r"^(fashion_mnist|(tensors|imagefolder|torchvision):.+)$")]
     root: str | None = None
     normalize: NormalizationEntry | None = None
     preprocessing: PreprocessingEntry | None = None
     held_out: HeldOutEntry | None = None
-    shifts: dict[Annotated[str, pydantic.Field(min_length=1)], str] = {}
+    classes: Annotated[list[str], pydantic.Field(min_length=1)] | None = None
+    outputs: Outputs = "all"
+    shifts: dict[Annotated[str, pydantic.Field(min_length=1)], str | ShiftEntry] = {}
 
     @pydantic.model_validator(mode="after")
     def _meant_for_the_source(self) -> "DataEntry":
         decoded = self.source.startswith(("imagefolder:", "torchvision:"))
         if self.held_out and not decoded:
             raise ValueError("held_out divides an imagefolder or a set of torchvision; other sources have their splits")
+        without = [name for name, each in self.shifts.items() if isinstance(each, ShiftEntry) and each.folder is None]
+        if without and not self.source.startswith("tensors:"):
+            raise ValueError(f'the shift {without[0]!r} has no folder; say {{ folder = "PATH" }}')
         if self.preprocessing and not (decoded or self.shifts):
             raise ValueError("preprocessing is for image files, of which this source has none")
         if (self.root is not None) != self.source.startswith("torchvision:"):
@@ -157,8 +174,12 @@ class DataEntry(_Table):
             )
         return self
 
-    def opened(self, folder: Path) -> Data:
-        """The images that this describes, in a zoo's folder."""
+    def opened(self, folder: Path, num_classes: int | None = None) -> Data:
+        """The images that this describes, in a zoo's folder, for a network of so many classes."""
+        shifts = {
+            name: each if isinstance(each, ShiftEntry) else ShiftEntry(folder=each)
+            for name, each in self.shifts.items()
+        }
         decoded = self.source.startswith(("imagefolder:", "torchvision:"))
         normalization = UNNORMALIZED_COLOUR if decoded else UNNORMALIZED
         if self.source == "fashion_mnist":
@@ -172,7 +193,11 @@ class DataEntry(_Table):
             preprocessing=self.preprocessing.opened(folder) if self.preprocessing else None,
             held_out=HeldOut(**self.held_out.model_dump()) if self.held_out else HeldOut(),
             root=self.root or ".",
-            shift_folders=self.shifts,
+            shift_folders={name: each.folder for name, each in shifts.items() if each.folder is not None},
+            class_names=tuple(self.classes or ()),
+            outputs=self.outputs,
+            shift_outputs={name: each.outputs for name, each in shifts.items() if each.outputs is not None},
+            num_classes=num_classes,
         )
 
 
@@ -203,6 +228,15 @@ class ZooHeader(_Table):
     architecture: ArchitectureEntry
     base: str | FileEntry | None = None
     data: DataEntry
+
+    @pydantic.model_validator(mode="after")
+    def _a_name_for_every_output(self) -> "ZooHeader":
+        classes, outputs = self.data.classes, self.architecture.num_classes
+        if classes is not None and len(classes) != outputs:
+            raise ValueError(
+                f"data.classes must name each of the network's num_classes = {outputs} outputs; found {len(classes)} names"
+            )
+        return self
 
 
 class ZooFile(ZooHeader):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -132,12 +132,7 @@ class Zoo:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that numbers on this zoo rest on, but for the images: network, data's settings, files, order."""
-        step = self.data.preprocessing.identity if self.data.preprocessing else None
-        content = [
-            dict(self.network),
-            asdict(self.data) | {"folder": None, "preprocessing": step},
-            [[i.name, i.digest] for i in self.by_name.values()],
-        ]
+        content = [dict(self.network), self.data.settings(), [[i.name, i.digest] for i in self.by_name.values()]]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property

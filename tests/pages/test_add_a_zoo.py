@@ -11,6 +11,7 @@ from torchvision.models import get_model
 
 import soup_core as sc
 from tests.app_pages import open_page, words
+from tests.class_folders import make_images
 from tests.zoos import made_data, random_linears, write_zoo
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
@@ -58,3 +59,22 @@ def test_without_a_folder_it_says_how_to_name_one(tmp_path: Path) -> None:
     test = open_page("pages/9_Add_a_zoo.py")
     assert "No folder is named" in words(test)
     assert any("SOUP_ZOOS" in info.value for info in test.info)
+
+
+def test_an_order_of_classes_is_asked_for_and_written(tmp_path: Path) -> None:
+    numbers = [str(number) for number in range(1, 12)]
+    write_zoo(tmp_path / "made", random_linears(3))
+    folder = tmp_path / "sweep"
+    make_images(folder / "photos" / "train", numbers, numbers, each=1)
+    make_images(folder / "photos" / "valid", numbers, numbers, each=1)
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        torch.save(get_model("squeezenet1_1", weights=None, num_classes=11).state_dict(), folder / f"run-{seed}.pt")
+    test = open_page("pages/9_Add_a_zoo.py")
+    assert "In which order are the class folders" in words(test)
+    assert button(test, "Write zoo.toml").disabled
+    test.selectbox(key=f"{folder}:class-list").set_value("1").run()
+    assert not test.exception
+    assert "In which order" not in words(test)
+    button(test, "Write zoo.toml").click().run()
+    assert tomllib.loads((folder / "zoo.toml").read_text())["data"]["classes"] == numbers

@@ -24,9 +24,9 @@ ANY = "any"
 def draw(context: Context) -> None:
     """Choose two models and a cell of the confusion difference; draw counts, gains by class, and the images."""
     zoo = context.zoo
-    classes, options = _class_names(zoo), context.options
+    options = context.options
     with drawing.errors_shown():
-        best = best_first(context.singles())[0]
+        best, classes = best_first(context.singles())[0], _class_names(context.evaluator("test"))
     for key in ("a", "b"):
         address.named_in_address(
             key, tuple(options), {each.name: f"is left out: {each.reason}" for each in zoo.excluded}
@@ -105,10 +105,10 @@ def _show_cell(classes: Sequence[str], event: Event) -> None:
         st.session_state.update({"true": classes[true], "predicted": classes[predicted]})
 
 
-def _class_names(zoo: sc.Zoo) -> list[str]:
-    """The names of the zoo's classes in the labels' order; their numbers where nobody has named them."""
-    count = int(zoo.architecture["num_classes"])
-    return list(zoo.data.classes) if len(zoo.data.classes) == count else [str(label) for label in range(count)]
+def _class_names(evaluate: sc.Evaluator) -> list[str]:
+    """The names of the outputs that are judged, in their order; their numbers where nobody has named them."""
+    names, count = evaluate.zoo.data.classes, int(evaluate.zoo.architecture["num_classes"])
+    return [names[output] if len(names) == count else str(output) for output in evaluate.outputs]
 
 
 def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], classes: Sequence[str]) -> None:

@@ -35,14 +35,14 @@ def shapley(
 
     A step comes after each pair of a random permutation and its reverse. The estimate has no bias: no permutation is cut
     short, and the pairs, whose means are the samples, are independent. The value of no ingredient at all is the base's
-    accuracy, or chance, 1/num_classes, where there is no base. Sources: Shapley 1953 (doi 10.1515/9781400881970-018);
+    accuracy, or chance, one of the outputs, where there is no base. Sources: Shapley 1953 (doi 10.1515/9781400881970-018);
     Castro et al. 2009 (doi 10.1016/j.cor.2008.04.004) for sampling; Mitchell et al. 2022, arXiv 2104.12199, for the
     reverse permutations.
     """
     whole = uniform_soup(zoo, names)
     members, shuffled = whole.names, random.Random(seed)
     # In images, since sums of whole numbers are exact.
-    empty = evaluate(Soup.single(BASE)).correct if zoo.base else evaluate.total / zoo.architecture["num_classes"]
+    empty = evaluate(Soup.single(BASE)).correct if zoo.base else evaluate.total / len(evaluate.outputs)
     samples: list[NDArray[np.float64]] = []
     for pair in range(1, pairs + 1):
         order = shuffled.sample(members, len(members))
