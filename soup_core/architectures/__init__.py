@@ -24,6 +24,7 @@ from soup_core.architectures import (
     transformers_processors,
 )
 from soup_core.architectures.fashion_cnn import FashionCNN
+from soup_core.architectures.forward import failures_in_words, logits_of
 from soup_core.architectures.optional import inside
 from soup_core.data import Normalization, Preprocessing, Processor
 from soup_core.errors import ZooError
@@ -32,6 +33,7 @@ __all__ = [
     "FashionCNN",
     "arguments",
     "build",
+    "failures_in_words",
     "ignored",
     "meta_module",
     "network",
@@ -118,9 +120,11 @@ def build(name: str, num_classes: int, options: Mapping[str, Any] | None = None)
             'instance "torchvision:resnet18".'
         )
     try:
-        return FAMILIES[kind].build(rest, num_classes, **(options or {}))
+        module = FAMILIES[kind].build(rest, num_classes, **(options or {}))
     except (TypeError, ValueError) as error:
         raise _unbuildable(name, error) from error
+    module.register_forward_hook(logits_of)  # a hook leaves the names of the tensors as they are in the files
+    return module
 
 
 def meta_module(name: str, num_classes: int, options: Mapping[str, Any] | None = None) -> nn.Module:

@@ -8,6 +8,7 @@ from soup_core.zoo.opening import (
     scan_folders,
     with_uploads,
     zoo_folders,
+    zoo_from,
 )
 from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
 
@@ -25,4 +26,5 @@ __all__ = [
     "scan_folders",
     "with_uploads",
     "zoo_folders",
+    "zoo_from",
 ]
