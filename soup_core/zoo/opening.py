@@ -220,6 +220,24 @@ def _fitting_parts(
             yield checkpoint.noted(f"those under {others} were passed over")
 
 
+def other_weights(zoo: Zoo, name: str) -> Iterator[tuple[str, Zoo]]:
+    """Where an ingredient's file holds weights in several places, each place but the one taken that fits, and the zoo with it.
+
+    The zoo has that ingredient alone.
+    """
+    ingredient = zoo.by_name[name]
+    try:
+        open_checkpoint(ingredient.file)
+    except SeveralWeights as several:
+        for place in several.places:
+            with suppress(CheckpointError):
+                checkpoint = _fitted(open_checkpoint(ingredient.file, place), zoo.architecture, zoo.reference)
+                if checkpoint.digest != ingredient.digest:
+                    yield place, replace(zoo, ingredients=(replace(ingredient, checkpoint=checkpoint),), base=None)
+    except CheckpointError:
+        return
+
+
 def _fitted(checkpoint: Checkpoint, architecture: Mapping[str, Any], module: nn.Module) -> Checkpoint:
     """The checkpoint under the architecture's names, without what is no part of it. Raises CheckpointError otherwise."""
     expected = module.state_dict()
