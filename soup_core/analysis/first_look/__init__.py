@@ -3,6 +3,7 @@
 from soup_core.analysis.first_look.doubt import Doubt, doubt_of
 from soup_core.analysis.first_look.look import FirstLook, first_look
 from soup_core.analysis.first_look.preparations import Preparation
+from soup_core.analysis.first_look.proposed import look_at, settled
 from soup_core.analysis.first_look.search import TriedPreparation
 
-__all__ = ["Doubt", "FirstLook", "Preparation", "TriedPreparation", "doubt_of", "first_look"]
+__all__ = ["Doubt", "FirstLook", "Preparation", "TriedPreparation", "doubt_of", "first_look", "look_at", "settled"]

@@ -38,7 +38,7 @@ class Doubt:
     """Why a zoo's numbers should not be believed: the likeliest cause, in a sentence, and what zoo.toml would say instead.
 
     `correct` of `total` images are right in the best of the `models` tried; guessing gets `guessed`. `remedy` are lines
-    for zoo.toml, empty where none would help.
+    for zoo.toml, empty where none would help, and `classes` the order of classes that is among them.
     """
 
     near_chance: bool
@@ -48,6 +48,7 @@ class Doubt:
     cause: Cause
     reason: str
     remedy: str = ""
+    classes: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -132,7 +133,7 @@ def _of_order(order: ClassOrder, classes: Sequence[str], at: Standing, name: str
     else:
         moved = [f"{label} is {output}" for label, output in enumerate(order.outputs) if label != output]
         found += f" Label {listed(moved)} there; correct the labels."
-    return Doubt(at.near_chance, 1, name, at, "order of classes", found, remedy)
+    return Doubt(at.near_chance, 1, name, at, "order of classes", found, remedy, names)
 
 
 Reason = tuple[Cause, str, str]
