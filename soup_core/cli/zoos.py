@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from soup_core.analysis.first_look import look_at, settled
+from soup_core.analysis.first_look import can_be_tried, refusal, tried
 from soup_core.analysis.preflight import overall, preflight_checks
 from soup_core.analysis.published import open_results, report, results_folders
 from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooCommand, ZooName
@@ -19,7 +19,7 @@ from soup_core.cli.output import COLUMNS, Row, print_rows
 from soup_core.data import PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import shown
-from soup_core.zoo import BASE, Zoo, open_zoo, zoo_folders, zoo_from
+from soup_core.zoo import BASE, open_zoo, zoo_folders, zoo_from
 from soup_core.zoo.inspection import inspect_folder
 from soup_core.zoo.proposal import (
     Proposal,
@@ -94,15 +94,15 @@ def init(
         proposal = with_base(proposal, None if base == "none" else base)
     if title is not None:
         proposal = replace(proposal, title=title)
+    free_zoo_file(folder, replace_old=force)
+    found: Row = {}
+    if can_be_tried(proposal) and not no_trial:
+        proposal, found = _tried(proposal)
     if proposal.questions:
         raise SoupError(
             f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes, --data or --classes."
         )
-    free_zoo_file(folder, replace_old=force)
     zoo = zoo_from(proposal.zoo_file(), folder)
-    tried: Row = {}
-    if not no_trial:
-        proposal, tried = _tried(proposal, zoo)
     file = proposal.write(replace_old=force)
     for notice in (*proposal.all_notices, *(excluded.reason for excluded in zoo.excluded)):
         print(notice, file=sys.stderr)
@@ -114,32 +114,25 @@ def init(
             "base": bool(zoo.base),
             "ingredients": len(zoo.ingredients),
             "left_out": len(zoo.excluded),
-            **tried,
+            **found,
         }
     ]
     print_rows(rows, as_json)
 
 
-def _tried(proposal: Proposal, zoo: Zoo) -> tuple[Proposal, Row]:
+def _tried(proposal: Proposal) -> tuple[Proposal, Row]:
     """The proposal with what one ingredient on a few images has shown, said on standard error, and what it got of them."""
     try:
         with Console(stderr=True).status("trying one ingredient on a few images"):
-            look = look_at(proposal, zoo)
-            settled_on = settled(proposal, look)
-            zoo_from(settled_on.zoo_file(), proposal.folder)
+            found = tried(proposal)
     except SoupError as error:
-        raise SoupError(
-            f"{error} Nothing was written; --no-trial writes zoo.toml as it is, to be corrected."
-        ) from error
-    if look.doubt:
-        print(look.doubt.sentence, file=sys.stderr)
-    print(look.sentence, file=sys.stderr)
-    if "classes" in settled_on.data and "classes" not in proposal.data:
-        print("This order of classes is written; correct it in zoo.toml if it is another.", file=sys.stderr)
-    if sys.stdin.isatty() and look.is_doubtful and not typer.confirm("Write zoo.toml so?", default=True, err=True):
+        raise refusal(error) from error
+    for sentence in found.sentences:
+        print(sentence, file=sys.stderr)
+    if sys.stdin.isatty() and found.is_doubtful and not typer.confirm("Write zoo.toml so?", default=True, err=True):
         raise SoupError("Nothing was written.")
-    best = look.best
-    return settled_on, {"tried": {"name": look.name, "correct": best.correct, "total": len(best.bits)}}
+    best = found.look.best
+    return found.proposal, {"tried": {"name": found.look.name, "correct": best.correct, "total": len(best.bits)}}
 
 
 def _asked(question: str) -> str | None:

@@ -3,7 +3,18 @@
 from soup_core.analysis.first_look.doubt import Doubt, doubt_of
 from soup_core.analysis.first_look.look import FirstLook, first_look
 from soup_core.analysis.first_look.preparations import Preparation
-from soup_core.analysis.first_look.proposed import look_at, settled
+from soup_core.analysis.first_look.proposed import TriedProposal, can_be_tried, refusal, tried
 from soup_core.analysis.first_look.search import TriedPreparation
 
-__all__ = ["Doubt", "FirstLook", "Preparation", "TriedPreparation", "doubt_of", "first_look", "look_at", "settled"]
+__all__ = [
+    "Doubt",
+    "FirstLook",
+    "Preparation",
+    "TriedPreparation",
+    "TriedProposal",
+    "can_be_tried",
+    "doubt_of",
+    "first_look",
+    "refusal",
+    "tried",
+]

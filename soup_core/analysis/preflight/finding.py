@@ -36,7 +36,7 @@ def overall(findings: Iterable[Finding]) -> Finding:
     mild = [each for each in by_cause if each.verdict == "notice"]
     for each in grave:
         if each.what == "chance":  # then nothing else that was measured means anything
-            return Finding("overall", "warning", f"Nothing here can be judged yet. {each.sentence}", each.names)
+            return Finding("overall", "warning", "Nothing can be judged yet: see first the check chance.", each.names)
     held = any(each.what == "average" and each.verdict == "good" for each in findings)
     names = tuple(dict.fromkeys(name for each in grave for name in each.names))
     if grave and held and not any(each.what in MEASURED for each in grave):
