@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.shared import caching
-from soup_core.analysis.first_look import TriedProposal, can_be_tried, refusal, tried
+from soup_core.analysis.first_look import TriedProposal, can_be_tried, tried
 from soup_core.errors import SoupError
 from soup_core.formatting import plain
 from soup_core.zoo.proposal import Proposal
@@ -18,7 +18,7 @@ def _tried(_proposal: Proposal, content: str, stamp: caching.Stamp) -> TriedProp
         with caching.undrawn():
             return tried(_proposal)
     except SoupError as error:
-        return refusal(error)
+        return error
 
 
 def draw(proposal: Proposal, key: str) -> Proposal:
@@ -34,7 +34,7 @@ def draw(proposal: Proposal, key: str) -> Proposal:
     with st.spinner("Trying one ingredient on a few images"):
         found = _tried(proposal, content, caching.zoo_stamp(proposal.folder))
     if isinstance(found, SoupError):
-        st.warning(plain(str(found)))
+        st.warning(f"It cannot be tried so. {plain(str(found))}")
         return proposal
     doubt = found.look.doubt
     first = st.error if doubt else st.info if found.is_doubtful else st.success

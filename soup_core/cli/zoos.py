@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from soup_core.analysis.first_look import can_be_tried, refusal, tried
+from soup_core.analysis.first_look import can_be_tried, tried
 from soup_core.analysis.preflight import overall, preflight_checks
 from soup_core.analysis.published import open_results, report, results_folders
 from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooCommand, ZooName
@@ -126,7 +126,9 @@ def _tried(proposal: Proposal) -> tuple[Proposal, Row]:
         with Console(stderr=True).status("trying one ingredient on a few images"):
             found = tried(proposal)
     except SoupError as error:
-        raise refusal(error) from error
+        raise SoupError(
+            f"{error} Nothing was written; --no-trial writes zoo.toml as it is, to be corrected."
+        ) from error
     for sentence in found.sentences:
         print(sentence, file=sys.stderr)
     if sys.stdin.isatty() and found.is_doubtful and not typer.confirm("Write zoo.toml so?", default=True, err=True):

@@ -3,7 +3,7 @@
 from soup_core.analysis.first_look.doubt import Doubt, doubt_of
 from soup_core.analysis.first_look.look import FirstLook, first_look
 from soup_core.analysis.first_look.preparations import Preparation
-from soup_core.analysis.first_look.proposed import TriedProposal, can_be_tried, refusal, tried
+from soup_core.analysis.first_look.proposed import TriedProposal, can_be_tried, tried
 from soup_core.analysis.first_look.search import TriedPreparation
 
 __all__ = [

@@ -19,6 +19,8 @@ from soup_core.evaluation.evaluation import is_correct
 
 SURE = 0.001  # of McNemar's p
 UNQUESTIONED = 0.75  # of the images right: from here on no other order is looked for
+ONE_TO_ONE = 0.85  # of what the commonest answer to each class explains, by a permutation
+SURER = 1.5  # times chance, in the mean, is an answer of a model that was trained
 MUCH = 0.1  # of the images, that another order must have right beyond the given one
 
 
@@ -61,18 +63,30 @@ def explaining_order(logits: Tensor, labels: Tensor, classes: Sequence[str] = ()
         bits = is_correct(logits, torch.tensor(outputs)[labels]).numpy()
         if _explains(bits, given) and (best is None or bits.sum() > best.correct):
             best = ClassOrder(outputs, words, bits, is_known=True)
-    half = _halves(labels)
-    bits = given.copy()
-    for judged in (half, ~half):
-        found = _assignment(logits[~judged], labels[~judged])
-        bits[judged.numpy()] = is_correct(logits[judged], found[labels[judged]]).numpy()
-    if _explains(bits, best.bits if best else given):
-        best = ClassOrder(
-            tuple(_assignment(logits, labels).tolist()), "as its own answers have them", bits, is_known=False
-        )
+    own = _in_its_own_order(logits, labels)
+    if own is not None and _explains(own, best.bits if best else given):
+        found = tuple(_assigned(_evidence(logits, labels)).tolist())
+        best = ClassOrder(found, "as its own answers have them", own, is_known=False)
     if best is None or standing(logits, torch.tensor(best.outputs)[labels]).near_chance:
         return None
     return best
+
+
+def _in_its_own_order(logits: Tensor, labels: Tensor) -> NDArray[np.bool_] | None:
+    """Which images a permutation has right that was found on the other half of them; None for answers that guess.
+
+    A head that was not trained gives all images of a class the same answer too, but with no confidence, and to several
+    classes the same: a permutation then explains less than if each class had the answer that it gets most often.
+    """
+    if float(logits.nan_to_num().softmax(1).amax(1).mean()) < SURER / logits.shape[1]:
+        return None
+    half = _halves(labels)
+    bits, commonest = (np.zeros(len(labels), np.bool_) for _ in range(2))
+    for judged in (half, ~half):
+        evidence = _evidence(logits[~judged], labels[~judged])
+        for into, outputs in ((bits, _assigned(evidence)), (commonest, evidence.argmax(1))):
+            into[judged.numpy()] = is_correct(logits[judged], outputs[labels[judged]]).numpy()
+    return bits if bits.sum() >= ONE_TO_ONE * commonest.sum() else None
 
 
 def _known_orders(outputs: int, classes: Sequence[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -101,16 +115,19 @@ def _halves(labels: Tensor) -> Tensor:
     return half
 
 
-def _assignment(logits: Tensor, labels: Tensor) -> Tensor:
+def _evidence(logits: Tensor, labels: Tensor) -> Tensor:
+    """How often each label gets each answer (C×C), and among equals what is given more weight."""
+    classes = logits.shape[1]
+    answers = torch.nn.functional.one_hot(logits.nan_to_num().argmax(1), classes).double()
+    counts = 1e-6 * torch.eye(classes, dtype=torch.float64)
+    return counts.index_add_(0, labels, answers + 1e-3 * logits.nan_to_num().double().softmax(1))
+
+
+def _assigned(evidence: Tensor) -> Tensor:
     """The output of each label, C of them, that together explain most answers; where none speaks, the label's own."""
     from scipy.optimize import linear_sum_assignment  # takes long to import
 
-    classes = logits.shape[1]
-    answers = torch.nn.functional.one_hot(logits.nan_to_num().argmax(1), classes).double()
-    evidence = answers + 1e-3 * logits.nan_to_num().double().softmax(1)  # among equals, what it gives more weight
-    counts = 1e-6 * torch.eye(classes, dtype=torch.float64)
-    counts.index_add_(0, labels, evidence)
-    rows, outputs = linear_sum_assignment(counts.numpy(), maximize=True)
-    found = torch.arange(classes)
+    rows, outputs = linear_sum_assignment(evidence.numpy(), maximize=True)
+    found = torch.arange(len(evidence))
     found[torch.from_numpy(rows)] = torch.from_numpy(outputs)
     return found

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from soup_core.analysis.first_look.chance import Standing, is_surely_above, standing
-from soup_core.analysis.first_look.class_order import UNQUESTIONED, ClassOrder, explaining_order
+from soup_core.analysis.first_look.class_order import SURER, UNQUESTIONED, ClassOrder, explaining_order
 from soup_core.analysis.first_look.model import Model, loaded, with_weights
 from soup_core.analysis.first_look.preparations import preparation_of, sizes
 from soup_core.analysis.first_look.search import TriedPreparation, most_right, searched, tried_preparation
@@ -210,7 +210,7 @@ def _of_answers(logits: Tensor) -> Reason | None:
             "",
         )
     confidence = float(logits.softmax(1).amax(1).mean())
-    if confidence < 1.5 / logits.shape[1]:
+    if confidence < SURER / logits.shape[1]:
         return (
             "untrained",
             f"Its answers are hardly surer than guessing ({100 * confidence:.1f} % in the mean): the likeliest reason is "

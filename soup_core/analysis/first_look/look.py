@@ -52,7 +52,7 @@ class FirstLook:
         result = f"{shown(self.name)} has {correct} of {total} held-out images right"
         guessed = f"guessing gets {self.standing.guessed}"
         if len(self.tried) == 1:
-            return f"{result}; {guessed}."
+            return f"Of {total} held-out images {shown(self.name)} has {correct} right; {guessed}."
         others = [each for each in self.tried if each is not self.best]
         ranked = sorted(others, key=lambda each: -each.correct)
         found = listed([f"{each.preparation.words}: {each.correct}" for each in ranked], 3)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from soup_core.analysis.first_look.chance import standing
 from soup_core.analysis.first_look.look import SECONDS, FirstLook, first_look
-from soup_core.errors import SoupError
 from soup_core.evaluation import compare_bits
 from soup_core.evaluation.evaluation import is_correct
 from soup_core.runtime.files import listed, shown
@@ -52,18 +51,13 @@ def tried(proposal: Proposal, *, device: str = "auto", seconds: float = SECONDS)
         settled = with_classes(proposal, order) if order else proposal
         sentences = [told, *sentences]
     elif look.doubt:
-        sentences = [look.doubt.sentence, *sentences]
+        sentences = [look.doubt.sentence, *(sentences if len(look.tried) > 1 else [])]
         if look.doubt.classes and look.best.order and look.best.order.is_known:
             settled = with_classes(proposal, look.doubt.classes)
             sentences.append("This order of classes is taken; correct it in zoo.toml if it is another.")
     if not _is_prepared(proposal) and look.best is not look.given:
         settled = replace(settled, data={**settled.data, **look.best.preparation.table()})
     return TriedProposal(settled, look, tuple(sentences), look.is_doubtful)
-
-
-def refusal(error: SoupError) -> SoupError:
-    """An error of a look, with what follows for the file."""
-    return SoupError(f"{error} Nothing was written; init --no-trial writes zoo.toml as it is, to be corrected.")
 
 
 def _is_prepared(proposal: Proposal) -> bool:
