@@ -16,6 +16,7 @@ from soup_core import architectures
 from soup_core.analysis.first_look import doubt_of, first_look
 from soup_core.analysis.first_look.chance import standing
 from soup_core.analysis.first_look.class_order import explaining_order
+from soup_core.analysis.first_look.look import IMAGES_AT_LEAST
 from soup_core.analysis.preflight import overall, preflight_checks
 from soup_core.data.sample import sample
 from tests.app_pages import open_page, words
@@ -336,6 +337,7 @@ def test_first_look_of_a_healthy_zoo_is_the_plain_count(
     look = first_look(sc.open_zoo(written(tmp_path / "healthy", runs, f"imagefolder:{numbered}", data)))
     assert look.doubt is None
     assert look.best.correct == counted(runs[0], *read(numbered / "val", NUMBERS))
+    assert len(first_look(sc.open_zoo(tmp_path / "healthy"), seconds=0).best.bits) == IMAGES_AT_LEAST < 96
 
 
 def test_add_a_zoo_tries_it_before_it_is_written(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ class Preparation:
     @property
     def _size(self) -> str:
         way = self.preprocessing
-        if way is None:
-            return "their own size"
+        if not isinstance(way, Preprocessing):
+            return "their own size" if way is None else "as given"
         if way.stretch:
             return f"{way.resize} {way.interpolation} stretched"
         return f"{way.resize} {way.interpolation}" + (f", {way.crop} cut out" if way.crop != way.resize else "")
@@ -58,7 +58,7 @@ class Preparation:
     def table(self) -> dict[str, Any]:
         """The entries of zoo.toml's [data] that say it."""
         way, table = self.preprocessing, {}
-        if way is not None:
+        if isinstance(way, Preprocessing):
             table["preprocessing"] = {
                 "resize": way.resize,
                 "crop": way.crop,
@@ -100,8 +100,9 @@ def normalizations(preparation: Preparation, images: Sample) -> Iterator[Prepara
 
 def bicubic(preparation: Preparation) -> Iterator[Preparation]:
     """The same way by bicubic interpolation, where it is by bilinear."""
-    if preparation.preprocessing and preparation.preprocessing.interpolation == "bilinear":
-        yield replace(preparation, preprocessing=replace(preparation.preprocessing, interpolation="bicubic"))
+    way = preparation.preprocessing
+    if isinstance(way, Preprocessing) and way.interpolation == "bilinear":
+        yield replace(preparation, preprocessing=replace(way, interpolation="bicubic"))
 
 
 def network_side(zoo: Zoo) -> int | None:
