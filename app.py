@@ -3,7 +3,7 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing, page, work
+from pages.shared import doubts, drawing, page, work
 from pages.views import export
 from soup_core import charts
 from soup_core.analysis.face_off import recipes_of
@@ -18,6 +18,7 @@ context = page.begin(
     "Model Soups Explorer",
 )
 zoo = context.zoo
+doubt = st.container()
 st.subheader(plain(zoo.title), anchor=False)
 if layout := zoo.data.layout():
     folders = (f"{split.replace('_', '-')} {plain(folder)}" for split, folder in layout.items())
@@ -26,6 +27,8 @@ headline, note = st.container(), st.empty()
 onward, against_cost, search = st.container(), st.container(), st.container()
 
 with drawing.errors_shown():
+    with doubt:
+        doubts.callout(context)
     held_out, test = context.evaluator("held_out"), context.evaluator("test")
     with headline, st.spinner("Comparing on the test images…"):
         columns = st.columns(3)

@@ -6,11 +6,11 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared import address, caching, drawing, page
-from pages.views import zoo_proposal
-from soup_core.errors import ZooError
+from pages.views import zoo_proposal, zoo_trial
+from soup_core.errors import SoupError
 from soup_core.formatting import duration, labels, plain
 from soup_core.runtime.files import shown
-from soup_core.zoo import open_zoo
+from soup_core.zoo import open_zoo, zoo_from
 from soup_core.zoo.inspection import InspectedFile, inspect_folder, sweep_folders
 from soup_core.zoo.proposal import Proposal, propose
 
@@ -42,8 +42,9 @@ def inspected(folder: Path) -> tuple[InspectedFile, ...]:
 
 def write(proposal: Proposal) -> None:
     try:
+        zoo_from(proposal.zoo_file(), proposal.folder)  # so that nothing is left behind that cannot be opened
         proposal.write()
-    except ZooError as error:
+    except SoupError as error:
         state["written"] = error
     else:
         state["written"] = proposal.folder
@@ -88,8 +89,9 @@ with drawing.errors_shown():
         with st.expander(f"{len(proposal.all_notices)} things to know"):
             st.markdown("\n".join(f"- {plain(notice)}" for notice in proposal.all_notices))
     proposal = zoo_proposal.chosen_members(zoo_proposal.corrected(proposal, str(folder)), str(folder))
+    proposal = zoo_trial.draw(proposal, str(folder))
     for question in proposal.questions:
-        st.warning(question)
+        st.warning(plain(question))
     if not proposal.questions:
         with st.expander("zoo.toml"):
             st.code(proposal.toml(), language="toml")

@@ -9,6 +9,7 @@ import torch
 
 import soup_core as sc
 from pages.shared import session
+from soup_core.analysis.first_look import Doubt, doubt_of
 from soup_core.analysis.published import Results, open_results
 from soup_core.jobs import Jobs
 from soup_core.runtime.store import default_store
@@ -70,6 +71,14 @@ def evaluator(
     zoo = open_zoo(zoo_key)
     with undrawn():
         return sc.Evaluator(zoo, split, device, precision=precision, memory=memory, images=images)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def doubt(zoo_key: ZooKey, device: str, precision: str, memory: float) -> Doubt | None:
+    """What speaks against all numbers of a zoo, looked for once; None where nothing does."""
+    evaluate = evaluator(zoo_key, "held_out", device, precision, memory)
+    with undrawn():
+        return doubt_of(evaluate)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

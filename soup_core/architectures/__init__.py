@@ -25,6 +25,7 @@ from soup_core.architectures import (
     transformers_processors,
 )
 from soup_core.architectures.fashion_cnn import FashionCNN
+from soup_core.architectures.forward import failures_in_words, logits_of
 from soup_core.architectures.optional import inside
 from soup_core.architectures.plain_weights import FOLDED, without_parametrizations
 from soup_core.data import Normalization, Preprocessing, Processor
@@ -35,6 +36,7 @@ __all__ = [
     "FashionCNN",
     "arguments",
     "build",
+    "failures_in_words",
     "heads",
     "ignored",
     "meta_module",
@@ -127,9 +129,11 @@ def build(name: str, num_classes: int, options: Mapping[str, Any] | None = None)
     is_folded = given.pop(FOLDED, False)
     try:
         module = FAMILIES[kind].build(rest, num_classes, **given)
-        return without_parametrizations(module) if is_folded else module
+        module = without_parametrizations(module) if is_folded else module
     except (TypeError, ValueError) as error:
         raise _unbuildable(name, error) from error
+    module.register_forward_hook(logits_of)  # a hook leaves the names of the tensors as they are in the files
+    return module
 
 
 def meta_module(name: str, num_classes: int, options: Mapping[str, Any] | None = None) -> nn.Module:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from soup_core.architectures.optional import library
 from soup_core.errors import ZooError
@@ -17,7 +17,7 @@ LEFT_OUT = ("*.position_ids", "*.relative_position_index", "*.relative_coords_ta
 
 
 def build(folder: str, num_classes: int, /) -> nn.Module:
-    """The network that config.json describes, with random weights; it gives logits instead of an object that holds them.
+    """The network that config.json describes, with random weights.
 
     Raises ZooError where the folder holds no configuration of an image classifier.
     """
@@ -40,13 +40,7 @@ def build(folder: str, num_classes: int, /) -> nn.Module:
         ) from error
     if module.main_input_name != "pixel_values":
         raise ZooError(f"{file.parent.name}/config.json describes a network that takes no images.")
-    module.register_forward_hook(_logits)  # a hook leaves the names of the tensors as they are in the files
     return module
-
-
-def _logits(module: nn.Module, inputs: Any, output: Any) -> Tensor:
-    logits: Tensor = output.logits
-    return logits
 
 
 def stored_names(module: nn.Module) -> dict[str, str]:

@@ -1,13 +1,16 @@
 """Arguments that commands share, and what they mean: the open zoo, how to compute on it, and a soup by its words."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from soup_core.analysis.first_look import doubt_of
 from soup_core.cli.output import Row, figures
+from soup_core.errors import DataError
 from soup_core.evaluation import Evaluator
 from soup_core.export import imported, read_recipe
 from soup_core.recipes import RECIPES
@@ -36,10 +39,23 @@ class ZooCommand:
     def __init__(self, zoo: str, device: str, batch_size: int | None, precision: str) -> None:
         self.zoo = open_zoo(zoo)
         self._how: Row = {"device": device, "batch_size": batch_size, "precision": precision}
+        self._is_looked_at = False
 
     def evaluator(self, split: str = "held_out") -> Evaluator:
-        """The zoo's evaluator on a split, computing as the options say."""
+        """The zoo's evaluator on a split, computing as the options say; before the first, what speaks against all numbers."""
+        if not self._is_looked_at:
+            self._is_looked_at = True
+            self._say_doubt()
         return Evaluator(self.zoo, split, **self._how)
+
+    def _say_doubt(self) -> None:
+        """One line on standard error where all models are near chance, or right in another order of the classes."""
+        try:
+            doubt = doubt_of(Evaluator(self.zoo, **self._how))
+        except DataError:  # whoever asks for the split is told
+            return
+        if doubt:
+            print(doubt.sentence, file=sys.stderr)
 
     def soup(self, text: str) -> Soup:
         """A soup as the command line takes it: uniform, greedy, learned, names with commas between, or a file."""

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from soup_core.analysis.first_look import can_be_tried, tried
 from soup_core.analysis.preflight import overall, preflight_checks
 from soup_core.analysis.published import open_results, report, results_folders
 from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooCommand, ZooName
@@ -18,9 +19,18 @@ from soup_core.cli.output import Row, print_rows
 from soup_core.data import PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import shown
-from soup_core.zoo import BASE, Zoo, open_zoo, zoo_folders
+from soup_core.zoo import BASE, Zoo, open_zoo, zoo_folders, zoo_from
 from soup_core.zoo.inspection import inspect_folder
-from soup_core.zoo.proposal import propose, read_classes, with_architecture, with_base, with_classes, with_source
+from soup_core.zoo.proposal import (
+    Proposal,
+    free_zoo_file,
+    propose,
+    read_classes,
+    with_architecture,
+    with_base,
+    with_classes,
+    with_source,
+)
 
 
 def zoos(as_json: Json = False) -> None:
@@ -54,6 +64,9 @@ def init(
     base: Annotated[str | None, typer.Option(help="The file that all were fine-tuned from, or none.")] = None,
     title: Annotated[str | None, typer.Option(help="What pages call it.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a zoo.toml that is there.")] = False,
+    no_trial: Annotated[
+        bool, typer.Option("--no-trial", help="Write without running one ingredient on a few images first.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Look at a folder of checkpoints and write the zoo.toml that makes a zoo of it, to be read and corrected."""
@@ -83,12 +96,16 @@ def init(
         proposal = with_base(proposal, None if base == "none" else base)
     if title is not None:
         proposal = replace(proposal, title=title)
+    free_zoo_file(folder, replace_old=force)
+    found: Row = {}
+    if can_be_tried(proposal) and not no_trial:
+        proposal, found = _tried(proposal)
     if proposal.questions:
         raise SoupError(
             f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes, --data or --classes."
         )
+    zoo = zoo_from(proposal.zoo_file(), folder)
     file = proposal.write(replace_old=force)
-    zoo = open_zoo(folder)
     for notice in (*proposal.all_notices, *(excluded.reason for excluded in zoo.excluded)):
         print(notice, file=sys.stderr)
     rows: list[Row] = [
@@ -99,9 +116,27 @@ def init(
             "base": bool(zoo.base),
             "ingredients": len(zoo.ingredients),
             "left_out": len(zoo.excluded),
+            **found,
         }
     ]
     print_rows(rows, as_json)
+
+
+def _tried(proposal: Proposal) -> tuple[Proposal, Row]:
+    """The proposal with what one ingredient on a few images has shown, said on standard error, and what it got of them."""
+    try:
+        with Console(stderr=True).status("trying one ingredient on a few images"):
+            found = tried(proposal)
+    except SoupError as error:
+        raise SoupError(
+            f"{error} Nothing was written; --no-trial writes zoo.toml as it is, to be corrected."
+        ) from error
+    for sentence in found.sentences:
+        print(sentence, file=sys.stderr)
+    if sys.stdin.isatty() and found.is_doubtful and not typer.confirm("Write zoo.toml so?", default=True, err=True):
+        raise SoupError("Nothing was written.")
+    best = found.look.best
+    return found.proposal, {"tried": {"name": found.look.name, "correct": best.correct, "total": len(best.bits)}}
 
 
 def _asked(question: str) -> str | None:

@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
+from soup_core import architectures
 from soup_core.data import Split
 from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, is_correct, measure, row_of, shipped_rows
@@ -344,8 +345,10 @@ class Evaluator:
             yield_point()
 
     def _outputs(self, batch: Tensor) -> Tensor:
+        inputs, failures = self.inputs(batch), architectures.failures_in_words
         with torch.inference_mode(), exactly(self.precision, self.device):
-            logits: Tensor = self._module(self.inputs(batch))
+            with failures(self.zoo.architecture, self._module, inputs):
+                logits: Tensor = self._module(inputs)
             return self.judged(logits)
 
     def inputs(self, batch: Tensor) -> Tensor:

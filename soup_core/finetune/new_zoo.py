@@ -195,12 +195,5 @@ def _made_by(file: Path, run: str) -> bool:
 
 
 def _try(zoo: Zoo, module: torch.nn.Module, images: Tensor) -> None:
-    try:
-        with torch.inference_mode():
-            module(zoo.data.normalization(images))
-    except RuntimeError as error:
-        shape = "×".join(map(str, images.shape[1:]))
-        raise DataError(
-            f"{zoo.architecture['name']} does not take images of {shape} (channels, height, width): "
-            f"{str(error).splitlines()[0][:200]}"
-        ) from error
+    with torch.inference_mode(), architectures.failures_in_words(zoo.architecture, module, images):
+        module(zoo.data.normalization(images))

@@ -5,9 +5,11 @@ from soup_core.zoo.opening import (
     find_zoo,
     fitting_ingredient,
     open_zoo,
+    other_weights,
     scan_folders,
     with_uploads,
     zoo_folders,
+    zoo_from,
 )
 from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
 
@@ -22,7 +24,9 @@ __all__ = [
     "find_zoo",
     "fitting_ingredient",
     "open_zoo",
+    "other_weights",
     "scan_folders",
     "with_uploads",
     "zoo_folders",
+    "zoo_from",
 ]

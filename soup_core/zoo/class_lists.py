@@ -34,11 +34,13 @@ class ClassList:
 class ClassChoice:
     """The lists that fit the class folders, likeliest first. `question` is what a person is asked where they do not decide.
 
-    The first list is right where there is no question.
+    The first list is right where there is no question. `by_trial` says that images may decide: all that is open is the order
+    of the folders.
     """
 
     lists: tuple[ClassList, ...] = ()
     question: str = ""
+    by_trial: bool = False
 
 
 def class_choice(
@@ -77,7 +79,8 @@ def class_choice(
         )
     if by_timm and (alike := same_in_natural_order(folders)):
         return ClassChoice(orders, _no_order(alike))
-    return ClassChoice(orders, _either_order(orders) if len(orders) > 1 and not by_timm else "")
+    undecided = len(orders) > 1 and not by_timm
+    return ClassChoice(orders, _either_order(orders) if undecided else "", by_trial=undecided)
 
 
 def _named(

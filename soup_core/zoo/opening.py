@@ -31,7 +31,7 @@ from soup_core.data import ASSETS, operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import listed, shown
 from soup_core.zoo import user_ingredients
-from soup_core.zoo.toml import FileEntry, IngredientEntry, read_zoo_file
+from soup_core.zoo.toml import FileEntry, IngredientEntry, ZooFile, read_zoo_file
 from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
 
 ZOO_FILE = "zoo.toml"
@@ -106,7 +106,15 @@ def open_zoo(name: str | Path) -> Zoo:
         raise ZooError(
             f"There is no zoo {str(name)!r}; expected one of {', '.join(zoo_folders())}, or a folder that holds zoo.toml."
         )
-    content = read_zoo_file(file)
+    return zoo_from(read_zoo_file(file), folder, str(name) if named else None)
+
+
+def zoo_from(content: ZooFile, folder: Path, name: str | None = None) -> Zoo:
+    """The zoo that a zoo.toml of this content makes of a folder, whether it is written there or not.
+
+    With the `name` of a zoo that `find_zoo` finds, it has what a user has added to that. Raises ZooError where the
+    architecture cannot be built, and where no ingredient is usable.
+    """
     architecture = content.architecture.named()
     network = architectures.network(architecture, folder)
     module = architectures.meta_module(**architectures.arguments(architecture, folder))
@@ -134,10 +142,10 @@ def open_zoo(name: str | Path) -> Zoo:
     base = usable.pop(BASE, None)
     if not usable:
         raise ZooError(f"The zoo {folder.name} has no usable ingredient. {excluded[0].reason}")
-    if named:
-        _add_users_own(str(name), module.state_dict(), usable, base, excluded)
+    if name:
+        _add_users_own(name, module.state_dict(), usable, base, excluded)
     return Zoo(
-        name=str(name) if named else folder.resolve().name,
+        name=name or folder.resolve().name,
         title=content.title,
         folder=folder,
         architecture=architecture,
@@ -230,6 +238,24 @@ def _fitting_parts(
             checkpoint = _fitted(open_checkpoint(path, part, roots=roots), architecture, module)
             others = listed(shown(place) for place in several.places if place != part)
             yield checkpoint.noted(f"those under {others} were passed over")
+
+
+def other_weights(zoo: Zoo, name: str) -> Iterator[tuple[str, Zoo]]:
+    """Where an ingredient's file holds weights in several places, each place but the one taken that fits, and the zoo with it.
+
+    The zoo has that ingredient alone.
+    """
+    ingredient = zoo.by_name[name]
+    try:
+        open_checkpoint(ingredient.file)
+    except SeveralWeights as several:
+        for place in several.places:
+            with suppress(CheckpointError):
+                checkpoint = _fitted(open_checkpoint(ingredient.file, place), zoo.architecture, zoo.reference)
+                if checkpoint.digest != ingredient.digest:
+                    yield place, replace(zoo, ingredients=(replace(ingredient, checkpoint=checkpoint),), base=None)
+    except CheckpointError:
+        return
 
 
 def _fitted(checkpoint: Checkpoint, architecture: Mapping[str, Any], module: nn.Module) -> Checkpoint:

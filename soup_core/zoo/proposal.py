@@ -113,12 +113,17 @@ class Proposal:
 
     def write(self, *, replace_old: bool = False) -> Path:
         """Write zoo.toml into the folder. Raises ZooError where one is there already, and while there are questions."""
-        file = self.folder / "zoo.toml"
-        content = self.zoo_file()
-        if file.exists() and not replace_old:
-            raise ZooError(f"{shown(file)} is there already; edit it, or say that it is to be replaced (--force).")
+        content, file = self.zoo_file(), free_zoo_file(self.folder, replace_old=replace_old)
         write_zoo_file(file, content)
         return file
+
+
+def free_zoo_file(folder: Path, *, replace_old: bool = False) -> Path:
+    """The zoo.toml of a folder, to be written. Raises ZooError where one is there already, and is not to be replaced."""
+    file = folder / "zoo.toml"
+    if file.exists() and not replace_old:
+        raise ZooError(f"{shown(file)} is there already; edit it, or say that it is to be replaced (--force).")
+    return file
 
 
 def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:

@@ -16,7 +16,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATIO
 
 import soup_core as sc
 from soup_core.architectures import proposed_preprocessing
-from soup_core.architectures.candidates import candidate_preprocessings
+from soup_core.architectures.transformers_processors import default_processor
 from soup_core.data import Normalization, Preprocessing, Processor
 from soup_core.data.processors import configured
 
@@ -216,30 +216,13 @@ def test_a_processor_that_changes_is_another(tmp_path: Path) -> None:
         Processor(str(tmp_path / "run"), "another digest")(drawn(20, 20))
 
 
-def test_candidates_begin_with_what_is_saved(tmp_path: Path) -> None:
-    saved(transformers.ViTImageProcessor(size={"height": 12, "width": 12}), tmp_path / "run")
-    found = candidate_preprocessings(ARCHITECTURE, tmp_path, [(12, 12)])
-    assert (found[0].preprocessing, found[0].normalization) == proposed_preprocessing(ARCHITECTURE, tmp_path)
-    assert len({(each.preprocessing, each.normalization) for each in found}) == len(found)
-    assert len({each.reason for each in found}) == len(found)
-
-
-def test_without_a_processor_the_familys_own_at_the_networks_size_comes_first(tmp_path: Path) -> None:
+def test_without_a_processor_the_familys_own_is_known_at_the_networks_size(tmp_path: Path) -> None:
     transformers.ViTConfig(image_size=32, patch_size=8).save_pretrained(tmp_path / "run")
-    found = candidate_preprocessings(ARCHITECTURE, tmp_path, [(32, 32)])
+    usual = default_processor(tmp_path / "run")
+    assert usual is not None
+    preprocessing, normalization = usual
     oracle = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
-    image = drawn(32, 32)
-    first = found[0]
-    assert first.preprocessing is not None
-    ours = torch.from_numpy(np.array(first.preprocessing(image))).permute(2, 0, 1)[None]
+    image = drawn(50, 40)
+    ours = torch.from_numpy(np.array(preprocessing(image))).permute(2, 0, 1)[None]
     theirs = oracle(image, return_tensors="pt")["pixel_values"]
-    torch.testing.assert_close(first.normalization(ours), theirs, atol=1e-5, rtol=1e-5)
-    assert {each.preprocessing.shape for each in found if isinstance(each.preprocessing, Preprocessing)} == {(32, 32)}
-    several = candidate_preprocessings(ARCHITECTURE, tmp_path, [(50, 40), (32, 32)])
-    assert all(each.preprocessing for each in several)
-
-
-def test_images_of_one_size_may_have_stayed_as_they_are(tmp_path: Path) -> None:
-    found = candidate_preprocessings({"name": "torchvision:resnet18", "num_classes": 3}, tmp_path, [(32, 32)])
-    assert found[0].preprocessing == Preprocessing(256, 224)
-    assert any(each.preprocessing is None and each.normalization == found[0].normalization for each in found)
+    torch.testing.assert_close(normalization(ours), theirs, atol=1e-5, rtol=1e-5)

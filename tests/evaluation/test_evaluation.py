@@ -328,7 +328,7 @@ def test_another_error_of_the_model_is_no_lack_of_memory(linear_zoo: Make, monke
 
     monkeypatch.setattr(Linear, "forward", forward)
     zoo = sc.open_zoo(linear_zoo(2))
-    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+    with pytest.raises(sc.DataError, match=r"does not take images of 1×2×2 .*: mat1 and mat2"):
         sc.Evaluator(zoo)(sc.uniform_soup(zoo))
 
 

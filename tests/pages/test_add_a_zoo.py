@@ -37,7 +37,7 @@ def test_a_sweep_is_proposed_corrected_and_written(sweep: Path) -> None:
     test = open_page("pages/9_Add_a_zoo.py")
     assert not test.exception
     assert "3 checkpoints belong together" in words(test)
-    assert "Which images judge it?" in words(test)
+    assert "Which images judge it" in words(test)
     assert button(test, "Write zoo.toml").disabled
     assert not (sweep / "zoo.toml").exists()
     assert test.selectbox(key=f"{sweep}:base").value == "base-1", "base is what a zoo calls its base"
@@ -45,6 +45,8 @@ def test_a_sweep_is_proposed_corrected_and_written(sweep: Path) -> None:
     test.text_input(key=f"{sweep}:source").set_value("tensors:data.safetensors")
     test.text_input(key=f"{sweep}:title").set_value("Mine").run()
     assert not test.exception
+    assert "It cannot be tried so" in words(test), "the images are of two pixels, which that network does not take"
+    assert not (sweep / "zoo.toml").exists()
     button(test, "Write zoo.toml").click().run()
     assert not test.exception
     content = tomllib.loads((sweep / "zoo.toml").read_text())

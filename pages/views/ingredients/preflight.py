@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import drawing
+from pages.shared import doubts, drawing
 from pages.shared.context import Context
 from pages.views.ingredients.selection import Selection, choose
 from soup_core import charts
@@ -24,6 +24,7 @@ def draw(context: Context, chosen: Selection) -> None:
             "**Nothing is chosen yet; put at least two ingredients in, and what speaks for and against them stands here.**"
         )
         return
+    doubt = st.container()
     verdict, rows, good, sentence = st.empty(), st.empty(), st.container(), st.empty()
     held_out = context.evaluator("held_out")
     findings: list[Finding] = []
@@ -33,7 +34,10 @@ def draw(context: Context, chosen: Selection) -> None:
             for finding in preflight_checks(context.zoo, held_out, chosen.names):
                 findings.append(finding)
                 verdict.caption(f"{len(findings)} checks so far")
-                if finding.verdict != "good":
+                if finding.what == "chance":
+                    with doubt:
+                        doubts.callout(context)
+                elif finding.verdict != "good":
                     draw_row(context.zoo, chosen, finding, "check")
         outcome = overall(findings)
         show = {"good": st.success, "notice": st.info, "warning": st.warning}[outcome.verdict]

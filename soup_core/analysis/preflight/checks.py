@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from soup_core.analysis.first_look import doubt_of
 from soup_core.analysis.preflight.finding import Finding, Verdict, names_of, verb
 from soup_core.analysis.preflight.parts import parts_check
 from soup_core.errors import DataError
@@ -57,6 +58,8 @@ def preflight_checks(
     excluded = [each for each in zoo.excluded if wanted is None or each.name in wanted]
     zoo.check_names(sorted((wanted or set()) - {each.name for each in excluded}))
     chosen = tuple(name for name in zoo.names if wanted is None or name in wanted)
+    if finding := _chance(_fewer(evaluate, images), chosen):
+        yield finding
     yield _fit(zoo, chosen, [(each.name, each.reason) for each in excluded])
     if notices := zoo.data.notices():
         yield Finding("images", "notice", " ".join(notices))
@@ -157,6 +160,12 @@ def _fewer(evaluate: Evaluator, images: int) -> Evaluator:
         memory=evaluate.memory,
         store=evaluate.store,
     )
+
+
+def _chance(few: Evaluator, names: Sequence[str]) -> Finding | None:
+    """What speaks against all numbers, so that no other check can be believed; nothing where nothing does."""
+    doubt = doubt_of(few, names)
+    return Finding("chance", "warning", doubt.sentence, tuple(names)) if doubt else None
 
 
 def _fit(zoo: Zoo, names: Sequence[str], excluded: Sequence[tuple[str, str]]) -> Finding:

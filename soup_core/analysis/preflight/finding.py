@@ -8,8 +8,8 @@ from soup_core.formatting import listed
 
 Verdict = Literal["good", "notice", "warning"]
 CAUSES = (
-    "leave one out", "neurons", "shared start", "lengths", "layers", "accuracy", "scale", "batch norm", "coefficients",
-    "learning rate", "duplicates", "base", "angles", "parts", "fit", "barrier", "average", "images",
+    "chance", "leave one out", "neurons", "shared start", "lengths", "layers", "accuracy", "scale", "batch norm",
+    "coefficients", "learning rate", "duplicates", "base", "angles", "parts", "fit", "barrier", "average", "images",
 )  # fmt: skip
 MEASURED = ("accuracy", "barrier", "batch norm", "average")
 
@@ -34,6 +34,9 @@ def overall(findings: Iterable[Finding]) -> Finding:
     by_cause = sorted(findings, key=lambda each: CAUSES.index(each.what))
     grave = [each for each in by_cause if each.verdict == "warning"]
     mild = [each for each in by_cause if each.verdict == "notice"]
+    for each in grave:
+        if each.what == "chance":  # then nothing else that was measured means anything
+            return Finding("overall", "warning", "Nothing can be judged yet: see first the check chance.", each.names)
     held = any(each.what == "average" and each.verdict == "good" for each in findings)
     names = tuple(dict.fromkeys(name for each in grave for name in each.names))
     if grave and held and not any(each.what in MEASURED for each in grave):
