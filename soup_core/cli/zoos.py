@@ -128,6 +128,8 @@ def _tried(proposal: Proposal) -> tuple[Proposal, Row]:
         with Console(stderr=True).status("trying one ingredient on a few images"):
             found = tried(proposal)
     except SoupError as error:
+        if proposal.questions:  # they come first, and the answer may be the remedy
+            return proposal, {}
         raise SoupError(
             f"{error} Nothing was written; --no-trial writes zoo.toml as it is, to be corrected."
         ) from error

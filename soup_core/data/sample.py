@@ -53,14 +53,14 @@ class Sample:
         """The first so many."""
         return replace(self, source=self.source[:count], labels=self.labels[:count], sizes=self.sizes[:count])
 
-    def images(self, ways: Sequence[Preprocessing | Processor | None], channels: int) -> list[Tensor]:
-        """The images as each way prepares them, each uint8 N×C×H×W; each file is decoded once.
+    def images(self, ways: Sequence[tuple[Preprocessing | Processor | None, int]]) -> list[Tensor]:
+        """The images as each way prepares them, in so many channels, each uint8 N×C×H×W; each file is decoded once.
 
         Raises DataError where images of several sizes are not to be prepared, and for files that have changed.
         """
         if isinstance(self.source, Tensor):
             return [self.source for _ in ways]
-        decodings = [Decoding(NOTHING, way, channels) for way in ways]
+        decodings = [Decoding(NOTHING, way, channels) for way, channels in ways]
         prepared: list[list[Tensor]] = [[] for _ in ways]
         for item in self.source:
             loaded = _loaded(item)

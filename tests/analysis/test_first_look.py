@@ -314,7 +314,7 @@ def test_a_look_takes_classes_in_turn_and_the_same_twice(
     assert drawn.size == (SIDE, SIDE)
     again = sample(zoo.data, "held_out", 30)
     assert [name for name, _ in drawn.source] == [name for name, _ in again.source]
-    (images,) = drawn.images([None], 3)
+    (images,) = drawn.images([(None, 3)])
     whole = zoo.data.split("held_out")
     for image, label in zip(images, drawn.labels, strict=True):
         matches = (whole.images == image).flatten(1).all(1)

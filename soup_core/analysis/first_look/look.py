@@ -1,12 +1,13 @@
 """One ingredient on a few held-out images, before anything rests on it; where no preparation is known, in several ways."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from soup_core.analysis.first_look.chance import Standing, standing
 from soup_core.analysis.first_look.doubt import Doubt, explained
 from soup_core.analysis.first_look.model import loaded
 from soup_core.analysis.first_look.preparations import Preparation, preparation_of, sizes, usual_preparation
 from soup_core.analysis.first_look.search import TriedPreparation, most_right, searched, tried_preparation
+from soup_core.data import UNNORMALIZED
 from soup_core.data.sample import Sample, sample
 from soup_core.errors import DataError
 from soup_core.evaluation import compare_bits
@@ -109,8 +110,9 @@ def first_look(
 def _ways(zoo: Zoo, images: Sample) -> list[Preparation]:
     """What the network's family does, or else what the zoo says; then what differs in size.
 
-    transformers' networks are hardly ever given images as they are.
+    transformers' networks are hardly ever given images as they are. Last all that in grey, for networks of one channel.
     """
     usual = usual_preparation(zoo)
     first = [] if str(zoo.architecture["name"]).startswith("transformers:") else [preparation_of(zoo)]
-    return list(dict.fromkeys([*([usual] if usual else first), *sizes(zoo, images)]))
+    ways = list(dict.fromkeys([*([usual] if usual else first), *sizes(zoo, images)]))
+    return ways if images.is_prepared else [*ways, *(replace(way, normalization=UNNORMALIZED) for way in ways)]

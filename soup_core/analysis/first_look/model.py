@@ -36,10 +36,9 @@ class Model:
         Raises DataError where images are of several sizes, or the network does not take them, OutOfMemory where not even
         one image fits.
         """
-        channels = len(self.zoo.data.normalization.mean)
-        ways = list(dict.fromkeys(each.preprocessing for each in preparations))
-        prepared = dict(zip(ways, images.images(ways, channels), strict=True))
-        every = [self._run(prepared[each.preprocessing], each) for each in preparations]
+        ways = list(dict.fromkeys((each.preprocessing, len(each.normalization.mean)) for each in preparations))
+        prepared = dict(zip(ways, images.images(ways), strict=True))
+        every = [self._run(prepared[each.preprocessing, len(each.normalization.mean)], each) for each in preparations]
         return every if images.outputs is None else [logits[:, list(images.outputs)] for logits in every]
 
     def images_within(self, seconds: float, images: Sample, preparation: Preparation) -> int:
