@@ -30,11 +30,12 @@ MERGE = "Load it with peft, save what merge_and_unload() gives, and name that fi
 # product belongs to weights that lie nowhere.
 STARTS = ("gaussian", "orthogonal", "eva")
 # Fields that say how it was trained or found its layers, which the file's tensors show, or nothing at all.
-WITHOUT_EFFECT = frozenset(
-    "task_type auto_mapping peft_version revision inference_mode target_modules exclude_modules lora_dropout "
-    "layers_to_transform layers_pattern megatron_core loftq_config eva_config qalora_group_size runtime_config "
-    "fan_in_fan_out bias lora_bias modules_to_save".split()
-)
+WITHOUT_EFFECT = frozenset((
+    "task_type", "auto_mapping", "peft_version", "revision", "inference_mode", "target_modules",
+    "exclude_modules", "lora_dropout", "layers_to_transform", "layers_pattern", "megatron_core",
+    "loftq_config", "eva_config", "qalora_group_size", "runtime_config", "fan_in_fan_out", "bias",
+    "lora_bias", "modules_to_save",
+))  # fmt: skip
 
 
 class AdapterConfig(pydantic.BaseModel):
