@@ -15,48 +15,8 @@ from soup_core.runtime.store import Store
 from soup_core.weight_space.averaging import inner_products
 from soup_core.weight_space.bank import Bank
 from soup_core.zoo import files_of, with_uploads
-from tests.adapters import factors, product, write_adapter
-from tests.zoos import CLASSES, Deep, made_data, random_deeps, write_zoo
-
-LAYERS = ("stem", "hidden", "head")
-RUNS = 3
-HEADER = f"""format = 1
-title = "Adapters over one base"
-architecture = {{ name = "test_deep", num_classes = {CLASSES} }}
-base = "start/base.safetensors"
-[data]
-source = "tensors:data.safetensors"
-"""
-
-
-def adapter_zoo(folder: Path) -> Path:
-    """Three runs' adapters over a base: one by its folder, one by its file, one as a Trainer's checkpoint."""
-    (folder / "start").mkdir(parents=True)
-    made_data(folder)
-    safetensors.torch.save_file(random_deeps(0)["base"], folder / "start" / "base.safetensors")
-    generator = torch.Generator().manual_seed(3)
-    text = HEADER
-    for run, file in enumerate(("run-0", "run-1/adapter_model.safetensors", "run-2/checkpoint-500")):
-        place = folder / file if "." not in file else (folder / file).parent
-        write_adapter(place, factors(Deep(CLASSES), LAYERS, generator), lora_alpha=0.1 * (run + 1))
-        text += f'[[ingredients]]\nname = "run-{run}"\nfile = "{file}"\n'
-    (folder / "zoo.toml").write_text(text)
-    return folder
-
-
-def by_hand(folder: Path) -> dict[str, dict[str, Tensor]]:
-    """The merged weights, in float32, and the base."""
-    base = safetensors.torch.load_file(folder / "start" / "base.safetensors")
-    files = {}
-    for run, place in enumerate(("run-0", "run-1", "run-2/checkpoint-500")):
-        stored = safetensors.torch.load_file(folder / place / "adapter_model.safetensors")
-        tensors = {name.removeprefix("base_model.model."): tensor for name, tensor in stored.items()}
-        scale = 0.1 * (run + 1) / 2
-        added = {f"{layer}.weight": scale * product(tensors, layer) for layer in LAYERS}
-        files[f"run-{run}"] = {
-            name: (tensor.double() + added[name]).float() if name in added else tensor for name, tensor in base.items()
-        }
-    return {**files, "base": base}
+from tests.adapters import HEADER, RUNS, adapter_zoo, by_hand
+from tests.zoos import CLASSES, made_data, write_zoo
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from soup_core.checkpoints.adapters.config import (
     read_config,
     weights_file,
 )
-from soup_core.checkpoints.adapters.layers import is_of_adapter
+from soup_core.checkpoints.adapters.layers import PREFIX, is_of_adapter, is_transposed
 from soup_core.checkpoints.adapters.merging import Merged, MergedTensor, merged
 
 __all__ = [
     "CONFIG",
+    "PREFIX",
     "WEIGHTS",
     "AdapterConfig",
     "Merged",
@@ -21,6 +22,7 @@ __all__ = [
     "folder_of",
     "is_adapter",
     "is_of_adapter",
+    "is_transposed",
     "merged",
     "read_config",
     "weights_file",

@@ -127,7 +127,7 @@ def _added(
         needed = "lora_A, lora_B" + " and lora_magnitude_vector" * config.use_dora
         raise CheckpointError(f"{where}: {shown(path)} must have {needed} and no more; save the adapter again.")
     layer = network.get_submodule(weight.rpartition(".")[0])
-    transposed = _is_transposed(layer, path, where)
+    transposed = is_transposed(layer, path, where)
     expected = tuple(network.state_dict()[weight].shape)
     inputs, outputs = (expected[:1], expected[1:]) if transposed else (expected[1:], expected[:1])
     a, b = tensors[parts["A"]].shape, tensors[parts["B"]].shape
@@ -156,7 +156,7 @@ def _added(
     return found
 
 
-def _is_transposed(layer: nn.Module, path: str, where: str) -> bool:
+def is_transposed(layer: nn.Module, path: str, where: str) -> bool:
     """Whether a layer's weight holds inputs first. Raises CheckpointError where merged weights would compute something else."""
     kind = type(layer)
     reason = f"is a {kind.__name__}, whose output is not known to be linear in its weight"

@@ -41,12 +41,15 @@ class Merged(Checkpoint):
     Its digest covers the base's file, the adapter's, and what its configuration says. It is made by `merged`.
     """
 
-    def __init__(self, base: Checkpoint, adapter: Checkpoint, tensors: Mapping[str, MergedTensor], digest: str) -> None:
+    def __init__(
+        self, base: Checkpoint, adapter: Checkpoint, config: AdapterConfig, tensors: Mapping[str, MergedTensor]
+    ) -> None:
         self.path, self.identity, self.size = adapter.path, adapter.identity, adapter.size
         self.name, self.notes, self.metadata = adapter.name, adapter.notes, adapter.metadata
         self.tensors = MappingProxyType(tensors)
-        self.digest = digest
-        self.base, self.adapter = base, adapter
+        self.base, self.adapter, self.config = base, adapter, config
+        content = json.dumps(["adapter", base.digest, adapter.digest, config.digest])
+        self.digest = hashlib.sha256(content.encode()).hexdigest()
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
@@ -168,8 +171,7 @@ def merged(
             f"{where} and its base {base.name} lack {listed(missing)}: a layer that was made anew for the training must be "
             "saved with the adapter; train with it in modules_to_save."
         )
-    digest = hashlib.sha256(json.dumps(["adapter", base.digest, adapter.digest, config.digest]).encode()).hexdigest()
-    checkpoint = Merged(base, adapter, tensors, digest)
+    checkpoint = Merged(base, adapter, config, tensors)
     running = [name for name in tensors if name.endswith(".running_mean")]
     if running and not any(name in found.replaced for name in running):
         note = "it holds no BatchNorm statistics, so that the base's are taken, whatever it was trained with; re-estimate them"
