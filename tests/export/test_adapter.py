@@ -75,7 +75,7 @@ def test_a_cut_takes_what_joined_factors_cannot(tmp_path: Path) -> None:
     with pytest.raises(sc.SoupError, match=r"stem\.weight.*sum to 1\.5, not to 1.*svd"):
         soup_adapter(zoo, sc.Soup({"run-0": 1.5}))
     whole = sc.open_zoo(write_zoo(tmp_path / "whole", random_deeps(2), architecture="test_deep"))
-    with pytest.raises(sc.SoupError, match="m[01] is no adapter but a whole model"):
+    with pytest.raises(sc.SoupError, match=r"m[01] is no adapter but a whole model"):
         soup_adapter(whole, sc.uniform_soup(whole))
     for opened, soup in ((zoo, sc.Soup({"run-0": 1.5})), (whole, sc.uniform_soup(whole))):
         made = soup_adapter(opened, soup, way="svd", rank=45)
