@@ -46,7 +46,7 @@ class SoupAdapter:
     @property
     def rank(self) -> int:
         """The largest rank of a layer."""
-        return max([self.config["r"], *self.config["rank_pattern"].values()])
+        return max(int(rank) for rank in (self.config["r"], *self.config["rank_pattern"].values()))
 
 
 def export_adapter(export: Export, folder: Path, *, way: str = "concat", rank: int | None = None) -> SoupAdapter:
