@@ -44,8 +44,7 @@ class Merged(Checkpoint):
     def __init__(
         self, base: Checkpoint, adapter: Checkpoint, config: AdapterConfig, tensors: Mapping[str, MergedTensor]
     ) -> None:
-        self.path, self.identity, self.size = adapter.path, adapter.identity, adapter.size
-        self.name, self.notes, self.metadata = adapter.name, adapter.notes, adapter.metadata
+        vars(self).update(vars(adapter))  # whatever else is told of a checkpoint is the adapter's
         self.tensors = MappingProxyType(tensors)
         self.base, self.adapter, self.config = base, adapter, config
         content = json.dumps(["adapter", base.digest, adapter.digest, config.digest])
