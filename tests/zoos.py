@@ -51,12 +51,12 @@ class Deep(nn.Module):
         return logits
 
 
-def made_data(folder: Path, images: int = 120, seed: int = 0) -> None:
+def made_data(folder: Path, images: int = 120, seed: int = 0, side: int = SIDE) -> None:
     """Images whose labels a linear model can nearly learn."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
     for split in ("held_out", "test", "train"):
-        pixels = torch.randint(0, 256, (images, 1, SIDE, SIDE), generator=generator, dtype=torch.uint8)
+        pixels = torch.randint(0, 256, (images, 1, side, side), generator=generator, dtype=torch.uint8)
         tensors[f"{split}.images"] = pixels
         tensors[f"{split}.labels"] = pixels.flatten(1)[:, :CLASSES].float().argmax(1)
     safetensors.torch.save_file(tensors, folder / "data.safetensors")

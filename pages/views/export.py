@@ -9,10 +9,11 @@ from pages.shared import drawing
 from pages.shared.context import Context
 from pages.views.ingredients.selection import choose
 from soup_core import export
+from soup_core.checkpoints import adapters
 from soup_core.formatting import counts, percent, plain
 from soup_core.soup import uniform
 
-FILE = "soup.safetensors"
+FILE, FOLDER = "soup.safetensors", "soup-adapter"
 UPLOAD_MEGABYTES = 200
 DOWNLOAD_GIGABYTES = 1.0  # a larger model is written by the command line, which holds it once
 
@@ -85,6 +86,9 @@ def offer(context: Context, soup: sc.Soup, kind: str) -> None:
         button("Script", f"{FILE}.py", lambda: export.remaking_script(out))
         button("Recipe", "soup.json", lambda: out.recipe)
     st.code(export.command(out, FILE, "soup.json"), language="bash", wrap_lines=True)
+    if any(isinstance(each.checkpoint, adapters.Merged) for each in context.zoo.members(soup)):
+        st.caption("Or as an adapter of peft over the same base, exactly, with the sum of the ranks:")
+        st.code(export.command(out, FOLDER, "soup.json", adapter="concat"), language="bash", wrap_lines=True)
     st.code(export.python(out), language="python", wrap_lines=True)
 
 

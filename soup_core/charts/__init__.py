@@ -4,7 +4,7 @@ from soup_core.charts.audience import enlarged
 from soup_core.charts.cost import cost_chart
 from soup_core.charts.ingredients import change_bars, ingredient_points
 from soup_core.charts.learned import coefficient_heatmap, coefficient_lines
-from soup_core.charts.lessons import accuracy_points, middle_by_rate, sketched_line, two_walks
+from soup_core.charts.lessons import accuracy_points, middle_by_rate, sketched_line, together_and_apart, two_walks
 from soup_core.charts.line import line_chart
 from soup_core.charts.robustness import (
     class_gain_bars,
@@ -46,6 +46,7 @@ __all__ = [
     "robustness_figure",
     "severity_curves",
     "sketched_line",
+    "together_and_apart",
     "training_accuracy",
     "training_losses",
     "two_walks",

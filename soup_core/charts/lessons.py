@@ -154,3 +154,36 @@ def middle_by_rate(comparisons: Mapping[float, Comparison]) -> go.Figure:
     figure.add_hline(0, line={"color": NEUTRAL, "width": 1})
     figure.update_xaxes(title="Learning rate", type="log", tickvals=rates, ticktext=[f"{rate:g}" for rate in rates])
     return figure
+
+
+def together_and_apart(
+    together: Mapping[int, Evaluation], apart: Mapping[int, Evaluation], base: Evaluation
+) -> go.Figure:
+    """Held-out accuracy by how many adapters are averaged, with 95 % intervals: their products, and their factors apart.
+
+    The base, which both start from, is a line across.
+    """
+    figure = empty_figure("Held-out accuracy (%)")
+    for label, evaluations, mark, dash in (
+        ("products averaged", together, MARKS["uniform"], "solid"),
+        ("factors averaged apart", apart, Mark(NEUTRAL, "x"), "dot"),
+    ):
+        accuracies = [wilson(each.correct, each.total) for each in evaluations.values()]
+        figure.add_trace(
+            go.Scatter(
+                x=list(evaluations),
+                y=[100 * accuracy.value for accuracy in accuracies],
+                mode="lines+markers",
+                name=label,
+                line={"color": mark.colour, "width": 2.5, "dash": dash},
+                marker={"color": mark.colour, "symbol": mark.symbol, "size": 12},
+                error_y=error_bars(accuracies, mark.colour, width=4),
+                customdata=[[counts(each)] for each in evaluations.values()],
+                hovertemplate=f"%{{x}} adapters: %{{y:.2f}} %<br>%{{customdata[0]}}<extra>{label}</extra>",
+            )
+        )
+    level(figure, 100 * base.accuracy, "base", MARKS["base"].colour, "dash")
+    figure.update_xaxes(
+        title="Adapters averaged", type="log", tickvals=list(together), ticktext=list(map(str, together))
+    )
+    return figure

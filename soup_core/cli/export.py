@@ -10,7 +10,8 @@ import typer
 
 from soup_core.cli.options import BatchSize, Device, Json, Precision, SoupOption, ZooCommand, ZooName
 from soup_core.cli.output import Row, figures, print_rows
-from soup_core.export import FORMATS, Export, export_soup, title_of
+from soup_core.errors import SoupError
+from soup_core.export import FORMATS, Export, export_adapter, export_soup, title_of
 from soup_core.soup import Soup
 from soup_core.weight_space.result_types import mixed_types
 
@@ -21,6 +22,13 @@ def export(
     soup: SoupOption = None,
     format: Annotated[str, typer.Option(help=f"One of {', '.join(FORMATS)}.")] = "safetensors",
     title: Annotated[str, typer.Option(help="The card's title.")] = "",
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            help="Into a folder, as an adapter of peft: concat is exact, svd cuts it to a rank and tells the error."
+        ),
+    ] = None,
+    rank: Annotated[int | None, typer.Option(min=1, help="The rank to cut to, with --adapter svd.")] = None,
     test: Annotated[bool, typer.Option("--test", help="Report the test images too.")] = False,
     as_json: Json = False,
     device: Device = "auto",
@@ -31,7 +39,17 @@ def export(
     run = ZooCommand(zoo, device, batch_size, precision)
     mixed = run.soup(soup or "uniform")
     kind = f"{soup.capitalize()} soup" if soup in ("greedy", "learned") else ""
-    print_rows(list(export_rows(run, mixed, file, format, title or title_of(mixed, kind), test=test)), as_json)
+    titled = title or title_of(mixed, kind)
+    if adapter:
+        evaluators = run.evaluator(), run.evaluator("test") if test else None
+        made = export_adapter(Export(mixed, *evaluators, titled), file, way=adapter, rank=rank)
+        worst = max(made.errors, key=lambda layer: made.errors[layer])
+        told = {"layers": len(made.errors), "rank": made.rank, "relative_error": made.error}
+        print_rows([{"written": str(file), **told, "worst": {worst: made.errors[worst]}}], as_json)
+        return
+    if rank is not None:
+        raise SoupError("--rank goes with --adapter svd.")
+    print_rows(list(export_rows(run, mixed, file, format, titled, test=test)), as_json)
 
 
 def export_rows(run: ZooCommand, soup: Soup, file: Path, format: str, title: str, *, test: bool) -> Iterator[Row]:

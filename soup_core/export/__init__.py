@@ -1,5 +1,6 @@
 """A soup leaves: as a file that other libraries load, as a card, a script, a recipe, tables."""
 
+from soup_core.export.adapter import SoupAdapter, export_adapter, soup_adapter
 from soup_core.export.card import model_card
 from soup_core.export.export import Export, title_of
 from soup_core.export.files import export_soup, safetensors_bytes, weights
@@ -13,9 +14,11 @@ __all__ = [
     "READ_AT_MOST",
     "RECIPE_BYTES_AT_MOST",
     "Export",
+    "SoupAdapter",
     "command",
     "csv_text",
     "entry_rows",
+    "export_adapter",
     "export_soup",
     "imported",
     "ingredient_rows",
@@ -25,6 +28,7 @@ __all__ = [
     "read_recipe",
     "remaking_script",
     "safetensors_bytes",
+    "soup_adapter",
     "step_row",
     "title_of",
     "weights",

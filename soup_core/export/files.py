@@ -29,7 +29,8 @@ def export_soup(export: Export, path: Path) -> tuple[Path, ...]:
     before is then intact.
     """
     config, prefix = suited(export)
-    if path.resolve() in {each.file.resolve() for each in export.zoo.by_name.values()}:
+    members = export.zoo.by_name.values()
+    if path.resolve() in {file.resolve() for each in members for file in (each.file, each.checkpoint.path)}:
         raise SoupError(f"{path} is a checkpoint of the zoo {export.zoo.name}; export the soup under another name.")
     texts = {
         path.with_name(f"{path.name}.md"): model_card(export, path.name),

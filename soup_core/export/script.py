@@ -30,14 +30,18 @@ sc.export_soup(sc.Export(soup, held_out, test, {title}, {format}), Path(__file__
 '''
 
 
-def command(export: Export, file: str, source: str = "") -> str:
-    """The command line that writes the file; `source` names a file with the recipe, by default the card."""
+def command(export: Export, file: str, source: str = "", *, adapter: str = "") -> str:
+    """The command line that writes the file; `source` names a file with the recipe, by default the card.
+
+    With `adapter`, "concat" or "svd", it writes an adapter into a folder of that name instead.
+    """
     asked = ",".join(export.soup.names)
     spelled = export.soup == uniform(export.soup.names) and asked not in ASKED and asked.isprintable()
     spelled = spelled and asked.count(",") == len(export.soup.names) - 1
     options = {
         "--soup": asked if spelled else source or f"{file}.md",
         "-o": file,
+        "--adapter": adapter,
         "--format": "" if export.format == "safetensors" else export.format,
         "--title": "" if export.title == title_of(export.soup) else export.title,
         "--device": export.held_out.device,

@@ -18,6 +18,7 @@ from soup_core.checkpoints import (
     Checkpoint,
     Completed,
     SeveralWeights,
+    adapters,
     fitting,
     folded,
     folder_files,
@@ -81,9 +82,19 @@ def files_of(folder: Path) -> list[Path]:
     base = content.base.file if isinstance(content.base, FileEntry) else content.base
     made_from = architectures.file_of(content.architecture.named(), folder)
     named = [*([base] if base else []), *(each.file for each in content.ingredients)]
-    files = [_found(folder / name) for name in named]
+    files = [file for name in named for file in _of_adapter(_found(folder / name))]
     parts = [part for file in files for part in (*shard_files(file), *folder_files(file))]
     return [*files, *parts, *([made_from] if made_from else [])]
+
+
+def _of_adapter(path: Path) -> tuple[Path, ...]:
+    """The files that an entry rests on: for an adapter its weights and its configuration, else the file itself."""
+    if not adapters.is_adapter(path):
+        return (path,)
+    try:
+        return adapters.weights_file(path), adapters.folder_of(path) / adapters.CONFIG
+    except CheckpointError:  # said when it is opened
+        return (path,)
 
 
 def _found(file: Path) -> Path:
@@ -123,13 +134,17 @@ def zoo_from(content: ZooFile, folder: Path, name: str | None = None) -> Zoo:
     listed: list[tuple[str, FileEntry | IngredientEntry, Mapping[str, Value]]] = [
         (entry.name, entry, entry.hyperparameters) for entry in content.ingredients
     ]
-    if content.base:
-        listed.append((BASE, FileEntry(file=content.base) if isinstance(content.base, str) else content.base, {}))
+    base_entry = FileEntry(file=content.base) if isinstance(content.base, str) else content.base
+    if base_entry:
+        listed.append((BASE, base_entry, {}))
     roots = [folder, *_roots()]
     for entry_name, entry, hyperparameters in listed:
         path = _found(folder / entry.file)
         try:
-            checkpoint = _opened(path, entry.weights, roots, architecture, module)
+            if adapters.is_adapter(path):
+                checkpoint = _adapted(path, base_entry, folder, architecture, module, roots)
+            else:
+                checkpoint = _opened(path, entry.weights, roots, architecture, module)
         except CheckpointError as error:
             models = [each.checkpoint for each in usable.values()] if entry_name == BASE else []
             completed = _with_anothers_head(path, entry.weights, roots, architecture, folder, module, models)
@@ -155,6 +170,48 @@ def zoo_from(content: ZooFile, folder: Path, name: str | None = None) -> Zoo:
         base=base,
         excluded=tuple(excluded),
     )
+
+
+def _adapted(
+    path: Path,
+    base: FileEntry | None,
+    folder: Path,
+    architecture: Mapping[str, Any],
+    module: nn.Module,
+    roots: Sequence[Path],
+) -> Checkpoint:
+    """An adapter of peft over the zoo's base, which needs no head of the same classes where the adapter brings one.
+
+    Raises CheckpointError where there is no base, and for an adapter that cannot be merged into it exactly.
+    """
+    where = f"{shown(adapters.folder_of(path))}/{shown(adapters.weights_file(path))}"
+    if base is None:
+        raise CheckpointError(
+            f"{where} is an adapter of peft, and zoo.toml names no base; say there which file the adapters were trained "
+            'on, as in base = "base/model.safetensors".'
+        )
+    config = adapters.read_config(path, roots=roots)
+    adapter = open_checkpoint(adapters.weights_file(path), roots=roots)
+    adapter = adapter.renamed({name: name for name in adapter.tensors})
+    adapter.name = where
+    start = open_checkpoint(_found(folder / base.file), base.weights, roots=roots)
+    if adapters.is_of_adapter(start.tensors):
+        raise CheckpointError(f"{start.name} is an adapter itself, and a base is a whole model; name that in zoo.toml.")
+    expected, stored = module.state_dict(), architectures.stored_names(architecture, module)
+    start = _under_module_names(fitting(_with_prefix(start, {*expected, *stored}), expected), stored)
+    checkpoint = adapters.merged(start, adapter, config, module, stored)
+    _check_fit(checkpoint, expected)
+    return checkpoint
+
+
+def _with_prefix(checkpoint: Checkpoint, known: Collection[str]) -> Checkpoint:
+    """The checkpoint of a network's body under the names that the whole has for it, as transformers reads it too."""
+    names = checkpoint.tensors
+    parts = {name.partition(".")[0] for name in known}
+    prefix = max(sorted(parts), key=lambda part: sum(f"{part}.{name}" in known for name in names), default="")
+    if any(name in known for name in names) or not any(f"{prefix}.{name}" in known for name in names):
+        return checkpoint
+    return checkpoint.renamed({name: f"{prefix}.{name}" for name in names})
 
 
 def _add_users_own(
@@ -261,6 +318,11 @@ def other_weights(zoo: Zoo, name: str) -> Iterator[tuple[str, Zoo]]:
 def _fitted(checkpoint: Checkpoint, architecture: Mapping[str, Any], module: nn.Module) -> Checkpoint:
     """The checkpoint under the architecture's names, without what is no part of it. Raises CheckpointError otherwise."""
     expected = module.state_dict()
+    if adapters.is_of_adapter(checkpoint.tensors):
+        raise CheckpointError(
+            f"{checkpoint.name} is an adapter of peft, and its {adapters.CONFIG} does not lie beside it under the name "
+            f"{adapters.WEIGHTS[0]}; name the folder that peft saved, in a zoo whose base it was trained on."
+        )
     if architecture.get(architectures.FOLDED):
         checkpoint = folded(checkpoint)
     fitted = _under_expected_names(checkpoint, expected, architecture, module)

@@ -15,13 +15,14 @@ from soup_core.checkpoints import Checkpoint, folded_shapes, parametrized, unwra
 from soup_core.data import natural_order, text_order
 from soup_core.errors import ZooError
 from soup_core.runtime.files import listed, shown
+from soup_core.zoo.adapters_found import adapters_found, entry_of
 from soup_core.zoo.class_files import read_names
 from soup_core.zoo.class_lists import ClassChoice, class_choice
 from soup_core.zoo.equal_weights import each_weights_once
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
 from soup_core.zoo.image_folders import class_folders, has_splits
 from soup_core.zoo.inspection import InspectedFile
-from soup_core.zoo.naming import ingredient_names, is_base, readable, stem, written
+from soup_core.zoo.naming import BASES, ingredient_names, is_base, readable, stem, written
 from soup_core.zoo.run_images import image_settings, images_of_runs
 from soup_core.zoo.runs import chosen_of_runs
 from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, preprocessing_table, write_zoo_file
@@ -68,6 +69,7 @@ class Proposal:
     beside: Mapping[Path, object] = field(default_factory=dict)
     class_choice: ClassChoice = field(default_factory=ClassChoice)
     classes: tuple[str, ...] = ()
+    base_asked: str = ""
 
     @property
     def all_notices(self) -> tuple[str, ...]:
@@ -77,8 +79,8 @@ class Proposal:
     @property
     def questions(self) -> tuple[str, ...]:
         """What is not known, empty where the file can be written."""
-        asked = []
-        if self.architecture is None:
+        asked = [self.base_asked] if self.base_asked else []
+        if self.architecture is None and not asked:
             asked.append(self.resemblance or "Which network is it? Its tensors fit none that is known.")
         if "source" not in self.data:
             asked.append(
@@ -134,16 +136,20 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     families: dict[Family, list[InspectedFile]] = {}
     notices = [each.reason for each in inspected if each.reason]
     data, is_data = _data(folder, inspected)
+    opened = {each.file: each.checkpoint for each in inspected if each.checkpoint is not None and each.file != is_data}
+    adapted = adapters_found(folder, opened)
+    notices += adapted.notices
     for each in inspected:
-        if each.checkpoint is not None and each.file != is_data:
+        if each.checkpoint is not None and each.file in opened and each.file not in adapted.left_out:
             bare = unwrapped(each.checkpoint.tensors)  # a run may have been wrapped, and another not
             family = tuple(sorted((new, each.checkpoint.tensors[name].shape) for name, new in bare.items()))
+            family = adapted.family if each.file in (*adapted.files, adapted.base) else family
             families.setdefault(family, []).append(each)
     if not families:
         raise ZooError(f"No file of {shown(folder)} can be used. {notices[0] if notices else ''}".strip())
-    family = max(families, key=lambda key: (len(families[key]), len(key)))
+    family = adapted.family if adapted.files else max(families, key=lambda key: (len(families[key]), len(key)))
     members = families.pop(family)
-    other_base = _base_of_another_head(family, families)
+    other_base = None if adapted.files else _base_of_another_head(family, families)
     for other in families.values():
         other = [each for each in other if each is not other_base]
         if not other:
@@ -157,32 +163,39 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
         )
         members = [other_base, *members]
     beside = {each.file: _beside(each.checkpoint) for each in members if each.checkpoint}
-    chosen = chosen_of_runs(folder, beside)
+    chosen = chosen_of_runs(folder, {file: held for file, held in beside.items() if file != adapted.base})
     checkpoints = {each.file: each.checkpoint for each in members if each.checkpoint and each.file in chosen.runs}
     files, repeated = each_weights_once(folder, checkpoints)
     notices += [*chosen.notices, *repeated]
-    settings = found_hyperparameters(folder, files, beside)
+    told = {file: {**beside[file], **adapted.settings.get(file, {})} for file in files}
+    settings = found_hyperparameters(folder, files, told)
+    if adapted.base:  # which stands in no run, and has no settings of its own
+        files, settings = [*files, adapted.base], {**settings, adapted.base: {}}
     whole = next(
         {name: info.shape for name, info in each.checkpoint.tensors.items()}
         for each in members
         if each.checkpoint and each is not other_base
     )
+    whole = dict(family) if adapted.files else whole
     hints = _hints(settings)
     guesses = recognised(whole, folder, hints=hints) or recognised(dict(family), folder, hints=hints)
     guesses = guesses or _recognised_folded(dict(family), folder, hints)
-    near = None if guesses else resembling(whole, folder, hints=hints)
+    near = None if guesses or adapted.base_asked else resembling(whole, folder, hints=hints)
     if near and near.architecture:
         guesses = (Guess(near.architecture, near.message),)
-    names = ingredient_names(folder, {file: chosen.runs[file] for file in files})
+    entries = {file: entry_of(file, folder) for file in files if file != adapted.base}
+    called = ingredient_names(folder, {entry: chosen.runs[file] for file, entry in entries.items()})
+    names = {file: called[entries[file]] if file in entries else BASES[0] for file in files}
     bases = (file for file in files if is_base(names[file]) or "initiali" in str(settings[file].get("info")))
-    base = next(bases, None) if len(files) > 1 else None
+    base = adapted.base if adapted.files else next(bases, None) if len(files) > 1 else None
     weights = {each.file: each.weights for each in members}
     ingredients = tuple(
         ProposedIngredient(names[file], file, weights[file], settings[file], image_settings(folder, file, beside[file]))
         for file in files
     )
     proposal = Proposal(folder, folder.resolve().name, None, guesses, base, ingredients, data, tuple(notices))
-    proposal = replace(proposal, resemblance=near.message if near else "", beside=beside)
+    resemblance = near.message if near else ""
+    proposal = replace(proposal, resemblance=resemblance, beside=beside, base_asked=adapted.base_asked)
     return with_architecture(proposal, guesses[0].architecture) if guesses else proposal
 
 
@@ -327,4 +340,4 @@ def _data(folder: Path, inspected: Sequence[InspectedFile]) -> tuple[dict[str, A
 
 
 def _file_table(each: ProposedIngredient, folder: Path) -> dict[str, str | None]:
-    return {"file": written(each.file, folder), "weights": each.weights}
+    return {"file": written(entry_of(each.file, folder), folder), "weights": each.weights}

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 import soup_core as sc
 from soup_core import charts, export
 from soup_core.evaluation import Evaluator
+from tests.adapters import adapter_zoo
 from tests.app_pages import closes, metric, open_page, words
 from tests.zoos import random_deeps, random_linears, write_zoo
 
@@ -142,3 +143,13 @@ def test_a_page_draws_without_making_any_of_it(zoo: sc.Zoo, monkeypatch: pytest.
     for made in ("safetensors_bytes", "model_card", "remaking_script", "csv_text", "weights"):
         monkeypatch.setattr(export, made, lambda *_: pytest.fail("made before it was asked for"))
     assert not open_page(INGREDIENTS).exception
+
+
+def test_a_soup_of_adapters_has_the_command_of_its_own_adapter(tmp_path: Path) -> None:
+    st.cache_resource.clear()
+    adapter_zoo(tmp_path / "made")
+    test = open_page(INGREDIENTS)
+    assert not test.exception
+    (command,) = [each.value for each in test.code if "--adapter" in each.value]
+    assert "--adapter concat" in command
+    assert "-o soup-adapter" in command

@@ -14,7 +14,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 import soup_core as sc
-from pages.lessons import LESSONS, batchnorm, ensemble, gap, hot, learned, lesson, line, shift, uniform, why
+from pages.lessons import LESSONS, batchnorm, ensemble, gap, hot, learned, lesson, line, lora, shift, uniform, why
 from pages.lessons.lesson import agreed, near, near_difference
 from pages.lessons.progress import Answer, read
 from pages.shared import drawing, session
@@ -48,6 +48,7 @@ def quick(own_home: None, few_images: None, home: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(hot, "RATES", (0.001, 0.064))
     monkeypatch.setattr(ensemble, "MODELS", 3)
     monkeypatch.setattr(learned, "MODELS", 3)
+    monkeypatch.setattr(lora, "COUNTS", (2, 3))
 
 
 def opened(key: str, **address: str) -> AppTest:
@@ -203,10 +204,40 @@ def of_run() -> list[str]:
     return [formatting.points(sc.compare(latest, test(sc.Soup({zoo.names[-1]: 1.0}))))]
 
 
+def of_lora() -> list[str]:
+    """By hand: numpy's factors of each file's difference from the base, averaged apart and run on all held-out images."""
+    zoo, held_out, _ = soups(FASHION)
+    base, *models = (safetensors.torch.load_file(zoo.by_name[name].file) for name in ("base", *zoo.names[:3]))
+    apart = {}
+    for name, start in base.items():
+        steps = [(model[name] - start).double().numpy().reshape(len(start), -1) for model in models]
+        if start.dim() < 2:
+            apart[name] = torch.from_numpy(np.mean(steps, 0)).view_as(start) + start
+            continue
+        parts = [np.linalg.svd(step, full_matrices=False) for step in steps]
+        signs = [np.sign(left[np.abs(left).argmax(0), range(left.shape[1])]) for left, _, _ in parts]
+        b = np.mean([left * sign * np.sqrt(values) for sign, (left, values, _) in zip(signs, parts, strict=True)], 0)
+        a = np.mean(
+            [(sign * np.sqrt(values))[:, None] * right for sign, (_, values, right) in zip(signs, parts, strict=True)],
+            0,
+        )
+        apart[name] = start + torch.from_numpy(b @ a).view_as(start)
+    module = zoo.module()
+    module.load_state_dict({name: tensor.float() for name, tensor in apart.items()})
+    with torch.inference_mode():
+        outputs = module(held_out.inputs(torch.arange(held_out.total)))
+    right = int((outputs.argmax(1) == held_out.data.labels).sum())
+    together = held_out(sc.uniform_soup(zoo, zoo.names[:3]))
+    return [
+        f"factors of 3 adapters apart differs from averaging their products by {100 * (right - together.correct) / held_out.total:+.2f} points"
+    ]
+
+
 EXPECTED: dict[str, Callable[[], list[str]]] = {
     "why": of_why, "uniform": of_uniform, "greedy": of_greedy, "line": lambda: of_line(FASHION),
     "strangers": lambda: of_line("fashion-scratch"), "hot": of_hot, "batchnorm": of_batchnorm, "ensemble": of_ensemble,
     "gap": of_gap, "learned": of_learned, "shift": of_shift, "run": of_run,
+    "lora": of_lora,
 }  # fmt: skip
 
 
@@ -275,7 +306,7 @@ def test_progress_comes_from_the_address_and_goes_when_one_begins_again() -> Non
 
 def test_answers_to_lessons_that_do_not_exist_are_not_counted() -> None:
     test = opened("uniform", answered='{"why":[80,0.4],"nothing":[100,1],"more":[null,1]}')
-    assert "Score: 80 of 1,200, with 1 of 12 lessons answered" in words(test)
+    assert f"Score: 80 of {100 * len(LESSONS):,}, with 1 of {len(LESSONS)} lessons answered" in words(test)
 
 
 def test_progress_outlives_a_visit_to_another_page(tmp_path: Path) -> None:
@@ -408,6 +439,10 @@ def test_sentences_say_so_where_the_usual_claim_does_not_hold(monkeypatch: pytes
     assert "no wall" in line.meaning(sc.Barrier(0.5, 0.01), comparison(-0.01, 0.01), evaluation(90))
     assert "a wall lies between" in line.meaning(sc.Barrier(0.5, 0.4), comparison(-0.5, -0.3), evaluation(50))
     cold, warm = comparison(-0.001, 0.01), comparison(-0.5, -0.3)
+    assert "these images cannot tell" in lora.meaning(comparison(-0.01, 0.01), comparison(0.0, 0.0), 8)
+    assert "happens to do better" in lora.meaning(comparison(0.01, 0.02), comparison(0.0, 0.0), 8)
+    assert "nothing is left" in lora.meaning(comparison(-0.02, -0.01), comparison(-0.02, 0.01), 8)
+    assert "a part of the gain" in lora.meaning(comparison(-0.02, -0.01), comparison(0.0, 0.01), 8)
     assert hot.first_failing({0.001: cold, 0.064: warm}) == "0.064"
     assert hot.first_failing({0.001: cold, 0.064: cold}) == hot.NEVER
     assert hot.first_failing({0.001: cold}) == "0.064", "there the runs diverged"
