@@ -7,7 +7,7 @@ from soup_core.analysis.first_look.doubt import Doubt, explained
 from soup_core.analysis.first_look.model import loaded
 from soup_core.analysis.first_look.preparations import Preparation, preparation_of, sizes, usual_preparation
 from soup_core.analysis.first_look.search import TriedPreparation, most_right, searched, tried_preparation
-from soup_core.data import UNNORMALIZED
+from soup_core.data import UNNORMALIZED, Preprocessing
 from soup_core.data.sample import Sample, sample
 from soup_core.errors import DataError
 from soup_core.evaluation import compare_bits
@@ -114,5 +114,12 @@ def _ways(zoo: Zoo, images: Sample) -> list[Preparation]:
     """
     usual = usual_preparation(zoo)
     first = [] if str(zoo.architecture["name"]).startswith("transformers:") else [preparation_of(zoo)]
-    ways = list(dict.fromkeys([*([usual] if usual else first), *sizes(zoo, images)]))
+    by_size = {_but_for_kernels(each): each for each in (*sizes(zoo, images), *([usual] if usual else first))}
+    ways = sorted(by_size.values(), key=lambda each: each != usual and each not in first)
     return ways if images.is_prepared else [*ways, *(replace(way, normalization=UNNORMALIZED) for way in ways)]
+
+
+def _but_for_kernels(preparation: Preparation) -> object:
+    """The way to resize, whose kernels alone make a difference of a level or two."""
+    way = preparation.preprocessing
+    return replace(way, backend="pil") if isinstance(way, Preprocessing) else way
