@@ -135,7 +135,7 @@ def preprocessed(proposal: Proposal, key: str) -> Proposal:
             except ValueError:
                 raise ZooError(f"{what} takes a number a channel, such as 0.485 0.456 0.406; found {text!r}.") from None
         data["normalize"] = read
-    return replace(proposal, data=data)
+    return replace(proposal, data=data, are_images_told=proposal.are_images_told or data != proposal.data)
 
 
 def chosen_members(proposal: Proposal, key: str) -> Proposal:

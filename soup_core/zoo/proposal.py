@@ -49,7 +49,8 @@ class ProposedIngredient:
 @dataclass(frozen=True)
 class Proposal:
     """What zoo.toml will say. `questions` are what a person must answer first, `notices` what was left out and why,
-    `image_notices` what is not known for certain of how images were prepared.
+    `image_notices` what is not known for certain of how images were prepared; `are_images_told` where runs or a person have
+    said it.
 
     `members` lie below `folder`, the base among them; `data` is zoo.toml's table of that name; `resemblance` says which
     known network comes near, where none fits. `beside` are the plain values that checkpoints hold beside their weights.
@@ -65,6 +66,7 @@ class Proposal:
     data: Mapping[str, Any]
     notices: tuple[str, ...]
     image_notices: tuple[str, ...] = ()
+    are_images_told: bool = False
     resemblance: str = ""
     beside: Mapping[Path, object] = field(default_factory=dict)
     class_choice: ClassChoice = field(default_factory=ClassChoice)
@@ -203,13 +205,19 @@ def with_architecture(proposal: Proposal, architecture: Mapping[str, Any]) -> Pr
     """The proposal with this network, and with what is known of the images it expects."""
     data = {key: value for key, value in proposal.data.items() if key not in ("preprocessing", "normalize")}
     runs = {each.file: each.image_settings for each in proposal.members if each.file != proposal.base}
-    known, image_notices = images_of_runs(architecture, proposal.folder, runs)
-    if known is not None:
-        preprocessing, normalization = known
+    images = images_of_runs(architecture, proposal.folder, runs)
+    if images.proposed is not None:
+        preprocessing, normalization = images.proposed
         if str(data.get("source", "")).startswith(("imagefolder:", "torchvision:")):
             data["preprocessing"] = preprocessing_table(preprocessing, proposal.folder)
         data["normalize"] = {"mean": list(normalization.mean), "std": list(normalization.std)}
-    changed = replace(proposal, architecture=dict(architecture), data=data, image_notices=image_notices)
+    changed = replace(
+        proposal,
+        architecture=dict(architecture),
+        data=data,
+        image_notices=images.notices,
+        are_images_told=images.is_told,
+    )
     return _with_class_choice(changed)
 
 

@@ -61,10 +61,8 @@ def tried(proposal: Proposal, *, device: str = "auto", seconds: float = SECONDS)
 
 
 def _is_prepared(proposal: Proposal) -> bool:
-    """Whether it is known how the images are prepared."""
-    source = str(proposal.data.get("source", ""))
-    decoded = source.startswith(("imagefolder:", "torchvision:"))
-    return source == "fashion_mnist" or ("preprocessing" if decoded else "normalize") in proposal.data
+    """Whether somebody has said how the images are prepared: the runs, or a person."""
+    return proposal.are_images_told or proposal.data.get("source") == "fashion_mnist"
 
 
 def _assumed(proposal: Proposal) -> Proposal:
