@@ -45,11 +45,15 @@ class Moment:
 def moments_of(files: Sequence[PurePath]) -> list[Moment]:
     """What the paths of checkpoints, below the folder that holds them all, say of their runs.
 
-    Beside model_best or model_final, model_6 is a moment of that run, as ignite and detectron2 number them; else it is one
-    of several models.
+    Beside model_best or model_final, or a name without a number, model_6 is a moment of that run, as ignite, detectron2 and
+    torchvision's references number them; else it is one of several models.
     """
     read = {file: _read(stem(file.name)) for file in files}
-    numbered = {file.parent for file, (moment, rest) in read.items() if (moment.best or moment.last) and not rest}
+    numbered = {
+        file.parent
+        for file, (moment, rest) in read.items()
+        if not rest and (moment.best or moment.last or not moment.is_told)
+    }
     return [_moment(file, numbered=file.parent in numbered) for file in files]
 
 

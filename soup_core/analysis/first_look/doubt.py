@@ -148,7 +148,7 @@ def _of_preparation(
     if not others:
         number = model.images_within(SECONDS / WAYS, images, given.preparation)
         images = images.first(max(IMAGES_AT_LEAST, number))
-        others = searched(model, images, given.preparation, sizes(model.zoo, images))
+        others = searched(model, images, given.preparation, list(sizes(model.zoo, images)), every=False)
         given = next((each for each in others if each.preparation == given.preparation), given)
     if not others or compare_bits((best := most_right(others)).bits, given.bits).low <= 0:
         return None

@@ -6,11 +6,10 @@ from soup_core.analysis.first_look.chance import Standing, standing
 from soup_core.analysis.first_look.doubt import Doubt, explained
 from soup_core.analysis.first_look.model import loaded
 from soup_core.analysis.first_look.preparations import Preparation, preparation_of, sizes, usual_preparation
-from soup_core.analysis.first_look.search import TriedPreparation, most_right, searched, tried_preparation
+from soup_core.analysis.first_look.search import TriedPreparation, is_better, most_right, searched, tried_preparation
 from soup_core.data import UNNORMALIZED, Preprocessing
 from soup_core.data.sample import Sample, sample
 from soup_core.errors import DataError
-from soup_core.evaluation import compare_bits
 from soup_core.runtime.devices import resolve_device
 from soup_core.runtime.files import listed, shown
 from soup_core.zoo import Zoo
@@ -18,7 +17,8 @@ from soup_core.zoo import Zoo
 IMAGES = 200
 IMAGES_AT_LEAST = 24
 SECONDS = 20.0  # for all ways together, told by the time of a few images: a large network is judged on fewer of them
-WAYS = 9  # that are tried where none is known
+WAYS = 9  # that are tried where none is known, of a network for which each with each would take too long
+WAYS_AT_MOST = 30  # of sizes with normalisations
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,7 @@ class FirstLook:
     @property
     def is_significant(self) -> bool:
         """Whether the best way is better than every other by more than chance explains."""
-        return all(compare_bits(self.best.bits, each.bits).low > 0 for each in self.tried if each is not self.best)
+        return all(is_better(self.best, each) for each in self.tried if each is not self.best)
 
     @property
     def is_doubtful(self) -> bool:
@@ -80,8 +80,8 @@ def first_look(
 ) -> FirstLook:
     """Run one ingredient, by default the first, on at most so many images of a split: as many of each class as can be.
 
-    With `prepared` the images are prepared as the zoo says, else in several ways: normalisations first, then sizes, then
-    interpolations, each with the best of those before. What the network's family does by default, or else what the zoo says,
+    With `prepared` the images are prepared as the zoo says, else in several ways: each size with each normalisation where
+    time allows, or normalisations first, then sizes, each with the best of those before; then interpolations. What the network's family does by default, or else what the zoo says,
     is tried first, and stays where no other way is better by more than chance explains. Where all ways together would take longer than
     `seconds`, fewer images are run. Raises DataError where there are no images, or the network takes them in no way.
     """
@@ -97,10 +97,11 @@ def first_look(
                 raise
         else:
             break
+    every = number * WAYS >= len(drawn) * WAYS_AT_MOST
     drawn = drawn.first(max(IMAGES_AT_LEAST, min(number, len(drawn))))
-    tried = [tried_preparation(model, drawn, first)] if prepared else searched(model, drawn, first, ways)
+    tried = [tried_preparation(model, drawn, first)] if prepared else searched(model, drawn, first, ways, every=every)
     best = most_right(tried)
-    if first in (given, usual_preparation(zoo)) and compare_bits(best.bits, tried[0].bits).low <= 0:
+    if first in (given, usual_preparation(zoo)) and not is_better(best, tried[0]):
         best = tried[0]
     at = standing(best.logits, drawn.labels)
     doubt = explained(model, drawn, best, at, tried if len(tried) > 1 else ())

@@ -13,7 +13,9 @@ from soup_core.analysis.first_look.model import Model
 from soup_core.analysis.first_look.preparations import Preparation, bicubic, normalizations
 from soup_core.data.sample import Sample
 from soup_core.errors import DataError
+from soup_core.evaluation import compare_bits
 from soup_core.evaluation.evaluation import Evaluation, measure
+from soup_core.evaluation.statistics import Z_95
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,13 @@ class TriedPreparation:
         """Whether each image is right (N booleans), in the order that explains most."""
         return self.order.bits if self.order else self.evaluation.bits()
 
+    @cached_property
+    def losses(self) -> NDArray[np.float64]:
+        """The cross-entropy of each image, in the order that explains most."""
+        outputs = self.order.outputs if self.order else None
+        logits = self.logits.double() if outputs is None else self.logits.double()[:, list(outputs)]
+        return torch.nn.functional.cross_entropy(logits, self.labels, reduction="none").numpy()
+
     @property
     def correct(self) -> int:
         """How many images are right, in the order that explains most."""
@@ -46,8 +55,22 @@ class TriedPreparation:
 
 
 def most_right(tried: Iterable[TriedPreparation]) -> TriedPreparation:
-    """The way with most images right, the first of equals."""
-    return max(tried, key=lambda each: each.correct)
+    """The way with most images right; of equals, that of the lowest loss."""
+    return max(tried, key=lambda each: (each.correct, -float(each.losses.mean())))
+
+
+def is_better(one: TriedPreparation, other: TriedPreparation) -> bool:
+    """Whether one way is better than another by more than chance explains: by images right, or by their losses.
+
+    Losses tell where counts do not: a network that is right on nearly all images either way is surer on those that it
+    knows. The interval is that of the mean of paired differences.
+    """
+    if compare_bits(one.bits, other.bits).low > 0:
+        return True
+    if one.correct < other.correct:
+        return False
+    gains = other.losses - one.losses
+    return bool(gains.mean() > Z_95 * gains.std() / np.sqrt(len(gains)))
 
 
 def tried_preparation(
@@ -60,21 +83,25 @@ def tried_preparation(
     )
 
 
-def searched(model: Model, images: Sample, first: Preparation, sizes: Iterable[Preparation]) -> list[TriedPreparation]:
+def searched(
+    model: Model, images: Sample, first: Preparation, sizes: Sequence[Preparation], *, every: bool
+) -> list[TriedPreparation]:
     """Every way that was tried, in order: normalisations in the first one's size, then sizes, then interpolations.
 
-    Each choice is made with the best of those before. Ways that give images which the network does not take are passed
-    over. Raises OutOfMemory where not even one image fits.
+    With `every`, each size with each normalisation; else each choice is made with the best of those before. Ways that give
+    images which the network does not take are passed over. Raises OutOfMemory where not even one image fits.
     """
     tried: dict[Preparation, TriedPreparation] = {}
 
     def add(preparations: Iterable[Preparation]) -> None:
-        for each in _evaluated(model, images, [way for way in preparations if way not in tried]):
+        for each in _evaluated(model, images, [way for way in dict.fromkeys(preparations) if way not in tried]):
             tried[each.preparation] = each
 
-    add([first, *normalizations(first, images)])
+    scales = [first, *normalizations(first, images)]
+    add(scales)
     if tried:
-        add([Preparation(way.preprocessing, most_right(tried.values()).preparation.normalization) for way in sizes])
+        kept = scales if every else [most_right(tried.values()).preparation]
+        add([Preparation(way.preprocessing, each.normalization) for way in sizes for each in kept])
         add(bicubic(most_right(tried.values()).preparation))
     return list(tried.values())
 
