@@ -6,7 +6,14 @@ from soup_core.analysis.first_look.chance import Standing, standing
 from soup_core.analysis.first_look.doubt import Doubt, explained
 from soup_core.analysis.first_look.model import loaded
 from soup_core.analysis.first_look.preparations import Preparation, preparation_of, sizes, usual_preparation
-from soup_core.analysis.first_look.search import TriedPreparation, is_better, most_right, searched, tried_preparation
+from soup_core.analysis.first_look.search import (
+    TriedPreparation,
+    is_better,
+    most_right,
+    searched,
+    tried_preparation,
+    with_further,
+)
 from soup_core.data import UNNORMALIZED, Preprocessing
 from soup_core.data.sample import Sample, sample
 from soup_core.errors import DataError
@@ -18,6 +25,7 @@ IMAGES = 200
 IMAGES_AT_LEAST = 24
 SECONDS = 20.0  # for all ways together, told by the time of a few images: a large network is judged on fewer of them
 WAYS = 9  # that are tried where none is known, of a network for which each with each would take too long
+FURTHER = 2  # ingredients that decide between ways by which the first is right alike
 WAYS_AT_MOST = 30  # of sizes with normalisations
 
 
@@ -64,7 +72,17 @@ class FirstLook:
         if self.best.correct < ranked[0].correct:
             return f"{unknown} none is better than {way} by more than chance explains: {result} ({found}; {guessed})."
         sure = "" if self.is_significant else " The difference may be chance: see that it is how they were trained."
-        return f"{unknown} the best is {way}: {result} ({found}; {guessed}). It is taken.{sure}"
+        return f"{unknown} the best is {way}: {result} ({found}; {guessed}).{self._with_further} It is taken.{sure}"
+
+    @property
+    def _with_further(self) -> str:
+        """What all ingredients that were run have right, where the first alone did not decide; a sentence, or nothing."""
+        rivals = [each for each in self.tried if each is not self.best and each.further]
+        if not (self.best.further and rivals):
+            return ""
+        ours, most = (int(each.all_bits.sum()) for each in (self.best, most_right(rivals)))
+        models = 1 + len(self.best.further)
+        return f" Of {len(self.best.all_bits)} answers of {models} ingredients {ours} are right so, and {most} by the next way."
 
 
 def first_look(
@@ -100,7 +118,9 @@ def first_look(
     every = number * WAYS >= len(drawn) * WAYS_AT_MOST
     drawn = drawn.first(max(IMAGES_AT_LEAST, min(number, len(drawn))))
     tried = [tried_preparation(model, drawn, first)] if prepared else searched(model, drawn, first, ways, every=every)
-    best = most_right(tried)
+    further = [] if prepared else [each for each in zoo.names if each != model.name][:FURTHER]
+    tried = with_further(tried, (loaded(zoo, each, model.device) for each in further), drawn)
+    best = most_right(each for each in tried if len(each.further) == max(len(way.further) for way in tried))
     if first in (given, usual_preparation(zoo)) and not is_better(best, tried[0]):
         best = tried[0]
     at = standing(best.logits, drawn.labels)

@@ -1,7 +1,7 @@
 """The preparation by which an ingredient has most of a few images right, out of a few, one choice after the other."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +15,8 @@ from soup_core.data.sample import Sample
 from soup_core.errors import DataError
 from soup_core.evaluation import compare_bits
 from soup_core.evaluation.evaluation import Evaluation, measure
-from soup_core.evaluation.statistics import Z_95
+
+CONTENDERS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class TriedPreparation:
     logits: torch.Tensor
     labels: torch.Tensor
     order: ClassOrder | None
+    further: tuple[NDArray[np.bool_], ...] = ()
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -41,12 +43,10 @@ class TriedPreparation:
         """Whether each image is right (N booleans), in the order that explains most."""
         return self.order.bits if self.order else self.evaluation.bits()
 
-    @cached_property
-    def losses(self) -> NDArray[np.float64]:
-        """The cross-entropy of each image, in the order that explains most."""
-        outputs = self.order.outputs if self.order else None
-        logits = self.logits.double() if outputs is None else self.logits.double()[:, list(outputs)]
-        return torch.nn.functional.cross_entropy(logits, self.labels, reduction="none").numpy()
+    @property
+    def all_bits(self) -> NDArray[np.bool_]:
+        """The same of the further ingredients too, where these were run."""
+        return np.concatenate([self.bits, *self.further])
 
     @property
     def correct(self) -> int:
@@ -55,22 +55,32 @@ class TriedPreparation:
 
 
 def most_right(tried: Iterable[TriedPreparation]) -> TriedPreparation:
-    """The way with most images right; of equals, that of the lowest loss."""
-    return max(tried, key=lambda each: (each.correct, -float(each.losses.mean())))
+    """The way with most images right, the first of equals."""
+    return max(tried, key=lambda each: int(each.all_bits.sum()))
 
 
 def is_better(one: TriedPreparation, other: TriedPreparation) -> bool:
-    """Whether one way is better than another by more than chance explains: by images right, or by their losses.
+    """Whether one way has more images right than another by more than chance explains."""
+    first, second = (one.all_bits, other.all_bits) if len(one.further) == len(other.further) else (one.bits, other.bits)
+    return compare_bits(first, second).low > 0
 
-    Losses tell where counts do not: a network that is right on nearly all images either way is surer on those that it
-    knows. The interval is that of the mean of paired differences.
+
+def with_further(tried: Sequence[TriedPreparation], models: Iterable[Model], images: Sample) -> list[TriedPreparation]:
+    """The ways with what further ingredients have right by those that may be the best: one may be right by any of these.
+
+    The loss would tell more and is not asked: images of more contrast lower it, whatever the network was trained with.
     """
-    if compare_bits(one.bits, other.bits).low > 0:
-        return True
-    if one.correct < other.correct:
-        return False
-    gains = other.losses - one.losses
-    return bool(gains.mean() > Z_95 * gains.std() / np.sqrt(len(gains)))
+    best = most_right(tried)
+    contenders = [each for each in tried if not is_better(best, each)][:CONTENDERS]
+    if len(contenders) < 2:
+        return list(tried)
+    for model in models:
+        found = [tried_preparation(model, images, each.preparation).bits for each in contenders]
+        contenders = [
+            replace(each, further=(*each.further, bits)) for each, bits in zip(contenders, found, strict=True)
+        ]
+    known = {each.preparation: each for each in contenders}
+    return [known.get(each.preparation, each) for each in tried]
 
 
 def tried_preparation(
