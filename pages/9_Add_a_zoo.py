@@ -5,12 +5,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.shared import address, caching, drawing, page
-from pages.views import zoo_proposal, zoo_trial
+from pages.shared import address, caching, drawing, local, page, session
+from pages.views import zoo_folder, zoo_proposal, zoo_trial
 from soup_core.errors import SoupError
 from soup_core.formatting import duration, labels, plain
 from soup_core.runtime.files import shown
-from soup_core.zoo import open_zoo, zoo_from
+from soup_core.zoo import find_zoo, open_zoo, zoo_from
 from soup_core.zoo.inspection import InspectedFile, inspect_folder, sweep_folders
 from soup_core.zoo.proposal import Proposal, propose
 
@@ -50,6 +50,11 @@ def write(proposal: Proposal) -> None:
         state["written"] = proposal.folder
 
 
+if (named := state.pop(session.FOLDER_SHOWN, None)) is not None:
+    if (key := next((key for key, each in folders.items() if each == named), None)) is not None:
+        state["folder"] = key
+    elif (named / "zoo.toml").is_file():  # it was one before
+        state["written"] = named
 written = state.pop("written", None)
 if isinstance(written, Path):
     with drawing.errors_shown():
@@ -58,17 +63,24 @@ if isinstance(written, Path):
         f"{plain(zoo.name)} is a zoo now: {len(zoo.ingredients)} ingredients, "
         f"{'with' if zoo.base else 'without'} a base; {len(zoo.excluded)} left out."
     )
-    st.page_link(
-        "pages/1_Ingredients.py", label="Open it", query_params={"zoo": zoo.name}, icon=":material/arrow_forward:"
-    )
+    if find_zoo(zoo.name) == written:
+        st.page_link(
+            "pages/1_Ingredients.py", label="Open it", query_params={"zoo": zoo.name}, icon=":material/arrow_forward:"
+        )
+    else:
+        st.warning(f"Another zoo is called {plain(zoo.name)} too, and pages open that one; rename this one's folder.")
 elif written is not None:
     st.error(plain(str(written)))
+if local.is_local():
+    with st.expander("Another folder", expanded=zoo_folder.is_open()) if folders else st.container():
+        zoo_folder.draw()
 if not folders:
-    st.info(
-        "There is no folder to look at. Name the folder above your checkpoints when you start the app: "
-        "`SOUP_ZOOS=/path/to/sweeps make run`. Or let the command line do it: `python -m soup_core init FOLDER`."
-    )
-    st.markdown("**No folder is named in SOUP\\_ZOOS that is not a zoo yet.**")
+    if not local.is_local():
+        st.info(
+            "There is no folder to look at. Whoever runs this app names the folder above the checkpoints when it is started: "
+            "`SOUP_ZOOS=/path/to/sweeps make run`. Or let the command line do it: `python -m soup_core init FOLDER`."
+        )
+    st.markdown("**No folder is named yet that holds checkpoints and is not a zoo.**")
     st.stop()
 folder = folders[
     st.selectbox(
@@ -76,7 +88,7 @@ folder = folders[
         list(folders),
         **address.bound("folder", of_zoo=False),
         format_func=labels(folders, lambda key: shown(folders[key].name)),
-        help="Folders that the operator named in SOUP_ZOOS and that hold no zoo.toml yet.",
+        help="Folders that are named and hold no zoo.toml yet.",
     )
 ]
 with drawing.errors_shown():

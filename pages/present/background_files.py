@@ -13,6 +13,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared.uploads import LentUploads
+from soup_core.data import operator_folders
 from soup_core.presentation.scenes import Scene, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,7 +136,7 @@ def _follow(state: FileState, request: FileRequest, uploads: LentUploads, folder
             request.zoo,
         ],
         cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "SOUP_ZOOS": os.pathsep.join(map(str, operator_folders())), "PYTHONUNBUFFERED": "1"},
         text=True,
         stdin=subprocess.PIPE,  # it ends with this process
         stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, caching, newcomers, presenting, published, session
+from pages.shared import address, caching, local, newcomers, presenting, published, session
 from pages.shared.context import Computing, Context, taken_mix
 from pages.shared.drawing import errors_shown
 from soup_core.analysis.published import Folders, all_folders
@@ -44,6 +44,7 @@ def head(title: str, lead: str, heading: str | None = None) -> Computing:
     """Draw the heading, which is the title where it is not given, and the sidebar, which says how to compute on what."""
     st.set_page_config(page_title=f"{title} · Model Soups Explorer", page_icon=str(ICON), layout="wide")
     st.html(f"<style>{STYLE}</style>")
+    local.heed_folders()
     presenting.relay(paths(), title)
     scene = presenting.current()
     st.title(plain(scene.title) if scene else heading or title, anchor=False)

@@ -28,6 +28,18 @@ class _UploadFolder:
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
 
 
+def _session_folder() -> _UploadFolder:
+    if session.UPLOADS not in st.session_state:
+        st.session_state[session.UPLOADS] = _UploadFolder()
+    kept: _UploadFolder = st.session_state[session.UPLOADS]
+    return kept
+
+
+def place_for_folder(name: str) -> Path:
+    """A path of this name that is not there yet, below what goes when the session does."""
+    return Path(tempfile.mkdtemp(dir=_session_folder().folder)) / name
+
+
 def of(zoo: str) -> tuple[tuple[str, Path], ...]:
     """What this session has uploaded to a zoo: names and files, in the order in which they came."""
     kept = st.session_state.get(session.UPLOADS)
@@ -49,7 +61,7 @@ def lent() -> LentUploads:
 
 def keep(zoo: str, name: str, uploaded: UploadedFile) -> Path:
     """Keep a file for the session. Raises SoupError where it has enough of them, and where the disk is full."""
-    kept: _UploadFolder = st.session_state.setdefault(session.UPLOADS, _UploadFolder())
+    kept = _session_folder()
     files = kept.files.setdefault(zoo, {})
     if len(files) >= AT_MOST:
         raise SoupError(f"A session keeps at most {AT_MOST} uploads to a zoo; put the folder into a zoo of its own.")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from soup_core.errors import DataError
 from soup_core.runtime import settings
 from soup_core.runtime.files import shown
+from soup_core.runtime.named_folders import named_folders
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -150,8 +151,8 @@ def split_origin(split: str, parts: Collection[str], where: str) -> SplitOrigin:
 
 
 def operator_folders() -> tuple[Path, ...]:
-    """The folders of SOUP_ZOOS, as they are given."""
-    return settings.ZOOS()
+    """The folders of SOUP_ZOOS, as they are given, and those that were named since, where they count."""
+    return (*settings.ZOOS(), *named_folders())
 
 
 def allowed(path: Path, roots: Sequence[Path], *, strict: bool = True) -> Path:

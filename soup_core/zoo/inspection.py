@@ -40,7 +40,7 @@ class InspectedFile:
 
 
 def sweep_folders() -> tuple[Path, ...]:
-    """The folders of SOUP_ZOOS, and those directly below, that hold checkpoints and neither are zoos nor hold any.
+    """The operator's folders, and those directly below, that hold checkpoints and neither are zoos nor hold any.
 
     Raises ZooError where one of them cannot be read.
     """
@@ -49,7 +49,12 @@ def sweep_folders() -> tuple[Path, ...]:
         below = [path for path in sorted(root.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]
         zoos = [path for path in (root, *below) if (path / "zoo.toml").exists()]
         folders += [*([] if zoos else [root]), *(path for path in below if path not in zoos and root not in zoos)]
-    return tuple(folder for folder in dict.fromkeys(folders) if next(_candidates(folder), None))
+    return tuple(folder for folder in dict.fromkeys(folders) if holds_checkpoints(folder))
+
+
+def holds_checkpoints(folder: Path) -> bool:
+    """Whether a folder, or one of its sub-folders, has a file that may be a checkpoint. Raises ZooError as below."""
+    return next(_candidates(folder), None) is not None
 
 
 def inspect_folder(folder: Path) -> Iterator[InspectedFile]:

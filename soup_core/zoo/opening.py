@@ -40,7 +40,7 @@ BUNDLED = ("fashion", "fashion-scratch", "fashion-trajectory", "fashion-batchnor
 
 
 def zoo_folders() -> dict[str, Path]:
-    """Every zoo's folder by name: the bundled ones, then those below the folders of SOUP_ZOOS."""
+    """Every zoo's folder by name: the bundled ones, then those below the folders of SOUP_ZOOS and of pages."""
     return scan_folders(ZOO_FILE)[ZOO_FILE]
 
 
