@@ -60,5 +60,5 @@ class Confirmations:
             self._question = replace(question, attempts=left) if left else None
             if not left:
                 self._paused_until = self._clock() + PAUSE_SECONDS
-                raise SoupError(f"That is not the code, and no more may be typed; ask for a new one.")
+                raise SoupError("That is not the code, and no more may be typed; ask for a new one.")
             raise SoupError(f"That is not the code that stands in the terminal; {left} more may be typed.")
