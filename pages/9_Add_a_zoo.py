@@ -6,12 +6,12 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared import address, caching, drawing, local, page, session
-from pages.views import zoo_folder, zoo_proposal, zoo_trial
+from pages.views import zoo_folder, zoo_preprocessing, zoo_proposal, zoo_trial
 from soup_core.errors import SoupError
-from soup_core.formatting import duration, labels, plain
+from soup_core.formatting import duration, labels, listed, plain
 from soup_core.runtime.files import shown
 from soup_core.zoo import find_zoo, open_zoo, zoo_from
-from soup_core.zoo.inspection import InspectedFile, inspect_folder, sweep_folders
+from soup_core.zoo.inspection import InspectedFile, inspect_folder, sweep_folders, unreadable_folders
 from soup_core.zoo.proposal import Proposal, propose
 
 page.begin(
@@ -71,6 +71,9 @@ if isinstance(written, Path):
         st.warning(f"Another zoo is called {plain(zoo.name)} too, and pages open that one; rename this one's folder.")
 elif written is not None:
     st.error(plain(str(written)))
+if unreadable := unreadable_folders():
+    names = listed(shown(str(each)) for each in unreadable)
+    st.warning(f"SOUP\\_ZOOS names what is not there or may not be read: {plain(names)}.")
 if local.is_local():
     with st.expander("Another folder", expanded=zoo_folder.is_open()) if folders else st.container():
         zoo_folder.draw()
@@ -100,8 +103,11 @@ with drawing.errors_shown():
     if proposal.all_notices:
         with st.expander(f"{len(proposal.all_notices)} things to know"):
             st.markdown("\n".join(f"- {plain(notice)}" for notice in proposal.all_notices))
-    proposal = zoo_proposal.chosen_members(zoo_proposal.corrected(proposal, str(folder)), str(folder))
+    proposal, pictures = zoo_proposal.corrected(proposal, str(folder)), st.container()
+    proposal = zoo_proposal.chosen_members(proposal, str(folder))
     proposal = zoo_trial.draw(proposal, str(folder))
+    with pictures:
+        zoo_preprocessing.draw_pictures(proposal)
     for question in proposal.questions:
         st.warning(plain(question))
     if not proposal.questions:

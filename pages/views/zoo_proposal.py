@@ -1,13 +1,11 @@
 """The fields that correct a proposed zoo.toml: its network, images, preprocessing, and which files belong to it."""
 
 from dataclasses import replace
-from typing import get_args
 
 import pandas as pd
 import streamlit as st
 
-from soup_core.data import Interpolation
-from soup_core.errors import ZooError
+from pages.views.zoo_preprocessing import preprocessed
 from soup_core.formatting import plain
 from soup_core.runtime.files import shown
 from soup_core.zoo.class_lists import ClassList
@@ -90,52 +88,6 @@ def classes_chosen(proposal: Proposal, key: str) -> Proposal:
 def _told(listed: ClassList) -> str:
     names = ", ".join(shown(name) for name in listed.classes[:4])
     return f"{names}{', …' if len(listed.classes) > 4 else ''} ({listed.reason})"
-
-
-def preprocessed(proposal: Proposal, key: str) -> Proposal:
-    """The proposal with the preprocessing that the fields say, where there is one."""
-    data = dict(proposal.data)
-    columns = st.columns(5)
-    # What another network proposes is shown in fields of their own.
-    key = f"{key}:{(proposal.architecture or {}).get('name')}"
-    given = data.get("preprocessing", {})
-    if "processor" in given:
-        columns[0].caption(plain(f"Prepared by the processor in {given['processor']}."))
-    elif given and not all(isinstance(given[size], int) for size in ("resize", "crop")):
-        columns[0].caption(plain(f"Resized to {given['resize']}, cut to {given['crop']}: height and width."))
-    elif given:
-        resize = columns[0].number_input(
-            "Resize to", 1, 4096, given["resize"], key=f"{key}:resize", help="Pixels of the shorter side."
-        )
-        crop = columns[1].number_input(
-            "Crop", 1, 4096, given["crop"], key=f"{key}:crop", help="Pixels of the square that is cut from the middle."
-        )
-        kinds = get_args(Interpolation)
-        kind = columns[2].selectbox("Interpolation", kinds, kinds.index(given["interpolation"]), key=f"{key}:kind")
-        stretch = columns[2].toggle(
-            "Stretch",
-            given.get("stretch", False),
-            key=f"{key}:stretch",
-            help="Resize both sides, whatever the image's shape, as transformers does for some.",
-        )
-        others = {name: value for name, value in given.items() if name != "stretch"}
-        data["preprocessing"] = {**others, "resize": int(resize), "crop": int(crop), "interpolation": kind}
-        data["preprocessing"] |= {"stretch": True} if stretch else {}
-    if "normalize" in data:
-        read = {}
-        for column, what in zip(columns[3:], ("mean", "std"), strict=True):
-            text = column.text_input(
-                what.capitalize(),
-                " ".join(f"{value:g}" for value in data["normalize"][what]),
-                key=f"{key}:{what}",
-                help="A value a channel, on the 0 to 1 scale.",
-            )
-            try:
-                read[what] = [float(value) for value in text.replace(",", " ").split()]
-            except ValueError:
-                raise ZooError(f"{what} takes a number a channel, such as 0.485 0.456 0.406; found {text!r}.") from None
-        data["normalize"] = read
-    return replace(proposal, data=data, are_images_told=proposal.are_images_told or data != proposal.data)
 
 
 def chosen_members(proposal: Proposal, key: str) -> Proposal:

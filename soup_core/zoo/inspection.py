@@ -42,19 +42,34 @@ class InspectedFile:
 def sweep_folders() -> tuple[Path, ...]:
     """The operator's folders, and those directly below, that hold checkpoints and neither are zoos nor hold any.
 
-    Raises ZooError where one of them cannot be read.
+    Those that cannot be read are passed over: see `unreadable_folders`.
     """
     folders: list[Path] = []
-    for root in operator_folders():
+    for root in filter(_is_readable, operator_folders()):
         below = [path for path in sorted(root.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]
-        zoos = [path for path in (root, *below) if (path / "zoo.toml").exists()]
+        zoos = [path for path in (root, *below) if _is_readable(path) and (path / "zoo.toml").exists()]
         folders += [*([] if zoos else [root]), *(path for path in below if path not in zoos and root not in zoos)]
-    return tuple(folder for folder in dict.fromkeys(folders) if holds_checkpoints(folder))
+    return tuple(folder for folder in dict.fromkeys(folders) if _is_readable(folder) and holds_checkpoints(folder))
+
+
+def unreadable_folders() -> tuple[Path, ...]:
+    """The operator's folders that are not there, or may not be read."""
+    return tuple(folder for folder in operator_folders() if not _is_readable(folder))
 
 
 def holds_checkpoints(folder: Path) -> bool:
-    """Whether a folder, or one of its sub-folders, has a file that may be a checkpoint. Raises ZooError as below."""
-    return next(_candidates(folder), None) is not None
+    """Whether a folder, or one of its sub-folders, has a file that may be a checkpoint, as far as they can be read."""
+    try:
+        return next(_candidates(folder), None) is not None
+    except ZooError:  # a sub-folder cannot be read, which looking at the folder says
+        return True
+
+
+def _is_readable(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
+    except OSError:
+        return False
 
 
 def inspect_folder(folder: Path) -> Iterator[InspectedFile]:

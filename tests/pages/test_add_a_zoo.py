@@ -1,6 +1,7 @@
 """The page "Add a zoo" on a sweep that Streamlit's own test driver is shown."""
 
 import itertools
+import os
 import re
 import time
 import tomllib
@@ -291,3 +292,32 @@ def test_an_order_of_classes_is_asked_for_and_written(tmp_path: Path) -> None:
     assert "In which order" not in words(test)
     button(test, "Write zoo.toml").click().run()
     assert tomllib.loads((folder / "zoo.toml").read_text())["data"]["classes"] == numbers
+
+
+def test_pictures_are_as_the_network_sees_them_and_fields_are_there_where_nothing_was_proposed(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOUP_ZOOS", f"/nowhere{os.pathsep}{elsewhere}")
+    for file in elsewhere.glob("*.pt"):
+        names = {"head.weight": torch.ones(3, 48), "head.bias": torch.zeros(3)}
+        torch.save(names, file)
+    drawn: list[np.ndarray] = []
+    monkeypatch.setattr(st, "image", lambda pixels, **_: drawn.append(pixels))
+    test = open_page("pages/9_Add_a_zoo.py", zoo="fashion")
+    key = str(elsewhere)
+    test.text_input(key=f"{key}:name").set_value("test_linear").run()
+    test.text_input(key=f"{key}:source").set_value("imagefolder:images").run()
+    drawn.clear()
+    test.toggle(key=f"{key}:test_linear:prepared").set_value(True).run()
+    test.number_input(key=f"{key}:test_linear:resize").set_value(24)
+    test.number_input(key=f"{key}:test_linear:crop").set_value(16)
+    drawn.clear()
+    test.run()
+    assert not test.exception
+    assert re.search(r"is not there or may not be read: .?/nowhere", words(test)), "row 51"
+    assert "As the network sees them, 16×16 pixels, twice as large here" in words(test)
+    prepare = transforms.Compose([transforms.Resize(24), transforms.CenterCrop(16)])
+    expected = [np.asarray(prepare(image)) for image, _ in ImageFolder(elsewhere / "images/val")]
+    assert len(drawn) == 4
+    assert all(any(np.array_equal(each[::2, ::2], image) for image in expected) for each in drawn)
+    assert all(np.array_equal(each[::2, ::2], each[1::2, 1::2]) for each in drawn)
