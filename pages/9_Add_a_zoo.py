@@ -64,9 +64,9 @@ if isinstance(written, Path):
         f"{'with' if zoo.base else 'without'} a base; {len(zoo.excluded)} left out."
     )
     if find_zoo(zoo.name) == written:
-        st.page_link(
-            "pages/1_Ingredients.py", label="Open it", query_params={"zoo": zoo.name}, icon=":material/arrow_forward:"
-        )
+        # Streamlit drops what this page has bound from a link within a tab, so the zoo goes under a second name.
+        opened = {"zoo": zoo.name, "open": zoo.name}
+        st.page_link("pages/1_Ingredients.py", label="Open it", query_params=opened, icon=":material/arrow_forward:")
     else:
         st.warning(f"Another zoo is called {plain(zoo.name)} too, and pages open that one; rename this one's folder.")
 elif written is not None:

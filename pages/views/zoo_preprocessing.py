@@ -94,10 +94,10 @@ def _normalization(given: Mapping[str, Any], key: str, columns: Sequence[DeltaGe
 @st.cache_resource(max_entries=16, show_spinner=False)
 def _pictures(_proposal: Proposal, content: str, stamp: caching.Stamp) -> Sequence[np.ndarray] | SoupError:
     """A few held-out images, H×W×C as bytes, as they are before they are normalised; once for as long as files stay."""
-    network = _proposal.architecture or {}
     try:
-        entry = checked(DataEntry, _proposal.data, "What the fields say of images")
-        data = entry.opened(_proposal.folder, network.get("num_classes"))
+        # Which output is which may still be asked for; pictures do not depend on it.
+        table = {key: value for key, value in _proposal.data.items() if key not in ("classes", "outputs", "shifts")}
+        data = checked(DataEntry, table, "What the fields say of images").opened(_proposal.folder)
         with caching.undrawn():
             drawn = sample(data, "held_out", PICTURES)
             (images,) = drawn.images([data.preprocessing], len(data.normalization.mean))
@@ -110,8 +110,7 @@ def draw_pictures(proposal: Proposal) -> None:
     """A few held-out images as the network would see them, or why there are none; nothing without a source."""
     if "source" not in proposal.data:
         return
-    content = repr((proposal.data, (proposal.architecture or {}).get("num_classes")))
-    pictures = _pictures(proposal, content, caching.zoo_stamp(proposal.folder))
+    pictures = _pictures(proposal, repr(proposal.data), caching.zoo_stamp(proposal.folder))
     if isinstance(pictures, SoupError):
         st.caption(f"No picture can be shown so. {plain(str(pictures))}")
         return
