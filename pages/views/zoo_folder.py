@@ -36,8 +36,9 @@ def draw() -> None:
         _named()
     with by_upload:
         _uploaded()
-    if message := state.pop(session.FOLDER_MESSAGE, None):
-        st.error(plain(message))
+    if told := state.pop(session.FOLDER_MESSAGE, None):
+        way, message = told
+        (by_name if way == "named" else by_upload).error(plain(message))
 
 
 def _named() -> None:
@@ -69,7 +70,7 @@ def _ask() -> None:
     try:
         code = confirmations().ask(asker, text)
     except SoupError as error:
-        state[session.FOLDER_MESSAGE] = str(error)
+        state[session.FOLDER_MESSAGE] = "named", str(error)
         return
     state[session.FOLDER_ASKED] = text
     print(_question(text, code), flush=True)
@@ -93,7 +94,7 @@ def _confirm() -> None:
     try:
         path = confirmations().confirm(state.get(session.FOLDER_ASKER, ""), str(state["folder-code"]))
     except SoupError as error:
-        state[session.FOLDER_MESSAGE] = str(error)
+        state[session.FOLDER_MESSAGE] = "named", str(error)
         return
     state.pop(session.FOLDER_ASKED, None)
     try:
@@ -105,7 +106,7 @@ def _confirm() -> None:
         state[session.FOLDER_SHOWN] = name_folder(folder)
         state["folder-path"] = ""
     except SoupError as error:
-        state[session.FOLDER_MESSAGE] = str(error)
+        state[session.FOLDER_MESSAGE] = "named", str(error)
 
 
 def _uploaded() -> None:
@@ -133,5 +134,5 @@ def _take(key: str) -> None:
     try:
         state[session.FOLDER_SHOWN] = dropped.keep(state[key])
     except SoupError as error:
-        state[session.FOLDER_MESSAGE] = str(error)
+        state[session.FOLDER_MESSAGE] = "uploaded", str(error)
     state[session.FOLDERS_DROPPED] = state.get(session.FOLDERS_DROPPED, 0) + 1

@@ -19,8 +19,7 @@ from soup_core.zoo.toml import DataEntry, checked
 USUAL = {"resize": 256, "crop": 224, "interpolation": "bilinear"}
 USUAL_NORMALIZATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}  # ImageNet's
 PICTURES = 4
-DOUBLED_UP_TO = 112  # pixels of a side
-WIDTH_AT_MOST = 256  # on the page
+WIDTH_AT_MOST = 168  # on the page, of which four stand in a row, and two on a telephone
 
 
 def preprocessed(proposal: Proposal, key: str) -> Proposal:
@@ -115,7 +114,7 @@ def draw_pictures(proposal: Proposal) -> None:
         st.caption(f"No picture can be shown so. {plain(str(pictures))}")
         return
     height, width = pictures[0].shape[:2]
-    times = 2 if max(height, width) <= DOUBLED_UP_TO else 1
+    times = 2 if 2 * width <= WIDTH_AT_MOST else 1
     doubled = ", twice as large here" if times == 2 else ""
     st.caption(f"As the network sees them, {width}×{height} pixels{doubled}:")
     with st.container(horizontal=True, gap="small"):
