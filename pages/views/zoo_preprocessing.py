@@ -25,7 +25,7 @@ WIDTH_AT_MOST = 168  # on the page, of which four stand in a row, and two on a t
 def preprocessed(proposal: Proposal, key: str) -> Proposal:
     """The proposal with the preprocessing that the fields say; where none was proposed, once a person asks for them."""
     data = dict(proposal.data)
-    if "source" not in data:
+    if data.get("source", "fashion_mnist") == "fashion_mnist":  # whose images are prepared in one way alone
         return proposal
     # What another network proposes is shown in fields of their own.
     key = f"{key}:{(proposal.architecture or {}).get('name')}"
@@ -43,7 +43,15 @@ def preprocessed(proposal: Proposal, key: str) -> Proposal:
         data["preprocessing"] = _steps(given, key, columns)
     if "normalize" in data:
         data["normalize"] = _normalization(data["normalize"], key, columns[3:])
-    return replace(proposal, data=data, are_images_told=proposal.are_images_told or data != proposal.data)
+    told = proposal.are_images_told or data != proposal.data
+    if not told:
+        told = st.toggle(
+            "Take this as it is",
+            key=f"{key}:as-it-is",
+            help="No run says it; it is what the network's own files expect. Left off, a look at a few held-out images may find a "
+            "likelier way, and takes it.",
+        )
+    return replace(proposal, data=data, are_images_told=told)
 
 
 def _steps(given: Mapping[str, Any], key: str, columns: Sequence[DeltaGenerator]) -> Mapping[str, Any]:
@@ -99,7 +107,7 @@ def _pictures(_proposal: Proposal, content: str, stamp: caching.Stamp) -> Sequen
         data = checked(DataEntry, table, "What the fields say of images").opened(_proposal.folder)
         with caching.undrawn():
             drawn = sample(data, "held_out", PICTURES)
-            (images,) = drawn.images([data.preprocessing], len(data.normalization.mean))
+            (images,) = drawn.images([(data.preprocessing, len(data.normalization.mean))])
         return [image.permute(1, 2, 0).numpy() for image in images]
     except SoupError as error:
         return error

@@ -30,9 +30,9 @@ def draw(proposal: Proposal, key: str) -> Proposal:
         "Try one ingredient on a few images", key=f"{key}:try", help="With a network of this size it takes a while."
     ):
         return proposal
-    content = repr((proposal.architecture, proposal.data, proposal.classes, proposal.members))
+    said = (proposal.architecture, proposal.data, proposal.are_images_told, proposal.classes, proposal.members)
     with st.spinner("Trying one ingredient on a few images"):
-        found = _tried(proposal, content, caching.zoo_stamp(proposal.folder))
+        found = _tried(proposal, repr(said), caching.zoo_stamp(proposal.folder))
     if isinstance(found, SoupError):
         st.warning(f"It cannot be tried so. {plain(str(found))}")
         return proposal

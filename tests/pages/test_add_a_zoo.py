@@ -153,9 +153,16 @@ def confirm(test: AppTest, code: str) -> AppTest:
     return test
 
 
+def words_of_trial(test: AppTest) -> str:
+    return "\n".join([words(test), *(each.value for each in test.success)])
+
+
 def to_first_number(test: AppTest, folder: Path) -> None:
     """Write what the page proposes, open it by its link, and compare the number there with the core's."""
     test.text_input(key=f"{folder}:source").set_value("imagefolder:images").run()
+    assert "How the images were prepared in training is not known" in words_of_trial(test)
+    test.toggle(key=f"{folder}:torchvision:squeezenet1_1:as-it-is").set_value(True).run()
+    assert "Of 9 held-out images run-0 has 8 right" in words_of_trial(test)
     button(test, "Write zoo.toml").click().run()
     assert not test.exception
     assert "my sweep is a zoo now: 2 ingredients" in "\n".join(each.value for each in test.success)
