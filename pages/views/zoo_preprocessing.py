@@ -17,7 +17,8 @@ from soup_core.zoo.proposal import Proposal
 from soup_core.zoo.toml import DataEntry, checked
 
 USUAL = {"resize": 256, "crop": 224, "interpolation": "bilinear"}
-USUAL_NORMALIZATION = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}  # ImageNet's
+OF_IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+OF_ANY = {"mean": [0.5], "std": [0.5]}  # of tensors, whose channels are not known here
 PICTURES = 4
 WIDTH_AT_MOST = 168  # on the page, of which four stand in a row, and two on a telephone
 
@@ -37,7 +38,8 @@ def preprocessed(proposal: Proposal, key: str) -> Proposal:
             help="Nothing beside the checkpoints tells it. Left off, a look at a few held-out images finds the likeliest way.",
         ):
             return proposal
-        data = {**data, **({"preprocessing": USUAL} if decoded else {}), "normalize": USUAL_NORMALIZATION, **data}
+        usual = {"preprocessing": USUAL, "normalize": OF_IMAGENET} if decoded else {"normalize": OF_ANY}
+        data = {**usual, **data}
     columns = st.columns(5)
     if given := data.get("preprocessing"):
         data["preprocessing"] = _steps(given, key, columns)

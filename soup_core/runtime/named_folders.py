@@ -24,7 +24,7 @@ OF_THE_SYSTEM = tuple(
     for name in ("bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr", "System", "Library")
 )
 _counts: dict[Path, bool] = {}  # by SOUP_HOME, whether this process goes by what was named
-_lent: list[Path] = []
+_lent: dict[Path, list[Path]] = {}  # likewise
 _changing = threading.Lock()
 
 
@@ -39,8 +39,8 @@ def named_folders() -> tuple[Path, ...]:
     if not _counts.get(home()):
         return ()
     with _changing:
-        _lent[:] = [folder for folder in _lent if folder.is_dir()]
-        return (*(folder for folder in _kept() if _is_itself(folder)), *_lent)
+        lent = _lent[home()] = [folder for folder in _lent.get(home(), []) if folder.is_dir()]
+        return (*(folder for folder in _kept() if _is_itself(folder)), *lent)
 
 
 def name_folder(path: Path) -> Path:
@@ -63,7 +63,7 @@ def name_folder(path: Path) -> Path:
 def lend_folder(folder: Path) -> None:
     """Let a folder count in this process until it is gone."""
     with _changing:
-        _lent.append(folder)
+        _lent.setdefault(home(), []).append(folder)
 
 
 def resolved(path: Path) -> Path:

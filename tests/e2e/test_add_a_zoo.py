@@ -29,9 +29,11 @@ def sweep(tmp_path: Path) -> tuple[Path, str]:
     """A folder of checkpoints and images without zoo.toml, and the held-out accuracy of its uniform soup."""
     folder = tmp_path / "my sweep"
     write_fashion_zoo(folder, ["a", "b"])
+    toml = folder / "zoo.toml"
+    toml.write_text(toml.read_text().replace("[data]\n", "[data]\nnormalize = { mean = [0.286], std = [0.353] }\n"))
     zoo = sc.open_zoo(folder)
     accuracy = charts.percent(sc.Evaluator(zoo, device="cpu")(sc.uniform_soup(zoo)))
-    (folder / "zoo.toml").unlink()
+    toml.unlink()
     return folder, accuracy
 
 
@@ -70,6 +72,11 @@ def test_a_folder_is_confirmed_in_the_terminal_and_an_uploaded_one_leads_to_the_
     page.locator("input[type=file]").set_input_files(uploaded)
     page.get_by_role("button", name=re.compile("Take these 4 files")).click()
     expect(page.get_by_text("checkpoints belong together")).to_be_visible()
+    page.get_by_text("Say how images were prepared").click()
+    for label, value in (("Mean", "0.286"), ("Std", "0.353")):
+        page.get_by_role("textbox", name=label, exact=True).fill(value)
+        page.keyboard.press("Enter")
+        settled(page)
     page.get_by_role("button", name="Write zoo.toml").click()
     page.get_by_role("link", name="Open it").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Ingredients")
