@@ -59,10 +59,12 @@ def _waiting() -> Iterator[None]:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, dict) and "correct" in value:
+    if isinstance(value, dict) and "accuracy" in value:
         return f"{value['correct']} of {value['total']} ({100 * value['accuracy']:.2f} %)"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {part:.4g}" if isinstance(part, float) else key for key, part in value.items())
+        return ", ".join(
+            f"{key} {part:.4g}" if isinstance(part, float) else f"{key} {part}" for key, part in value.items()
+        )
     if isinstance(value, list):
         return f"{len(value)}: {', '.join(value)}"
     if isinstance(value, bool):

@@ -115,7 +115,10 @@ def first_look(
                 raise
         else:
             break
-    every = number * WAYS >= len(drawn) * WAYS_AT_MOST
+    of_each = number * WAYS // WAYS_AT_MOST
+    every = 2 * of_each >= IMAGES_AT_LEAST
+    if every and not prepared:
+        number = of_each
     drawn = drawn.first(max(IMAGES_AT_LEAST, min(number, len(drawn))))
     tried = [tried_preparation(model, drawn, first)] if prepared else searched(model, drawn, first, ways, every=every)
     further = [] if prepared else [each for each in zoo.names if each != model.name][:FURTHER]
