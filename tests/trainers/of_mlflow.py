@@ -6,7 +6,7 @@ from pathlib import Path
 import mlflow
 import mlflow.pytorch
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from tests.trainers.trainer import EPOCHS, LEARNING_RATES, RUNS, Trainer, fit, normalized, started
 
@@ -21,13 +21,20 @@ def train(folder: Path) -> None:
             for _ in fit(module, folder, normalized(), run):
                 pass
             mlflow.pytorch.log_model(
-                module, name="model", input_example=np.zeros((2, 3, 64, 64), np.float32), pip_requirements=[]
+                module.eval(), name="model", input_example=np.zeros((2, 3, 64, 64), np.float32), pip_requirements=[]
             )
 
 
-def load(file: Path) -> nn.Module:
-    module: nn.Module = mlflow.pytorch.load_model(str(file.parents[1]))
-    return module
+class Program(nn.Module):
+    """The loaded program, which has no modes: it computes as it was when it was logged, and refuses `eval`."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.program = (mlflow.pytorch.load_model(str(file.parents[1])),)  # in a tuple it is no child
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.program[0](pixels)
+        return logits
 
 
 TRAINER = Trainer(
@@ -36,7 +43,7 @@ TRAINER = Trainer(
     "mlruns/EXPERIMENT/{RUN/params, models/m-MODEL/artifacts/data/model.pt2}",
     tuple("mlruns/0/models/*/artifacts/data/model.pt2" for run in range(RUNS)),
     train,
-    load,
+    Program,
     lambda folder: started(),
     normalized(),
 )

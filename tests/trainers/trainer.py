@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import timm
@@ -52,7 +51,12 @@ def images(folder: Path, split: str, transform: Transform) -> torch.utils.data.D
     return torch.utils.data.DataLoader(dataset, batch_size=BATCH, shuffle=split == "train")
 
 
-def started(make: Callable[..., nn.Module] = partial(timm.create_model, "test_resnet")) -> nn.Module:
+def small_network(num_classes: int) -> nn.Module:
+    """The network of most of these sweeps."""
+    return timm.create_model("test_resnet", num_classes=num_classes)
+
+
+def started(make: Callable[..., nn.Module] = small_network) -> nn.Module:
     """The network that all runs of a sweep begin with; its running statistics follow the weights in few steps."""
     torch.manual_seed(0)
     module = make(num_classes=len(CLASSES))

@@ -56,12 +56,13 @@ def version_of(trainer: Trainer) -> str:
 def command(*arguments: object) -> tuple[list[dict[str, Any]], str]:
     """The rows that a command prints, and what it says beside them, in this process."""
     out, beside = StringIO(), StringIO()
-    with patch.object(sys, "argv", ["soup_core", *map(str, arguments), "--json"]), redirect_stdout(out):
-        with redirect_stderr(beside):
-            try:
-                cli.main()
-            except SystemExit as end:
-                assert not end.code, beside.getvalue()
+    given = patch.object(sys, "argv", ["soup_core", *map(str, arguments), "--json"])
+    with given, redirect_stdout(out), redirect_stderr(beside):
+        try:
+            cli.main()
+        except SystemExit as end:
+            if end.code:
+                raise AssertionError(f"{arguments} ended with {end.code}: {beside.getvalue()}") from end
     return [json.loads(line) for line in out.getvalue().splitlines()], beside.getvalue()
 
 
