@@ -46,4 +46,5 @@ TRAINER = Trainer(
     load,
     lambda folder: started(),
     normalized(),
+    tells_hyperparameters=False,
 )

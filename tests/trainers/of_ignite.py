@@ -36,4 +36,5 @@ TRAINER = Trainer(
     load,
     lambda folder: started(),
     normalized(),
+    tells_hyperparameters=False,
 )

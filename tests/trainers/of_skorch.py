@@ -47,4 +47,5 @@ TRAINER = Trainer(
     load,
     lambda folder: started(),
     normalized(),
+    tells_hyperparameters=False,
 )

@@ -26,6 +26,7 @@ class Trainer:
 
     `train` writes three runs into a folder that holds `images`; `load` gives the network of a checkpoint as the tool loads it,
     `fresh` one that takes a soup's state_dict; `files` are those that must be proposed, and `options` what `init` is told.
+    Some keep no hyperparameters on disk.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Trainer:
     fresh: Callable[[Path], nn.Module]
     transform: Transform
     options: tuple[str, ...] = ()
+    tells_hyperparameters: bool = True
 
 
 def normalized(mean: float = 0.5, std: float = 0.5) -> Transform:

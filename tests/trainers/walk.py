@@ -3,6 +3,7 @@
 import importlib
 import json
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -71,12 +72,11 @@ def walk(trainer: Trainer, folder: Path) -> Walked:
     make_pictures(folder / "images")
     trainer.train(folder)
     _, notices = command("init", folder, *trainer.options)
-    rows, _ = command("inspect", folder)
-    ingredients = [row for row in rows if "file" in row and row["name"] != "base"]
-    files = [Path(row["file"]) for row in ingredients]
+    ingredients = tomllib.loads((folder / "zoo.toml").read_text())["ingredients"]
+    files = [folder / each["file"] for each in ingredients]
     ours = [
-        command("evaluate", folder, "--soup", row["name"], "--split", "held_out")[0][-1]["held_out"]["correct"]
-        for row in ingredients
+        command("evaluate", folder, "--soup", each["name"], "--split", "held_out")[0][-1]["held_out"]["correct"]
+        for each in ingredients
     ]
     found, _ = command("greedy", folder)
     command("export", folder, "--soup", "greedy", "-o", folder / "soup.safetensors")
@@ -85,9 +85,7 @@ def walk(trainer: Trainer, folder: Path) -> Walked:
     return Walked(
         trainer,
         tuple(str(file.relative_to(folder)) for file in files),
-        tuple(
-            {key: value for key, value in row.items() if key not in ("name", "file", "digest")} for row in ingredients
-        ),
+        tuple(each.get("hyperparameters", {}) for each in ingredients),
         tuple(ours),
         tuple(correct(trainer.load(file), folder, "val", trainer.transform) for file in files),
         tuple(found[-1]["soup"]),
