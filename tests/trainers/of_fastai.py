@@ -37,4 +37,5 @@ TRAINER = Trainer(
     load,
     lambda folder: _learner(folder, "fresh").model,
     normalized(0.0, 1.0),
+    tells_hyperparameters=False,
 )

@@ -53,4 +53,5 @@ TRAINER = Trainer(
     load,
     lambda folder: started(),
     normalized(),
+    tells_hyperparameters=False,
 )

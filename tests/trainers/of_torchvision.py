@@ -16,7 +16,7 @@ def train(folder: Path) -> None:
         place.mkdir()
         args = argparse.Namespace(model="shufflenet_v2_x0_5", lr=LEARNING_RATES[run], epochs=EPOCHS, batch_size=BATCH)
         module = started(shufflenet_v2_x0_5)
-        for epoch, optimizer in enumerate(fit(module, folder, normalized(), run)):
+        for epoch, optimizer in enumerate(fit(module, folder, normalized(), run, times=5)):
             schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, [10, 20])
             content = {
                 "model": module.state_dict(),

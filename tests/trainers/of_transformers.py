@@ -102,4 +102,5 @@ TRAINER = Trainer(
     load,
     lambda folder: Logits(transformers.AutoModelForImageClassification.from_pretrained(folder / "base")),
     transform,
+    tells_hyperparameters=False,
 )

@@ -69,11 +69,11 @@ def started(make: Callable[..., nn.Module] = small_network) -> nn.Module:
 
 
 def fit(
-    module: nn.Module, folder: Path, transform: Transform, run: int, *, epochs: int = EPOCHS
+    module: nn.Module, folder: Path, transform: Transform, run: int, *, epochs: int = EPOCHS, times: float = 1.0
 ) -> Iterator[torch.optim.Optimizer]:
     """The plain loop, an epoch at a time; gives the optimizer, whose state some tools save."""
     torch.manual_seed(run)
-    optimizer = torch.optim.AdamW(module.parameters(), LEARNING_RATES[run])
+    optimizer = torch.optim.AdamW(module.parameters(), times * LEARNING_RATES[run])
     for _ in range(epochs):
         module.train()
         for pixels, labels in images(folder, "train", transform):
