@@ -7,7 +7,7 @@ from fastai.vision.all import ImageDataLoaders, set_seed, vision_learner
 from torch import nn
 from torchvision.models import resnet18
 
-from tests.trainers.trainer import BATCH, LEARNING_RATES, RUNS, Trainer, normalized
+from tests.trainers.trainer import BATCH, LEARNING_RATES, RUNS, Trainer, follow_quickly, normalized
 
 
 def _learner(folder: Path, run: str) -> Any:
@@ -19,8 +19,9 @@ def train(folder: Path) -> None:
     for run in range(RUNS):
         set_seed(run)
         learner = _learner(folder, f"run-{run}")
+        follow_quickly(learner.model)
         with learner.no_bar(), learner.no_logging():
-            learner.fit_one_cycle(2, LEARNING_RATES[run])
+            learner.fit_one_cycle(4, 3 * LEARNING_RATES[run])
         learner.save("final")
 
 

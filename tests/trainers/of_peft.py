@@ -21,15 +21,15 @@ def train(folder: Path) -> None:
 
 
 def load(file: Path) -> nn.Module:
-    base = transformers.ViTForImageClassification.from_pretrained(file.parents[2] / "base")
-    return Logits(PeftModel.from_pretrained(base, str(file.parent)).merge_and_unload())
+    base = transformers.ViTForImageClassification.from_pretrained(file.parents[1] / "base")
+    return Logits(PeftModel.from_pretrained(base, str(file)).merge_and_unload())
 
 
 TRAINER = Trainer(
     "peft",
     "peft",
     "RUN/checkpoint-N/{adapter_config.json, adapter_model.safetensors} and the base's folder",
-    tuple(f"run-{run}/checkpoint-*/adapter_model.safetensors" for run in range(RUNS)),
+    tuple(f"run-{run}/checkpoint-*" for run in range(RUNS)),
     train,
     load,
     lambda folder: Logits(transformers.AutoModelForImageClassification.from_pretrained(folder / "base")),

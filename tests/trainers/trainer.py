@@ -59,13 +59,18 @@ def small_network(num_classes: int) -> nn.Module:
 
 
 def started(make: Callable[..., nn.Module] = small_network) -> nn.Module:
-    """The network that all runs of a sweep begin with; its running statistics follow the weights in few steps."""
+    """The network that all runs of a sweep begin with."""
     torch.manual_seed(0)
     module = make(num_classes=len(CLASSES))
+    follow_quickly(module)
+    return module
+
+
+def follow_quickly(module: nn.Module) -> None:
+    """Have running statistics follow the weights in the few steps of these runs."""
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 0.5
-    return module
 
 
 def fit(

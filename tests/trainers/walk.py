@@ -20,7 +20,7 @@ from tests.trainers.pictures import make_pictures
 from tests.trainers.trainer import Trainer, correct
 
 MODULES = (
-    "timm", "torchvision", "transformers", "lightning", "accelerate", "fastai", "ultralytics", "mmengine", "mlflow", "skorch",
+    "timm", "torchvision", "transformers", "lightning", "accelerate", "fastai", "ultralytics", "mmengine", "mlflow", "peft", "skorch",
     "ignite",
 )  # fmt: skip
 
