@@ -1,10 +1,11 @@
 # make run: the app. make test: everything that must hold. Both install what they need into .venv, once.
+# make trainers: a small sweep of every trainer that docs/trainers.md names, and that table from them.
 # make soak: 100,000 damaged files of each kind against the loader, and every view in every look and hundreds of links in
 # the browser, of which make test has samples; for more than an hour.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench soak
+.PHONY: run test lint bench soak trainers
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -25,6 +26,11 @@ bench: .venv/installed-dev chromium
 soak: .venv/installed-dev chromium
 	$(BIN)/python -m pytest -m soak --timeout 7200
 	$(BIN)/python -m benchmarks.soak
+
+trainers: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-trainers.txt
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/trainers -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.trainers
 
 .venv/installed: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
