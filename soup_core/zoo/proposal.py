@@ -3,6 +3,7 @@
 What cannot be known is a question, not a guess; the proposal is a file that a person can read and correct.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,6 +140,11 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     notices = [each.reason for each in inspected if each.reason]
     data, is_data = _data(folder, inspected)
     opened = {each.file: each.checkpoint for each in inspected if each.checkpoint is not None and each.file != is_data}
+    soups = [file for file, checkpoint in opened.items() if _is_exported(checkpoint)]
+    if soups:
+        names = listed((shown(str(file.relative_to(folder))) for file in soups), 3)
+        notices.append(f"{names}: exported here, as a soup of others; left out.")
+        opened = {file: checkpoint for file, checkpoint in opened.items() if file not in soups}
     adapted = adapters_found(folder, opened)
     notices += adapted.notices
     for each in inspected:
@@ -310,6 +316,15 @@ def _base_of_another_head(family: Family, others: Mapping[Family, Sequence[Inspe
                 if is_base(stem(each.file.name)) or is_base(each.file.parent.name):
                     return each
     return None
+
+
+def _is_exported(checkpoint: Checkpoint) -> bool:
+    """Whether a file holds a soup that was exported here, whose recipe stands in it."""
+    try:
+        note = json.loads(checkpoint.metadata.get("soup_core", ""))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(note, dict) and "soup" in note
 
 
 def _beside(checkpoint: Checkpoint) -> dict[str, Any]:

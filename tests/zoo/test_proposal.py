@@ -1,3 +1,4 @@
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -156,3 +157,11 @@ def test_a_folder_of_too_many_checkpoints_is_refused(sweep: Path, monkeypatch: p
     monkeypatch.setattr(inspection, "FILES_AT_MOST", 2)
     with pytest.raises(sc.ZooError, match="holds 3 checkpoints; at most 2 are looked at"):
         list(inspect_folder(sweep))
+
+
+def test_a_soup_that_was_exported_into_the_folder_is_no_ingredient(sweep: Path) -> None:
+    recipe = json.dumps({"title": "two of them", "soup": {"run-2": 0.5, "run-10": 0.5}})
+    safetensors.torch.save_file(network(4), sweep / "soup.safetensors", {"soup_core": recipe})
+    proposal = propose(sweep, list(inspect_folder(sweep)))
+    assert "soup.safetensors" not in {each.file.name for each in proposal.members}
+    assert any("soup.safetensors: exported here" in notice for notice in proposal.notices)
