@@ -6,10 +6,11 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jsonschema
 import pytest
@@ -20,6 +21,7 @@ from soup_core.recipes import RECIPES
 from tests import ROOT
 from tests.e2e.zoos import write_fashion_zoo
 
+T = TypeVar("T")
 Run = Callable[..., tuple[int, str, str]]
 
 
@@ -86,6 +88,12 @@ async def asked(zoos: Path, home: Path, arguments: list[str], calls: dict[str, t
     return found
 
 
+def run_to_end(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives, run in a thread of its own: where browser tests ran before, this one has a loop already."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("mcp")
@@ -100,7 +108,7 @@ def answered(place: Path) -> Asked:
     """All calls of one server that may export."""
     pytest.importorskip("mcp")
     recipes = {key: (key.replace("-", "_"), {"zoo": "two", **OWN_ARGUMENTS.get(key, {})}) for key in RECIPES}
-    return asyncio.run(
+    return run_to_end(
         asked(place / "zoos", place / "home", ["--allow-export", str(place / "exports")], {**CALLS, **recipes})
     )
 
@@ -200,7 +208,7 @@ def test_without_leave_nothing_is_exported(place: Path) -> None:
         async with mcp.Client(server_of(tools(None, "cpu"))) as client:
             return await client.list_tools(), await client.call_tool("export", CALLS["export"][1])
 
-    offered, result = asyncio.run(asked_in_this_process())
+    offered, result = run_to_end(asked_in_this_process())
     assert "export" not in [tool.name for tool in offered.tools]
     assert result.is_error
     assert "--allow-export FOLDER" in result.content[0].text

@@ -501,6 +501,8 @@ def test_the_address_to_share_holds_all_of_a_selection(here: None) -> None:
 
 REASONS = {  # why a widget is not in the address
     "export:test": "a field of the form that makes a file",
+    "folder-path": "a folder of this machine, which is no one else's to know",
+    "folder-code": "good once",
     "upload:gone": "names uploads, which the session alone has, to be taken away",
     "gone": "names additions to be removed",
     'f"recipe-': "a file",

@@ -46,7 +46,7 @@ TRAINER = Trainer(
     "lightning_logs/version_N/{hparams.yaml, checkpoints/epoch=…-step=….ckpt}",
     tuple(f"lightning_logs/version_{run}/checkpoints/epoch=4-step=30.ckpt" for run in range(RUNS)),
     train,
-    lambda file: Classifier.load_from_checkpoint(file, map_location="cpu", weights_only=False),
+    lambda file: Classifier.load_from_checkpoint(file, map_location="cpu"),
     lambda folder: started(),
     normalized(),
 )
