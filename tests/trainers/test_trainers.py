@@ -11,14 +11,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # the trainers' own
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_three_runs_become_a_soup_that_their_own_library_counts_the_same(
-    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_three_runs_become_a_soup_that_their_own_library_counts_the_same(module: str, tmp_path: Path) -> None:
     try:
         trainer = trainer_of(module)
     except ImportError as error:
         pytest.skip(f"{module} is not installed: {error}")
-    monkeypatch.setenv("SOUP_TRUST", str(tmp_path / "sweep"))  # where a factory makes the network
     walked = walk(trainer, tmp_path / "sweep")
     assert len(walked.taken) == len(trainer.files)
     assert all(fnmatch(*pair) for pair in zip(walked.taken, trainer.files, strict=True))

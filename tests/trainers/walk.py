@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -71,6 +72,11 @@ def walk(trainer: Trainer, folder: Path) -> Walked:
     """Train, propose, evaluate each run, search greedily, export, and count all again by the library alone."""
     make_pictures(folder / "images")
     trainer.train(folder)
+    with patch.dict(os.environ, {"SOUP_TRUST": str(folder)}):  # where a factory makes the network
+        return _judged(trainer, folder)
+
+
+def _judged(trainer: Trainer, folder: Path) -> Walked:
     _, notices = command("init", folder, *trainer.options)
     ingredients = tomllib.loads((folder / "zoo.toml").read_text())["ingredients"]
     files = [folder / each["file"] for each in ingredients]
