@@ -12,6 +12,7 @@ from tests import ROOT
 from tests.trainers.pictures import A_CLASS, CLASSES
 from tests.trainers.walk import MODULES, Walked, trainer_of, version_of, walk
 
+EXPERIMENT = "20261130-120000-test_resnet-64"  # as timm names it
 HEAD = """# Trainers
 What each trainer of image classifiers leaves on disk by its own defaults, what `init` takes of it, and whether the counts are
 the trainer's own. Made by `python -m tests.trainers` from three small runs of each with the real library, as
@@ -25,7 +26,9 @@ the trainer's own. Made by `python -m tests.trainers` from three small runs of e
 def row(walked: Walked) -> str:
     """A trainer's line of the table."""
     trainer = walked.trainer
-    pattern = trainer.files[0].replace("run-0", "RUN").replace("version_0", "version_N")
+    pattern = (
+        trainer.files[0].replace("run-0", "RUN").replace("version_0", "version_N").replace(EXPERIMENT, "EXPERIMENT")
+    )
     keys = sorted({key for run in walked.hyperparameters for key in run})
     cells = (
         f"{trainer.name} {version_of(trainer)}",

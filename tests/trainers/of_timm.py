@@ -21,7 +21,7 @@ def train(folder: Path) -> None:
         args = argparse.Namespace(model=MODEL, num_classes=4, lr=LEARNING_RATES[run], epochs=EPOCHS, seed=run, **OWN)
         (place / "args.yaml").write_text(yaml.safe_dump(vars(args)))
         module = started()
-        average = ModelEmaV3(module, decay=0.7)
+        average = ModelEmaV3(module, decay=0.3)
         saver = None
         for epoch, optimizer in enumerate(fit(module, folder, normalized(), run)):
             average.update(module)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.trainers.walk import MODULES, trainer_of, walk
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the trainers' own
@@ -23,3 +24,10 @@ def test_three_runs_become_a_soup_that_their_own_library_counts_the_same(module:
         assert len({run["learning_rate"] for run in walked.hyperparameters}) == len(walked.taken)
     assert walked.ours == walked.theirs
     assert walked.ours_of_soup == walked.theirs_of_soup
+
+
+def test_the_table_has_every_trainer_with_its_own_counts() -> None:
+    rows = [line.split(" | ") for line in (ROOT / "docs/trainers.md").read_text().splitlines() if line.startswith("| ")]
+    assert len(rows) == 2 + len(MODULES)
+    for _, _, _, _, ours, theirs, soup, soup_theirs in rows[2:]:
+        assert (ours, soup) == (theirs, soup_theirs.removesuffix(" |"))
