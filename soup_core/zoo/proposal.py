@@ -142,8 +142,8 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
     opened = {each.file: each.checkpoint for each in inspected if each.checkpoint is not None and each.file != is_data}
     soups = [file for file, checkpoint in opened.items() if _is_exported(checkpoint)]
     if soups:
-        names = listed((shown(str(file.relative_to(folder))) for file in soups), 3)
-        notices.append(f"{names}: exported here, as a soup of others; left out.")
+        soup_files = listed((shown(str(file.relative_to(folder))) for file in soups), 3)
+        notices.append(f"{soup_files}: exported here, as a soup of others; left out.")
         opened = {file: checkpoint for file, checkpoint in opened.items() if file not in soups}
     adapted = adapters_found(folder, opened)
     notices += adapted.notices
