@@ -26,12 +26,16 @@ def page(page: Page, charts_address: str, requests: list[str]) -> Page:
     return page
 
 
-def click_in(page: Page, chart: str, across: float, down: float) -> None:
+def click_in(page: Page, chart: str, across: float, down: float, *, hovered: str = "") -> None:
+    """Click at a place in a chart, once plotly has seen what lies there: `hovered` is of its words."""
     box = page.locator(f".st-key-{chart} .drawing .nsewdrag").first.bounding_box()
     assert box
     page.mouse.move(box["x"] + across * box["width"] - 3, box["y"] + down * box["height"])
     page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
-    page.wait_for_timeout(200)  # plotly looks for a hovered point ten times a second
+    if hovered:
+        expect(page.locator(f".st-key-{chart} .hoverlayer")).to_contain_text(hovered)
+    else:
+        page.wait_for_timeout(200)  # plotly looks for a hovered point ten times a second
     page.mouse.down()
     page.mouse.up()
 
@@ -53,8 +57,8 @@ def test_a_click_on_a_cell_of_a_heatmap_reaches_python(page: Page) -> None:
 
 def test_two_quick_clicks_on_two_cells_are_two_and_move_no_axis(page: Page) -> None:
     before = page.evaluate(CELLS)
-    for across in (0.75, 0.25):
-        click_in(page, "cells", across, 0.25)
+    for across, name in ((0.75, "right"), (0.25, "left")):
+        click_in(page, "cells", across, 0.25, hovered=name)
     expect(page.get_by_text("events 2", exact=True)).to_be_visible()
     assert re.search(r'"x"\s*:\s*"left"', page.get_by_test_id("stJson").inner_text())
     assert page.evaluate(CELLS) == before
