@@ -10,7 +10,7 @@ set -euo pipefail
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 python3 -m venv "$place/venv"
-"$place/venv/bin/pip" install --quiet --disable-pip-version-check mlflow-skinny==3.17.2 numpy==2.4.6 pandas==3.1.1 \
+"$place/venv/bin/pip" install --quiet --disable-pip-version-check mlflow-skinny==3.17.2 numpy==2.4.6 pandas==3.1.1 scipy==1.17.1 \
     torch==2.14.1 torchvision==0.29.1
 cd "$place"
 "$place/venv/bin/python" -W ignore - 2>/dev/null <<'PYTHON' | tee seen
