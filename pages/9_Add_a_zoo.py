@@ -96,12 +96,13 @@ folder = folders[
 ]
 with drawing.errors_shown():
     proposal = propose(folder, inspected(folder))
+    things = "1 thing" if len(proposal.all_notices) == 1 else f"{len(proposal.all_notices)} things"
     st.markdown(
         f"**{len(proposal.members)} checkpoints belong together"
-        f"{'' if not proposal.all_notices else f'; {len(proposal.all_notices)} things to know'}.**"
+        f"{f'; {things} to know' if proposal.all_notices else ''}.**"
     )
     if proposal.all_notices:
-        with st.expander(f"{len(proposal.all_notices)} things to know"):
+        with st.expander(f"{things} to know"):
             st.markdown("\n".join(f"- {plain(notice)}" for notice in proposal.all_notices))
     proposal, pictures = zoo_proposal.corrected(proposal, str(folder)), st.container()
     proposal = zoo_proposal.chosen_members(proposal, str(folder))
