@@ -253,3 +253,10 @@ def test_row_25_a_network_of_endless_parts_is_refused(tmp_path: Path, monkeypatc
     for _ in range(80):
         deep = nn.Sequential(deep)
     assert "more than 64 modules within another" in refusal(tmp_path, deep)
+
+
+@pytest.mark.parametrize("value", [{}, (1, 2), []])
+def test_what_is_no_tensor_among_a_networks_parameters_is_refused(tmp_path: Path, value: object) -> None:
+    module = Plain()
+    vars(module)["_parameters"]["odd"] = value
+    assert "holds under odd an object of" in refusal(tmp_path, module)

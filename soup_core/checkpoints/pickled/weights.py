@@ -96,7 +96,7 @@ def _rivals(parts: Mapping[str, Part]) -> list[Part]:
     rivals = []
     for place in sizes:
         part = parts[place]
-        tensors = set(part.table.values())
+        tensors = {value for value in part.table.values() if isinstance(value, (Tensor, Opaque))}
         if sizes[place][0] and all(n * RIVAL >= most for n, most in zip(sizes[place], largest, strict=True)):
             if not tensors <= known:
                 rivals.append(part)
