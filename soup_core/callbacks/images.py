@@ -43,7 +43,7 @@ def data_table(
     return checked(DataEntry, table, "data").model_dump(exclude_unset=True, exclude_none=True)
 
 
-def described(transform: object) -> Table:
+def described(transform: Any) -> Table:
     """`preprocessing` and `normalize` as zoo.toml has them, of a transform that image files go through; empty for None.
 
     Raises SoupError for a step that zoo.toml cannot say, by its name.
@@ -59,7 +59,7 @@ def described(transform: object) -> Table:
     if hasattr(transform, "crop_size") and hasattr(transform, "resize_size"):  # what torchvision's weights bring along
         side, crop = transform.resize_size[0], transform.crop_size[0]
         cut = Preprocessing(side, crop, _interpolation(transform))
-        return tables_of(cut, Normalization(tuple(transform.mean), tuple(transform.std)))  # type: ignore[attr-defined]
+        return tables_of(cut, Normalization(tuple(transform.mean), tuple(transform.std)))
     return tables_of(*_of_steps(_steps(transform)))
 
 
@@ -73,7 +73,7 @@ def tables_of(preprocessing: Preprocessing | None, normalization: Normalization 
     return table
 
 
-def _steps(transform: object) -> list[object]:
+def _steps(transform: Any) -> list[Any]:
     """The steps of a Compose or a Sequential, those within others in their place."""
     inner = getattr(transform, "transforms", None)
     if inner is None and type(transform).__name__ == "Sequential" and isinstance(transform, Iterable):
@@ -81,7 +81,7 @@ def _steps(transform: object) -> list[object]:
     return [transform] if inner is None else [step for each in inner for step in _steps(each)]
 
 
-def _of_steps(steps: list[object]) -> tuple[Preprocessing | None, Normalization | None]:
+def _of_steps(steps: list[Any]) -> tuple[Preprocessing | None, Normalization | None]:
     resize = crop = None
     stretch = floating = grey = tensors = False
     interpolation: Interpolation = "bilinear"
@@ -90,12 +90,12 @@ def _of_steps(steps: list[object]) -> tuple[Preprocessing | None, Normalization 
     for step in steps:
         kind = type(step).__name__
         if kind == "Resize" and resize is None and crop is None and not floating and _plain_resize(step):
-            sides = step.size if isinstance(step.size, (list, tuple)) else [step.size]  # type: ignore[attr-defined]
+            sides = step.size if isinstance(step.size, (list, tuple)) else [step.size]
             resize, stretch = _square(sides, kind), len(sides) > 1
             interpolation = _interpolation(step)
             backend = "torchvision" if tensors else "pil"
         elif kind == "CenterCrop" and crop is None:
-            crop = _square(step.size if isinstance(step.size, (list, tuple)) else [step.size], kind)  # type: ignore[attr-defined]
+            crop = _square(step.size if isinstance(step.size, (list, tuple)) else [step.size], kind)
         elif kind in TO_TENSOR:
             tensors = True
             floating = floating or ("ToTensor" in kind and "PIL" not in kind)
@@ -104,7 +104,7 @@ def _of_steps(steps: list[object]) -> tuple[Preprocessing | None, Normalization 
         elif (kind == "ToDtype" and getattr(step, "scale", False)) or kind == "ConvertImageDtype":
             floating = True
         elif kind == "Normalize" and normalization is None:
-            mean, std = ([float(value) for value in each] for each in (step.mean, step.std))  # type: ignore[attr-defined]
+            mean, std = ([float(value) for value in each] for each in (step.mean, step.std))
             normalization = Normalization(tuple(mean), tuple(std))
         elif kind not in ("Identity", "ToPureTensor"):
             raise SoupError(f"The transform's step {kind} cannot be said in zoo.toml as it stands; {IN_OTHER_WORDS}.")

@@ -29,7 +29,7 @@ def sequential_fc() -> nn.Module:
 
 def layer_within_the_last() -> nn.Module:
     network: nn.Module = models.mobilenet_v3_small(num_classes=4)
-    network.get_submodule("classifier")[3] = nn.Sequential(nn.Linear(1024, 4))  # type: ignore[index]
+    network.get_submodule("classifier")[3] = nn.Sequential(nn.Linear(1024, 4))
     return network
 
 

@@ -17,14 +17,14 @@ from soup_core.zoo import user_ingredients
 from tests.callbacks.sweeps import TRANSFORM, correct, new_network
 
 pl = pytest.importorskip("lightning.pytorch", exc_type=ImportError)
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging  # noqa: E402
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging  # noqa: E402  (skipped before where it is not installed)
 
-from soup_core.callbacks.lightning import SoupCallback  # noqa: E402
+from soup_core.callbacks.lightning import SoupCallback  # noqa: E402  (skipped before where it is not installed)
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's own advice, on workers, loggers and devices
 
 
-class Classifier(pl.LightningModule):  # type: ignore[misc]
+class Classifier(pl.LightningModule):
     """A network as one attribute, beside a loss with weights of its own."""
 
     def __init__(self, learning_rate: float = 0.02) -> None:
@@ -134,4 +134,4 @@ def test_what_is_wrong_is_said_before_the_first_step(sweep: Path) -> None:
         )
     assert module.model.state_dict()["fc.weight"].equal(new_network().state_dict()["fc.weight"])
     with pytest.raises(sc.SoupError, match="weights are those of"):
-        SoupCallback(sweep, weights="first")  # type: ignore[arg-type]
+        SoupCallback(sweep, weights="first")

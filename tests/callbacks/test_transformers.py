@@ -16,7 +16,7 @@ from tests.callbacks.sweeps import CLASSES
 
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("accelerate")
-from soup_core.callbacks.transformers import SoupCallback  # noqa: E402
+from soup_core.callbacks.transformers import SoupCallback  # noqa: E402  (skipped before where it is not installed)
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the Trainer's own
 SIDE = {"height": 32, "width": 32}

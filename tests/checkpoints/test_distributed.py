@@ -360,7 +360,7 @@ class Int8Tensor(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # nothing is computed with it
 
 
 def test_a_tensor_of_torchao_s_class_is_told_how_to_be_made_plain(

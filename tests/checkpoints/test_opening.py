@@ -289,7 +289,7 @@ def test_row_02_a_subclass_of_tensor_is_not_taken_for_a_plain_one(opens: Any, re
     class_of_its_own = torch.arange(2.0).as_subclass(OfItsOwn)
     refused(saved({**STATE, "d": class_of_its_own}), "under d an object of .*OfItsOwn")
     marked = torch.arange(2.0)
-    marked.note = "a tensor with an attribute"  # type: ignore[attr-defined]
+    marked.note = "a tensor with an attribute"
     assert same(opens(saved({**STATE, "d": marked})), {**STATE, "d": torch.arange(2.0)})
 
 

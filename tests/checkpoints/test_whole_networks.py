@@ -183,7 +183,7 @@ def test_row_02b_the_network_of_fastai_s_exported_learner_is_read(tmp_path: Path
     assert any("fastai.learner.Learner" in note for note in checkpoint.notes)
 
 
-class ByValue(type(nn.Module)):  # type: ignore[misc]
+class ByValue(type(nn.Module)):
     """Of classes that are pickled by what they consist of."""
 
 

@@ -39,7 +39,7 @@ def test_the_base_counts_where_shapes_agree_and_the_mean_elsewhere(
     assert not zoo.excluded
     assert all(name in zoo.base.checkpoint.notes[-1] for name in HEAD)
     raw = [files[name] for name in ("m0", "m1", "m2")]
-    mean = {name: sum(each[name].double() for each in raw) / 3 for name in raw[0]}  # type: ignore[misc]
+    mean = {name: sum(each[name].double() for each in raw) / 3 for name in raw[0]}
     base = {name: mean[name] if name in HEAD else files["base"][name].double() for name in mean}
     made = sc.state_dict(zoo, task_arithmetic_soup(zoo, scale=0.2))
     for name in (name for name, tensor in made.items() if tensor.is_floating_point() and "running" not in name):
