@@ -7,7 +7,7 @@ from soup_core import charts
 from soup_core.soup import BatchNorm, Soup
 
 
-def table() -> list[str]:
+def measured() -> list[str]:
     """Accuracies on held-out and test images as a Markdown table, a row a choice."""
     zoo = sc.open_zoo("fashion-batchnorm")
     evaluators = [sc.Evaluator(zoo, split, "cpu") for split in ("held_out", "test")]

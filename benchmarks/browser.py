@@ -1,6 +1,6 @@
 """What a user waits for, in a real browser.
 
-    python -m benchmarks.browser
+    python -m benchmarks browser
 
 Click to number: from the click on an ingredient until the new accuracy stands on the page as text, 30 clicks on soups
 not seen before and 30 on the same soups seen before. Headline: from the server's start, with an empty store.
@@ -99,7 +99,12 @@ def stop(page: Page, address: str) -> float:
     return time.perf_counter() - start
 
 
-def measured() -> list[tuple[str, float, float, str]]:
+def measured() -> list[str]:
+    """What was measured, as a Markdown table."""
+    return table(waited())
+
+
+def waited() -> list[tuple[str, float, float, str]]:
     """What was waited for, how long, the limit, and the unit."""
     zoo = sc.open_zoo("fashion")
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
@@ -144,12 +149,3 @@ def table(rows: list[tuple[str, float, float, str]]) -> list[str]:
         limit = "" if most == math.inf else f"{most:g} {unit}"
         lines.append(f"| {what} | {value:.{0 if unit == 'ms' else 1}f} {unit} | {limit} |")
     return lines
-
-
-def main() -> None:
-    """Measure and print."""
-    print("\n".join(table(measured())))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
-"""The engine against its rivals, by turns in one run: writes benchmarks/engine.json and prints its table.
+"""The engine against its rivals, by turns in one run.
 
-    python -m benchmarks.engine
+    python -m benchmarks engine
 
 Times are medians, on two threads, with the files in the page cache; the rivals are in rivals.py. Networks of 88 million
 parameters are torchvision's vit_b_32 with random weights; the bundled network is that of the zoo `fashion`.
@@ -11,18 +11,15 @@ import itertools
 import json
 import multiprocessing
 import os
-import platform
 import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -31,13 +28,13 @@ from torch import Tensor
 
 import soup_core as sc
 from benchmarks import rivals
+from benchmarks.rows import Row, by_turns, seconds
 from soup_core import architectures
 from soup_core.evaluation import ImageOrder
 from soup_core.recipes.learned import _learn, _Mixture
 from soup_core.runtime.devices import exactly
 from soup_core.runtime.store import Store
 
-RESULTS = Path(__file__).resolve().parent / "engine.json"
 VIT, CLASSES, SIDE = "torchvision:vit_b_32", 1000, 224
 THREADS = 2
 MODELS = 12
@@ -45,58 +42,6 @@ MIB = 1 << 20
 GB = 1e9
 ROOM = 12 * GB  # twelve models, as safetensors and as PyTorch files, and some to spare
 NO_CUDA = "no CUDA device here: GPU rows not measured"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One comparison; `ratio` is ours over theirs for "at most", theirs over ours else; without a limit it is told."""
-
-    what: str
-    ours: float
-    against: str
-    theirs: float
-    unit: str
-    wanted: Literal["at most", "at least", "told"]
-    limit: float | None = None
-
-    @property
-    def ratio(self) -> float:
-        return self.ours / self.theirs if self.wanted == "at most" else self.theirs / self.ours
-
-    @property
-    def met(self) -> bool | None:
-        if self.limit is None:
-            return None
-        return self.ratio <= self.limit if self.wanted == "at most" else self.ratio >= self.limit
-
-    def cells(self) -> list[str]:
-        limit = self.wanted if self.limit is None else f"{self.wanted} {self.limit:g}"
-        met = {True: "yes", False: "**no**", None: ""}[self.met]
-        return [
-            self.what,
-            quantity(self.ours, self.unit),
-            f"{self.against}: {quantity(self.theirs, self.unit)}",
-            f"{self.ratio:.2f}",
-            limit,
-            met,
-        ]
-
-
-def quantity(value: float, unit: str) -> str:
-    """Three digits and the unit, small times in milliseconds."""
-    return f"{1000 * value:.3g} ms" if unit == "s" and value < 0.1 else f"{value:.3g} {unit}"
-
-
-def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def by_turns(repeats: int, *works: Callable[[], object]) -> list[float]:
-    """Each work's median seconds, where one follows the other in every round."""
-    rounds = [[seconds(work) for work in works] for _ in range(repeats)]
-    return [statistics.median(times) for times in zip(*rounds, strict=True)]
 
 
 # ---- networks of 88 million parameters -------------------------------------------------------------------------------
@@ -518,46 +463,3 @@ def measured() -> list[Row]:
             sections.append(gpu_rows(models, root))
         sections += [opening_rows(root), rejection_rows(root), greedy_rows(root), learned_rows(root), plane_rows(root)]
         return [row for section in sections for row in section]
-
-
-def machine() -> str:
-    """Cores, memory and GPU, in words."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    return f"{os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GB of memory, {gpu}"
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Python's version and those of the packages."""
-    return {"Python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def table(rows: list[Row]) -> list[str]:
-    """The rows as a Markdown table, and a line where the GPU's are missing."""
-    header = ["what", "ours", "rival or yardstick", "ratio", "wanted", "met"]
-    lines = [header, ["---"] * len(header), *(row.cells() for row in rows)]
-    missing = [] if any(row.what.startswith("CUDA") for row in rows) else ["", f"**{NO_CUDA}.**"]
-    return [*(f"| {' | '.join(cells)} |" for cells in lines), *missing]
-
-
-def keep(rows: list[Row]) -> None:
-    """Write benchmarks/engine.json."""
-    content = {
-        "machine": machine(),
-        "versions": versions("torch", "torchvision", "safetensors", "numpy"),
-        "rows": [{**row.__dict__, "ratio": row.ratio, "met": row.met} for row in rows],
-        "notes": [] if torch.cuda.is_available() else [NO_CUDA],
-    }
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def main() -> list[Row]:
-    """Measure, keep and print."""
-    rows = measured()
-    keep(rows)
-    print("\n".join(table(rows)))
-    return rows
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Whether nobody waits long: first steps beside a face-off, and the evaluator beside work that keeps every core busy.
 
-    python -m benchmarks.fairness
+    python -m benchmarks fairness
 
 One person starts a face-off on the zoo `fashion` with an empty store; when it begins to learn, a second one asks for a
 plane and a greedy band. Then evaluations run by turns in processes whose threads wait for each other in different ways,
@@ -177,15 +177,3 @@ def measured() -> list[str]:
     first = ["first step of", "no face-off", "beside a face-off", "the same, giving way between steps alone", limit]
     busy = ["threads wait", "two evaluations", "beside a spinning process a core", "ratio"]
     return [*table(first, first_step_rows()), "", *table(busy, busy_rows())]
-
-
-def main() -> None:
-    """Measure and print."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["SOUP_HOME"] = folder
-        print("\n".join(measured()), flush=True)
-    os._exit(0)  # the face-off need not come to its end
-
-
-if __name__ == "__main__":
-    main()

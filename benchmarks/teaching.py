@@ -1,6 +1,6 @@
 """How long each lesson runs, and what is taken along: how long it takes to make, and its size.
 
-python -m benchmarks.teaching
+python -m benchmarks teaching
 """
 
 import json
@@ -48,7 +48,12 @@ def said(key: str) -> list[float | str]:
     return answers.get(key, [0.5])
 
 
-def measured() -> list[tuple[str, float, float, str]]:
+def measured() -> list[str]:
+    """What was measured, as a Markdown table."""
+    return table(made())
+
+
+def made() -> list[tuple[str, float, float, str]]:
     """What was made, how long it took or how large it is, the limit, and the unit; each in a process of its own.
 
     A lesson begins with an empty store, and so does the first file; the others go on with its store.
@@ -79,12 +84,3 @@ def _seconds(key: str, title: str, folder: str) -> float:
         text=True,
     )
     return float(found.stdout.split()[-1])
-
-
-def main() -> None:
-    """Measure and print."""
-    print("\n".join(table(measured())))
-
-
-if __name__ == "__main__":
-    main()
