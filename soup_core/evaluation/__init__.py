@@ -8,6 +8,8 @@ from soup_core.evaluation.evaluation import (
     best_first,
     hardest_first,
     measure,
+    measure_parts,
+    row_blocks,
 )
 from soup_core.evaluation.evaluator import Evaluator
 from soup_core.evaluation.statistics import (
@@ -40,8 +42,10 @@ __all__ = [
     "estimate",
     "hardest_first",
     "measure",
+    "measure_parts",
     "paired_mean",
     "resampled_means",
+    "row_blocks",
     "sample_mean",
     "wilson",
 ]

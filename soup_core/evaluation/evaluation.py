@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from torch import Tensor
 from soup_core.runtime.store import EvaluationRow
 
 CALIBRATION_BINS = 15
+BLOCK_NUMBERS = 2**21  # 16 megabytes in float64
 
 
 @dataclass(frozen=True)
@@ -107,18 +108,36 @@ def measure(logits: Tensor, labels: Tensor) -> Evaluation:
     >>> found.correct, found.total, found.not_finite, found.loss
     (1, 3, 1, nan)
     """
-    finite = torch.isfinite(logits).all(1)
-    correct = (logits.argmax(1) == labels) & finite
-    loss = ece = math.nan
-    if bool(finite.all()):
+    return measure_parts((logits[rows] for rows in row_blocks(*logits.shape)), labels)
+
+
+def measure_parts(parts: Iterable[Tensor], labels: Tensor) -> Evaluation:
+    """What `measure` gives, of logits that come in parts (n×C, in the split's order), a few of which are held at a time."""
+    finite, correct, confidences, true, start = [], [], [], [], 0
+    for logits in parts:
+        wanted = labels[start : start + len(logits)]
+        start += len(logits)
+        finite.append(torch.isfinite(logits).all(1))
+        correct.append((logits.argmax(1) == wanted) & finite[-1])
         log_probabilities = logits.double().log_softmax(1)
-        loss = -float(log_probabilities.gather(1, labels[:, None]).mean())
-        confidence = log_probabilities.amax(1).exp().numpy()
-        excess = (confidence - correct.numpy())[np.argsort(confidence, kind="stable")]
+        true.append(log_probabilities.gather(1, wanted[:, None])[:, 0])
+        confidences.append(log_probabilities.amax(1).exp())
+    right, usable = torch.cat(correct), torch.cat(finite)
+    loss = ece = math.nan
+    if bool(usable.all()):
+        loss = -float(torch.cat(true).mean())
+        confidence = torch.cat(confidences).numpy()
+        excess = (confidence - right.numpy())[np.argsort(confidence, kind="stable")]
         bins = np.array_split(excess, min(CALIBRATION_BINS, len(excess)))
         ece = sum(abs(float(part.sum())) for part in bins) / len(labels)
-    bits = np.packbits(correct.numpy()).tobytes()
-    return Evaluation(int(correct.sum()), len(labels), loss, ece, bits, int((~finite).sum()))
+    bits = np.packbits(right.numpy()).tobytes()
+    return Evaluation(int(right.sum()), len(labels), loss, ece, bits, int((~usable).sum()))
+
+
+def row_blocks(images: int, outputs: int) -> Iterator[slice]:
+    """The rows of N×C numbers in blocks of at most BLOCK_NUMBERS, a row at least."""
+    size = max(1, BLOCK_NUMBERS // max(1, outputs))
+    return (slice(start, min(start + size, images)) for start in range(0, images, size))
 
 
 def is_correct(logits: Tensor, labels: Tensor) -> Tensor:

@@ -248,8 +248,9 @@ class Evaluator:
     def logits(self, soup: Soup) -> Tensor:
         """The logits of every image, in the split's order: float32, N×outputs, on the CPU.
 
-        Those of a single ingredient are kept on KEPT_SPLITS, in half precision where `logits_are_approximate`. The
-        evaluation that they make is kept always.
+        Those of a single ingredient are kept on KEPT_SPLITS, half of the budget each, in half precision where
+        `logits_are_approximate`: of as many of the zoo's first as fit; those of the others are rounded as if they had been
+        kept, and made anew each time. The evaluation that they make is kept always.
         """
         asked = self._asked(soup)
         if (kept := self._kept_logits(asked.key)) is None:
@@ -257,17 +258,24 @@ class Evaluator:
                 if (kept := self._kept_logits(asked.key)) is None:
                     logits = self._all_logits(soup).float().cpu()
                     self._keep(asked, logits)
-                    kept = self._rounded(logits).float() if self._keeps_logits(soup) else logits
+                    kept = self._rounded(logits).float() if len(soup.names) == 1 else logits
         return kept
 
     @property
     def logits_are_approximate(self) -> bool:
         """Whether kept logits are in half precision, since in float32 those of all ingredients exceed the budget."""
-        size = 4e-9 * len(self.zoo.by_name) * self.total * len(self.outputs)
-        return self.split in KEPT_SPLITS and size > self.memory
+        return self.split in KEPT_SPLITS and self._models_that_fit(4) < len(self.zoo.by_name)
+
+    def _models_that_fit(self, bytes_a_number: int) -> int:
+        """Of how many models the logits fit into this split's part of the budget."""
+        outputs = int(self.zoo.architecture["num_classes"]) if self._data.outputs is None else len(self._data.outputs)
+        return int(1e9 * self.memory / len(KEPT_SPLITS) // (bytes_a_number * self.total * outputs))
 
     def _keeps_logits(self, soup: Soup) -> bool:
-        return self.split in KEPT_SPLITS and len(soup.names) == 1
+        """Whether it is a single model's, and one of the first of the zoo, whose logits fit in the precision that is kept."""
+        if self.split not in KEPT_SPLITS or len(soup.names) > 1:
+            return False
+        return not self.logits_are_approximate or self.zoo.position[soup.names[0]] < self._models_that_fit(2)
 
     def _kept_logits(self, key: str) -> Tensor | None:
         kept = self.store.tensors(self._logits_key(key))
@@ -287,7 +295,9 @@ class Evaluator:
         evaluation = replace(measure(logits, self._data.labels), precision=self.precision)
         kept = {}
         if self._keeps_logits(asked.soup):
-            kept[self._logits_key(asked.key)] = {"logits": self._rounded(logits)}
+            rounded = self._rounded(logits)
+            if rounded.dtype == torch.half or not self.logits_are_approximate:
+                kept[self._logits_key(asked.key)] = {"logits": rounded}
         self.store.keep_evaluations([row_of(asked.key, evaluation)], kept)
         return evaluation
 

@@ -6,14 +6,14 @@ The average of several models' outputs, at the cost of running all of them; the 
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, measure
+from soup_core.evaluation import Evaluation, Evaluator, measure_parts, row_blocks
 from soup_core.recipes.recipe import About, Parameter, Recipe, one_of
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
@@ -41,11 +41,10 @@ def ensembles(
     keys = [_key(evaluate, names, average) for names in wanted]
     known = {key: evaluation for key in keys if (evaluation := evaluate.recall(key)) is not None}
     unknown = {key: names for key, names in zip(keys, wanted, strict=True) if key not in known}
-    for key, outputs in zip(unknown, _averaged(evaluate, list(unknown.values()), average), strict=True):
-        known[key] = measure(outputs, evaluate.data.labels)
+    for (key, names), total in zip(unknown.items(), _summed(evaluate, list(unknown.values()), average), strict=True):
+        known[key] = measure_parts(_parts(total, len(names), average), evaluate.data.labels)
         evaluate.record(key, known[key])
-    precision = evaluate.precision + (APPROXIMATE if evaluate.logits_are_approximate else "")
-    return [replace(known[key], precision=precision) for key in keys]
+    return [replace(known[key], precision=_precision(evaluate)) for key in keys]
 
 
 def averaged_outputs(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Tensor:
@@ -53,8 +52,9 @@ def averaged_outputs(evaluate: Evaluator, names: Iterable[str], *, average: str 
 
     One model's are held at a time. Raises CoefficientError where no name is given, or for another average.
     """
-    (outputs,) = _averaged(evaluate, [_members(evaluate, names, average)], average)
-    return outputs
+    members = _members(evaluate, names, average)
+    (total,) = _summed(evaluate, [members], average)
+    return total.sub_(math.log(len(members))) if average == "probabilities" else total.div_(len(members))
 
 
 def _members(evaluate: Evaluator, names: Iterable[str], average: str) -> list[str]:
@@ -72,24 +72,73 @@ def _key(evaluate: Evaluator, names: Sequence[str], average: str) -> str:
     return hashlib.sha256(json.dumps(["ensemble", *content]).encode()).hexdigest()
 
 
-def _averaged(evaluate: Evaluator, several: Sequence[Sequence[str]], average: str) -> list[Tensor]:
-    """The averaged outputs of several ensembles; each model's logits are held once, and only while they are added."""
-    totals: dict[int, Tensor] = {}
-    for name in sorted({name for names in several for name in names}):
-        logits = evaluate.logits(Soup.single(name)).double()
-        scores = logits.log_softmax(1) if average == "probabilities" else logits
-        for index, names in enumerate(several):
-            if name not in names:
-                continue
-            if index not in totals:
-                totals[index] = scores
-            else:  # probabilities are added as logarithms: one that is too small for float64 is still no zero
-                add = torch.logaddexp if average == "probabilities" else torch.add
-                totals[index] = add(totals[index], scores)
-    return [
-        totals[index] - math.log(len(names)) if average == "probabilities" else totals[index] / len(names)
-        for index, names in enumerate(several)
-    ]
+def successive(evaluate: Evaluator, *, average: str = "probabilities") -> Callable[[Iterable[str]], Evaluation]:
+    """What evaluates ensembles that follow from each other: one that holds an earlier one and a model more runs that model.
+
+    The last ensemble's summed scores are held, and those that it was made from: float64, N×outputs each. Models are
+    added in the order in which they are named. Raises CoefficientError as `averaged_outputs` does.
+    """
+    kept: list[tuple[frozenset[str], Tensor]] = []
+
+    def evaluated(names: Iterable[str]) -> Evaluation:
+        in_order = list(dict.fromkeys(names))
+        members = _members(evaluate, in_order, average)
+        key = _key(evaluate, members, average)
+        if (known := evaluate.recall(key)) is None:
+            start = max((each for each in kept if each[0] <= set(members)), key=lambda each: len(each[0]), default=None)
+            kept[:] = [start] if start else []
+            total = start[1].clone() if start else None
+            for name in in_order:
+                if start is None or name not in start[0]:
+                    total = _added(total, evaluate.logits(Soup.single(name)), average)
+            assert total is not None, "it has a model that the one it was made from has not"
+            kept.append((frozenset(members), total))
+            known = measure_parts(_parts(total, len(members), average), evaluate.data.labels)
+            evaluate.record(key, known)
+        return replace(known, precision=_precision(evaluate))
+
+    return evaluated
+
+
+def _summed(evaluate: Evaluator, several: Sequence[Sequence[str]], average: str) -> list[Tensor]:
+    """The summed scores of several ensembles; each model's logits are held once, and only while they are added."""
+    totals: list[Tensor | None] = [None] * len(several)
+    holding: dict[str, list[int]] = {}
+    for index, names in enumerate(several):
+        for name in names:
+            holding.setdefault(name, []).append(index)
+    for name in sorted(holding):
+        logits = evaluate.logits(Soup.single(name))
+        for index in holding[name]:
+            totals[index] = _added(totals[index], logits, average)
+    return [total for total in totals if total is not None]
+
+
+def _added(total: Tensor | None, logits: Tensor, average: str) -> Tensor:
+    """The sum with one model's scores more, in its own place; without one, a new one (float64, N×outputs)."""
+    first = total is None
+    total = torch.empty(logits.shape, dtype=torch.float64) if total is None else total
+    for rows in row_blocks(*logits.shape):
+        scores, part = logits[rows].double(), total[rows]
+        if average == "probabilities":  # added as logarithms: one that is too small for float64 is still no zero
+            scores = scores.log_softmax(1)
+        if first:
+            part.copy_(scores)
+        elif average == "probabilities":
+            torch.logaddexp(part, scores, out=part)
+        else:
+            part.add_(scores)
+    return total
+
+
+def _parts(total: Tensor, count: int, average: str) -> Iterator[Tensor]:
+    """The average of so many models' summed scores, block by block."""
+    for rows in row_blocks(*total.shape):
+        yield total[rows] - math.log(count) if average == "probabilities" else total[rows] / count
+
+
+def _precision(evaluate: Evaluator) -> str:
+    return evaluate.precision + (APPROXIMATE if evaluate.logits_are_approximate else "")
 
 
 RECIPE = Recipe(

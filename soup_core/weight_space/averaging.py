@@ -14,7 +14,7 @@ from soup_core.errors import CheckpointError, CoefficientError
 from soup_core.soup import Soup
 from soup_core.weight_space.bank import Bank
 from soup_core.weight_space.batch_norm import reestimated
-from soup_core.weight_space.result_types import result_dtype
+from soup_core.weight_space.result_types import agreed_dtypes, result_dtype
 from soup_core.weight_space.streaming import BLOCK, Read, stream, sum_dtype
 from soup_core.zoo import Ingredient, Zoo
 
@@ -35,9 +35,10 @@ def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = 
     totals = bank.average(weights) if bank else _streamed(zoo, weights, members, device)
     theta: dict[str, Tensor] = {}
     for name in zoo.tensors:
-        used = [member for member in members if member.name in soup.coefficients_for(name)]
+        coefficients = soup.coefficients_for(name)
+        used = members if not soup.tensors else [member for member in members if member.name in coefficients]
         if name in totals:
-            theta[name] = _cast(totals[name], result_dtype(used, name), name)
+            theta[name] = _cast(totals[name], agreed_dtypes(zoo).get(name) or result_dtype(used, name), name)
         else:
             theta[name] = used[0].checkpoint.read(name).to(device)
     if soup.batch_norm == "re-estimated":

@@ -1,5 +1,6 @@
 """All checkpoints of a zoo in one device's memory: any average is then one matrix-vector product."""
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -13,8 +14,12 @@ from soup_core.errors import SoupError
 from soup_core.runtime import settings
 from soup_core.runtime.devices import exactly
 from soup_core.runtime.interruption import exclusive, yield_point
+from soup_core.weight_space.running_sum import RunningSum
 from soup_core.weight_space.streaming import sum_dtype
 from soup_core.zoo import Zoo
+
+FEW = 8  # rows whose weighted sum is read straight from them; more, and equal weights, are summed from the last such sum on
+RUNNING_SUMS = 2  # of the parameters, and of the buffers
 
 
 class Bank:
@@ -31,6 +36,8 @@ class Bank:
             begin, end = end, end + self._shapes[name].numel()
             self._columns[name] = slice(begin, end)
         self._rows = torch.empty(len(members), end, dtype=_bank_dtype(zoo), device=device)
+        self._running: dict[tuple[int, int], RunningSum] = {}
+        self._running_lock = threading.Lock()
         for member, row in zip(members, self._rows, strict=True):
             yield_point()
             for name, tensor in member.checkpoint.read_all():
@@ -56,13 +63,30 @@ class Bank:
             return self._product(mix, columns)
 
     def _product(self, mix: Mapping[str, float], columns: slice) -> Tensor:
-        if len(mix) == 1:
-            ((member, weight),) = mix.items()
-            return self._rows[self._row[member], columns] * weight
+        if len(mix) <= FEW and self.device == "cpu" or len(mix) == 1:
+            (first, weight), *others = mix.items()
+            total = self._rows[self._row[first], columns] * weight
+            for member, weight in others:
+                total.add_(self._rows[self._row[member], columns], alpha=weight)
+            return total
+        if self.device == "cpu" and self._rows.dtype == torch.float32 and _is_mean(mix):
+            return self._mean(mix, columns)
         column = torch.zeros(len(self._row), dtype=self._rows.dtype)
         for member, weight in mix.items():
             column[self._row[member]] = weight
         return torch.mv(self._rows[:, columns].T, column.to(self.device))
+
+    def _mean(self, mix: Mapping[str, float], columns: slice) -> Tensor:
+        """The plain average of some rows, from the last one's sum: a soup that differs in one ingredient costs one row."""
+        run = columns.start, columns.stop
+        with self._running_lock:
+            if run not in self._running:
+                while len(self._running) >= RUNNING_SUMS:
+                    del self._running[next(iter(self._running))]
+                within = [each for each in self._columns.values() if run[0] <= each.start and each.stop <= run[1]]
+                self._running[run] = RunningSum(self._rows, within)
+            total = self._running[run].over([self._row[member] for member in mix])
+            return (total / len(mix)).to(self._rows.dtype)
 
     def inner_products(self, names: Sequence[str], gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """See `inner_products`: gradients of the tensors' shapes, to float64 values (K,) each, on the CPU."""
@@ -76,8 +100,14 @@ class Bank:
         return dict(zip(gradients, found.double().cpu()[:, rows], strict=True))
 
 
+def _is_mean(mix: Mapping[str, float]) -> bool:
+    """Whether all weights are one over their number."""
+    return all(math.isclose(weight * len(mix), 1, rel_tol=1e-14) for weight in mix.values())
+
+
 _banks: WeakKeyDictionary[Zoo, dict[str, Bank]] = WeakKeyDictionary()
 _banks_lock = threading.Lock()
+_dtypes: WeakKeyDictionary[Zoo, torch.dtype] = WeakKeyDictionary()
 
 
 def resident_bank(zoo: Zoo, device: str, memory: float | None = None) -> Bank | None:
@@ -100,8 +130,10 @@ def bank_size(zoo: Zoo) -> float:
 
 
 def _bank_dtype(zoo: Zoo) -> torch.dtype:
-    dtypes = {sum_dtype(tuple(zoo.by_name.values()), name) for name in zoo.floating}
-    return torch.float64 if torch.float64 in dtypes else torch.float32
+    if zoo not in _dtypes:  # asked for with each soup, and looked for in every tensor of every file
+        dtypes = {sum_dtype(tuple(zoo.by_name.values()), name) for name in zoo.floating}
+        _dtypes[zoo] = torch.float64 if torch.float64 in dtypes else torch.float32
+    return _dtypes[zoo]
 
 
 def memory_budget(memory: float | None = None) -> float:

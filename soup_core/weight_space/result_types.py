@@ -1,12 +1,24 @@
 """In which type a soup's tensors are given where its ingredients' files differ: in the narrowest that holds them all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
+from weakref import WeakKeyDictionary
 
 import torch
 
 from soup_core.runtime.files import listed
-from soup_core.zoo import Ingredient
+from soup_core.zoo import Ingredient, Zoo
+
+_agreed: WeakKeyDictionary[Zoo, Mapping[str, torch.dtype]] = WeakKeyDictionary()
+
+
+def agreed_dtypes(zoo: Zoo) -> Mapping[str, torch.dtype]:
+    """The types of the tensors that all files of a zoo keep in one, by the tensors' names; looked for once a zoo."""
+    if zoo not in _agreed:
+        members = list(zoo.by_name.values())
+        kept = {name: {member.checkpoint.tensors[name].dtype for member in members} for name in zoo.tensors}
+        _agreed[zoo] = {name: dtypes.pop() for name, dtypes in kept.items() if len(dtypes) == 1}
+    return _agreed[zoo]
 
 
 def result_dtype(members: Sequence[Ingredient], name: str) -> torch.dtype:

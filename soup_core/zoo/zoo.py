@@ -71,6 +71,11 @@ class Zoo:
         return {**named, BASE: self.base} if self.base else named
 
     @cached_property
+    def position(self) -> Mapping[str, int]:
+        """Where each ingredient stands in the zoo's order, the base last."""
+        return {name: index for index, name in enumerate(self.by_name)}
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The ingredients' names in the zoo's order, without the base."""
         return tuple(ingredient.name for ingredient in self.ingredients)
@@ -160,7 +165,7 @@ class Zoo:
                 f"The zoo {self.name} has no tensor {unknown[0]!r}; coefficients of single tensors take the names of the "
                 "architecture's."
             )
-        return tuple(ingredient for name, ingredient in self.by_name.items() if name in soup.names)
+        return tuple(self.by_name[name] for name in sorted(soup.names, key=self.position.__getitem__))
 
     def check_names(self, names: Iterator[str] | tuple[str, ...] | list[str]) -> None:
         """Raise CoefficientError where a name is not an ingredient of this zoo, with the reason if it is known."""

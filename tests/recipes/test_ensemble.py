@@ -126,7 +126,9 @@ def test_row_45_a_damaged_record_of_an_ensemble_is_computed_again(linear_zoo: Ma
 
 def test_logits_beyond_the_budget_are_kept_in_half_precision_and_said_to_be(deep_zoo: Make) -> None:
     zoo = sc.open_zoo(deep_zoo(3))
-    small, ample = (sc.Evaluator(zoo, memory=memory, store=Store(zoo.folder / f"{memory}.sqlite")) for memory in (0, 1))
+    small, ample = (
+        sc.Evaluator(zoo, memory=memory, store=Store(zoo.folder / f"{memory}.sqlite")) for memory in (6e-6, 1)
+    )
     sizes = []
     for evaluate in (small, ample):
         for name in zoo.names:

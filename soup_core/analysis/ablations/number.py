@@ -1,14 +1,16 @@
 """How accuracy grows with the number of models averaged (Wortsman et al. 2022, arXiv 2203.05482, appendix B)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from soup_core.evaluation import Evaluation, Evaluator
-from soup_core.recipes.ensemble import ensemble
+from soup_core.recipes.ensemble import successive
 from soup_core.recipes.greedy import candidate_order
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
+
+Ensemble = Callable[[Iterable[str]], Evaluation]
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,19 @@ def number_averaged(
     """
     names = _ordered(zoo, evaluate, order)
 
-    def averaged(evaluate: Evaluator, first: list[str], soup: Soup) -> Averaged:
-        return Averaged(evaluate(Soup.single(first[-1])), evaluate(soup), ensemble(evaluate, first))
+    together, reported = successive(evaluate), successive(report) if report else None
+
+    def averaged(evaluate: Evaluator, ensemble: Ensemble, first: list[str], soup: Soup) -> Averaged:
+        return Averaged(evaluate(Soup.single(first[-1])), evaluate(soup), ensemble(first))
 
     for count, soup in enumerate(growing_soups(zoo, names), 1):
         first = names[:count]
         yield NumberStep(
-            count, first[-1], soup, averaged(evaluate, first, soup), averaged(report, first, soup) if report else None
+            count,
+            first[-1],
+            soup,
+            averaged(evaluate, together, first, soup),
+            averaged(report, reported, first, soup) if report and reported else None,
         )
 
 
