@@ -4,7 +4,7 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import doubts, drawing, page, work
-from pages.views import export
+from pages.views import export, home
 from soup_core import charts
 from soup_core.analysis.face_off import recipes_of
 from soup_core.export import entry_rows
@@ -31,11 +31,11 @@ with drawing.errors_shown():
         doubts.callout(context)
     held_out, test = context.evaluator("held_out"), context.evaluator("test")
     with headline, st.spinner("Comparing on the test images…"):
-        columns = st.columns(3)
-        steps = list(sc.greedy_soup(zoo, held_out))
+        columns = [column.empty() for column in st.columns(3)]
+        uniform = test(sc.uniform_soup(zoo))
+        steps = home.greedy_steps(context, columns[1], uniform)
         best_name = steps[0].candidate
         best = test(sc.Soup.single(best_name))
-        uniform = test(sc.uniform_soup(zoo))
         greedy = test(steps[-1].soup)
     names = steps[-1].soup.names
     cards = (

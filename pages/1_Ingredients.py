@@ -6,45 +6,34 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import address, drawing, page
+from pages.shared.singles import evaluated
 from pages.views.ingredients import map as weights
-from pages.views.ingredients import mix, preflight, upload
+from pages.views.ingredients import mix, names, preflight, upload
 from pages.views.ingredients.ablations import chooser as ablations
 from pages.views.ingredients.selection import Selection, choose, toggle
 from soup_core import charts
 from soup_core.evaluation import best_first
-from soup_core.formatting import labels, plain, points
+from soup_core.formatting import plain, points
 from soup_core.soup import BatchNorm
 
 VIEWS = ("Mix", "Map", "Ablations", "Will it soup?")
 
 context = page.begin("Ingredients", "Click an ingredient to put it in or take it out; the accuracy follows.")
-EMPTY = address.of_zoo(
-    "empty"
-)  # in the address where code has emptied the selection, of which Streamlit then says nothing
 zoo, state = context.zoo, st.session_state
 with drawing.errors_shown():
     held_out = context.evaluator("held_out")
-    singles = context.singles()
-order = best_first(singles)
 
 
 def undo() -> None:
     state["in"] = state["history:now"] = state["history"].pop()
 
 
-address.named_in_address(
-    "in", zoo.names, {excluded.name: f"is left out: {excluded.reason}" for excluded in zoo.excluded}
-)
+def only_the_best() -> None:
+    choose(zoo, best_first(context.singles())[: int(state["best"])])
+
+
 number = st.container()
-selected = st.pills(
-    "In the soup",
-    list(zoo.names),
-    selection_mode="multi",
-    default=[] if EMPTY in st.query_params else list(zoo.names),
-    **address.bound("in", of_zoo=True),
-    format_func=labels(zoo.names),
-)
-address.tell_address(EMPTY, None if selected else "true")
+selected = names.draw(context)
 if state.get("history_of") != zoo.name:
     state["history_of"], state["history"], state["history:now"] = zoo.name, [], selected
 if selected != state["history:now"]:
@@ -55,10 +44,11 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     st.button("All", on_click=choose, args=(zoo, zoo.names))
     st.button("None", on_click=choose, args=(zoo, []))
     st.button("Invert", on_click=toggle, args=(zoo, zoo.names))
-    best_k = st.number_input(
+    st.number_input(
         "Best k", 1, len(zoo.names), min(3, len(zoo.names)), **address.bound("best", of_zoo=True), width=120
     )
-    st.button("Only the best k", on_click=choose, args=(zoo, order[: int(best_k)]))
+    st.button("Only the best k", on_click=only_the_best)
+    names.greedys_button(zoo)
     st.button("Undo", on_click=undo, disabled=not state["history"], icon=":material/undo:")
     upload.draw(context)
 upload.tell()
@@ -82,13 +72,25 @@ if zoo.has_batch_norm:
         help="The soup's running means and variances: the ingredients' averaged, estimated anew on "
         "the fine-tuning images, or the first ingredient's.",
     )
-best_single = singles[order[0]]
 soup: sc.Soup | None = None
 evaluation: sc.Evaluation | None = None
+first_number = number.empty()
 if selected:
     with drawing.errors_shown():
         soup = sc.uniform_soup(zoo, selected, batch_norm=statistics)
         evaluation = held_out(soup)
+
+
+def tell_first() -> None:
+    if evaluation is not None:  # what it is compared with comes a while later
+        first_number.metric("Your soup, held-out", charts.percent(evaluation), help=charts.counts(evaluation))
+
+
+singles = evaluated(context, number, tell_first)
+first_number.empty()
+order = best_first(singles)
+best_single = singles[order[0]]
+if selected and evaluation is not None:
     comparison = sc.compare(evaluation, best_single)
     mean = sum(singles[name].accuracy for name in selected) / len(selected)
     with number:

@@ -6,6 +6,7 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import address, drawing, page, work
+from pages.shared.singles import evaluated
 from pages.views import export
 from pages.views.greedy import search
 from soup_core import charts
@@ -83,6 +84,7 @@ count = len(candidates) if order == "given" else len(zoo.names)
 
 signature = (context.zoo_key, context.device, context.precision, str(candidates), ties)
 if state.get("walk_of") != signature:
+    evaluated(context)
     with drawing.errors_shown():
         walk = sc.greedy_soup(zoo, context.evaluator("held_out"), order=candidates, ties=ties != "better")
     state["walk_of"], state["walk"], state["steps"] = signature, walk, []

@@ -2,8 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
-from itertools import chain, count
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 
 from soup_core.evaluation import Estimate, Evaluation
 from soup_core.runtime.files import listed as listed
@@ -29,10 +29,14 @@ def plain(text: str) -> str:
 def labels(options: Iterable[str], say: Callable[[str], str] = plain) -> Callable[[str], str]:
     """How a chooser, and so the address, names its options: those that would read the same are numbered."""
     names: dict[str, str] = {}
+    taken: set[str] = set()
+    numbers: dict[str, Iterator[int]] = {}
     for option in options:
-        label = say(option)
-        numbered = chain([label], (f"{label} ({number})" for number in count(2)))
-        names[option] = next(each for each in numbered if each not in names.values())
+        label = each = say(option)
+        while each in taken:
+            each = f"{label} ({next(numbers.setdefault(label, count(2)))})"
+        names[option] = each
+        taken.add(each)
     return lambda option: names.get(option, say(option))
 
 

@@ -102,10 +102,11 @@ def named_in_address(
 
     `show` is how that control writes a name, where it does not give it as it is.
     """
-    label = labels(known, show)
+    names, label = set(known), labels(known, show)
+    written = set(map(label, known)) if key in st.query_params else set()
     stale = st.session_state.get(session.STALE, {}).pop(key, [])
     for name in st.query_params.get_all(key):
         if name == TAKEN and "taken" in st.query_params:
             continue  # what is wrong with it has been said
-        if name and name not in known and name not in map(label, known) and name not in stale:
+        if name and name not in names and name not in written and name not in stale:
             st.warning(f"The address names {plain(name)}, which {plain(reasons.get(name, 'is not in this zoo.'))}")

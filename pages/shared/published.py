@@ -6,7 +6,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from pages.shared import address, drawing
 from soup_core.analysis import published
 from soup_core.analysis.published import QUANTITIES, TEST, Results, estimate
-from soup_core.charts.published import LABELS, drop_points, hyperparameter_points, robustness_scatter
+from soup_core.charts.published import LABELS, MARKED, drop_points, hyperparameter_points, robustness_scatter
 from soup_core.formatting import labels, plain, points, visible
 
 UNPAIRED = (
@@ -27,6 +27,11 @@ def draw(results: Results) -> None:
         "published-robustness",
         f"Test accuracy against the mean of five shifts: {len(results.models)} models and {len(results.soups)} soups.",
     )
+    if len(results.models) > MARKED:
+        st.caption(
+            f"The {MARKED} best on the held-out set are marks with their intervals; cells tell how many of all "
+            f"{len(results.models):,} lie where, the darker the more."
+        )
     st.markdown(f"**{_robustness(results)}**")
     st.markdown("##### Chosen on the held-out set, reported on the others")
     _gains(results)

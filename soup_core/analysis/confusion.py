@@ -26,6 +26,17 @@ def confusion_difference(ours: Tensor, theirs: Tensor, labels: Tensor) -> NDArra
     return confusion(ours, labels) - confusion(theirs, labels)
 
 
+def most_changed(difference: NDArray[np.int64], classes: int) -> list[int]:
+    """The numbers of so many classes at most, in their order, whose rows and columns of a difference (C×C) hold the most.
+
+    >>> most_changed(np.array([[0, 1, 0], [0, 0, 0], [0, -3, 3]]), 2)
+    [1, 2]
+    """
+    moved = np.abs(difference)
+    order = np.argsort(-(moved.sum(0) + moved.sum(1)), kind="stable")
+    return sorted(int(number) for number in order[:classes])
+
+
 def class_gains(ours: Tensor, theirs: Tensor, labels: Tensor) -> dict[int, Comparison]:
     """Our accuracy against theirs, from probabilities (N×C), on the images of each class among the labels (N)."""
     right = [(probabilities.argmax(1) == labels).numpy() for probabilities in (ours, theirs)]

@@ -16,6 +16,7 @@ from soup_core.charts.style import (
     GRID,
     LINE_COLOURS,
     MARKS,
+    NAMES_ON_AN_AXIS,
     NEUTRAL,
     RECIPE_MARKS,
     SCALE,
@@ -23,16 +24,18 @@ from soup_core.charts.style import (
     empty_figure,
     error_bars,
     literal,
+    mark_size,
     percent,
     short,
 )
 from soup_core.evaluation import Evaluation
 from soup_core.formatting import points
-from soup_core.soup import Soup
 from soup_core.weight_space.gram import Matrix
 from soup_core.weight_space.maps import Map, Position
 from soup_core.zoo import BASE, Value
 
+KINDS_IN_A_LEGEND = 20  # the most frequent; a legend of more would hide the map
+HIGHEST = 960  # pixels of a heatmap, however many its rows
 SHAPES = ("diamond", "square", "circle", "triangle-up", "cross", "triangle-down", "pentagon", "x")
 SPREAD_OF_DECADES = 30  # numbers whose largest is so many times the smallest are coloured by their logarithm
 
@@ -71,13 +74,16 @@ class Shown:
 def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, quantity: str) -> go.Figure:
     """A K×K matrix of pairs, its rows by `names`, drawn in `order`; `quantity` is a key of QUANTITIES.
 
-    Cells carry [name, name, literal name, literal name, the number as text]; those not known are left grey.
+    Cells carry [name, name, literal name, literal name, the number as text]; those not known are left grey. Of more than
+    NAMES_ON_AN_AXIS names, whose cells are too many to carry as much, they carry the two names alone.
     """
     kind = QUANTITIES[quantity]
-    rows = [list(names).index(name) for name in order]
+    row = {name: index for index, name in enumerate(names)}
+    rows = [row[name] for name in order]
     values = kind.factor * matrix[np.ix_(rows, rows)]
+    many = len(order) > NAMES_ON_AN_AXIS
     cells = [
-        [[a, b, literal(a), literal(b), _text(values[i, j], kind)] for j, b in enumerate(order)]
+        [[a, b] if many else [a, b, literal(a), literal(b), _text(values[i, j], kind)] for j, b in enumerate(order)]
         for i, a in enumerate(order)
     ]
     labels = [literal(name) for name in order]
@@ -85,18 +91,24 @@ def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, 
     figure = empty_figure("")
     figure.add_trace(
         go.Heatmap(
-            z=[[None if math.isnan(value) else value for value in row] for row in values.tolist()],
+            z=[
+                [None if math.isnan(value) else _digits(value) if many else value for value in row]
+                for row in values.tolist()
+            ],
             x=labels,
             y=labels,
             customdata=cells,
             colorscale="Viridis",
             zmin=lowest,
             zmax=highest,
-            xgap=1,
-            ygap=1,
+            xgap=0 if many else 1,
+            ygap=0 if many else 1,
             colorbar=colour_bar(kind.title),
             connectgaps=False,
-            hovertemplate="%{customdata[2]} and %{customdata[3]}<br>%{customdata[4]}<extra></extra>",
+            hoverongaps=not many,
+            hovertemplate=f"%{{y}} and %{{x}}<br>%{{z:{kind.text}}}{kind.unit}<extra></extra>"
+            if many
+            else "%{customdata[2]} and %{customdata[3]}<br>%{customdata[4]}<extra></extra>",
         )
     )
     # As categories: where they would crowd, Plotly leaves some out.
@@ -107,7 +119,7 @@ def pair_heatmap(names: Sequence[str], matrix: Matrix, order: Sequence[str], *, 
     figure.update_yaxes(
         autorange="reversed", scaleanchor="x", constrain="domain", constraintoward="top", showgrid=False, **names_only
     )
-    figure.update_layout(height=max(420, 180 + 16 * len(order)), margin={"t": 84}, plot_bgcolor=GRID)
+    figure.update_layout(height=min(max(420, 180 + 16 * len(order)), HIGHEST), margin={"t": 84}, plot_bgcolor=GRID)
     return figure
 
 
@@ -133,6 +145,11 @@ def colour_bar(title: str) -> dict[str, Any]:
         "len": 1.0,
         "tickfont": {"size": 12},
     }
+
+
+def _digits(value: float) -> float:
+    """A number with as many digits as a hover text or a colour shows of it."""
+    return float(f"{value:.5g}")
 
 
 def _text(value: float, kind: Quantity) -> str:
@@ -172,17 +189,23 @@ def map_scatter(
             **_coloured(list(numbers.values()), label),
         )
     else:
-        kinds = sorted({str(value) for value in known.values()})
-        for index, each in enumerate(kinds):
+        members: dict[str, list[str]] = {}
+        for name, value in known.items():
+            members.setdefault(str(value), []).append(name)
+        frequent = sorted(members, key=lambda each: -len(members[each]))[:KINDS_IN_A_LEGEND]
+        for index, each in enumerate(sorted(frequent)):
             _add_points(
                 figure,
                 rows,
-                [name for name, value in known.items() if str(value) == each],
+                members[each],
                 literal(f"{short(label)}: {short(each)}"),
                 selected,
                 color=LINE_COLOURS[index % len(LINE_COLOURS)],
                 symbol=SHAPES[index % len(SHAPES)],
             )
+        if others := [name for each in members if each not in frequent for name in members[each]]:
+            words = f"{len(members) - len(frequent)} other values"
+            _add_points(figure, rows, others, words, selected, color=NEUTRAL, symbol="hourglass")
     if rest := [name for name in names if name not in known]:
         _add_points(figure, rows, rest, literal(f"without {short(label)}"), selected, color=NEUTRAL, symbol="bowtie")
     add_path(figure, path)
@@ -315,7 +338,7 @@ def _is_number(value: Value) -> bool:
 def _ingredient_row(
     name: str, places: Map, value: Value | None, label: str, evaluation: Evaluation | None
 ) -> tuple[float, float, list[str]]:
-    place = places.place(Soup.single(name))
+    place = places.checkpoint(name)
     lines = [literal(name)]
     if evaluation is not None:
         lines.append(f"{percent(evaluation)}, {counts(evaluation)}")
@@ -335,7 +358,8 @@ def _add_points(
     showlegend: bool = True,
     **marker: Any,
 ) -> None:
-    symbols = [symbol if selected is None or name in selected else f"{symbol}-open" for name in names]
+    inside = None if selected is None else set(selected)
+    symbols = [symbol if inside is None or name in inside else f"{symbol}-open" for name in names]
     figure.add_trace(
         go.Scatter(
             x=[rows[name][0] for name in names],
@@ -344,7 +368,12 @@ def _add_points(
             mode="markers",
             name=legend,
             showlegend=showlegend,
-            marker={"symbol": symbols, "size": 12, "line": {"width": 2, "color": NEUTRAL}, **marker},
+            marker={
+                "symbol": symbols,
+                "size": mark_size(12, len(rows)),
+                "line": {"width": 2, "color": NEUTRAL},
+                **marker,
+            },
             hovertemplate="%{customdata[1]}<extra></extra>",
         )
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, level, literal, names_axis
+from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, level, literal, mark_size, names_axis
 from soup_core.evaluation import Evaluation, best_first
 
 
@@ -12,15 +12,16 @@ def ingredient_points(
     singles: Mapping[str, Evaluation], selected: Sequence[str], *, soup: Evaluation | None = None
 ) -> go.Figure:
     """Held-out accuracy of every ingredient, best first; filled in the soup, hollow out of it; click to toggle."""
-    order = best_first(singles)
+    order, chosen = best_first(singles), set(selected)
+    place = {name: index for index, name in enumerate(order)}
     figure = empty_figure("Held-out accuracy (%)")
     for label, names, symbol in (
-        ("in the soup", [name for name in order if name in selected], "diamond"),
-        ("not in it", [name for name in order if name not in selected], "diamond-open"),
+        ("in the soup", [name for name in order if name in chosen], "diamond"),
+        ("not in it", [name for name in order if name not in chosen], "diamond-open"),
     ):
         figure.add_trace(
             go.Scatter(
-                x=[order.index(name) for name in names],
+                x=[place[name] for name in names],
                 y=[100 * singles[name].accuracy for name in names],
                 customdata=[[name, literal(name), counts(singles[name])] for name in names],
                 mode="markers",
@@ -28,7 +29,7 @@ def ingredient_points(
                 marker={
                     "color": MARKS["ingredient"].colour,
                     "symbol": symbol,
-                    "size": 13,
+                    "size": mark_size(13, len(order)),
                     "line": {"width": 2, "color": MARKS["ingredient"].colour},
                 },
                 selected={"marker": {"opacity": 1}},
@@ -44,12 +45,13 @@ def ingredient_points(
 
 def change_bars(changes: Mapping[str, float], selected: Sequence[str], order: Sequence[str]) -> go.Figure:
     """What toggling each ingredient would change, in points of held-out accuracy; those not known yet are left empty."""
-    figure = empty_figure("Change (points)")
+    figure, chosen = empty_figure("Change (points)"), set(selected)
+    place = {name: index for index, name in enumerate(order)}
     for label, inside, pattern in (("take out", True, "/"), ("put in", False, "")):
-        names = [name for name in order if name in changes and (name in selected) is inside]
+        names = [name for name in order if name in changes and (name in chosen) is inside]
         figure.add_trace(
             go.Bar(
-                x=[order.index(name) for name in names],
+                x=[place[name] for name in names],
                 y=[changes[name] for name in names],
                 customdata=[[name, literal(name)] for name in names],
                 name=label,

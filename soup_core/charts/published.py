@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from soup_core.analysis.published import (
@@ -16,12 +17,25 @@ from soup_core.analysis.published import (
     in_order,
     relative_drop,
 )
-from soup_core.charts.style import GREY_LINE, MARKS, NEUTRAL, empty_figure, error_bars, level, literal, short
+from soup_core.charts.style import (
+    GREY_LINE,
+    MARKS,
+    NAMES_ON_AN_AXIS,
+    NEUTRAL,
+    empty_figure,
+    error_bars,
+    level,
+    literal,
+    short,
+)
 
 LABELS: Mapping[str, str] = {
     "ingredient": "fine-tuned model", "base": "base (the initialization)", "uniform": "uniform soup",
     "greedy": "greedy soup", "ensemble": "ensemble",
 }  # fmt: skip
+MARKED = 300  # of more models the best are marks, and all of them cells that tell how many lie there
+CELLS = 60
+DENSITY = ((0.0, "rgba(128, 128, 128, 0.1)"), (1.0, NEUTRAL))
 LOGARITHMIC_FROM = 100  # times the smallest value
 
 
@@ -31,7 +45,12 @@ def robustness_scatter(results: Results) -> go.Figure:
     Dashed lines stand at the best single model, as the held-out set selects it.
     """
     figure = empty_figure("Mean accuracy on five shifts (%)")
-    every = [*results.models, *([results.base] if results.base else []), *results.soups]
+    if len(results.models) > MARKED:
+        x, y = (
+            [100 * model.accuracy(each) for model in results.models] for each in (TEST, QUANTITIES["mean of shifts"])
+        )
+        figure.add_trace(_density(x, y))
+    every = [*results.ranking[:MARKED], *([results.base] if results.base else []), *results.soups]
     for kind in dict.fromkeys(model.kind for model in every):
         models = [model for model in every if model.kind == kind]
         tests = [estimate(model, TEST) for model in models]
@@ -62,17 +81,31 @@ def hyperparameter_points(results: Results, hyperparameter: str, quantity: str) 
     """A hyperparameter against a quantity, with 95 % intervals; numbers on an axis of their own, all else by category."""
     figure = empty_figure(f"{quantity.capitalize()} accuracy (%)")
     values = [model.hyperparameters.get(hyperparameter) for model in results.models]
-    estimates = [estimate(model, QUANTITIES[quantity]) for model in results.models]
     numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     figure.update_xaxes(title=literal(hyperparameter))
     positions: Sequence[Any] = numbers
     if len(numbers) < len(values):
         order = in_order(values)
-        positions = [order.index(value) for value in values]
+        place = {value: index for index, value in enumerate(order)}
+        positions = [place[value] for value in values]
         words = ["none" if value is None else literal(short(str(value))) for value in order]
-        figure.update_xaxes(tickvals=list(range(len(order))), ticktext=words, tickangle=-60)
+        every = -(-len(words) // NAMES_ON_AN_AXIS)
+        figure.update_xaxes(tickvals=list(range(0, len(order), every)), ticktext=words[::every], tickangle=-60)
     elif min(numbers) > 0 and max(numbers) >= LOGARITHMIC_FROM * min(numbers):
         figure.update_xaxes(type="log", exponentformat="power")
+    chosen = list(range(len(values)))
+    if len(values) > MARKED:
+        figure.add_trace(
+            _density(
+                positions,
+                [100 * model.accuracy(QUANTITIES[quantity]) for model in results.models],
+                figure.layout.xaxis.type,
+            )
+        )
+        rank = {model.name: index for index, model in enumerate(results.ranking[:MARKED])}
+        chosen = [index for index, model in enumerate(results.models) if model.name in rank]
+    models, positions = [results.models[index] for index in chosen], [positions[index] for index in chosen]
+    estimates = [estimate(model, QUANTITIES[quantity]) for model in models]
     figure.add_trace(
         go.Scatter(
             x=positions,
@@ -83,12 +116,29 @@ def hyperparameter_points(results: Results, hyperparameter: str, quantity: str) 
             marker=_marker("ingredient"),
             customdata=[
                 [literal(model.name), "none" if value is None else literal(str(value))]
-                for model, value in zip(results.models, values, strict=True)
+                for model, value in zip(models, (values[index] for index in chosen), strict=True)
             ],
             hovertemplate="%{customdata[0]}<br>%{customdata[1]}<br>%{y:.2f} %<extra></extra>",
         )
     )
     return figure
+
+
+def _density(x: Sequence[float], y: Sequence[float], scale: str | None = None) -> go.Heatmap:
+    """How many models lie where, in cells; `scale` "log" divides the x axis by logarithms."""
+    xs = np.log10(x) if scale == "log" else np.asarray(x, float)
+    counts, across, up = np.histogram2d(xs, y, bins=CELLS)
+    return go.Heatmap(
+        z=[[int(count) or None for count in row] for row in counts.T],
+        x=10**across if scale == "log" else across,
+        y=up,
+        colorscale=DENSITY,
+        zmin=0,
+        showscale=False,
+        hoverongaps=False,
+        name="models",
+        hovertemplate="%{z} models here<extra></extra>",
+    )
 
 
 def drop_points(models: Mapping[str, PublishedModel]) -> go.Figure:

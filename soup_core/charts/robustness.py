@@ -171,41 +171,65 @@ def reliability_diagram(calibrations: Sequence[Calibration]) -> go.Figure:
             line={"color": NEUTRAL, "dash": "dot", "width": 1.5},
         )
     )
-    first = True
-    lowest = 100.0
-    for each in sorted(calibrations, key=lambda each: each.member.role != "ingredient"):
-        member, plain = each.member, each.member.role == "ingredient"
+    lowest = min(
+        (100 * min(part.confidence, part.accuracy) for each in calibrations for part in each.bins), default=100
+    )
+    if grey := [each for each in calibrations if each.member.role == "ingredient"]:
+        figure.add_trace(_grey_lines(grey))
+    for each in calibrations:
+        member = each.member
+        if member.role == "ingredient":
+            continue
         mark = BEST if member.best else RECIPE_MARKS[member.kind]
         x, y = [100 * part.confidence for part in each.bins], [100 * part.accuracy for part in each.bins]
-        lowest = min([lowest, *x, *y])
         figure.add_trace(
             go.Scatter(
                 x=x,
                 y=y,
-                mode="lines" if plain else "lines+markers",
+                mode="lines+markers",
                 name=TITLES[member.role],
-                legendgroup=member.role,
-                showlegend=first or not plain,
-                line={
-                    "color": GREY_LINE if plain else mark.colour,
-                    "width": 1 if plain else 2,
-                    "dash": "dash" if member.best else "solid",
-                },
+                line={"color": mark.colour, "width": 2, "dash": "dash" if member.best else "solid"},
                 marker={"symbol": mark.symbol, "size": 8, "line": {"width": 2 * member.best}},
                 customdata=[[part.count] for part in each.bins],
                 hovertemplate="%{x:.1f} % sure, %{y:.1f} % right<br>%{customdata[0]:,} images"
                 f"<extra>{literal(member.name)}</extra>",
             )
         )
-        first = first and not plain
     figure.update_xaxes(title="Confidence (%)", range=[lowest - 2, 101])
     figure.update_yaxes(range=[lowest - 2, 101])
     figure.update_layout(height=440, margin={"t": 64})
     return figure
 
 
-def confusion_heatmap(difference: NDArray[np.int64], classes: Sequence[str]) -> go.Figure:
-    """Our counts less theirs (C×C), true class by row, predicted by column; customdata holds both classes' numbers."""
+def _grey_lines(calibrations: Sequence[Calibration]) -> go.Scatter:
+    """The lines of the ingredients in one trace, with a gap after each: as many traces as there are would be slow to draw."""
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    cells: list[list[object]] = []
+    for each in calibrations:
+        xs += [*(100 * part.confidence for part in each.bins), None]
+        ys += [*(100 * part.accuracy for part in each.bins), None]
+        cells += [*([part.count, literal(each.member.name)] for part in each.bins), [0, ""]]
+    return go.Scatter(
+        x=xs,
+        y=ys,
+        mode="lines",
+        name=TITLES["ingredient"],
+        line={"color": GREY_LINE, "width": 1},
+        customdata=cells,
+        hovertemplate="%{x:.1f} % sure, %{y:.1f} % right<br>%{customdata[0]:,} images<extra>%{customdata[1]}</extra>",
+    )
+
+
+def confusion_heatmap(
+    difference: NDArray[np.int64], classes: Sequence[str], among: Sequence[int] | None = None
+) -> go.Figure:
+    """Our counts less theirs (C×C), true class by row, predicted by column; customdata holds both classes' numbers.
+
+    With `among`, the numbers of some classes, only their rows and columns are drawn.
+    """
+    chosen = list(range(len(classes)) if among is None else among)
+    difference, classes = difference[np.ix_(chosen, chosen)], [classes[number] for number in chosen]
     reach = max(1, int(np.abs(difference).max()))
     figure = empty_figure("True class")
     numbers = range(len(classes))
@@ -220,8 +244,7 @@ def confusion_heatmap(difference: NDArray[np.int64], classes: Sequence[str]) -> 
             ygap=1,
             showscale=not numbered,
             customdata=[
-                [[true, predicted, literal(classes[true]), literal(classes[predicted])] for predicted in numbers]
-                for true in numbers
+                [[chosen[i], chosen[j], literal(classes[i]), literal(classes[j])] for j in numbers] for i in numbers
             ],
             hovertemplate="%{customdata[2]}, predicted as %{customdata[3]}: %{z:+d} images<extra></extra>",
             colorbar={"title": "images", "thickness": 12},
@@ -258,11 +281,11 @@ def confusion_heatmap(difference: NDArray[np.int64], classes: Sequence[str]) -> 
 
 def class_gain_bars(gains: Mapping[int, Comparison], classes: Sequence[str]) -> go.Figure:
     """The gain in accuracy on each class, in points, with its 95 % interval."""
-    figure = empty_figure("True class")
+    figure, places = empty_figure("True class"), list(range(len(gains)))
     figure.add_trace(
         go.Bar(
             x=[100 * gain.value for gain in gains.values()],
-            y=list(gains),
+            y=places,
             orientation="h",
             error_x=error_bars(gains.values(), NEUTRAL, thickness=1, width=2),
             marker={"color": RECIPE_MARKS["greedy"].colour},
@@ -276,8 +299,6 @@ def class_gain_bars(gains: Mapping[int, Comparison], classes: Sequence[str]) -> 
     figure.add_vline(0, line={"color": NEUTRAL, "width": 1})
     ticks = [literal(short(classes[label])) for label in gains]
     figure.update_xaxes(title="Gain (points)", showgrid=True)
-    figure.update_yaxes(
-        tickvals=list(gains), ticktext=ticks, range=[max(gains) + 0.5, min(gains) - 0.5], showgrid=False
-    )
+    figure.update_yaxes(tickvals=places, ticktext=ticks, range=[len(places) - 0.5, -0.5], showgrid=False)
     figure.update_layout(height=480)
     return figure

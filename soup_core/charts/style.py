@@ -19,6 +19,7 @@ from soup_core.recipes import RECIPES
 
 NEUTRAL = "#808080"
 GRID = "rgba(128, 128, 128, 0.2)"
+NAMES_ON_AN_AXIS = 60  # more would lie over each other; hover tells them
 
 
 @dataclass(frozen=True)
@@ -128,14 +129,20 @@ def _length(share: float) -> float:
 
 
 def names_axis(figure: go.Figure, names: Sequence[str], title: str) -> None:
-    """Names along the x axis, at 0, 1, 2 …, as literal text."""
-    figure.update_xaxes(
-        title=title,
-        tickvals=list(range(len(names))),
-        ticktext=[literal(short(name)) for name in names],
-        tickangle=-60,
-        range=[-0.6, len(names) - 0.4],
-    )
+    """Names along the x axis, at 0, 1, 2 …, as literal text; of more than NAMES_ON_AN_AXIS every tenth place's number."""
+    figure.update_xaxes(title=title, range=[-0.6, len(names) - 0.4])
+    if len(names) <= NAMES_ON_AN_AXIS:
+        ticks = [literal(short(name)) for name in names]
+        figure.update_xaxes(tickvals=list(range(len(names))), ticktext=ticks, tickangle=-60)
+    else:
+        every = max(10, 10 * round(len(names) / 100))
+        places = [0, *range(every - 1, len(names), every)]
+        figure.update_xaxes(tickvals=places, ticktext=[f"{place + 1:,}" for place in places])
+
+
+def mark_size(usual: int, count: int) -> int:
+    """Pixels of a mark among so many: two thirds of the usual where names have no room beneath them either."""
+    return usual if count <= NAMES_ON_AN_AXIS else 2 * usual // 3
 
 
 def level(figure: go.Figure, value: float, label: str, colour: str, dash: str) -> None:

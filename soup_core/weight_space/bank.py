@@ -63,7 +63,7 @@ class Bank:
             return self._product(mix, columns)
 
     def _product(self, mix: Mapping[str, float], columns: slice) -> Tensor:
-        if len(mix) <= FEW and self.device == "cpu" or len(mix) == 1:
+        if len(mix) == 1 or (len(mix) <= FEW and self.device == "cpu"):
             (first, weight), *others = mix.items()
             total = self._rows[self._row[first], columns] * weight
             for member, weight in others:

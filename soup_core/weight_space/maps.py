@@ -1,10 +1,12 @@
 """Maps of checkpoints and soups in the plane along which the weights spread most, from Gram matrices alone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from soup_core.errors import CoefficientError
 from soup_core.soup import Soup, uniform
@@ -64,6 +66,25 @@ class Map:
         along = self.gram.along(uniform(self.names), soup)
         x, y = (float(value) for value in along @ self._weights()[: len(along)])  # the base's difference is zero
         return Position(x, y, _length(self.gram, self.soup(x, y), soup))
+
+    def checkpoint(self, name: str) -> Position:
+        """Where one of the map's own checkpoints lies, which needs no projection; `place` gives the same."""
+        row = self._rows[name]
+        x, y = (float(value) for value in self.places[row])
+        return Position(x, y, float(self._off[row]))
+
+    @cached_property
+    def _rows(self) -> Mapping[str, int]:
+        return {name: row for row, name in enumerate(self.names)}
+
+    @cached_property
+    def _off(self) -> NDArray[np.float64]:
+        """How far from the plane each checkpoint lies: (N,), what its length from the middle has beyond its place."""
+        products = self.gram.differences()
+        products = np.pad(products, (0, len(self.names) - len(products)))  # the base's difference is zero
+        squares = np.diag(products) - 2 * products.mean(0) + products.mean() - np.square(self.places).sum(1)
+        off: NDArray[np.float64] = np.sqrt(np.clip(squares, 0, None))
+        return off
 
     def soup(self, x: float, y: float) -> Soup:
         """The mix of the map's checkpoints that lies at a point of the map, on its plane."""

@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -401,7 +402,11 @@ def test_the_figures_hold_the_cores_numbers(zoo: sc.Zoo) -> None:
 def test_the_figures_of_calibration_and_change_hold_the_cores_numbers(zoo: sc.Zoo) -> None:
     found = list(calibrations(zoo, sc.Evaluator(zoo)))
     traces = charts.reliability_diagram(found).data[1:]
-    drawn = sorted(tuple(trace.y) for trace in traces)
+    lines = [[*trace.y, None] if trace.y[-1] is not None else list(trace.y) for trace in traces]
+    gaps = [
+        [-1, *(at for at, value in enumerate(line) if value is None)] for line in lines
+    ]  # the ingredients' are one trace
+    drawn = sorted(tuple(line[a + 1 : b]) for line, at in zip(lines, gaps, strict=True) for a, b in pairwise(at))
     assert drawn == sorted(tuple(100 * each.accuracy for each in member.bins) for member in found)
     difference = confusion_difference(OURS, THEIRS, LABELS)
     figure = charts.confusion_heatmap(difference, ["<b>", "one", "two"])

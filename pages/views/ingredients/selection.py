@@ -36,12 +36,12 @@ class Selection:
 
 def choose(zoo: sc.Zoo, names: Collection[str]) -> None:
     """Put these in the soup, and no others."""
-    st.session_state["in"] = [name for name in zoo.names if name in names]
+    st.session_state["in"] = sorted(set(names).intersection(zoo.names), key=zoo.position.__getitem__)
 
 
 def toggle(zoo: sc.Zoo, names: Collection[str]) -> None:
     """Put in those of these that are out, and take out those that are in."""
-    choose(zoo, [name for name in zoo.names if (name in st.session_state["in"]) != (name in names)])
+    choose(zoo, set(st.session_state["in"]) ^ set(names))
 
 
 def ingredients(zoo: sc.Zoo, event: Event) -> list[str]:

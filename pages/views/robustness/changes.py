@@ -11,12 +11,13 @@ from pages.shared import address, caching, drawing
 from pages.shared.context import GREEDY, Context
 from pages.shared.live_chart import Event
 from soup_core import charts
-from soup_core.analysis.confusion import class_gains, confusion_difference, decided_by_one
+from soup_core.analysis.confusion import class_gains, confusion_difference, decided_by_one, most_changed
 from soup_core.data import Split
 from soup_core.evaluation import best_first
 from soup_core.formatting import interval, plain, points
 
 PICTURES = 6
+SHOWN_CLASSES = 40  # more have no room for their names
 SIDE = 112  # pixels of a picture on the page
 ANY = "any"
 
@@ -73,17 +74,23 @@ def draw(context: Context) -> None:
             f"**{plain(a)} and {plain(b)} are the same model: they differ by {points(comparison)}, and on no image.**"
         )
         return
-    gains, (left, right) = class_gains(ours, theirs, labels), st.columns([3, 2])
+    gains, difference = class_gains(ours, theirs, labels), confusion_difference(ours, theirs, labels)
+    among = most_changed(difference, SHOWN_CLASSES)
+    if len(among) < len(classes):
+        st.caption(f"Of {len(classes):,} classes these {len(among)} are drawn, about which the two differ most.")
+    left, right = st.columns([3, 2])
     with left:
         drawing.chart(
-            charts.confusion_heatmap(confusion_difference(ours, theirs, labels), classes),
+            charts.confusion_heatmap(difference, classes, among),
             "confusion",
             f"How many more images of each true class {a} takes for each class than {b}.",
             partial(_show_cell, classes),
         )
     with right:
         drawing.chart(
-            charts.class_gain_bars(gains, classes), "gains", f"Gain in accuracy of {a} over {b} on each class."
+            charts.class_gain_bars({label: gains[label] for label in among if label in gains}, classes),
+            "gains",
+            f"Gain in accuracy of {a} over {b} on each class.",
         )
     what = "the right class" if predicted == ANY else predicted
     for name, indices in ((a, gained), (b, lost)):

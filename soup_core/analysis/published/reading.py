@@ -149,7 +149,10 @@ def _read_hyperparameters(file: Path, names: list[str]) -> dict[str, dict[str, V
         found = _HYPERPARAMETERS.validate_json(_content(file))
     except pydantic.ValidationError as error:
         raise _misfit(_where(file), error) from error
-    for known, others, other_file in ((found, names, MODELS_FILE), (names, list(found), HYPERPARAMETERS_FILE)):
+    for known, others, other_file in (
+        (set(found), names, MODELS_FILE),
+        (set(names), list(found), HYPERPARAMETERS_FILE),
+    ):
         if lacking := [name for name in others if name not in known]:
             raise ZooError(
                 f"{_where(file)}, key {lacking[0]}: expected the same models as in {MODELS_FILE}; this one is only in "
