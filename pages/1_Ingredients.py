@@ -90,7 +90,7 @@ singles = evaluated(context, number, tell_first)
 first_number.empty()
 order = best_first(singles)
 best_single = singles[order[0]]
-if selected and evaluation is not None:
+if soup is not None and evaluation is not None:
     comparison = sc.compare(evaluation, best_single)
     mean = sum(singles[name].accuracy for name in selected) / len(selected)
     with number:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 import soup_core as sc
 from pages.views.ingredients import mix, names
+from pages.views.interpolation import line
 from soup_core import charts
 from tests.app_pages import closes, metric, open_page, words
 from tests.zoos import random_linears, write_zoo
@@ -90,3 +92,20 @@ def test_where_all_images_are_too_many_changes_are_tried_on_some(
         assert f"{100 * gains[best]:+.2f} points on 50 of the held-out images" in words(test)
     else:
         assert "No single change would raise the accuracy of this soup on 50 of the held-out images" in words(test)
+
+
+def test_the_middle_of_a_line_is_told_before_the_rest_is_evaluated(
+    zoo: sc.Zoo, monkeypatch: pytest.MonkeyPatch, evaluated: list[sc.Soup]
+) -> None:
+    told: list[tuple[str, int]] = []
+    draw = DeltaGenerator.metric
+
+    def noted(self: DeltaGenerator, label: str, *given: object, **options: object) -> DeltaGenerator:
+        told.append((label, len(evaluated)))
+        return draw(self, label, *given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DeltaGenerator, "metric", noted)
+    monkeypatch.setattr(line, "PATIENCE_SECONDS", -1.0)
+    closes(open_page("pages/3_Interpolation.py"))
+    assert told[0] == (line.MIDDLE, 3), "the two ends and the middle"
+    assert len(evaluated) > 3

@@ -1,5 +1,6 @@
 """The line between two models: accuracy and loss along it, the ensemble of its ends, and the error barrier."""
 
+import time
 from collections.abc import Collection
 from functools import partial
 
@@ -13,6 +14,9 @@ from pages.views.interpolation import clicked_mix
 from soup_core import charts
 from soup_core.analysis.interpolation import ALPHAS, ensemble_line
 from soup_core.formatting import plain, points, significance
+
+MIDDLE = "The middle, alpha ½"
+PATIENCE_SECONDS = 0.5  # a line that is known is drawn sooner, and at once
 
 
 def draw(context: Context, a: str, b: str) -> None:
@@ -33,9 +37,11 @@ def draw(context: Context, a: str, b: str) -> None:
         sentence.markdown("**Both ends are the same model, and so is all between them; choose two different ones.**")
         return
     with drawing.errors_shown():
-        evaluate = context.evaluator(splits[judged])
+        evaluate, began = context.evaluator(splits[judged]), time.monotonic()
         for point in sc.line(evaluate, soup_a, soup_b):
             points_on_line.append(point)
+            if point.alpha == 0.5 and time.monotonic() - began > PATIENCE_SECONDS:  # the others will take a while too
+                number.metric(MIDDLE, charts.percent(point.evaluation), help=charts.counts(point.evaluation))
             sentence.caption(f"Evaluating the line: {len(points_on_line)} of {len({0.0, 1.0, *ALPHAS})} points")
         ensemble = list(ensemble_line(evaluate, soup_a, soup_b))
     by_alpha = {point.alpha: point.evaluation for point in points_on_line}
@@ -69,7 +75,7 @@ def draw(context: Context, a: str, b: str) -> None:
     better_end = max((by_alpha[0.0], by_alpha[1.0]), key=lambda evaluation: evaluation.correct)
     comparison = sc.compare(middle, better_end)
     with number.container(horizontal=True, gap="medium"):
-        st.metric("The middle, alpha ½", charts.percent(middle), help=charts.counts(middle), width="content")
+        st.metric(MIDDLE, charts.percent(middle), help=charts.counts(middle), width="content")
         st.metric(
             "Against the better end",
             f"{100 * comparison.difference:+.2f} points",
