@@ -17,7 +17,7 @@ from soup_core.evaluation import best_first
 from soup_core.formatting import interval, plain, points
 
 PICTURES = 6
-SHOWN_CLASSES = 40  # more have no room for their names
+SHOWN_CLASSES = 24  # more have no room for their names beneath half a page
 SIDE = 112  # pixels of a picture on the page
 ANY = "any"
 

@@ -86,7 +86,7 @@ class Results:
     @property
     def title(self) -> str:
         """One line for a heading."""
-        return f"Published results: {len(self.models)} fine-tuned models of the model-soups paper"
+        return f"Published results: {len(self.models):,} fine-tuned models of the model-soups paper"
 
     @cached_property
     def ranking(self) -> tuple[PublishedModel, ...]:
