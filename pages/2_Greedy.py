@@ -121,6 +121,8 @@ def player() -> None:
     walk: Iterator[sc.GreedyStep] = state["walk"]
     with drawing.errors_shown():
         while len(steps) < at:
+            if at - len(steps) > 1:  # a link to a late step; each such call is also where the next click ends this run
+                shown.caption(f"Trying the candidates: {len(steps)} of {at}")
             steps.append(next(walk))
     current = steps[at - 1]
     with shown.container():

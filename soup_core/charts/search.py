@@ -5,7 +5,7 @@ from statistics import median
 
 import plotly.graph_objects as go
 
-from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, level, literal
+from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, level, literal, mark_size
 from soup_core.recipes.greedy import BandStep, GreedyStep
 
 
@@ -59,7 +59,7 @@ def greedy_curve(
                 marker={
                     "color": colour,
                     "symbol": symbol,
-                    "size": [17 if step.index == current else 11 for step in group],
+                    "size": [17 if step.index == current else mark_size(11, candidates) for step in group],
                     "line": {"width": 2},
                 },
                 hovertemplate="%{customdata[0]}<br>%{customdata[1]}<extra></extra>",
