@@ -174,7 +174,8 @@ def _base_notice(base: PublishedModel | None, soups: Sequence[PublishedModel]) -
 def _same_notices(models: Sequence[PublishedModel]) -> list[str]:
     alike: dict[object, list[str]] = {}
     for model in models:
-        alike.setdefault((repr(model.scores), repr(sorted(model.hyperparameters.items()))), []).append(model.name)
+        accuracies = tuple(score.accuracy for score in model.scores.values())
+        alike.setdefault((accuracies, repr(sorted(model.hyperparameters.items()))), []).append(model.name)
     return [
         f"{', '.join(names[:-1])} and {names[-1]} have equal results on every set and equal hyperparameters: they are the "
         "same model, which stands here, and in what is counted over models, more than once."
