@@ -20,6 +20,8 @@ from torch import Tensor
 from soup_core import architectures
 from soup_core.data import Split
 from soup_core.errors import OutOfMemory, SoupError
+from soup_core.evaluation.choosing import in_doubt
+from soup_core.evaluation.deciding import Decided, Work
 from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, is_correct, measure, row_of, shipped_rows
 from soup_core.runtime.devices import available_precisions, exactly, is_out_of_memory, resolve_device, room_for
 from soup_core.runtime.interruption import in_front, yield_point
@@ -80,12 +82,14 @@ class Evaluator:
         # Found while others may have their turn, so no cached properties: in Python 3.11 these hold one lock of the class.
         self._has_no_room = False
         self._fine_tuning_digest: str | None = None
+        self._decided: Decided | None = None
         for _ in zoo.data.decode(split):
             yield_point()
         self._data = _drawn(zoo.data.split(split), images)
         self._check_labels()
         self._data = self._data.narrowed
         default = BATCH_SIZE if self.device == "cpu" else self.total
+        self._given_size = batch_size
         self.batch_size = default if batch_size is None else batch_size
         if self.batch_size < 1:
             raise SoupError(f"The batch size must be at least 1; found {batch_size}.")
@@ -97,7 +101,7 @@ class Evaluator:
             self.zoo,
             split,
             self.device,
-            batch_size=self.batch_size,
+            batch_size=self._given_size and self.batch_size,
             precision=self.precision,
             images=images,
             memory=self.memory,
@@ -188,7 +192,7 @@ class Evaluator:
                 if len(batch) == 1:
                     raise
                 size = len(batch) // 2
-                self.batch_size = min(self.batch_size, size)
+                self.batch_size = self._given_size = min(self.batch_size, size)
             else:
                 done += len(batch)
                 yield batch, result
@@ -203,7 +207,8 @@ class Evaluator:
                 return Trial(known, known.correct, 0)
             if errors_below is None or order is None:
                 return self._run(asked)
-            bound = self.store.bound(asked.key, order.digest) or NOTHING_SEEN
+            self._decide(soup)
+            bound = self.store.bound(self._way_key(asked.key), order.digest) or NOTHING_SEEN
             if bound.errors >= errors_below:
                 return Trial(None, self.total - bound.errors, 0)
             return self._run(asked, errors_below, order, bound)
@@ -215,6 +220,8 @@ class Evaluator:
     def recall(self, key: str) -> Evaluation | None:
         """The evaluation on this split that the store holds under a key; a damaged record counts as none."""
         row = self.store.evaluation(key)
+        if row is None and (own := self._way_key(key)) != key:
+            row = self.store.evaluation(own)
         if row is None:
             return None
         loss, ece = (math.nan if value is None else value for value in (row.loss, row.ece))
@@ -279,6 +286,8 @@ class Evaluator:
 
     def _kept_logits(self, key: str) -> Tensor | None:
         kept = self.store.tensors(self._logits_key(key))
+        if kept is None and (own := self._way_key(key)) != key:
+            kept = self.store.tensors(self._logits_key(own))
         return kept["logits"].float() if kept else None
 
     def _logits_key(self, key: str) -> str:
@@ -293,12 +302,16 @@ class Evaluator:
 
     def _keep(self, asked: _Asked, logits: Tensor) -> Evaluation:
         evaluation = replace(measure(logits, self._data.labels), precision=self.precision)
+        # Another way of running gives other logits within the tolerance, and with these the same answer for every image
+        # but those in doubt: only where there are such is the evaluation one of this way alone.
+        key = self._way_key(asked.key)
+        key = key if key != asked.key and in_doubt(logits) else asked.key
         kept = {}
         if self._keeps_logits(asked.soup):
             rounded = self._rounded(logits)
             if rounded.dtype == torch.half or not self.logits_are_approximate:
-                kept[self._logits_key(asked.key)] = {"logits": rounded}
-        self.store.keep_evaluations([row_of(asked.key, evaluation)], kept)
+                kept[self._logits_key(key)] = {"logits": rounded}
+        self.store.keep_evaluations([row_of(key, evaluation)], kept)
         return evaluation
 
     def record(self, key: str, evaluation: Evaluation) -> None:
@@ -322,14 +335,15 @@ class Evaluator:
             evaluation = self._keep(asked, self._all_logits(asked.soup).float().cpu())
             return Trial(evaluation, evaluation.correct, self.total)
         (seen, errors), collected, run = bound, [], 0
-        size = min(self.batch_size, -(-self.total // REJECTION_BATCHES))
+        size = self._decide(asked.soup).running.fixed_size or -(-self.total // REJECTION_BATCHES)
+        size = min(self._size, size)
         for batch, outputs in self._batches(asked.soup, order.indices[seen:], size):
             logits = outputs.float().cpu()
             collected.append(logits)
             run += len(batch)
             errors += int((~is_correct(logits, self._data.labels[batch])).sum())
             if errors >= errors_below and seen + run < self.total:
-                self.store.keep_bound(asked.key, order.digest, seen + run, errors)
+                self.store.keep_bound(self._way_key(asked.key), order.digest, seen + run, errors)
                 return Trial(None, self.total - errors, run)
         if seen:  # the bound that was kept no longer decides, and the first images' logits are not kept
             whole = self._run(asked)
@@ -342,24 +356,66 @@ class Evaluator:
     def _all_logits(self, soup: Soup) -> Tensor:
         """The logits of every image, in the split's order, on the device; the host has not waited for them."""
         with self._lock:
-            return torch.cat([logits for _, logits in self._batches(soup, torch.arange(self.total), self.batch_size)])
+            self._decide(soup)
+            return torch.cat([logits for _, logits in self._batches(soup, torch.arange(self.total), self._size)])
 
     def _arrived(self, waiting: list[tuple[_Asked, Evaluation | Tensor]]) -> Iterator[Evaluation]:
         for asked, result in waiting:
             yield result if isinstance(result, Evaluation) else self._keep(asked, result.float().cpu())
 
     def _batches(self, soup: Soup, indices: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        running = self._decide(soup).running
         self.load(self._module, soup)
-        for batch, logits in self.halving(indices, size, self._outputs):
+        running.refresh()
+
+        def run(batch: Tensor) -> Tensor:
+            inputs = self.inputs(batch)
+            with self._computing(inputs):
+                return self.judged(running(inputs))
+
+        for batch, logits in self.halving(indices, size, run):
             yield batch, logits
             yield_point()
 
-    def _outputs(self, batch: Tensor) -> Tensor:
-        inputs, failures = self.inputs(batch), architectures.failures_in_words
-        with torch.inference_mode(), exactly(self.precision, self.device):
-            with failures(self.zoo.architecture, self._module, inputs):
-                logits: Tensor = self._module(inputs)
-            return self.judged(logits)
+    @contextmanager
+    def _computing(self, inputs: Tensor) -> Iterator[None]:
+        failures = architectures.failures_in_words(self.zoo.architecture, self._module, inputs)
+        with torch.inference_mode(), exactly(self.precision, self.device), failures:
+            yield
+
+    def _decide(self, soup: Soup) -> Decided:
+        """How the network is run from now on, under every soup; the first time a trial with this one may say it."""
+        if self._decided is None:
+            work = self._work
+            if work.is_tried:
+                self.load(self._module, soup)
+            self._decided = work.decide(self._module, self._first, self._computing)
+        return self._decided
+
+    def _first(self, count: int) -> Tensor:
+        return self.inputs(torch.arange(min(count, self.total)))
+
+    @property
+    def _work(self) -> Work:
+        shape = tuple(self._data.images.shape[1:])
+        return Work(self.zoo, self.total, shape, self.device, self.precision, self._given_size, self.store)
+
+    @property
+    def _size(self) -> int:
+        """Of batches: what suits the way of running, unless that was too much for the memory."""
+        chosen = self._decided and self._decided.batch_size
+        return min(self.batch_size, chosen or self.batch_size)
+
+    @property
+    def way(self) -> str:
+        """How the network is run: "plain", as it is, or one of WAYS; decided with the first evaluation, if not before."""
+        if self._decided is not None:
+            return self._decided.running.way
+        return next(iter(self._work.kept_ways()), "plain")
+
+    def _way_key(self, key: str) -> str:
+        """A key of what may differ from one way of running to another."""
+        return key if self.way == "plain" else f"{key} {self.way}"
 
     def inputs(self, batch: Tensor) -> Tensor:
         """The images of these indices (n,), normalised, on the device: float32, n×C×H×W."""

@@ -84,7 +84,9 @@ class _Convolution(nn.Module):
         else:
             activation = None if self.activation == "none" else self.activation
             in_place = self.adds_in_place and other.is_contiguous(memory_format=last)
-            operation = torch.ops.mkldnn._convolution_pointwise_ if in_place else torch.ops.mkldnn._convolution_pointwise
+            operation = (
+                torch.ops.mkldnn._convolution_pointwise_ if in_place else torch.ops.mkldnn._convolution_pointwise
+            )
             first = (other, images) if in_place else (images, other.contiguous(memory_format=last))
             found = operation.binary(*first, *arguments, "add", 1.0, activation, [], None)
         return found
@@ -171,10 +173,10 @@ def _is_plain(convolution: nn.Conv2d) -> bool:
 def _chain(node: fx.Node, modules: Mapping[str, nn.Module]) -> _Chain:
     """What follows a convolution and is used by nothing else on the way."""
     nodes, norm, other, activation = [node], None, None, "none"
-    if (then := _only_user(nodes[-1])) and isinstance(found := _module_of(then, modules), nn.BatchNorm2d):
-        if type(found) is nn.BatchNorm2d and found.running_mean is not None and not found.training:
-            norm = found
-            nodes.append(then)
+    if (then := _only_user(nodes[-1])) and _is_foldable(found := _module_of(then, modules)):
+        assert isinstance(found, nn.BatchNorm2d)
+        norm = found
+        nodes.append(then)
     if (then := _only_user(nodes[-1])) and (addend := _addend(then, nodes[-1])) is not None:
         other = addend
         nodes.append(then)
@@ -184,6 +186,10 @@ def _chain(node: fx.Node, modules: Mapping[str, nn.Module]) -> _Chain:
         if activation != "none":
             nodes.append(then)
     return _Chain(tuple(nodes), norm, other, activation)
+
+
+def _is_foldable(module: nn.Module | None) -> bool:
+    return type(module) is nn.BatchNorm2d and module.running_mean is not None and not module.training
 
 
 def _only_user(node: fx.Node) -> fx.Node | None:

@@ -53,6 +53,12 @@ def _folders(text: str) -> tuple[Path, ...]:
     return tuple(Path(folder) for folder in text.split(os.pathsep) if folder)
 
 
+def _one_of(text: str, *expected: str) -> str:
+    if text not in expected:
+        raise ValueError(f"{text} is none of {', '.join(expected)}")
+    return text
+
+
 HOME = Setting(
     "SOUP_HOME",
     "where results, converted checkpoints, decoded images and added ingredients are kept",
@@ -88,6 +94,14 @@ IMAGES = Setting(
     lambda text: gigabytes(text, zero=False),
     lambda: 8.0,
 )
+EVALUATION = Setting(
+    "SOUP_EVALUATION",
+    "how networks are run on images: `auto`, by a short trial, or one of `plain`, `channels_last`, `fused`, `compiled`",
+    "one of auto, plain, channels_last, fused, compiled",
+    "`auto`",
+    lambda text: _one_of(text, "auto", "plain", "channels_last", "fused", "compiled"),
+    lambda: "auto",
+)
 TRUST: Setting[tuple[Path, ...]] = Setting(
     "SOUP_TRUST",
     "folders whose factories may run their code, separated as `PATH` is",
@@ -96,14 +110,9 @@ TRUST: Setting[tuple[Path, ...]] = Setting(
     _folders,
     tuple,
 )
-SETTINGS: tuple[Setting[Path] | Setting[tuple[Path, ...]] | Setting[str | None] | Setting[float], ...] = (
-    ZOOS,
-    HOME,
-    DEVICE,
-    MEMORY,
-    IMAGES,
-    TRUST,
-)
+SETTINGS: tuple[
+    Setting[Path] | Setting[tuple[Path, ...]] | Setting[str | None] | Setting[str] | Setting[float], ...
+] = (ZOOS, HOME, DEVICE, MEMORY, IMAGES, EVALUATION, TRUST)
 
 
 def as_markdown() -> str:

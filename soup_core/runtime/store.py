@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS bounds (
 CREATE TABLE IF NOT EXISTS tensors (key TEXT PRIMARY KEY, content BLOB);
 CREATE TABLE IF NOT EXISTS steps (run TEXT, number INTEGER, content BLOB, PRIMARY KEY (run, number));
 CREATE TABLE IF NOT EXISTS jobs (key TEXT PRIMARY KEY, task TEXT, state TEXT, message TEXT, steps INTEGER, since REAL);
+CREATE TABLE IF NOT EXISTS choices (key TEXT PRIMARY KEY, known TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (identity TEXT PRIMARY KEY, known TEXT) WITHOUT ROWID;
 """
 KEEP_TENSORS = "INSERT OR REPLACE INTO tensors VALUES (?, ?)"
@@ -196,6 +197,15 @@ class Store:
     def keep_file(self, identity: str, known: Mapping[str, Any]) -> None:
         """Keep what is known of a file."""
         self._write(("INSERT OR REPLACE INTO files VALUES (?, ?)", [(identity, json.dumps(known))]))
+
+    def choice(self, key: str) -> str | None:
+        """The choice of a way of running a network that is kept under a key, as JSON, or None."""
+        row = self._one("SELECT known FROM choices WHERE key = ?", key)
+        return str(row[0]) if row else None
+
+    def keep_choice(self, key: str, known: str) -> None:
+        """Keep a choice, JSON, under a key."""
+        self._write(("INSERT OR REPLACE INTO choices VALUES (?, ?)", [(key, known)]))
 
     @contextmanager
     def claim(self, name: str, *, wait: bool = True) -> Iterator[bool]:

@@ -1,0 +1,168 @@
+"""Networks as people have them, with random weights: what 1,000 images take over soups, setting the weights included.
+
+    python -m benchmarks networks
+
+Ours is the evaluator, each soup new to its store; the other side a bare loop in the same process: eval, load_state_dict,
+inference_mode, 256 images at a time, which is what the main.py of Wortsman et al. 2022 takes. Both have the same weights,
+images in memory and number of threads; no count may differ. Today's commit is measured in processes of its own.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+import soup_core as sc
+from benchmarks.processes import BEFORE, ROOT, at_commit
+from benchmarks.rows import Row
+from soup_core import architectures
+from soup_core.runtime.store import Store
+
+BARE_BATCH = 256
+INGREDIENTS = 3
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, the side of its images, how many are evaluated, and how much faster it shall be."""
+
+    name: str
+    side: int
+    images: int
+    wanted: float
+
+
+NETWORKS = (
+    Network("resnet18", 64, 2000, 1.6),
+    Network("mobilenet_v3_large", 64, 2000, 1.5),
+    Network("mobilenet_v3_small", 64, 4000, 1.5),
+    Network("resnet50", 224, 96, 1.4),
+    Network("vit_b_32", 224, 192, 0.98),
+)
+BUNDLED = Network("fashion", 28, 5000, 0.9)
+
+
+def write_zoo(network: Network, folder: Path) -> Path:
+    """Ingredients around one start, whose BatchNorms have seen images, and random images."""
+    folder.mkdir(parents=True)
+    torch.manual_seed(0)
+    module = architectures.build(f"torchvision:{network.name}", 10)
+    with torch.no_grad():
+        for _ in range(10):  # running statistics that suit the weights, else the logits fade or explode
+            module(torch.randn(16, 3, network.side, network.side))
+    start = module.state_dict()
+    lines = [
+        "format = 1",
+        f'title = "{network.name}"',
+        f'architecture = {{ name = "torchvision:{network.name}", num_classes = 10 }}',
+        '[data]\nsource = "tensors:data.safetensors"',
+    ]
+    for index in range(INGREDIENTS):
+        noise = torch.Generator().manual_seed(index)
+        theta = {
+            name: value + 0.02 * value.std() * torch.randn(value.shape, generator=noise)
+            if name.endswith("weight") and value.dim() > 1
+            else value
+            for name, value in start.items()
+        }
+        safetensors.torch.save_file(theta, folder / f"m{index}.safetensors")
+        lines += ["[[ingredients]]", f'name = "m{index}"', f'file = "m{index}.safetensors"']
+    (folder / "zoo.toml").write_text("\n".join(lines) + "\n")
+    tensors = {}
+    for split, size in (("held_out", network.images), ("test", 20)):
+        tensors[f"{split}.images"] = torch.randint(256, (size, 3, network.side, network.side), dtype=torch.uint8)
+        tensors[f"{split}.labels"] = torch.randint(10, (size,))
+    safetensors.torch.save_file(tensors, folder / "data.safetensors")
+    return folder
+
+
+def bare(module: torch.nn.Module, theta: dict[str, torch.Tensor], images: torch.Tensor, labels: torch.Tensor) -> int:
+    """How many images are right, by the loop that people write."""
+    module.load_state_dict(theta)
+    module.eval()
+    correct = 0
+    with torch.inference_mode():
+        for batch, wanted in zip(images.split(BARE_BATCH), labels.split(BARE_BATCH), strict=True):
+            correct += int((module(batch).argmax(1) == wanted).sum())
+    return correct
+
+
+def turns(folder: str) -> dict[str, Any]:
+    """Seconds for 1,000 images, ours and the bare loop's, by turns over soups; also the trial's seconds and its way."""
+    zoo = sc.open_zoo(folder if folder == "fashion" else Path(folder))
+    with tempfile.TemporaryDirectory() as place:
+        evaluate = sc.Evaluator(zoo, device="cpu", store=Store(Path(place) / "store.sqlite"))
+        images = zoo.data.normalization(evaluate.data.images)
+        module, labels = zoo.module(), evaluate.data.labels
+        names = zoo.names[:INGREDIENTS]
+        soups = [
+            sc.Soup({a: 0.5 + share, b: 0.5 - share})
+            for share in (0, 0.1, 0.2, 0.3)
+            for a, b in zip(names, names[1:], strict=False)
+        ]
+        start = time.perf_counter()
+        evaluate(sc.Soup({names[0]: 0.6, names[1]: 0.4}))  # the trial, and what is made once
+        first = time.perf_counter() - start
+        ours, theirs = [], []
+        for soup in soups[: ROUNDS + 1]:
+            theta = sc.state_dict(zoo, soup)
+            start = time.perf_counter()
+            correct = evaluate(soup).correct
+            middle = time.perf_counter()
+            expected = bare(module, theta, images, labels)
+            ours.append(middle - start)
+            theirs.append(time.perf_counter() - middle)
+            assert correct == expected, f"{correct} images are right, and {expected} by the bare loop"
+    return {
+        "ours": 1000 * statistics.median(ours[1:]) / len(images),
+        "bare": 1000 * statistics.median(theirs[1:]) / len(images),
+        "way": getattr(evaluate, "way", "plain"),
+        "batch": getattr(evaluate, "_size", evaluate.batch_size),
+        "first": first - statistics.median(ours[1:]),
+    }
+
+
+def in_process(folder: str, project: Path, **settings: str) -> dict[str, Any]:
+    """`turns` by the project in a folder, with a home of its own."""
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "PYTHONPATH": str(project), "SOUP_HOME": home, **settings}
+        command = [sys.executable, str(Path(__file__).resolve()), folder]
+        found = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise SystemExit(found.stderr[-2000:])
+    return dict(json.loads(found.stdout.splitlines()[-1]))
+
+
+def rows_of(network: Network, folder: str, before: Path) -> Iterator[Row]:
+    """Ours against the bare loop, then today's commit against the bare loop, and what the trial took."""
+    now, then = in_process(folder, ROOT), in_process(folder, before)
+    what = f"{network.name} at {network.side}"
+    own = f"1,000 images by {what}, {now['way']}, {now['batch']} at a time"
+    yield Row(own, now["ours"], "bare loop", now["bare"], "s", "at least", network.wanted)
+    yield Row(f"the same, the commit {BEFORE}", then["ours"], "bare loop", then["bare"], "s", "told")
+    yield Row(f"the trial for {what}, once", now["first"], "1,000 images thereafter", now["ours"], "s", "told")
+
+
+def measured() -> list[Row]:
+    """Every network, and the bundled one."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as root, at_commit() as before:
+        rows += rows_of(BUNDLED, "fashion", before)
+        for network in NETWORKS:
+            rows += rows_of(network, str(write_zoo(network, Path(root) / network.name)), before)
+    return rows
+
+
+if __name__ == "__main__":
+    print(json.dumps(turns(sys.argv[1])))
