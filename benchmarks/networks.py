@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,7 @@ def turns(folder: str) -> dict[str, Any]:
         images = zoo.data.normalization(evaluate.data.images)
         module, labels = zoo.module(), evaluate.data.labels
         names = zoo.names[:INGREDIENTS]
-        soups = [
-            sc.Soup({a: 0.5 + share, b: 0.5 - share})
-            for share in (0, 0.1, 0.2, 0.3)
-            for a, b in zip(names, names[1:], strict=False)
-        ]
+        soups = [sc.Soup({a: 0.5 + share, b: 0.5 - share}) for share in (0, 0.1, 0.2, 0.3) for a, b in pairwise(names)]
         start = time.perf_counter()
         evaluate(sc.Soup({names[0]: 0.6, names[1]: 0.4}))  # the trial, and what is made once
         first = time.perf_counter() - start

@@ -67,5 +67,9 @@ class ZooCommand:
 
     def report(self, soup: Soup, splits: Sequence[str] = SPLITS) -> Row:
         """A soup and its figures on these splits, by default on held-out and test images."""
-        evaluations = {split: figures(self.evaluator(split)(soup)) for split in splits}
+        evaluators = {split: self.evaluator(split) for split in splits}
+        evaluations = {split: figures(evaluate(soup)) for split, evaluate in evaluators.items()}
+        for sentence in dict.fromkeys(evaluate.way_in_words for evaluate in evaluators.values()):
+            if sentence:
+                print(sentence, file=sys.stderr)
         return {"soup": json.loads(soup.to_json()), **evaluations}

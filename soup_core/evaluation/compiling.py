@@ -18,7 +18,6 @@ from soup_core.runtime.interruption import yield_point
 
 LOOK_SECONDS = 0.2  # how often work that waits for the compiler can be ended
 TALKATIVE = ("torch.utils.cpp_extension", "torch._inductor", "torch._dynamo")
-COMPILERS = ("g++", "c++", "clang++")
 
 
 def has_compiler(device: str) -> bool:
@@ -26,8 +25,9 @@ def has_compiler(device: str) -> bool:
     if device != "cpu":
         return torch.utils._triton.has_triton()
     headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
-    given = os.environ.get("CXX")
-    return headers.exists() and any(map(shutil.which, [given] if given else COMPILERS))
+    from torch._inductor import config  # takes long to import
+
+    return headers.exists() and any(shutil.which(compiler) for compiler in config.cpp.cxx if compiler)
 
 
 def compiled(

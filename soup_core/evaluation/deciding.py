@@ -33,7 +33,13 @@ class Decided:
 
     running: Running
     batch_size: int | None = None
-    choice: Choice | None = None
+
+
+IN_WORDS = {
+    "channels_last": "with channels last in memory",
+    "fused": "with BatchNorm and activations fused into its convolutions",
+    "compiled": "compiled by torch.compile",
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Work:
             return False
         if self.setting != AUTO:
             return True
-        channels, height, width = self.shape
+        height, width = self.shape[-2:]
         weights = sum(tensor.numel() for tensor in self.zoo.tensors.values())
         return weights * height * width * self.images >= WORTH_A_TRIAL
 
@@ -81,6 +87,17 @@ class Work:
         """The ways in which the run would go by what the store holds, the best first; none where that is not known."""
         choice = kept_choice(self.store, self.key) if self.is_tried else None
         return self._ways(choice) if choice else []
+
+    def in_words(self, way: str) -> str | None:
+        """A sentence on how the network is run and why; None where it is run as it is."""
+        if way not in IN_WORDS:
+            return None
+        sentence = f"For evaluations the network is run {IN_WORDS[way]}"
+        choice = kept_choice(self.store, self.key)
+        if choice is None or not choice.seconds.get(way):
+            return f"{sentence}."
+        gain = choice.seconds["plain"] / choice.seconds[way]
+        return f"{sentence}, {gain:.1f} times as fast here as unchanged, by a short trial; SOUP_EVALUATION=plain leaves it as it is."
 
     def decide(self, module: nn.Module, first: Callable[[int], Tensor], context: Context) -> Decided:
         """Decide on the way, by a trial where none is kept; `first` gives the first images, as many as it is given.
@@ -103,8 +120,8 @@ class Work:
             except Exception:  # another version of the network's library may be one that torch cannot trace
                 continue
             if running.prepare(first(size), lambda: context(first(size))):
-                return Decided(running, choice.batch_size, choice)
-        return Decided(Running(module), choice.batch_size, choice)
+                return Decided(running, choice.batch_size)
+        return Decided(Running(module), choice.batch_size)
 
     def _made(self, module: nn.Module, first: Callable[[int], Tensor], context: Context) -> Choice | None:
         ways = ("channels_last", "fused") if self.setting == AUTO else tuple({self.setting} - {COMPILED})

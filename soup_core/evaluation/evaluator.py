@@ -413,6 +413,11 @@ class Evaluator:
             return self._decided.running.way
         return next(iter(self._work.kept_ways()), "plain")
 
+    @property
+    def way_in_words(self) -> str | None:
+        """A sentence on the way, where the network is not run as it is."""
+        return self._work.in_words(self.way)
+
     def _way_key(self, key: str) -> str:
         """A key of what may differ from one way of running to another."""
         return key if self.way == "plain" else f"{key} {self.way}"

@@ -183,7 +183,9 @@ def _chain(node: fx.Node, modules: Mapping[str, nn.Module]) -> _Chain:
     if then := _only_user(nodes[-1]):
         found = _module_of(then, modules)
         activation = ACTIVATIONS.get(then.target if found is None else type(found), "none")
-        if activation != "none":
+        if activation == "none" or (other is not None and activation != "relu"):  # oneDNN has no other after a sum
+            activation = "none"
+        else:
             nodes.append(then)
     return _Chain(tuple(nodes), norm, other, activation)
 

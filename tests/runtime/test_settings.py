@@ -72,6 +72,7 @@ def test_the_readme_lists_every_setting() -> None:
     assert set(SETTINGS) == declared
     assert {each.name for each in SETTINGS} == {
         "SOUP_DEVICE",
+        "SOUP_EVALUATION",
         "SOUP_HOME",
         "SOUP_IMAGES",
         "SOUP_MEMORY",

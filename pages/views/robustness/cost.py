@@ -33,6 +33,8 @@ def numbers(context: Context, entries: Sequence[sc.RecipeResult] = ()) -> None:
     with st.container(horizontal=True):
         for label, soup, ensemble in rows:
             st.metric(label, soup, ensemble, delta_color="off", delta_arrow="off", help=explained, width=150)
+    if sentence := context.evaluator("held_out").way_in_words:
+        st.caption(sentence)
 
 
 def recipes(context: Context, entries: Sequence[sc.RecipeResult]) -> None:
