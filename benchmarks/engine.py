@@ -30,7 +30,6 @@ import soup_core as sc
 from benchmarks import rivals
 from benchmarks.rows import Row, by_turns, seconds
 from soup_core import architectures
-from soup_core.evaluation import ImageOrder
 from soup_core.recipes.learned import _learn, _Mixture
 from soup_core.runtime.devices import exactly
 from soup_core.runtime.store import Store
@@ -41,7 +40,6 @@ MODELS = 12
 MIB = 1 << 20
 GB = 1e9
 ROOM = 12 * GB  # twelve models, as safetensors and as PyTorch files, and some to spare
-NO_CUDA = "no CUDA device here: GPU rows not measured"
 
 
 # ---- networks of 88 million parameters -------------------------------------------------------------------------------
@@ -378,72 +376,6 @@ def plane_rows(root: Path) -> Iterator[Row]:
     yield Row("then refined to all 5,000, from the start", whole + refined, "limit", 90, "s", "at most", 1.0)
 
 
-# ---- where there is a GPU --------------------------------------------------------------------------------------------
-
-
-def synchronized(work: Callable[[], object]) -> Callable[[], None]:
-    def run() -> None:
-        work()
-        torch.cuda.synchronize()
-
-    return run
-
-
-def gpu_rows(models: Path, root: Path) -> Iterator[Row]:
-    """Eight resident models of 88 million parameters on CUDA."""
-    zoo = sc.open_zoo(write_zoo(models, root / "gpu", 8, images=10_000))
-    store = Store(root / "gpu" / "store.sqlite")
-    evaluate = sc.Evaluator(zoo, device="cuda", memory=4, store=store)
-    yield bandwidth_row(evaluate)
-    steps = learned_steps(evaluate, "tensor", 64)
-    ours, usual = by_turns(9, *map(synchronized, (*steps,)))
-    yield Row("CUDA: a step of the learned soup of 8, batch 64", ours, "through autograd", usual, "s", "at most", 0.35)
-    for precision, limit in (("float32", 0.8), ("bf16", 0.25)):
-        half = sc.Evaluator(zoo, device="cuda", memory=4, precision=precision, store=store)
-        yield Row(
-            f"CUDA: a rejected greedy step, 10,000 images, {precision}",
-            rejected_seconds(half),
-            "limit",
-            limit,
-            "s",
-            "at most",
-            1.0,
-        )
-
-
-def bandwidth_row(evaluate: sc.Evaluator) -> Row:
-    """A resident average against the time that a copy takes for the same bytes: every model read, one written."""
-    zoo, soup = evaluate.zoo, sc.uniform_soup(evaluate.zoo)
-    moved = (len(zoo.names) + 1) * model_bytes(zoo)
-    source = torch.zeros(1024 * MIB, dtype=torch.uint8, device="cuda")
-    target = torch.empty_like(source)
-    works = [
-        synchronized(lambda: sc.state_dict(zoo, soup, evaluate.device, evaluate.bank)),
-        synchronized(lambda: target.copy_(source)),
-    ]
-    by_turns(3, *works)  # warm
-    ours, copy = by_turns(21, *works)
-    copied = copy * moved / (2 * source.nbytes)
-    return Row(
-        f"CUDA: average of {len(zoo.names)} resident models", ours, "copying so many bytes", copied, "s", "at most", 1.6
-    )
-
-
-def rejected_seconds(evaluate: sc.Evaluator) -> float:
-    """A candidate that is rejected after a quarter of the images: with weights at random nearly every one is wrong."""
-    order = ImageOrder(torch.arange(evaluate.total))
-    limit = int(0.225 * evaluate.total)  # after a fifth of the images it cannot be reached, after a quarter it is
-    times = []
-    for pair in itertools.combinations(evaluate.zoo.names, 2):
-        start = time.perf_counter()
-        trial = evaluate.trial(sc.uniform_soup(evaluate.zoo, pair), errors_below=limit, order=order)
-        times.append(time.perf_counter() - start)
-        assert trial.images_evaluated == evaluate.total // 4, f"rejected after {trial.images_evaluated} images"
-        if len(times) == 8:
-            break
-    return statistics.median(times[2:])
-
-
 # ---- all of it -------------------------------------------------------------------------------------------------------
 
 
@@ -459,7 +391,5 @@ def measured() -> list[Row]:
         for count in (4, MODELS, 24):
             write_zoo(models, zoos / str(count), count)
         sections = [averaging_rows(models, zoos), memory_rows(zoos)]
-        if torch.cuda.is_available():
-            sections.append(gpu_rows(models, root))
         sections += [opening_rows(root), rejection_rows(root), greedy_rows(root), learned_rows(root), plane_rows(root)]
         return [row for section in sections for row in section]
