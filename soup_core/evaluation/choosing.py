@@ -128,7 +128,8 @@ def made_choice(
     """
     trial = _Trial(module, device, context)
     plain = Running(module)
-    probed = trial.seconds(plain, first(PROBE)) / PROBE
+    few = first(PROBE)
+    probed = trial.seconds(plain, few) / len(few)
     size = batch_size or _size(probed)
     images = first(size)
     rounds = ROUNDS if size * probed <= BATCH_SECONDS else 1
