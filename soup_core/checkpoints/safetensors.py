@@ -61,8 +61,9 @@ class Checkpoint:
 
     `tensors` maps each name to its dtype, shape and offsets; `name` is the file's, for people; `notes` say what was done
     to make the file fit; `beside` is what a file of torch.save holds beside its weights, as plain values by their keys:
-    settings, epochs, scores; `identity` is that of the file which every later reading must find. Raises CheckpointError for
-    whatever is not a complete and consistent safetensors file.
+    settings, epochs, scores; `identity` is that of the file which every later reading must find; `checksums` are the CRC-32
+    of all bytes of a tensor, by its name in the file, where the file has them, which safetensors files do not. Raises
+    CheckpointError for whatever is not a complete and consistent safetensors file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,6 +82,7 @@ class Checkpoint:
         self.size = file.identity.size
         self.notes: tuple[str, ...] = ()
         self.beside: Mapping[str, Any] = MappingProxyType({})
+        self.checksums: Mapping[str, int] = MappingProxyType({})
         self.tensors, self.metadata = _parse_header(self.name, file.descriptor, self.size)
 
     @cached_property
