@@ -6,9 +6,10 @@ the same reading.
 
 import json
 import math
+import threading
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ from blake3 import blake3
 if TYPE_CHECKING:
     from soup_core.checkpoints.safetensors import TensorInfo
 
-RUN = 524_288  # elements of a tensor that are hashed at once: two megabytes in float32, which stay in the cache
+RUN = 131_072  # elements of a tensor that are hashed at once: half a megabyte in float32, which stays in the cache
+Block = tuple[str, int, int]  # of a tensor, its first element and the one after its last
 SCHEME = "b3-"  # begins every digest made as `Content` says, so that none is taken for another, or for a SHA-256
 POLYNOMIAL = 0xEDB88320  # of CRC-32, in the order of bits that zip files have
 
@@ -34,6 +36,21 @@ class Found:
     digest: str
     not_finite: tuple[str, ...]
     damaged: tuple[str, ...]
+
+
+@dataclass
+class Examination:
+    """How far the reading of a file has come, for all checkpoints that are made of it under whatever names.
+
+    `content` takes the blocks that are read until `found` is there. `keep` remembers that for other processes.
+    `earlier_digest` is the SHA-256 by which older records name the file, where that is known.
+    """
+
+    content: "Content | None"
+    found: Found | None = None
+    keep: Callable[[Found], None] | None = None
+    earlier_digest: str | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Content:
@@ -51,7 +68,7 @@ class Content:
     def __init__(
         self, tensors: Mapping[str, "TensorInfo"], checksums: Mapping[str, int] = MappingProxyType({})
     ) -> None:
-        self._tensors, self._checksums = dict(tensors), dict(checksums)
+        self.tensors, self._checksums = tensors, checksums
         self._digests: dict[tuple[str, int], bytes] = {}
         self._crcs: dict[tuple[str, int], int] = {}
         self._not_finite: set[str] = set()
@@ -61,7 +78,7 @@ class Content:
 
         `part` is contiguous memory that may be written to, so that torch takes it as it is; it is only read.
         """
-        info = self._tensors[name]
+        info = self.tensors[name]
         size, item, checked = math.prod(info.shape), info.dtype.itemsize, name in self._checksums
         end = begin + len(part) // item
         for first in range(-(-begin // RUN) * RUN, end, RUN):
@@ -75,9 +92,9 @@ class Content:
                 self._crcs[name, run] = zlib.crc32(block)
             self._digests[name, run] = blake3(block).digest()
 
-    def missing(self) -> Iterator[tuple[str, int, int]]:
-        """The blocks that were not added: of each its tensor's name, its first element and the one after its last."""
-        for name, info in self._tensors.items():
+    def missing(self) -> Iterator[Block]:
+        """The blocks that were not added: as `Block` says."""
+        for name, info in self.tensors.items():
             size = math.prod(info.shape)
             for begin in range(0, size, RUN):
                 if (name, begin // RUN) not in self._digests:
@@ -88,18 +105,18 @@ class Content:
         assert not any(self.missing()), "a digest is of all tensors"
         tensors = [
             [name, str(info.dtype).removeprefix("torch."), list(info.shape), self._tensor_digest(name)]
-            for name, info in sorted(self._tensors.items())
+            for name, info in sorted(self.tensors.items())
         ]
         digest = blake3(json.dumps(tensors, separators=(",", ":")).encode()).hexdigest()
-        damaged = (name for name in self._tensors if name in self._checksums and not self._is_as_checked(name))
-        not_finite = (name for name in self._tensors if name in self._not_finite)
+        damaged = (name for name in self.tensors if name in self._checksums and not self._is_as_checked(name))
+        not_finite = (name for name in self.tensors if name in self._not_finite)
         return Found(SCHEME + digest, tuple(not_finite), tuple(damaged))
 
     def _tensor_digest(self, name: str) -> str:
         return blake3(b"".join(self._digests[name, run] for run in range(self._runs(name)))).hexdigest()
 
     def _is_as_checked(self, name: str) -> bool:
-        info = self._tensors[name]
+        info = self.tensors[name]
         size, checksum = math.prod(info.shape), 0
         for run in range(self._runs(name)):
             elements = min(RUN, size - run * RUN)
@@ -107,7 +124,7 @@ class Content:
         return checksum == self._checksums[name]
 
     def _runs(self, name: str) -> int:
-        return -(-math.prod(self._tensors[name].shape) // RUN)
+        return -(-math.prod(self.tensors[name].shape) // RUN)
 
 
 def _is_finite(block: memoryview, dtype: torch.dtype) -> bool:

@@ -39,6 +39,12 @@ CREATE TABLE IF NOT EXISTS jobs (key TEXT PRIMARY KEY, task TEXT, state TEXT, me
 CREATE TABLE IF NOT EXISTS files (identity TEXT PRIMARY KEY, known TEXT) WITHOUT ROWID;
 """
 KEEP_TENSORS = "INSERT OR REPLACE INTO tensors VALUES (?, ?)"
+CARRIED = (
+    ("evaluations", "key", "correct, total, loss, ece, not_finite, correctness"),
+    ("bounds", "key", "image_order, images, errors"),
+    ("tensors", "key", "content"),
+    ("steps", "run", "number, content"),
+)  # of the tables that are kept by keys, the key and the other columns
 DIGEST_BYTES = 32
 
 
@@ -171,6 +177,15 @@ class Store:
             ("DELETE FROM steps WHERE run = ? AND number > ?", [(run, number)]),
             ("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", [(run, number, _packed(step))]),
         )
+
+    def carry_over(self, earlier: str, key: str) -> None:
+        """Have what is kept under an earlier key under another too, but for what that has itself: a run's steps as well."""
+        for table, column, others in CARRIED:
+            if self._one(f"SELECT 1 FROM {table} WHERE {column} = ?", earlier) and not self._one(
+                f"SELECT 1 FROM {table} WHERE {column} = ?", key
+            ):
+                query = f"INSERT OR IGNORE INTO {table} ({column}, {others}) SELECT ?, {others} FROM {table} WHERE {column} = ?"
+                self._write((query, [(key, earlier)]))
 
     def jobs(self) -> list[JobRow]:
         """Every job, oldest change first."""

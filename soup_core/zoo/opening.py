@@ -4,7 +4,7 @@ What does not fit is left out with the reason; the rest of the zoo stays usable.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from soup_core.checkpoints import (
     networks_within,
     open_checkpoint,
     parametrized,
+    read_through,
     shard_files,
 )
 from soup_core.data import ASSETS, operator_folders
@@ -105,10 +106,12 @@ def _found(file: Path) -> Path:
     return alike[0] if len(alike) == 1 else file
 
 
-def open_zoo(name: str | Path) -> Zoo:
+def open_zoo(name: str | Path, *, examine: bool = True) -> Zoo:
     """Open a zoo by its name, with what a user has added to it, or by the folder that holds its zoo.toml, without.
 
-    Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
+    Files that were never read through are so now, on two threads, and what is broken is left out. Without `examine`
+    nothing is read but what says which tensors a file holds: whoever then reads the weights finds out in the same reading
+    what they are, and ends with `unsound`. Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
     """
     named = find_zoo(str(name))
     folder = named or Path(name)
@@ -117,13 +120,31 @@ def open_zoo(name: str | Path) -> Zoo:
         raise ZooError(
             f"There is no zoo {str(name)!r}; expected one of {', '.join(zoo_folders())}, or a folder that holds zoo.toml."
         )
-    return zoo_from(read_zoo_file(file), folder, str(name) if named else None)
+    return zoo_from(read_zoo_file(file), folder, str(name) if named else None, examine=examine)
 
 
-def zoo_from(content: ZooFile, folder: Path, name: str | None = None) -> Zoo:
+def unsound(members: Iterable[Ingredient]) -> list[str]:
+    """The names of the ingredients that hold NaN or infinity, or are damaged; what was not read of them yet is read now.
+
+    Raises CheckpointError where a file has changed since it was opened, or cannot be read.
+    """
+    members = list(members)
+    read_through([member.checkpoint for member in members])
+    broken = []
+    for member in members:
+        for leaf in member.checkpoint.leaves:
+            leaf.examined()
+        try:
+            member.checkpoint.check()
+        except CheckpointError:
+            broken.append(member.name)
+    return broken
+
+
+def zoo_from(content: ZooFile, folder: Path, name: str | None = None, *, examine: bool = True) -> Zoo:
     """The zoo that a zoo.toml of this content makes of a folder, whether it is written there or not.
 
-    With the `name` of a zoo that `find_zoo` finds, it has what a user has added to that. Raises ZooError where the
+    With the `name` of a zoo that `find_zoo` finds, it has what a user has added to that. `examine` as for `open_zoo`. Raises ZooError where the
     architecture cannot be built, and where no ingredient is usable.
     """
     architecture = content.architecture.named()
@@ -138,13 +159,22 @@ def zoo_from(content: ZooFile, folder: Path, name: str | None = None) -> Zoo:
     if base_entry:
         listed.append((BASE, base_entry, {}))
     roots = [folder, *_roots()]
-    for entry_name, entry, hyperparameters in listed:
+    opened: dict[str, Checkpoint | CheckpointError] = {}
+    for entry_name, entry, _ in listed:
         path = _found(folder / entry.file)
         try:
             if adapters.is_adapter(path):
-                checkpoint = _adapted(path, base_entry, folder, architecture, module, roots)
+                opened[entry_name] = _adapted(path, base_entry, folder, architecture, module, roots)
             else:
-                checkpoint = _opened(path, entry.weights, roots, architecture, module)
+                opened[entry_name] = _opened(path, entry.weights, roots, architecture, module)
+        except CheckpointError as error:
+            opened[entry_name] = error
+    if examine:
+        read_through(each for each in opened.values() if isinstance(each, Checkpoint))
+    for entry_name, entry, hyperparameters in listed:
+        path = _found(folder / entry.file)
+        try:
+            checkpoint = _usable(opened[entry_name], examine=examine)
         except CheckpointError as error:
             models = [each.checkpoint for each in usable.values()] if entry_name == BASE else []
             completed = _with_anothers_head(path, entry.weights, roots, architecture, folder, module, models)
@@ -172,6 +202,17 @@ def zoo_from(content: ZooFile, folder: Path, name: str | None = None) -> Zoo:
     )
 
 
+def _usable(opened: Checkpoint | CheckpointError, *, examine: bool) -> Checkpoint:
+    """An opened checkpoint, as far as nothing is known against it. Raises CheckpointError otherwise."""
+    if isinstance(opened, CheckpointError):
+        raise opened
+    if examine:
+        for leaf in opened.leaves:
+            leaf.examined()
+    opened.check()
+    return opened
+
+
 def _adapted(
     path: Path,
     base: FileEntry | None,
@@ -191,10 +232,10 @@ def _adapted(
             'on, as in base = "base/model.safetensors".'
         )
     config = adapters.read_config(path, roots=roots)
-    adapter = open_checkpoint(adapters.weights_file(path), roots=roots)
+    adapter = open_checkpoint(adapters.weights_file(path), roots=roots, examine=False)
     adapter = adapter.renamed({name: name for name in adapter.tensors})
     adapter.name = where
-    start = open_checkpoint(_found(folder / base.file), base.weights, roots=roots)
+    start = open_checkpoint(_found(folder / base.file), base.weights, roots=roots, examine=False)
     if adapters.is_of_adapter(start.tensors):
         raise CheckpointError(f"{start.name} is an adapter itself, and a base is a whole model; name that in zoo.toml.")
     expected, stored = module.state_dict(), architectures.stored_names(architecture, module)
@@ -229,7 +270,7 @@ def _add_users_own(
             _check_fit(checkpoint, expected)
             origin = user_ingredients.origin_of(checkpoint)
             start = own.get(origin.start)
-            if start is None or start.digest != origin.start_digest:
+            if start is None or not start.checkpoint.is_named_by(origin.start_digest):
                 raise CheckpointError(
                     f"{path.name} was trained from other weights than the zoo now has as {origin.start}, so it would "
                     "not soup with the rest; remove it on the Train page."
@@ -278,7 +319,7 @@ def _opened(
     Raises CheckpointError where none does, and where several do.
     """
     try:
-        return _fitted(open_checkpoint(path, weights, roots=roots), architecture, module)
+        return _fitted(open_checkpoint(path, weights, roots=roots, examine=False), architecture, module)
     except SeveralWeights as several:
         fitting_parts = list(_fitting_parts(path, several, roots, architecture, module))
         if len(fitting_parts) != 1:

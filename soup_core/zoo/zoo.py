@@ -34,7 +34,7 @@ class Ingredient:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file."""
+        """The digest of the checkpoint's content; the file is read through where that was not done yet."""
         return self.checkpoint.digest
 
 
@@ -132,7 +132,16 @@ class Zoo:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that numbers on this zoo rest on, but for the images: network, data's settings, files, order."""
-        content = [dict(self.network), self.data.settings(), [[i.name, i.digest] for i in self.by_name.values()]]
+        return self._over({name: each.digest for name, each in self.by_name.items()})
+
+    @property
+    def earlier_digest(self) -> str | None:
+        """The digest by which older records name the zoo, None where that of a file is not known."""
+        digests = {name: each.checkpoint.earlier_digest for name, each in self.by_name.items()}
+        return self._over(digests) if all(digests.values()) else None
+
+    def _over(self, digests: Mapping[str, str | None]) -> str:
+        content = [dict(self.network), self.data.settings(), [[name, digest] for name, digest in digests.items()]]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
