@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from blake3 import blake3
+from torch import Tensor
 
 if TYPE_CHECKING:
     from soup_core.checkpoints.safetensors import TensorInfo
 
 RUN = 131_072  # elements of a tensor that are hashed at once: half a megabyte in float32, which stays in the cache
+ON_ONE_THREAD = 32_768  # up to so many elements torch works on the calling thread alone
 Block = tuple[str, int, int]  # of a tensor, its first element and the one after its last
 SCHEME = "b3-"  # begins every digest made as `Content` says, so that none is taken for another, or for a SHA-256
 POLYNOMIAL = 0xEDB88320  # of CRC-32, in the order of bits that zip files have
@@ -86,7 +88,11 @@ class Content:
             if last > end or (name, run) in self._digests:
                 continue
             block = part[(first - begin) * item : (last - begin) * item]
-            if info.dtype.is_floating_point and name not in self._not_finite and not _is_finite(block, info.dtype):
+            if (
+                info.dtype.is_floating_point
+                and name not in self._not_finite
+                and not is_finite(torch.frombuffer(block, dtype=info.dtype))
+            ):
                 self._not_finite.add(name)
             if checked:
                 self._crcs[name, run] = zlib.crc32(block)
@@ -127,10 +133,11 @@ class Content:
         return -(-math.prod(self.tensors[name].shape) // RUN)
 
 
-def _is_finite(block: memoryview, dtype: torch.dtype) -> bool:
-    """Whether no number is NaN or infinite: either poisons the sum, and where that only overflowed each is looked at."""
-    numbers = torch.frombuffer(block, dtype=dtype)
-    return math.isfinite(float(numbers.sum())) or bool(numbers.isfinite().all())
+def is_finite(numbers: Tensor) -> bool:
+    """Whether no number (N) is NaN or infinite: either poisons a sum, and where one only overflowed each is looked at."""
+    return all(
+        math.isfinite(float(piece.sum())) or bool(piece.isfinite().all()) for piece in numbers.split(ON_ONE_THREAD)
+    )
 
 
 def crc32_of_both(first: int, second: int, length: int) -> int:
