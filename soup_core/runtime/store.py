@@ -139,6 +139,10 @@ class Store:
         row = self._one(f"SELECT {columns} FROM evaluations WHERE key = ?", key)
         return row and EvaluationRow(*row)
 
+    def has_evaluations(self) -> bool:
+        """Whether anything was ever evaluated here."""
+        return self._one("SELECT 1 FROM evaluations LIMIT 1") is not None
+
     def keep_evaluations(
         self, rows: Iterable[EvaluationRow], tensors: Mapping[str, Mapping[str, Tensor]] | None = None
     ) -> None:

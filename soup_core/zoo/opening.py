@@ -4,7 +4,7 @@ What does not fit is left out with the reason; the rest of the zoo stays usable.
 """
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -110,8 +110,8 @@ def open_zoo(name: str | Path, *, examine: bool = True) -> Zoo:
     """Open a zoo by its name, with what a user has added to it, or by the folder that holds its zoo.toml, without.
 
     Files that were never read through are so now, on two threads, and what is broken is left out. Without `examine`
-    nothing is read but what says which tensors a file holds: whoever then reads the weights finds out in the same reading
-    what they are, and ends with `unsound`. Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
+    nothing is read but what says which tensors a file holds; that it is broken then shows when its digest is asked for, and
+    is known to the next opening. Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
     """
     named = find_zoo(str(name))
     folder = named or Path(name)
@@ -121,24 +121,6 @@ def open_zoo(name: str | Path, *, examine: bool = True) -> Zoo:
             f"There is no zoo {str(name)!r}; expected one of {', '.join(zoo_folders())}, or a folder that holds zoo.toml."
         )
     return zoo_from(read_zoo_file(file), folder, str(name) if named else None, examine=examine)
-
-
-def unsound(members: Iterable[Ingredient]) -> list[str]:
-    """The names of the ingredients that hold NaN or infinity, or are damaged; what was not read of them yet is read now.
-
-    Raises CheckpointError where a file has changed since it was opened, or cannot be read.
-    """
-    members = list(members)
-    read_through([member.checkpoint for member in members])
-    broken = []
-    for member in members:
-        for leaf in member.checkpoint.leaves:
-            leaf.examined()
-        try:
-            member.checkpoint.check()
-        except CheckpointError:
-            broken.append(member.name)
-    return broken
 
 
 def zoo_from(content: ZooFile, folder: Path, name: str | None = None, *, examine: bool = True) -> Zoo:
