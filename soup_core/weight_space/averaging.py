@@ -115,17 +115,15 @@ def _streamed(
         if (found := read(first, total)) is not total:
             torch._foreach_copy_(parts, found.split(PIECE))
         torch._foreach_mul_(parts, coefficient)
-        converted: tuple[Tensor, ...] = ()
         pieces: tuple[Tensor, ...] = ()
         for index, coefficient in others:
             if (block := read(index)) is not found or not pieces:  # files of one dtype are read into the same place
                 found, pieces = block, block.split(PIECE)
             if block.dtype == dtype:
                 torch._foreach_add_(parts, pieces, alpha=coefficient)
-            else:  # a sum of two dtypes takes twice as long as a copy and a sum
-                converted = converted or scratch("converted", dtype, end - begin).split(PIECE)
-                torch._foreach_copy_(converted, pieces)
-                torch._foreach_add_(parts, converted, alpha=coefficient)
+            else:  # a sum of two dtypes takes longer than a copy and a sum, piece by piece in the cache
+                for part, piece in zip(parts, pieces, strict=True):
+                    part.add_(scratch("converted", dtype, len(part)).copy_(piece), alpha=coefficient)
         if total is not result:
             torch._foreach_copy_(result.split(PIECE), parts)
             if device != "cpu" or not is_finite(result):
