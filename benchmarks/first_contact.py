@@ -82,11 +82,12 @@ def exporting(folder: Path, root: Path, code: Path = ROOT) -> Command:
 def export_rows(root: Path, models: Path, before: Path, ending: str, limit: float) -> Iterator[Row]:
     """The whole command against the script, against itself as it was, and, less the imports, against a bare read."""
     folder, files = zoo_of(root, models, ending), [str(file) for file in sorted(models.glob(f"*.{ending}"))]
-    ours, now_loads, script, reading, startup, then = by_turns(
+    ours, now_loads, script, bare_script, reading, startup, then = by_turns(
         ROUNDS,
         exporting(folder, root),
         python("-c", IMPORTS, settings=SETTINGS),
         python(str(LOOP), str(root / f"loop.{ending}"), *files, settings=SETTINGS),
+        python(str(LOOP), "--bare", str(root / f"loop.{ending}"), *files, settings=SETTINGS),
         python("-c", f"{READING}\nread({files!r})", settings=SETTINGS),
         python("-c", READING, settings=SETTINGS),
         exporting(folder, root, before),
@@ -94,6 +95,7 @@ def export_rows(root: Path, models: Path, before: Path, ending: str, limit: floa
     what = f"export --soup uniform of {MODELS} .{ending} files of 88M float32, nothing known of them"
     unit = "s of processor"
     yield Row(what, ours.processor, "a script of model-soups' averaging", script.processor, unit, "at most", limit)
+    yield Row(what, ours.processor, "the script without torchvision", bare_script.processor, unit, "told")
     yield Row(what, ours.processor, "before, evaluating 13 models on 1 image", then.processor, unit, "told")
     bare = reading.processor - startup.processor
     yield Row(

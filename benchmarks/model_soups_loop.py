@@ -2,7 +2,8 @@
 
     python benchmarks/model_soups_loop.py OUTPUT FILE...
 
-One dictionary, to which each model's tensors are added with its share: https://github.com/mlfoundations/model-soups
+One dictionary, to which each model's tensors are added with its share: https://github.com/mlfoundations/model-soups.
+With --bare first it does without torchvision, which that imports for its data sets and, by clip, for its networks.
 """
 
 import sys
@@ -29,4 +30,8 @@ def main(output: str, files: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "--bare":
+        sys.argv.remove("--bare")
+    else:
+        import torchvision  # noqa: F401
     main(sys.argv[1], sys.argv[2:])
