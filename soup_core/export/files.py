@@ -71,7 +71,7 @@ def weights(zoo: Zoo, soup: Soup) -> dict[str, Tensor]:
         for leaf in member.checkpoint.leaves:
             leaf.examined()
         member.checkpoint.check()
-    parameters = dict(zoo.reference.named_parameters(remove_duplicate=False))
+    parameters = dict(zoo.outline.named_parameters(remove_duplicate=False))
     loaded = {id(parameters[name]): name for name in theta if name in parameters}  # the last of those that are tied
     return {name: theta[loaded[id(parameters[name])]] if name in parameters else theta[name] for name in theta}
 

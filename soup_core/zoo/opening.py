@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from soup_core import architectures
+from soup_core.architectures.outlines import outline
 from soup_core.architectures.own_heads import said, under_library_names
 from soup_core.checkpoints import (
     Checkpoint,
@@ -131,7 +132,7 @@ def zoo_from(content: ZooFile, folder: Path, name: str | None = None, *, examine
     """
     architecture = content.architecture.named()
     network = architectures.network(architecture, folder)
-    module = architectures.meta_module(**architectures.arguments(architecture, folder))
+    module = outline(architecture, folder)
     usable: dict[str, Ingredient] = {}
     excluded: list[Excluded] = []
     listed: list[tuple[str, FileEntry | IngredientEntry, Mapping[str, Value]]] = [
@@ -146,7 +147,8 @@ def zoo_from(content: ZooFile, folder: Path, name: str | None = None, *, examine
         path = _found(folder / entry.file)
         try:
             if adapters.is_adapter(path):
-                opened[entry_name] = _adapted(path, base_entry, folder, architecture, module, roots)
+                whole = architectures.meta_module(**architectures.arguments(architecture, folder))
+                opened[entry_name] = _adapted(path, base_entry, folder, architecture, whole, roots)
             else:
                 opened[entry_name] = _opened(path, entry.weights, roots, architecture, module)
         except CheckpointError as error:
@@ -284,9 +286,9 @@ def fitting_ingredient(zoo: Zoo, name: str, path: Path) -> Ingredient:
     if name in (*zoo.by_name, *RESERVED):
         raise CheckpointError(f"{shown(name)} is a name that the zoo has itself; rename the file.")
     try:
-        checkpoint = _fitted(open_checkpoint(path), zoo.architecture, zoo.reference)
+        checkpoint = _fitted(open_checkpoint(path), zoo.architecture, zoo.outline)
     except SeveralWeights as several:
-        likeliest = next(_fitting_parts(path, several, (), zoo.architecture, zoo.reference), None)
+        likeliest = next(_fitting_parts(path, several, (), zoo.architecture, zoo.outline), None)
         if likeliest is None:
             raise
         checkpoint = likeliest
@@ -331,7 +333,7 @@ def other_weights(zoo: Zoo, name: str) -> Iterator[tuple[str, Zoo]]:
     except SeveralWeights as several:
         for place in several.places:
             with suppress(CheckpointError):
-                checkpoint = _fitted(open_checkpoint(ingredient.file, place), zoo.architecture, zoo.reference)
+                checkpoint = _fitted(open_checkpoint(ingredient.file, place), zoo.architecture, zoo.outline)
                 if checkpoint.digest != ingredient.digest:
                     yield place, replace(zoo, ingredients=(replace(ingredient, checkpoint=checkpoint),), base=None)
     except CheckpointError:
