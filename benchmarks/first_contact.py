@@ -16,6 +16,7 @@ import torch
 
 import soup_core as sc
 from benchmarks.engine import (
+    CLASSES,
     MODELS,
     VIT,
     in_fresh_process,
@@ -31,7 +32,12 @@ from benchmarks.rows import Row
 
 LOOP = ROOT / "benchmarks" / "model_soups_loop.py"
 SETTINGS = {"OMP_NUM_THREADS": "2"}
-IMPORTS = "import soup_core.cli.export, torchvision.models"
+IMPORTS = "import soup_core.cli.export"
+LOOK = """
+from pathlib import Path
+from soup_core.architectures.outlines import outline
+outline({{"name": {name!r}, "num_classes": {classes}}}, Path())
+"""
 ROUNDS = 3
 HALVES = (torch.bfloat16, torch.float16)
 
@@ -66,35 +72,44 @@ def zoo_of(root: Path, models: Path, ending: str) -> Path:
     return folder
 
 
-def exporting(folder: Path, root: Path, code: Path = ROOT) -> Command:
-    """`export` of the uniform soup by the code in a folder, with a store that knows nothing."""
+def exporting(folder: Path, root: Path, code: Path = ROOT, *, is_first: bool = False) -> Command:
+    """`export` of the uniform soup by the code in a folder, with a store that knows nothing of the files.
+
+    It knows the network, as from another zoo of the same one, unless it `is_first` of all.
+    """
     home, output = root / f"home-{code.name}", root / f"soup-{code.name}"
+    settings = {**SETTINGS, "SOUP_HOME": str(home)}
 
     def forget() -> None:
         shutil.rmtree(home, ignore_errors=True)
         for file in root.glob(f"{output.name}*"):
             file.unlink()
+        if not is_first:
+            python("-c", LOOK.format(name=VIT, classes=CLASSES), settings=settings).cost()
 
     arguments = ("-m", "soup_core", "export", str(folder), "--soup", "uniform", "-o", str(output), "--device", "cpu")
-    return python(*arguments, folder=code, settings={**SETTINGS, "SOUP_HOME": str(home)}, before=forget)
+    return python(*arguments, folder=code, settings=settings, before=forget)
 
 
 def export_rows(root: Path, models: Path, before: Path, ending: str, limit: float) -> Iterator[Row]:
     """The whole command against the script, against itself as it was, and, less the imports, against a bare read."""
     folder, files = zoo_of(root, models, ending), [str(file) for file in sorted(models.glob(f"*.{ending}"))]
-    ours, now_loads, script, bare_script, reading, startup, then = by_turns(
+    ours, first, now_loads, script, bare_script, reading, startup, then = by_turns(
         ROUNDS,
         exporting(folder, root),
+        exporting(folder, root, is_first=True),
         python("-c", IMPORTS, settings=SETTINGS),
         python(str(LOOP), str(root / f"loop.{ending}"), *files, settings=SETTINGS),
         python(str(LOOP), "--bare", str(root / f"loop.{ending}"), *files, settings=SETTINGS),
         python("-c", f"{READING}\nread({files!r})", settings=SETTINGS),
         python("-c", READING, settings=SETTINGS),
-        exporting(folder, root, before),
+        exporting(folder, root, before, is_first=True),
     )
     what = f"export --soup uniform of {MODELS} .{ending} files of 88M float32, nothing known of them"
     unit = "s of processor"
     yield Row(what, ours.processor, "a script of model-soups' averaging", script.processor, unit, "at most", limit)
+    first_of_all = f"{what}, nor of the network"
+    yield Row(first_of_all, first.processor, "a script of model-soups' averaging", script.processor, unit, "told")
     yield Row(what, ours.processor, "the script without torchvision", bare_script.processor, unit, "told")
     yield Row(what, ours.processor, "before, evaluating 13 models on 1 image", then.processor, unit, "told")
     bare = reading.processor - startup.processor
