@@ -89,6 +89,7 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stream seven numbers at a time on two threads, so that every tensor of a made model takes several blocks."""
     monkeypatch.setattr(averaging, "stream", partial(averaging.stream, block=7))
+    monkeypatch.setattr(averaging, "RUN", 7)
     monkeypatch.setattr(averaging, "PIECE", 3)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
 

@@ -59,7 +59,7 @@ def checked_folder(folder: Path) -> ZooFile | None:
 
 
 def base_digest(folder: Path, start: Mapping[str, Tensor]) -> str | None:
-    """The SHA-256 of the base's file, from which a run starts with these tensors; None where the zoo has no base.
+    """The digest of the base, from which a run starts with these tensors; None where the zoo has no base.
 
     The first run writes its start as the base. Raises SoupError where the run starts from other weights.
     """
@@ -83,9 +83,9 @@ def base_digest(folder: Path, start: Mapping[str, Tensor]) -> str | None:
 
 
 def check_base(folder: Path, digest: str) -> None:
-    """Raise SoupError where the base of a folder's runs is not the file of this SHA-256."""
+    """Raise SoupError where the base of a folder's runs has not this digest."""
     base = _base(folder)
-    if base is not None and base.digest != digest:
+    if base is not None and not base.is_named_by(digest):
         raise SoupError(
             f"{base.name} in {folder} is not the base that this run began from; write it into another folder."
         )

@@ -1,6 +1,7 @@
 """Checkpoint files: opened whatever their format, checked, and read tensor by tensor."""
 
 from soup_core.checkpoints.completed import Completed, lacks_only
+from soup_core.checkpoints.examining import read_through
 from soup_core.checkpoints.folders import METADATA, folder_files, folder_kind, is_optimizer
 from soup_core.checkpoints.folding import folded
 from soup_core.checkpoints.names import fitting, networks_within, unwrapped, unwrappings
@@ -31,6 +32,7 @@ __all__ = [
     "open_checkpoint",
     "open_likeliest",
     "parametrized",
+    "read_through",
     "save",
     "shard_files",
     "size_of",

@@ -35,13 +35,28 @@ class Completed(Checkpoint):
         self.path, self.identity, self.size = base.path, base.identity, base.size
         self.name, self.metadata, self.beside = base.name, base.metadata, getattr(base, "beside", {})
         self.tensors = MappingProxyType({name: own.get(name, info) for name, info in models[0].tensors.items()})
+        self.checksums, self.names_in_file = MappingProxyType({}), MappingProxyType({})
         self.notes = (
             *base.notes,
             f"it has no {listed(map(shown, self.lacking))} of the network's shape; the ingredients' mean stands there, so that "
             "no recipe moves along differences from it",
         )
-        content = json.dumps(["completed", base.digest, *(model.digest for model in models)])
-        self.digest = hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def leaves(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints of one file each that this one is made of."""
+        return tuple(leaf for each in (self.base, *self.models) for leaf in each.leaves)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the digests of the base and of all models; raises as theirs."""
+        return _over([self.base.digest, *(model.digest for model in self.models)])
+
+    @property
+    def earlier_digest(self) -> str | None:
+        """The digest by which older records name this, None where that of a file is not known."""
+        earlier = [each.earlier_digest for each in (self.base, *self.models)]
+        return _over(earlier) if all(earlier) else None
 
     @cached_property
     def means(self) -> Mapping[str, Tensor]:
@@ -65,6 +80,10 @@ class Completed(Checkpoint):
         """Open the base for several reads. Raises CheckpointError where it has changed, or cannot be read."""
         with self.base.reader() as base:
             yield _CompletedReader(self, base)
+
+
+def _over(digests: Sequence[str | None]) -> str:
+    return hashlib.sha256(json.dumps(["completed", *digests]).encode()).hexdigest()
 
 
 class _CompletedReader(Reader):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from soup_core.checkpoints.content import Found
 from soup_core.checkpoints.identity import opened
 from soup_core.checkpoints.parametrized import folded_weight, parametrized
 from soup_core.checkpoints.safetensors import Checkpoint, size_of, writer
@@ -26,9 +27,7 @@ def folded(checkpoint: Checkpoint) -> Checkpoint:
     found = parametrized({name: info.shape for name, info in checkpoint.tensors.items()})
     if not found:
         return checkpoint
-    digest = hashlib.sha256(
-        json.dumps(["folded", FORMAT, checkpoint.digest, sorted(checkpoint.tensors)]).encode()
-    ).hexdigest()
+    digest = _folded_digest(checkpoint.digest, checkpoint)
     file = home() / "checkpoints" / f"{digest}.safetensors"
     with default_store().claim(f"fold-{digest}"):
         if not file.exists():
@@ -37,10 +36,18 @@ def folded(checkpoint: Checkpoint) -> Checkpoint:
             write_together({file: writer(tensors, {})}, size_of(tensors))
     with opened(file, checkpoint.name, expected="a folded checkpoint", follow_links=False) as source:
         plain = Checkpoint.of_opened(source)
-    plain.digest, plain.beside = digest, checkpoint.beside
+    plain.examination.content, plain.examination.found = None, Found(digest, (), ())
+    if earlier := checkpoint.earlier_digest:
+        plain.examination.earlier_digest = _folded_digest(earlier, checkpoint)
+    plain.beside = checkpoint.beside
     kinds = ", ".join(dict.fromkeys(each.kind for each in found))
     count = f"{len(found)} weights were" if len(found) > 1 else "1 weight was"
     return plain.noted(*checkpoint.notes, f"{count} folded from parts ({kinds})")
+
+
+def _folded_digest(digest: str, checkpoint: Checkpoint) -> str:
+    content = json.dumps(["folded", FORMAT, digest, sorted(checkpoint.tensors)])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _plain(checkpoint: Checkpoint) -> Mapping[str, Tensor]:

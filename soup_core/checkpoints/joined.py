@@ -24,13 +24,25 @@ class Joined(Checkpoint):
         self.notes = tuple(dict.fromkeys(note for part in parts.values() for note in part.notes))
         self.metadata, self.beside = MappingProxyType({}), MappingProxyType({})
         self._parts = dict(parts)
+        self.checksums, self.names_in_file = MappingProxyType({}), MappingProxyType({})
         self._within = {name: (part, name) for part, its in parts.items() for name in its.tensors}
         self.tensors = MappingProxyType({name: info for part in parts.values() for name, info in part.tensors.items()})
 
-    def examined(self, file: OpenedFile | None = None) -> tuple[str, list[str]]:
-        """SHA-256 over the parts, and no names: each part has been seen to hold finite numbers when it was opened."""
-        content = [[name, self._parts[name].digest] for name in sorted(self._parts)]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest(), []
+    @property
+    def leaves(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints of one file each that this one is made of."""
+        return tuple(leaf for part in self._parts.values() for leaf in part.leaves)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the names and digests of the parts; raises as theirs."""
+        return _over([[name, self._parts[name].digest] for name in sorted(self._parts)])
+
+    @property
+    def earlier_digest(self) -> str | None:
+        """The digest by which older records name the parts together, None where it is not known of each."""
+        earlier = [[name, self._parts[name].earlier_digest] for name in sorted(self._parts)]
+        return _over(earlier) if all(digest for _, digest in earlier) else None
 
     def renamed(self, names: Mapping[str, str], *notes: str) -> "Checkpoint":
         """The same files with the tensors under other names, old to new; those without a new one are left out."""
@@ -46,6 +58,10 @@ class Joined(Checkpoint):
             used = dict.fromkeys(part for part, _ in self._within.values())
             readers = {part: stack.enter_context(self._parts[part].reader()) for part in used}
             yield _JoinedReader(self, {name: (readers[part], old) for name, (part, old) in self._within.items()})
+
+
+def _over(content: list[list[str | None]]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 class _JoinedReader(Reader):

@@ -8,12 +8,12 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
+from soup_core.checkpoints.examining import read_through, recalled, remember, sha256_of_small, with_examination
 from soup_core.checkpoints.folders import CHUNKS, CONSOLIDATED, METADATA, check_not_zero, checkpoint_folder
 from soup_core.checkpoints.identity import OpenedFile, opened, refusal
 from soup_core.checkpoints.joined import Joined
@@ -42,10 +42,13 @@ class SeveralWeights(CheckpointError):
         self.places, self.why = places, why
 
 
-def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[Path] = ()) -> Checkpoint:
+def open_checkpoint(
+    path: Path, weights: str | None = None, *, roots: Sequence[Path] = (), examine: bool = True
+) -> Checkpoint:
     """Open a checkpoint and see that its numbers are finite; read through once, then known by the file's identity.
 
-    `weights` says which part of a file of torch.save is meant where several could be. Where roots are given, the file
+    Without `examine` a file that is not known yet is not read through: that comes with the first reading of its tensors,
+    or when its digest is asked for. `weights` says which part of a file of torch.save is meant where several could be. Where roots are given, the file
     must lie below one of them after links are followed. An index of shards is opened with all of them, a folder of
     torch.distributed.checkpoint by its own name or by that of its `.metadata`. Raises
     CheckpointError for whatever cannot be used, with the reason.
@@ -53,9 +56,14 @@ def open_checkpoint(path: Path, weights: str | None = None, *, roots: Sequence[P
     check_no_shard(path)
     check_not_zero(path)
     folder = path.parent if path.name == METADATA else path
-    if checkpoint_folder(folder) == "distributed":
-        return _of_folder(folder, weights, roots)
-    return _open(path, weights, roots)
+    is_folder = checkpoint_folder(folder) == "distributed"
+    checkpoint = _of_folder(folder, weights, roots) if is_folder else _open(path, weights, roots)
+    if examine:
+        read_through([checkpoint])
+        for leaf in checkpoint.leaves:
+            leaf.examined()  # which says why, where it could not be read
+    checkpoint.check()
+    return checkpoint
 
 
 def _open(path: Path, weights: str | None, roots: Sequence[Path]) -> Checkpoint:
@@ -135,40 +143,18 @@ def _of_folder(folder: Path, weights: str | None, roots: Sequence[Path]) -> Chec
 
 @lru_cache(maxsize=1024)
 def _examined(file: OpenedFile) -> Checkpoint:
-    """A safetensors file with its digest, refused where numbers are not finite."""
+    """A safetensors file with what is known of what it holds."""
     checkpoint = Checkpoint.of_opened(file)
-    key = f"safetensors {file.identity}"
-    known = _recalled(key)
-    if known is None:
-        digest, broken = checkpoint.examined(file)
-        known = {"digest": digest, "not_finite": broken}
-        file.check_unchanged()
-        _remember(key, known)
-    if broken := known["not_finite"]:
-        raise CheckpointError(
-            f"{file.name} holds NaN or infinity in {listed(map(shown, broken))}; leave this checkpoint out, or train it again."
-        )
-    checkpoint.digest = known["digest"]
-    return checkpoint
-
-
-def _recalled(key: str) -> dict[str, Any] | None:
-    """What the store knows of a file; a store that cannot be used knows nothing, and files can still be opened."""
-    with suppress(SoupError):
-        return default_store().file(key)
-    return None
-
-
-def _remember(key: str, known: Mapping[str, Any]) -> None:
-    with suppress(SoupError):
-        default_store().keep_file(key, known)
+    key, earlier = f"content {file.identity}", recalled(f"safetensors {file.identity}")
+    earlier_digest = earlier["digest"] if earlier else sha256_of_small(file)
+    return with_examination(checkpoint, key, earlier_digest)
 
 
 def _converted(source: OpenedFile, weights: str | None, files: Mapping[str, OpenedFile] = NO_FILES) -> Checkpoint:
     """The safetensors file made of a file of torch.save, and of those that it tells of, made now where it is not there."""
     identities = " ".join(str(each.identity) for each in (source, *files.values()))
     name, key = source.name, f"pickled {FORMAT} {json.dumps(weights)} {identities}"
-    known = _recalled(key)
+    known = recalled(key)
     if known is None or not ("refused" in known or _converted_file(known["content"]).exists()):
         try:
             known = {"content": _convert(source, weights, files)}
@@ -182,7 +168,7 @@ def _converted(source: OpenedFile, weights: str | None, files: Mapping[str, Open
             raise
         except SoupError as error:
             raise CheckpointError(f"{name} cannot be opened: {error}") from error
-        _remember(key, known)
+        remember(key, known)
     if "refused" in known:
         if places := known.get("places"):
             raise SeveralWeights(f"{name} {known['refused']}", tuple(places), known["why"])

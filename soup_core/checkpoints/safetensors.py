@@ -9,10 +9,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,11 +21,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from soup_core.checkpoints.content import RUN, SCHEME, Block, Content, Examination, Found
 from soup_core.checkpoints.identity import OpenedFile, opened
 from soup_core.errors import CheckpointError
-from soup_core.runtime.files import Writer, shown, write_together
+from soup_core.runtime.files import Writer, listed, shown, write_together
 
-EXAMINED_AT_ONCE = 1 << 22  # bytes, so that what was read is still in the cache when it is looked at
 HEADER_BYTES_AT_MOST = 25_000_000
 TENSORS_AT_MOST = 100_000
 DIMENSIONS_AT_MOST = 64  # torch's own limit
@@ -61,8 +60,10 @@ class Checkpoint:
 
     `tensors` maps each name to its dtype, shape and offsets; `name` is the file's, for people; `notes` say what was done
     to make the file fit; `beside` is what a file of torch.save holds beside its weights, as plain values by their keys:
-    settings, epochs, scores; `identity` is that of the file which every later reading must find. Raises CheckpointError for
-    whatever is not a complete and consistent safetensors file.
+    settings, epochs, scores; `identity` is that of the file which every later reading must find; `checksums` are the CRC-32
+    of all bytes of a tensor, by its name in the file, where the file has them, which safetensors files do not;
+    `names_in_file` gives by name what the file calls a tensor. Raises CheckpointError for whatever is not a complete and
+    consistent safetensors file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -82,36 +83,111 @@ class Checkpoint:
         self.notes: tuple[str, ...] = ()
         self.beside: Mapping[str, Any] = MappingProxyType({})
         self.tensors, self.metadata = _parse_header(self.name, file.descriptor, self.size)
+        self.names_in_file: Mapping[str, str] = MappingProxyType({name: name for name in self.tensors})
+        self.checksums: Mapping[str, int] = MappingProxyType({})
+        self.examination = Examination(Content(self.tensors, self.checksums))
 
-    @cached_property
+    @property
+    def leaves(self) -> tuple["Checkpoint", ...]:
+        """The checkpoints of one file each that this one is made of."""
+        return (self,)
+
+    @property
+    def is_examined(self) -> bool:
+        """Whether what all its files hold is known."""
+        return all(leaf.examination.found is not None for leaf in self.leaves)
+
+    @property
     def digest(self) -> str:
-        """SHA-256 of the whole file."""
-        return self.examined()[0]
+        """Of the content, as `Content` makes it; the file is read through where that was not done yet, and remembered.
 
-    def examined(self, file: OpenedFile | None = None) -> tuple[str, list[str]]:
-        """SHA-256 of the whole file, and the names of the tensors that hold NaN or infinity, in one reading.
-
-        It is opened for this where it is not open already. Raises CheckpointError where it has changed since.
+        Raises CheckpointError as `check` does, and where the file has changed.
         """
-        content = hashlib.sha256()
-        block = torch.empty(EXAMINED_AT_ONCE, dtype=torch.uint8)
-        broken: dict[str, None] = {}
-        placed = sorted(self.tensors.items(), key=lambda item: (item[1].begin, item[1].end))
-        header = TensorInfo(torch.uint8, (), 0, min((info.begin for _, info in placed), default=self.size))
-        with nullcontext(file.descriptor) if file else self._opened() as descriptor:
-            for name, info in [("", header), *placed]:
-                for begin in range(info.begin, info.end, len(block)):
-                    part = block[: min(len(block), info.end - begin)]
-                    self._fill(descriptor, memory_of(part), begin)
-                    content.update(memory_of(part))
-                    if info.dtype.is_floating_point and not _is_finite(part.view(info.dtype)):
-                        broken[name] = None
-        return content.hexdigest(), list(broken)
+        found = self.examined()
+        self.check()
+        return found.digest
+
+    @property
+    def earlier_digest(self) -> str | None:
+        """The SHA-256 by which older records name the file, None where it is not known."""
+        return self.examination.earlier_digest
+
+    def is_named_by(self, digest: str) -> bool:
+        """Whether a record's digest is this one's, or the SHA-256 by which older records name the file; raises as `digest`.
+
+        For the latter the file is read once more where it is not known.
+        """
+        if digest in (self.digest, self.earlier_digest):
+            return True
+        if digest.startswith(SCHEME) or self.earlier_digest or self.leaves != (self,):
+            return False
+        content, block = hashlib.sha256(), bytearray(1 << 20)
+        with self._opened() as descriptor:
+            for begin in range(0, self.size, len(block)):
+                part = memoryview(block)[: self.size - begin]
+                self._fill(descriptor, part, begin)
+                content.update(part)
+        self.examination.earlier_digest = content.hexdigest()
+        return digest == self.earlier_digest
+
+    def examined(self) -> Found:
+        """What the file holds; what of it was not read yet is read now. Raises CheckpointError where it has changed."""
+        self.take(list(self.missing()))
+        return self.conclude()
+
+    def missing(self) -> Iterator[Block]:
+        """The blocks that are not read yet for the examination of the file."""
+        content = self.examination.content
+        return content.missing() if content else iter(())
+
+    def take(self, blocks: Sequence[Block]) -> None:
+        """Read these blocks for the examination of the file. Raises CheckpointError where it has changed."""
+        content = self.examination.content
+        if not blocks or content is None:
+            return
+        memory = torch.empty(8 * RUN, dtype=torch.uint8)
+        with self._opened() as descriptor:
+            for name, begin, end in blocks:
+                info = content.tensors[name]
+                part = memory_of(memory[: (end - begin) * info.dtype.itemsize])
+                self._fill(descriptor, part, info.begin + begin * info.dtype.itemsize)
+                content.add(name, begin, part)
+
+    def conclude(self) -> Found:
+        """End the examination of a file all of which was read, and remember what it holds.
+
+        Raises CheckpointError where it has changed meanwhile; then nothing is remembered.
+        """
+        known = self.examination
+        with known.lock:
+            if known.found is None:
+                assert known.content is not None
+                with self._opened():
+                    found = known.content.found()
+                if known.keep:
+                    known.keep(found)
+                known.found, known.content = found, None
+            return known.found
+
+    def check(self) -> None:
+        """Raise CheckpointError where a file is known to hold NaN or infinity, or not to be as its checksums say."""
+        for leaf in self.leaves:
+            found = leaf.examination.found
+            if found and found.damaged:
+                raise CheckpointError(
+                    f"{leaf.name} is damaged: the checksum of {listed(map(shown, found.damaged))} differs; copy it again."
+                )
+            if found and found.not_finite:
+                raise CheckpointError(
+                    f"{leaf.name} holds NaN or infinity in {listed(map(shown, found.not_finite))}; leave this checkpoint "
+                    "out, or train it again."
+                )
 
     def renamed(self, names: Mapping[str, str], *notes: str) -> "Checkpoint":
         """The same file with its tensors under other names, old to new; those without a new one are left out."""
         other = copy.copy(self)
         other.tensors = MappingProxyType({new: self.tensors[old] for old, new in names.items()})
+        other.names_in_file = MappingProxyType({new: self.names_in_file.get(old, old) for old, new in names.items()})
         other.notes = (*self.notes, *notes)
         return other
 
@@ -160,6 +236,8 @@ class Reader:
 
     def __init__(self, checkpoint: Checkpoint, descriptor: int) -> None:
         self.checkpoint, self._descriptor = checkpoint, descriptor
+        known = checkpoint.examination
+        self._content = known.content if known.keep else None  # where no one remembers it, nothing is to be found out
 
     def __call__(self, name: str) -> Tensor:
         """The whole tensor, on the CPU, in the shape and dtype of the file; CheckpointError is raised as by `fill`."""
@@ -172,20 +250,18 @@ class Reader:
     def fill(self, name: str, begin: int, part: memoryview) -> None:
         """Read as many bytes as there are in `part` from element `begin` of a tensor on.
 
-        Raises CheckpointError where the file has been cut short meanwhile.
+        What is read counts for the examination of the file, where that was begun. Raises CheckpointError where the file
+        has been cut short meanwhile.
         """
         info = self.checkpoint.tensors[name]
         self.checkpoint._fill(self._descriptor, part, info.begin + begin * info.dtype.itemsize)
+        if self._content is not None:
+            self._content.add(self.checkpoint.names_in_file[name], begin, part)
 
 
 def memory_of(tensor: Tensor) -> memoryview:
     """The bytes that hold a contiguous tensor of any shape on the CPU."""
     return tensor.detach().reshape(-1).view(torch.uint8).numpy().data
-
-
-def _is_finite(numbers: Tensor) -> bool:
-    """Whether none is NaN or infinite: both come out as the least or the greatest, in one pass without a copy."""
-    return not len(numbers) or all(map(math.isfinite, torch.stack(torch.aminmax(numbers)).tolist()))
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], metadata: str) -> None:

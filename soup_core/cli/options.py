@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -10,14 +11,15 @@ import typer
 
 from soup_core.analysis.first_look import doubt_of
 from soup_core.cli.output import Row, figures
-from soup_core.errors import DataError
+from soup_core.errors import DataError, SoupError
 from soup_core.evaluation import Evaluator
 from soup_core.export import imported, read_recipe
 from soup_core.recipes import RECIPES
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.runtime.devices import PRECISIONS
+from soup_core.runtime.store import default_store
 from soup_core.soup import Soup
-from soup_core.zoo import open_zoo
+from soup_core.zoo import Zoo, open_zoo
 
 SPLITS = ("held_out", "test")
 ZooName = Annotated[str, typer.Argument(help="A bundled zoo's name, or a folder that holds zoo.toml.")]
@@ -34,10 +36,10 @@ SoupOption = Annotated[
 
 
 class ZooCommand:
-    """What the commands share: the open zoo and how to compute on it."""
+    """What the commands share: the open zoo and how to compute on it; `examine` as for `open_zoo`."""
 
-    def __init__(self, zoo: str, device: str, batch_size: int | None, precision: str) -> None:
-        self.zoo = open_zoo(zoo)
+    def __init__(self, zoo: str, device: str, batch_size: int | None, precision: str, *, examine: bool = True) -> None:
+        self.zoo = open_zoo(zoo, examine=examine)
         self._how: Row = {"device": device, "batch_size": batch_size, "precision": precision}
         self._is_looked_at = False
 
@@ -47,6 +49,14 @@ class ZooCommand:
             self._is_looked_at = True
             self._say_doubt()
         return Evaluator(self.zoo, split, **self._how)
+
+    def informed(self, split: str = "held_out") -> Evaluator | Zoo:
+        """The zoo's evaluator where it may know something without an image being decoded or a model run, else the zoo."""
+        store = default_store()
+        if self.zoo.data.is_ready(split) and (self.zoo.evaluations_file.is_file() or store.has_evaluations()):
+            with suppress(SoupError):
+                return Evaluator(self.zoo, split, **self._how)
+        return self.zoo
 
     def _say_doubt(self) -> None:
         """One line on standard error where all models are near chance, or right in another order of the classes."""
@@ -59,7 +69,9 @@ class ZooCommand:
 
     def soup(self, text: str) -> Soup:
         """A soup as the command line takes it: uniform, greedy, learned, names with commas between, or a file."""
-        if text in ("uniform", "greedy", "learned"):
+        if text == "uniform":
+            return uniform_soup(self.zoo)
+        if text in ("greedy", "learned"):
             return RECIPES[text].soup(self.zoo, self.evaluator())
         if Path(text).is_file():
             return imported(read_recipe(Path(text)), self.zoo)

@@ -144,6 +144,10 @@ class Data:
         if not self._is_made(shift) and (decoding := self._origin(name).decoding):
             yield from decoding.steps()
 
+    def is_ready(self, name: str) -> bool:
+        """Whether a split is there without an image file being decoded."""
+        return self._ready(name)
+
     def split(self, name: str) -> Split:
         """Load "held_out", "test", "train" or "test:SHIFT", for instance "test:blur-3"; image files are decoded first.
 

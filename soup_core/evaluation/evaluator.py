@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -81,6 +81,7 @@ class Evaluator:
         self._lock = threading.RLock()  # held over yield points: work of the background has an evaluator of its own
         # Found while others may have their turn, so no cached properties: in Python 3.11 these hold one lock of the class.
         self._has_no_room = False
+        self._looked_up: set[str] = set()  # keys under which the store has been asked for what older ones hold
         self._fine_tuning_digest: str | None = None
         self._decided: Decided | None = None
         for _ in zoo.data.decode(split):
@@ -230,11 +231,21 @@ class Evaluator:
         return known if whole and int(known.bits().sum()) == row.correct else None
 
     def key(self, soup: Soup) -> str:
-        """Digest of all that an evaluation rests on; the same key means the same result."""
+        """Digest of all that an evaluation rests on; the same key means the same result.
+
+        What the store holds under the key that older digests of the same files give is from then on found under this one.
+        """
         members = self.zoo.members(soup)
-        digests = {member.name: member.digest for member in members}
+        key = self._over(soup, {member.name: member.digest for member in members})
+        earlier = {member.name: member.checkpoint.earlier_digest for member in members}
+        if key not in self._looked_up and all(earlier.values()):
+            self._looked_up.add(key)
+            self.store.carry_over(self._over(soup, earlier), key)
+        return key
+
+    def _over(self, soup: Soup, digests: Mapping[str, str | None]) -> str:
         content = {
-            "coefficients": [[digests[m.name], soup.coefficients.get(m.name, 0.0).hex()] for m in members],
+            "coefficients": [[digest, soup.coefficients.get(name, 0.0).hex()] for name, digest in digests.items()],
             "tensors": {
                 tensor: [[digests[name], value.hex()] for name, value in coefficients.items()]
                 for tensor, coefficients in soup.tensors.items()

@@ -1,7 +1,7 @@
 """A soup leaves: as a file that other libraries load, as a card, a script, a recipe, tables."""
 
 from soup_core.export.adapter import SoupAdapter, export_adapter, soup_adapter
-from soup_core.export.card import model_card
+from soup_core.export.card import model_card, not_evaluated
 from soup_core.export.export import Export, title_of
 from soup_core.export.files import export_soup, safetensors_bytes, weights
 from soup_core.export.formats import FORMATS
@@ -24,6 +24,7 @@ __all__ = [
     "ingredient_rows",
     "markdown_table",
     "model_card",
+    "not_evaluated",
     "python",
     "read_recipe",
     "remaking_script",

@@ -23,12 +23,7 @@ CARD = """# {title}
 
 ## Accuracy
 
-| images | this model | the best single one, {best} | difference |
-| --- | --- | --- | --- |
-{accuracies}
-
-In brackets are 95 % intervals; the differences are paired on the same images, and p is of McNemar's exact test.
-{splits}
+{accuracy}
 
 ## Ingredients
 
@@ -79,16 +74,11 @@ def model_card(export: Export, file: str) -> str:
     zoo, soup = export.zoo, export.soup
     several = f"a mix of {len(soup.names)} checkpoints" if len(soup.names) > 1 else "those of one checkpoint"
     network = f"{plain(str(zoo.architecture['name']))} network with {zoo.architecture['num_classes']} classes"
-    choice = "The held-out images choose; the test images only report."
     normalization = zoo.data.normalization
     return CARD.format(
         title=plain(export.title),
         what=f"A {network}, whose weights are {several} of “{plain(zoo.title)}”.",
-        best=plain(export.best),
-        accuracies="\n".join(_accuracy_row(split, each) for split, each in export.standings.items()),
-        splits=choice
-        if export.test
-        else "The held-out images choose, so these numbers flatter what was chosen; the test images were not asked.",
+        accuracy=_accuracy(export, file),
         ingredients=_ingredient_table(export),
         loading=_loading(export, file),
         inputs=f"It takes images (N×C×H×W) on the 0 to 1 scale, less the mean {list(normalization.mean)}, divided by the "
@@ -99,13 +89,43 @@ def model_card(export: Export, file: str) -> str:
     )
 
 
+def _accuracy(export: Export, file: str) -> str:
+    """The table of what is known, what it means, and how to find out what is not."""
+    parts = []
+    if export.standings:
+        best = f"the best single one, {plain(export.best)}" if export.best else "the best single one"
+        rows = [_accuracy_row(split, each) for split, each in export.standings.items()]
+        parts.append("\n".join([f"| images | this model | {best} | difference |", "| --- | --- | --- | --- |", *rows]))
+        meaning = "In brackets are 95 % intervals; the differences are paired on the same images, and p is of McNemar's exact test."
+        choice = "The held-out images choose; the test images only report."
+        if not export.test:
+            choice = (
+                "The held-out images choose, so these numbers flatter what was chosen; the test images were not asked."
+            )
+        parts.append(f"{meaning}\n{choice}")
+    if missing := not_evaluated(export):
+        again = command(export, file, evaluate=True)
+        parts.append(f"{missing} This evaluates, and writes the file anew with what it finds:\n\n```\n{again}\n```")
+    return "\n\n".join(parts)
+
+
+def not_evaluated(export: Export) -> str:
+    """A sentence on what is not known of a soup's accuracy, empty where all is that was asked for."""
+    if "held_out" not in export.standings:
+        return "This soup was not evaluated, so that nothing is known here of its accuracy."
+    if export.best is None:
+        return "Not every ingredient was evaluated alone, so that it is not known here which one is the best."
+    return ""
+
+
 def _accuracy_row(split: str, standing: Standing) -> str:
     def accuracy(evaluation: Evaluation) -> str:
         bounds = interval(wilson(evaluation.correct, evaluation.total))
         return f"{evaluation.correct:,} of {evaluation.total:,}: {percent(evaluation)} ({bounds})"
 
-    gain = standing.gain
-    what = split.replace("_", "-")
+    gain, what = standing.gain, split.replace("_", "-")
+    if gain is None or standing.best is None:
+        return f"| {what} | {accuracy(standing.evaluation)} | not evaluated | |"
     models = f"{accuracy(standing.evaluation)} | {accuracy(standing.best)}"
     return f"| {what} | {models} | {points(gain)}, p = {gain.p_value:.2g} |"
 

@@ -32,11 +32,11 @@ def export_soup(export: Export, path: Path) -> tuple[Path, ...]:
     members = export.zoo.by_name.values()
     if path.resolve() in {file.resolve() for each in members for file in (each.file, each.checkpoint.path)}:
         raise SoupError(f"{path} is a checkpoint of the zoo {export.zoo.name}; export the soup under another name.")
+    theta = {name.removeprefix(prefix): tensor for name, tensor in weights(export.zoo, export.soup).items()}
     texts = {
         path.with_name(f"{path.name}.md"): model_card(export, path.name),
         path.with_name(f"{path.name}.py"): remaking_script(export),
     }
-    theta = {name.removeprefix(prefix): tensor for name, tensor in weights(export.zoo, export.soup).items()}
     if export.format == "transformers":
         model, writer = (
             path / "model.safetensors",
@@ -59,9 +59,19 @@ def safetensors_bytes(export: Export) -> bytes:
 
 
 def weights(zoo: Zoo, soup: Soup) -> dict[str, Tensor]:
-    """The soup's state_dict on the CPU; tied tensors are one, with the values that a module has once it has loaded them."""
+    """The soup's state_dict on the CPU; tied tensors are one, with the values that a module has once it has loaded them.
+
+    Of files that were not examined yet, the reading of them tells. Raises CheckpointError where one turns out to hold NaN or
+    infinity, or to be damaged, and as `state_dict` does.
+    """
+    members = zoo.members(soup)
     theta = state_dict(zoo, soup)
-    parameters = dict(zoo.reference.named_parameters(remove_duplicate=False))
+    checkpoints.read_through(member.checkpoint for member in members)
+    for member in members:
+        for leaf in member.checkpoint.leaves:
+            leaf.examined()
+        member.checkpoint.check()
+    parameters = dict(zoo.outline.named_parameters(remove_duplicate=False))
     loaded = {id(parameters[name]): name for name in theta if name in parameters}  # the last of those that are tied
     return {name: theta[loaded[id(parameters[name])]] if name in parameters else theta[name] for name in theta}
 

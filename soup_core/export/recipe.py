@@ -27,9 +27,9 @@ def imported(content: bytes, zoo: Zoo) -> Soup:
     for name in soup.names:
         entry = ingredients.get(name) if isinstance(ingredients, dict) else None
         digest = entry.get("digest") if isinstance(entry, dict) else None
-        if digest is not None and digest != zoo.by_name[name].digest:
+        if digest is not None and not zoo.by_name[name].checkpoint.is_named_by(str(digest)):
             raise CoefficientError(
-                f"The recipe's {name} is another file than the one in the zoo {zoo.name}: its SHA-256 begins with "
+                f"The recipe's {name} is another file than the one in the zoo {zoo.name}: its digest begins with "
                 f"{str(digest)[:12]!a}, and here with {zoo.by_name[name].digest[:12]}. Open the zoo that it was made from."
             )
     return soup

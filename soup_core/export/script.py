@@ -24,15 +24,16 @@ RECIPE = {recipe}
 
 zoo = sc.open_zoo(sys.argv[1] if len(sys.argv) > 1 else {zoo})
 soup = sc.imported(json.dumps(RECIPE).encode(), zoo)
-held_out = sc.Evaluator(zoo, "held_out", {device}, precision={precision})
+held_out = {held_out}
 test = {test}
-sc.export_soup(sc.Export(soup, held_out, test, {title}, {format}), Path(__file__).with_suffix(""))
+sc.export_soup(sc.Export(soup, held_out, test, {title}, {format}, {evaluates}), Path(__file__).with_suffix(""))
 '''
 
 
-def command(export: Export, file: str, source: str = "", *, adapter: str = "") -> str:
+def command(export: Export, file: str, source: str = "", *, adapter: str = "", evaluate: bool | None = None) -> str:
     """The command line that writes the file; `source` names a file with the recipe, by default the card.
 
+    It evaluates as the export does, or as `evaluate` says.
     With `adapter`, "concat" or "svd", it writes an adapter into a folder of that name instead.
     """
     asked = ",".join(export.soup.names)
@@ -44,10 +45,13 @@ def command(export: Export, file: str, source: str = "", *, adapter: str = "") -
         "--adapter": adapter,
         "--format": "" if export.format == "safetensors" else export.format,
         "--title": "" if export.title == title_of(export.soup) else export.title,
-        "--device": export.held_out.device,
-        "--precision": "" if export.held_out.precision == "float32" else export.held_out.precision,
     }
-    words = ["python", "-m", "soup_core", "export", zoo_argument(export.zoo), *(["--test"] if export.test else [])]
+    if export.evaluator:
+        options |= {"--device": export.evaluator.device, "--precision": export.evaluator.precision}
+        options = {key: value for key, value in options.items() if (key, value) != ("--precision", "float32")}
+    evaluate = export.evaluates and export.evaluator is not None if evaluate is None else evaluate
+    flags = ["--test"] if export.test else ["--evaluate"] if evaluate else []
+    words = ["python", "-m", "soup_core", "export", zoo_argument(export.zoo), *flags]
     return shell_line(*words, *(word for key, value in options.items() if value for word in (key, value)))
 
 
@@ -60,15 +64,18 @@ def remaking_script(export: Export) -> str:
     """A Python script that makes the file again; it lies beside the file, under its name and .py."""
     recipe = json.loads(export.recipe)
     digests = {name: {"digest": entry["digest"]} for name, entry in recipe["ingredients"].items()}
-    device, precision = ascii(export.held_out.device), ascii(export.held_out.precision)
+    evaluators = {"held_out": "zoo", "test": "None"}
+    if export.evaluator and (export.evaluates or export.standings):
+        how = f"{export.evaluator.device!a}, precision={export.evaluator.precision!a}"
+        splits = ("held_out", "test") if export.test else ("held_out",)
+        evaluators |= {split: f'sc.Evaluator(zoo, "{split}", {how})' for split in splits}
     return SCRIPT.format(
         recipe=pprint.pformat({"soup": recipe["soup"], "ingredients": digests}, width=110, sort_dicts=False),
         zoo=ascii(zoo_argument(export.zoo)),
-        device=device,
-        precision=precision,
-        test=f'sc.Evaluator(zoo, "test", {device}, precision={precision})' if export.test else None,
+        **evaluators,
         title=ascii(export.title),
         format=ascii(export.format),
+        evaluates=export.evaluates,
     )
 
 

@@ -88,7 +88,12 @@ def finetune(
     origin = start_of(zoo, start)
     place = place or Beside(zoo, beside or zoo.name, evaluate.store)
     images = training_images(zoo)
-    run = FinetuneRun(zoo, evaluate, images, dict(origin.checkpoint.read_all()), origin.digest)
+    start_state = dict(origin.checkpoint.read_all())
+    run = FinetuneRun(zoo, evaluate, images, start_state, origin.digest)
+    if earlier_digest := origin.checkpoint.earlier_digest:  # under which older records know the runs
+        earlier = FinetuneRun(zoo, evaluate, images, start_state, earlier_digest)
+        if any(place.find(key) or evaluate.store.step(key, 0) for key in map(earlier.key, runs)):
+            run = earlier
     for number, wanted in enumerate(runs, 1):
         key = run.key(wanted)
         recorded = Origin(run=key, start=start, start_digest=origin.digest, hyperparameters=wanted.recorded())

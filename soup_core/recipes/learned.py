@@ -115,8 +115,14 @@ def learned_soup(
         batch_norm,
         seed,
     ]
-    content = ["learned", zoo.digest, evaluate.data.digest, evaluate.precision, evaluate.device[:4], *arguments]
-    run = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def run_of(digest: str) -> str:
+        content = ["learned", digest, evaluate.data.digest, evaluate.precision, evaluate.device[:4], *arguments]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    run = run_of(zoo.digest)
+    if zoo.earlier_digest:
+        evaluate.store.carry_over(run_of(zoo.earlier_digest), run)
 
     raw = mixture.start()
     scale = torch.ones((), dtype=torch.float64, requires_grad=temperature)

@@ -40,6 +40,12 @@ CREATE TABLE IF NOT EXISTS choices (key TEXT PRIMARY KEY, known TEXT) WITHOUT RO
 CREATE TABLE IF NOT EXISTS files (identity TEXT PRIMARY KEY, known TEXT) WITHOUT ROWID;
 """
 KEEP_TENSORS = "INSERT OR REPLACE INTO tensors VALUES (?, ?)"
+CARRIED = (
+    ("evaluations", "key", "correct, total, loss, ece, not_finite, correctness"),
+    ("bounds", "key", "image_order, images, errors"),
+    ("tensors", "key", "content"),
+    ("steps", "run", "number, content"),
+)  # of the tables that are kept by keys, the key and the other columns
 DIGEST_BYTES = 32
 
 
@@ -134,6 +140,10 @@ class Store:
         row = self._one(f"SELECT {columns} FROM evaluations WHERE key = ?", key)
         return row and EvaluationRow(*row)
 
+    def has_evaluations(self) -> bool:
+        """Whether anything was ever evaluated here."""
+        return self._one("SELECT 1 FROM evaluations LIMIT 1") is not None
+
     def keep_evaluations(
         self, rows: Iterable[EvaluationRow], tensors: Mapping[str, Mapping[str, Tensor]] | None = None
     ) -> None:
@@ -172,6 +182,15 @@ class Store:
             ("DELETE FROM steps WHERE run = ? AND number > ?", [(run, number)]),
             ("INSERT OR REPLACE INTO steps VALUES (?, ?, ?)", [(run, number, _packed(step))]),
         )
+
+    def carry_over(self, earlier: str, key: str) -> None:
+        """Have what is kept under an earlier key under another too, but for what that has itself: a run's steps as well."""
+        for table, column, others in CARRIED:
+            if self._one(f"SELECT 1 FROM {table} WHERE {column} = ?", earlier) and not self._one(
+                f"SELECT 1 FROM {table} WHERE {column} = ?", key
+            ):
+                query = f"INSERT OR IGNORE INTO {table} ({column}, {others}) SELECT ?, {others} FROM {table} WHERE {column} = ?"
+                self._write((query, [(key, earlier)]))
 
     def jobs(self) -> list[JobRow]:
         """Every job, oldest change first."""

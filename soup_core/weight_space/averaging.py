@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from soup_core.checkpoints.content import ON_ONE_THREAD as PIECE
+from soup_core.checkpoints.content import RUN, is_finite
 from soup_core.errors import CheckpointError, CoefficientError
 from soup_core.soup import Soup
 from soup_core.weight_space.bank import Bank
@@ -18,29 +20,31 @@ from soup_core.weight_space.result_types import agreed_dtypes, result_dtype
 from soup_core.weight_space.streaming import BLOCK, Read, stream, sum_dtype
 from soup_core.zoo import Ingredient, Zoo
 
-PIECE = 32_768  # up to so many elements torch adds on the calling thread alone
-
 
 def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = None) -> dict[str, Tensor]:
     """Average the zoo's checkpoints by a soup's coefficients: from the bank, or streamed block by block from the files.
 
     Gives the architecture's tensors by name, in their own shapes, each in the widest of its ingredients' dtypes. Streaming holds
-    the average and a block a thread, however many ingredients there are. Integer and boolean tensors are the first
+    the average in these dtypes and some blocks a thread, however many ingredients there are. Integer and boolean tensors are the first
     ingredient's, in the zoo's order. Other buffers are averaged with coefficients scaled to sum to one; BatchNorm's
     running statistics follow the soup's choice. Raises CoefficientError for unknown names, CheckpointError where a file
     has changed or a cast overflows.
     """
     members = zoo.members(soup)
     weights = {name: _weights(zoo, soup, name, members) for name in zoo.floating}
-    totals = bank.average(weights) if bank else _streamed(zoo, weights, members, device)
-    theta: dict[str, Tensor] = {}
-    for name in zoo.tensors:
-        coefficients = soup.coefficients_for(name)
-        used = members if not soup.tensors else [member for member in members if member.name in coefficients]
-        if name in totals:
-            theta[name] = _cast(totals[name], agreed_dtypes(zoo).get(name) or result_dtype(used, name), name)
-        else:
-            theta[name] = used[0].checkpoint.read(name).to(device)
+    used = {
+        name: [each for each in members if each.name in soup.coefficients_for(name)] if soup.tensors else members
+        for name in zoo.tensors
+    }
+    agreed = agreed_dtypes(zoo)
+    dtypes = {name: agreed.get(name) or result_dtype(used[name], name) for name in weights}
+    if bank:
+        totals = {name: _cast(total, dtypes[name], name) for name, total in bank.average(weights).items()}
+    else:
+        totals = _streamed(zoo, weights, members, dtypes, device)
+    theta = {
+        name: totals[name] if name in totals else used[name][0].checkpoint.read(name).to(device) for name in zoo.tensors
+    }
     if soup.batch_norm == "re-estimated":
         theta = reestimated(zoo, theta, device)
     return theta
@@ -81,29 +85,59 @@ def inner_products(
 
 
 def _streamed(
-    zoo: Zoo, weights: Mapping[str, Mapping[str, float]], members: Sequence[Ingredient], device: str
+    zoo: Zoo,
+    weights: Mapping[str, Mapping[str, float]],
+    members: Sequence[Ingredient],
+    dtypes: Mapping[str, torch.dtype],
+    device: str,
 ) -> dict[str, Tensor]:
-    totals = {
-        name: torch.empty(zoo.tensors[name].shape, dtype=sum_dtype(members, name), device=device) for name in weights
+    """The averages in these dtypes; a block is summed where it ends up, or beside that in a wider dtype and then cast."""
+    theta = {name: torch.empty(zoo.tensors[name].shape, dtype=dtypes[name], device=device) for name in weights}
+    flat = {name: tensor.view(-1) for name, tensor in theta.items()}
+    used = {
+        name: [(index, weights[name][each.name]) for index, each in enumerate(members) if each.name in weights[name]]
+        for name in weights
     }
-    flat = {name: total.view(-1) for name, total in totals.items()}
+    wide = {name: sum_dtype(members, name) for name in weights}
+    block_size = RUN if device == "cpu" else BLOCK
+    beside = threading.local()
+    overflows: dict[str, list[Tensor]] = {name: [] for name in weights}
+
+    def scratch(purpose: str, dtype: torch.dtype, count: int) -> Tensor:
+        """Memory of this thread, the same for one purpose again and again."""
+        place = f"{purpose} {dtype}"
+        if not hasattr(beside, place):
+            setattr(beside, place, torch.empty(block_size, dtype=dtype, device=device))
+        memory: Tensor = getattr(beside, place)
+        return memory[:count]
 
     def add(name: str, begin: int, end: int, read: Read) -> None:
-        whole = flat[name][begin:end]
-        total = whole.split(PIECE)
-        used = [(index, weights[name][m.name]) for index, m in enumerate(members) if m.name in weights[name]]
-        (first, coefficient), *others = used
-        if (found := read(first, whole)) is not whole:
-            whole.copy_(found)
-        torch._foreach_mul_(total, coefficient)
-        parts: tuple[Tensor, ...] = ()
+        result, dtype = flat[name][begin:end], wide[name]
+        total = result if result.dtype == dtype else scratch("total", dtype, end - begin)
+        parts = total.split(PIECE)
+        (first, coefficient), *others = used[name]
+        if (found := read(first, total)) is not total:
+            torch._foreach_copy_(parts, found.split(PIECE))
+        torch._foreach_mul_(parts, coefficient)
+        pieces: tuple[Tensor, ...] = ()
         for index, coefficient in others:
-            if (block := read(index)) is not found or not parts:  # files of one dtype are read into the same place
-                found, parts = block, block.split(PIECE)
-            torch._foreach_add_(total, parts, alpha=coefficient)
+            if (block := read(index)) is not found or not pieces:  # files of one dtype are read into the same place
+                found, pieces = block, block.split(PIECE)
+            if block.dtype == dtype:
+                torch._foreach_add_(parts, pieces, alpha=coefficient)
+            else:  # a sum of two dtypes takes longer than a copy and a sum, piece by piece in the cache
+                for part, piece in zip(parts, pieces, strict=True):
+                    part.add_(scratch("converted", dtype, len(part)).copy_(piece), alpha=coefficient)
+        if total is not result:
+            torch._foreach_copy_(result.split(PIECE), parts)
+            if device != "cpu" or not is_finite(result):
+                overflows[name].append(_overflows(total, result))
 
-    stream(members, {name: len(total) for name, total in flat.items()}, add, device=device)
-    return totals
+    stream(members, {name: len(each) for name, each in flat.items()}, add, device=device, block=block_size)
+    for name, found in overflows.items():
+        if any(map(bool, found)):
+            raise _too_large(name, dtypes[name])
+    return theta
 
 
 def _weights(zoo: Zoo, soup: Soup, name: str, members: Sequence[Ingredient]) -> Mapping[str, float]:
@@ -123,9 +157,17 @@ def _weights(zoo: Zoo, soup: Soup, name: str, members: Sequence[Ingredient]) -> 
 
 def _cast(total: Tensor, dtype: torch.dtype, name: str) -> Tensor:
     result = total.to(dtype)
-    if dtype.itemsize < total.dtype.itemsize and not bool(torch.isfinite(result).all() | ~torch.isfinite(total).all()):
-        raise CheckpointError(
-            f"The average of {name} is too large for {str(dtype).removeprefix('torch.')}; save the checkpoints in "
-            "float32."
-        )
+    if dtype.itemsize < total.dtype.itemsize and bool(_overflows(total, result)):
+        raise _too_large(name, dtype)
     return result
+
+
+def _overflows(total: Tensor, result: Tensor) -> Tensor:
+    """Whether a number is finite in the sum and no longer so in the result: a boolean tensor of no dimension."""
+    return (torch.isfinite(total) & ~torch.isfinite(result)).any()
+
+
+def _too_large(name: str, dtype: torch.dtype) -> CheckpointError:
+    return CheckpointError(
+        f"The average of {name} is too large for {str(dtype).removeprefix('torch.')}; save the checkpoints in float32."
+    )

@@ -118,7 +118,9 @@ def gram(zoo: Zoo, store: Store) -> Gram:
 
     Blocks are as small as SLICE_BYTES asks, so memory is bounded whatever the number of checkpoints and their size.
     """
-    key = hashlib.sha256(f"gram {zoo.digest}".encode()).hexdigest()
+    key = _key(zoo.digest)
+    if zoo.earlier_digest:
+        store.carry_over(_key(zoo.earlier_digest), key)
     kept = store.tensors(key)
     if kept is None:
         kept = _computed(zoo)
@@ -126,6 +128,10 @@ def gram(zoo: Zoo, store: Store) -> Gram:
     # In one order always: sums over tensors end in the same last bit then, and so do the coefficients of a plane's points,
     # by which the store knows them again.
     return Gram(zoo.names, zoo.base is not None, {name: kept[name].numpy() for name in sorted(kept)})
+
+
+def _key(digest: str) -> str:
+    return hashlib.sha256(f"gram {digest}".encode()).hexdigest()
 
 
 def _computed(zoo: Zoo) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from soup_core import architectures
+from soup_core.architectures.outlines import outline
 from soup_core.architectures.own_heads import said, under_library_names
 from soup_core.checkpoints import (
     Checkpoint,
@@ -26,6 +27,7 @@ from soup_core.checkpoints import (
     networks_within,
     open_checkpoint,
     parametrized,
+    read_through,
     shard_files,
 )
 from soup_core.data import ASSETS, operator_folders
@@ -105,10 +107,12 @@ def _found(file: Path) -> Path:
     return alike[0] if len(alike) == 1 else file
 
 
-def open_zoo(name: str | Path) -> Zoo:
+def open_zoo(name: str | Path, *, examine: bool = True) -> Zoo:
     """Open a zoo by its name, with what a user has added to it, or by the folder that holds its zoo.toml, without.
 
-    Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
+    Files that were never read through are so now, on two threads, and what is broken is left out. Without `examine`
+    nothing is read but what says which tensors a file holds; that it is broken then shows when its digest is asked for, and
+    is known to the next opening. Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
     """
     named = find_zoo(str(name))
     folder = named or Path(name)
@@ -117,18 +121,18 @@ def open_zoo(name: str | Path) -> Zoo:
         raise ZooError(
             f"There is no zoo {str(name)!r}; expected one of {', '.join(zoo_folders())}, or a folder that holds zoo.toml."
         )
-    return zoo_from(read_zoo_file(file), folder, str(name) if named else None)
+    return zoo_from(read_zoo_file(file), folder, str(name) if named else None, examine=examine)
 
 
-def zoo_from(content: ZooFile, folder: Path, name: str | None = None) -> Zoo:
+def zoo_from(content: ZooFile, folder: Path, name: str | None = None, *, examine: bool = True) -> Zoo:
     """The zoo that a zoo.toml of this content makes of a folder, whether it is written there or not.
 
-    With the `name` of a zoo that `find_zoo` finds, it has what a user has added to that. Raises ZooError where the
+    With the `name` of a zoo that `find_zoo` finds, it has what a user has added to that. `examine` as for `open_zoo`. Raises ZooError where the
     architecture cannot be built, and where no ingredient is usable.
     """
     architecture = content.architecture.named()
     network = architectures.network(architecture, folder)
-    module = architectures.meta_module(**architectures.arguments(architecture, folder))
+    module = outline(architecture, folder)
     usable: dict[str, Ingredient] = {}
     excluded: list[Excluded] = []
     listed: list[tuple[str, FileEntry | IngredientEntry, Mapping[str, Value]]] = [
@@ -138,13 +142,23 @@ def zoo_from(content: ZooFile, folder: Path, name: str | None = None) -> Zoo:
     if base_entry:
         listed.append((BASE, base_entry, {}))
     roots = [folder, *_roots()]
-    for entry_name, entry, hyperparameters in listed:
+    opened: dict[str, Checkpoint | CheckpointError] = {}
+    for entry_name, entry, _ in listed:
         path = _found(folder / entry.file)
         try:
             if adapters.is_adapter(path):
-                checkpoint = _adapted(path, base_entry, folder, architecture, module, roots)
+                whole = architectures.meta_module(**architectures.arguments(architecture, folder))
+                opened[entry_name] = _adapted(path, base_entry, folder, architecture, whole, roots)
             else:
-                checkpoint = _opened(path, entry.weights, roots, architecture, module)
+                opened[entry_name] = _opened(path, entry.weights, roots, architecture, module)
+        except CheckpointError as error:
+            opened[entry_name] = error
+    if examine:
+        read_through(each for each in opened.values() if isinstance(each, Checkpoint))
+    for entry_name, entry, hyperparameters in listed:
+        path = _found(folder / entry.file)
+        try:
+            checkpoint = _usable(opened[entry_name], examine=examine)
         except CheckpointError as error:
             models = [each.checkpoint for each in usable.values()] if entry_name == BASE else []
             completed = _with_anothers_head(path, entry.weights, roots, architecture, folder, module, models)
@@ -172,6 +186,17 @@ def zoo_from(content: ZooFile, folder: Path, name: str | None = None) -> Zoo:
     )
 
 
+def _usable(opened: Checkpoint | CheckpointError, *, examine: bool) -> Checkpoint:
+    """An opened checkpoint, as far as nothing is known against it. Raises CheckpointError otherwise."""
+    if isinstance(opened, CheckpointError):
+        raise opened
+    if examine:
+        for leaf in opened.leaves:
+            leaf.examined()
+    opened.check()
+    return opened
+
+
 def _adapted(
     path: Path,
     base: FileEntry | None,
@@ -191,10 +216,10 @@ def _adapted(
             'on, as in base = "base/model.safetensors".'
         )
     config = adapters.read_config(path, roots=roots)
-    adapter = open_checkpoint(adapters.weights_file(path), roots=roots)
+    adapter = open_checkpoint(adapters.weights_file(path), roots=roots, examine=False)
     adapter = adapter.renamed({name: name for name in adapter.tensors})
     adapter.name = where
-    start = open_checkpoint(_found(folder / base.file), base.weights, roots=roots)
+    start = open_checkpoint(_found(folder / base.file), base.weights, roots=roots, examine=False)
     if adapters.is_of_adapter(start.tensors):
         raise CheckpointError(f"{start.name} is an adapter itself, and a base is a whole model; name that in zoo.toml.")
     expected, stored = module.state_dict(), architectures.stored_names(architecture, module)
@@ -229,7 +254,7 @@ def _add_users_own(
             _check_fit(checkpoint, expected)
             origin = user_ingredients.origin_of(checkpoint)
             start = own.get(origin.start)
-            if start is None or start.digest != origin.start_digest:
+            if start is None or not start.checkpoint.is_named_by(origin.start_digest):
                 raise CheckpointError(
                     f"{path.name} was trained from other weights than the zoo now has as {origin.start}, so it would "
                     "not soup with the rest; remove it on the Train page."
@@ -261,9 +286,9 @@ def fitting_ingredient(zoo: Zoo, name: str, path: Path) -> Ingredient:
     if name in (*zoo.by_name, *RESERVED):
         raise CheckpointError(f"{shown(name)} is a name that the zoo has itself; rename the file.")
     try:
-        checkpoint = _fitted(open_checkpoint(path), zoo.architecture, zoo.reference)
+        checkpoint = _fitted(open_checkpoint(path), zoo.architecture, zoo.outline)
     except SeveralWeights as several:
-        likeliest = next(_fitting_parts(path, several, (), zoo.architecture, zoo.reference), None)
+        likeliest = next(_fitting_parts(path, several, (), zoo.architecture, zoo.outline), None)
         if likeliest is None:
             raise
         checkpoint = likeliest
@@ -278,7 +303,7 @@ def _opened(
     Raises CheckpointError where none does, and where several do.
     """
     try:
-        return _fitted(open_checkpoint(path, weights, roots=roots), architecture, module)
+        return _fitted(open_checkpoint(path, weights, roots=roots, examine=False), architecture, module)
     except SeveralWeights as several:
         fitting_parts = list(_fitting_parts(path, several, roots, architecture, module))
         if len(fitting_parts) != 1:
@@ -308,7 +333,7 @@ def other_weights(zoo: Zoo, name: str) -> Iterator[tuple[str, Zoo]]:
     except SeveralWeights as several:
         for place in several.places:
             with suppress(CheckpointError):
-                checkpoint = _fitted(open_checkpoint(ingredient.file, place), zoo.architecture, zoo.reference)
+                checkpoint = _fitted(open_checkpoint(ingredient.file, place), zoo.architecture, zoo.outline)
                 if checkpoint.digest != ingredient.digest:
                     yield place, replace(zoo, ingredients=(replace(ingredient, checkpoint=checkpoint),), base=None)
     except CheckpointError:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from soup_core import architectures
+from soup_core.architectures.outlines import outline
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import Data
 from soup_core.errors import CoefficientError, ZooError
@@ -34,7 +35,7 @@ class Ingredient:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file."""
+        """The digest of the checkpoint's content; the file is read through where that was not done yet."""
         return self.checkpoint.digest
 
 
@@ -86,9 +87,14 @@ class Zoo:
         return architectures.meta_module(**architectures.arguments(self.architecture, self.folder))
 
     @cached_property
+    def outline(self) -> nn.Module:
+        """The names, shapes and dtypes of the architecture's tensors, its ties and its BatchNorm layers, and no more."""
+        return outline(self.architecture, self.folder)
+
+    @cached_property
     def has_batch_norm(self) -> bool:
         """Whether the network holds running statistics of BatchNorm, for which a soup has a choice."""
-        return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in self.reference.modules())
+        return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in self.outline.modules())
 
     @property
     def is_trajectory(self) -> bool:
@@ -102,12 +108,12 @@ class Zoo:
     @cached_property
     def tensors(self) -> Mapping[str, Tensor]:
         """The architecture's state_dict without memory: names, shapes and dtypes."""
-        return dict(self.reference.state_dict())
+        return dict(self.outline.state_dict())
 
     @cached_property
     def buffers(self) -> frozenset[str]:
         """The names of the tensors that are not trained, BatchNorm's running statistics among them."""
-        named = {name for name, _ in self.reference.named_buffers(remove_duplicate=False)}
+        named = {name for name, _ in self.outline.named_buffers(remove_duplicate=False)}
         return frozenset(named.intersection(self.tensors))  # those that no file holds are tables of the network
 
     @cached_property
@@ -137,7 +143,16 @@ class Zoo:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all that numbers on this zoo rest on, but for the images: network, data's settings, files, order."""
-        content = [dict(self.network), self.data.settings(), [[i.name, i.digest] for i in self.by_name.values()]]
+        return self._over({name: each.digest for name, each in self.by_name.items()})
+
+    @property
+    def earlier_digest(self) -> str | None:
+        """The digest by which older records name the zoo, None where that of a file is not known."""
+        digests = {name: each.checkpoint.earlier_digest for name, each in self.by_name.items()}
+        return self._over(digests) if all(digests.values()) else None
+
+    def _over(self, digests: Mapping[str, str | None]) -> str:
+        content = [dict(self.network), self.data.settings(), [[name, digest] for name, digest in digests.items()]]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property

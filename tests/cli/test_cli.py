@@ -1,4 +1,3 @@
-import hashlib
 import json
 import re
 import subprocess
@@ -8,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 import soup_core as sc
 from soup_core.runtime.store import Store
+from tests.digests import digest_of
 from tests.zoos import random_linears, write_zoo
 
 Make = Callable[..., Path]
@@ -128,7 +129,7 @@ def test_tables_hold_the_cores_numbers(run: Run, linear_zoo: Make, monkeypatch: 
     assert heads == ["zoo", "title", "ingredients", "base"]
     assert ["fashion", "Fashion-MNIST: 24 fine-tunings of one base", "24", "yes"] in rows
     assert ["linear-3-0", "A made zoo", "3", "no"] in rows
-    digests = [hashlib.sha256((folder / f"m{index}.safetensors").read_bytes()).hexdigest() for index in range(3)]
+    digests = [digest_of(load_file(folder / f"m{index}.safetensors")) for index in range(3)]
     assert table("inspect", folder) == [
         ["name", "file", "digest", "learning_rate"],
         *([f"m{index}", f"m{index}.safetensors", digest[:12], "0.1"] for index, digest in enumerate(digests)),

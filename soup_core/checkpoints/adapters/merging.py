@@ -47,8 +47,26 @@ class Merged(Checkpoint):
         vars(self).update(vars(adapter))  # whatever else is told of a checkpoint is the adapter's
         self.tensors = MappingProxyType(tensors)
         self.base, self.adapter, self.config = base, adapter, config
-        content = json.dumps(["adapter", base.digest, adapter.digest, config.digest])
-        self.digest = hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def leaves(self) -> tuple[Checkpoint, ...]:
+        """The checkpoints of one file each that this one is made of."""
+        return (*self.base.leaves, *self.adapter.leaves)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the digests of the base, of the adapter and of its configuration; raises as theirs."""
+        return self._over(self.base.digest, self.adapter.digest)
+
+    @property
+    def earlier_digest(self) -> str | None:
+        """The digest by which older records name both files together, None where that of one is not known."""
+        base, adapter = self.base.earlier_digest, self.adapter.earlier_digest
+        return self._over(base, adapter) if base and adapter else None
+
+    def _over(self, base: str, adapter: str) -> str:
+        content = json.dumps(["adapter", base, adapter, self.config.digest])
+        return hashlib.sha256(content.encode()).hexdigest()
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:

@@ -19,7 +19,7 @@ from soup_core.cli.recipes import recipe_rows
 from soup_core.cli.zoos import finding_rows, ingredient_rows, zoo_rows
 from soup_core.errors import SoupError
 from soup_core.evaluation import best_first
-from soup_core.export import FORMATS, title_of
+from soup_core.export import FORMATS, Export, title_of
 from soup_core.recipes import RECIPES, Parameter, Recipe
 from soup_core.recipes.greedy import greedy_soup
 from soup_core.recipes.uniform import uniform_soup
@@ -244,7 +244,8 @@ def _export(run: ZooCommand, folder: Path, given: Row) -> Rows:
     if file.exists():
         raise SoupError(f"{given['file']!r} is there already; export under another name.")
     soup = soup_of(run, given.get("soup", "uniform"))
-    for row in export_rows(run, soup, file, given.get("format", "safetensors"), title_of(soup), test=False):
+    out = Export(soup, run.evaluator(), title=title_of(soup), format=given.get("format", "safetensors"))
+    for row in export_rows(out, file):
         yield {**row, "written": str(Path(row["written"]).relative_to(folder.resolve()))} if "written" in row else row
 
 
