@@ -314,10 +314,10 @@ def learned_steps(
     """One step of our learned soup and of the usual one, each with its optimizer; their first gradients are the same."""
     zoo, device = evaluate.zoo, evaluate.device
     mixture = _Mixture(zoo, zoo.names, granularity, "softmax", "averaged")
-    module, batch = zoo.module().to(device), torch.arange(batch_size)
+    modules, module, batch = evaluate.replicas(), zoo.module().to(device), torch.arange(batch_size)
     raw, scale = mixture.start(), torch.ones((), dtype=torch.float64, requires_grad=True)
     assert evaluate.bank, "the models fit into the budget"
-    learn = partial(_learn, evaluate, mixture, module, raw, scale, batch)
+    learn = partial(_learn, evaluate, mixture, modules, raw, scale, batch)
 
     models = [
         {name: ingredient.checkpoint.read(name).to(device) for name in zoo.floating} for ingredient in zoo.ingredients

@@ -21,6 +21,7 @@ from soup_core import architectures
 from soup_core.data import Split
 from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, is_correct, measure, row_of, shipped_rows
+from soup_core.evaluation.side_by_side import replicas, side_by_side
 from soup_core.runtime.devices import available_precisions, exactly, is_out_of_memory, resolve_device, room_for
 from soup_core.runtime.interruption import in_front, yield_point
 from soup_core.runtime.store import BoundRow, Store, default_store
@@ -167,6 +168,10 @@ class Evaluator:
                 raise
             self._has_no_room = True
             return None
+
+    def replicas(self) -> tuple[torch.nn.Module, ...]:
+        """New modules of the network on the device that share their weights, for `side_by_side`; one on CUDA."""
+        return self._replicated(self.zoo.module().to(self.device))
 
     def load(self, module: torch.nn.Module, soup: Soup) -> None:
         """Give a module on the device a soup's weights. Raises OutOfMemory where they do not fit."""
@@ -355,10 +360,13 @@ class Evaluator:
             yield_point()
 
     def _outputs(self, batch: Tensor) -> Tensor:
+        return torch.cat(side_by_side(self._replicas, self._outputs_of, batch))
+
+    def _outputs_of(self, module: torch.nn.Module, batch: Tensor) -> Tensor:
         inputs, failures = self.inputs(batch), architectures.failures_in_words
         with torch.inference_mode(), exactly(self.precision, self.device):
-            with failures(self.zoo.architecture, self._module, inputs):
-                logits: Tensor = self._module(inputs)
+            with failures(self.zoo.architecture, module, inputs):
+                logits: Tensor = module(inputs)
             return self.judged(logits)
 
     def inputs(self, batch: Tensor) -> Tensor:
@@ -389,6 +397,13 @@ class Evaluator:
     @cached_property
     def _module(self) -> torch.nn.Module:
         return self.zoo.module().to(self.device)
+
+    @cached_property
+    def _replicas(self) -> tuple[torch.nn.Module, ...]:
+        return self._replicated(self._module)
+
+    def _replicated(self, module: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+        return replicas(module) if self.device == "cpu" else (module,)
 
     def _train_digest(self) -> str:
         if self._fine_tuning_digest is None:
