@@ -31,8 +31,10 @@ def network(architecture: dict[str, Any]) -> nn.Module:
     if library == "timm":
         import timm
 
-        return timm.create_model(name, **options)  # type: ignore[no-any-return]
-    return torchvision.models.get_model(name, **options)  # type: ignore[no-any-return]
+        made: nn.Module = timm.create_model(name, **options)
+    else:
+        made = torchvision.models.get_model(name, **options)
+    return made
 
 
 def loader(folder: Path, normalize: dict[str, list[float]]) -> "DataLoader[Any]":
