@@ -1,6 +1,6 @@
 """Parts of a batch side by side on the CPU: each thread takes its part through the whole network, by itself.
 
-With two threads the bundled network runs 1.5 times as fast so, and torchvision's resnet18 on 64 pixels 1.1 times.
+Whoever shares a layer's work waits at its end, and in small networks that costs more than the sharing brings.
 """
 
 import copy
