@@ -23,6 +23,7 @@ from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation.choosing import in_doubt
 from soup_core.evaluation.deciding import Decided, Work
 from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, is_correct, measure, row_of, shipped_rows
+from soup_core.evaluation.side_by_side import replicas, side_by_side
 from soup_core.runtime.devices import available_precisions, exactly, is_out_of_memory, resolve_device, room_for
 from soup_core.runtime.interruption import in_front, yield_point
 from soup_core.runtime.store import BoundRow, Store, default_store
@@ -172,6 +173,10 @@ class Evaluator:
                 raise
             self._has_no_room = True
             return None
+
+    def replicas(self) -> tuple[torch.nn.Module, ...]:
+        """New modules of the network on the device that share their weights, for `side_by_side`; one on CUDA."""
+        return self._replicated(self.zoo.module().to(self.device))
 
     def load(self, module: torch.nn.Module, soup: Soup) -> None:
         """Give a module on the device a soup's weights. Raises OutOfMemory where they do not fit."""
@@ -380,13 +385,18 @@ class Evaluator:
         running.refresh()
 
         def run(batch: Tensor) -> Tensor:
-            inputs = self.inputs(batch)
-            with self._computing(inputs):
-                return self.judged(running(inputs))
+            if running.way == "plain":
+                return torch.cat(side_by_side(self._replicas, self._outputs, batch))
+            return self._outputs(running, batch)
 
         for batch, logits in self.halving(indices, size, run):
             yield batch, logits
             yield_point()
+
+    def _outputs(self, network: Callable[[Tensor], Tensor], batch: Tensor) -> Tensor:
+        inputs = self.inputs(batch)
+        with self._computing(inputs):
+            return self.judged(network(inputs))
 
     @contextmanager
     def _computing(self, inputs: Tensor) -> Iterator[None]:
@@ -461,6 +471,13 @@ class Evaluator:
     @cached_property
     def _module(self) -> torch.nn.Module:
         return self.zoo.module().to(self.device)
+
+    @cached_property
+    def _replicas(self) -> tuple[torch.nn.Module, ...]:
+        return self._replicated(self._module)
+
+    def _replicated(self, module: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+        return replicas(module) if self.device == "cpu" else (module,)
 
     def _train_digest(self) -> str:
         if self._fine_tuning_digest is None:

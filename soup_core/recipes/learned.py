@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch.optim.adamw import adamw
 
 from soup_core.errors import CoefficientError
 from soup_core.evaluation import Evaluation, Evaluator, measure
+from soup_core.evaluation.side_by_side import side_by_side
 from soup_core.recipes.recipe import About, Parameter, Recipe, one_of
 from soup_core.runtime.devices import exactly
 from soup_core.runtime.interruption import yield_point
@@ -128,18 +130,18 @@ def learned_soup(
     scale = torch.ones((), dtype=torch.float64, requires_grad=temperature)
     optimizer = _AdamW([raw, *([scale] if temperature else [])], rate, weight_decay)
     train, fold = _parted(evaluate.total, seed)
-    module = zoo.module().to(evaluate.device)
+    modules = evaluate.replicas()
     rounds = [part for epoch in range(epochs) for part in _rounds(train, batch_size, seed + epoch)]
     best_index, best_loss, best = 0, math.inf, mixture.soup(raw)
 
     def round_of(index: int) -> dict[str, Tensor]:
         losses = []
         for batch in rounds[index - 1] if index else []:
-            losses.append(_learn(evaluate, mixture, module, raw, scale, batch))
+            losses.append(_learn(evaluate, mixture, modules, raw, scale, batch))
             optimizer.step()
             yield_point()
         loss = sum(losses) / len(losses) if losses else math.nan
-        on_fold = _evaluate_fold(evaluate, module, mixture.soup(raw, learning=True), scale.item(), fold)
+        on_fold = _evaluate_fold(evaluate, modules, mixture.soup(raw, learning=True), scale.item(), fold)
         return _state(optimizer, loss, on_fold)
 
     for index in range(len(rounds) + 1):
@@ -248,15 +250,23 @@ class _Mixture:
 
 
 def _learn(
-    evaluate: Evaluator, mixture: _Mixture, module: torch.nn.Module, raw: Tensor, scale: Tensor, batch: Tensor
+    evaluate: Evaluator,
+    mixture: _Mixture,
+    modules: Sequence[torch.nn.Module],
+    raw: Tensor,
+    scale: Tensor,
+    batch: Tensor,
 ) -> float:
-    """Add to the gradients of `raw` and `scale` those of the loss on one batch; BatchNorm's statistics are constants."""
+    """Add to the gradients of `raw` and `scale` those of the loss on one batch; BatchNorm's statistics are constants.
+
+    `modules` are replicas of one.
+    """
     coefficients = mixture.coefficients(raw)
-    evaluate.load(module, mixture.soup(raw, learning=True))
-    parameters = dict(module.named_parameters())
+    evaluate.load(modules[0], mixture.soup(raw, learning=True))
+    parameters = dict(modules[0].named_parameters())
     wanted = [*parameters.values(), *([scale] if scale.requires_grad else [])]
 
-    def run(part: Tensor) -> list[Tensor]:
+    def slopes_of(module: torch.nn.Module, part: Tensor) -> list[Tensor]:
         inputs, labels = evaluate.inputs(part), evaluate.data.labels[part].to(evaluate.device)
         with exactly(evaluate.precision, evaluate.device):
             scores = evaluate.judged(module(inputs)).float() * scale.float().to(evaluate.device)
@@ -265,8 +275,9 @@ def _learn(
             return [loss.detach(), *torch.autograd.grad(loss, wanted, materialize_grads=True)]
 
     summed: list[Tensor] = []
-    for _, parts in evaluate.halving(batch, len(batch), run):
-        summed = [one + other for one, other in zip(summed, parts, strict=True)] if summed else parts
+    for _, found in evaluate.halving(batch, len(batch), partial(side_by_side, modules, slopes_of)):
+        for parts in found:
+            summed = [one + other for one, other in zip(summed, parts, strict=True)] if summed else parts
     loss, *slopes = summed
     gradients = dict(zip(parameters, slopes, strict=False))
     coefficients.backward(mixture.gradient(inner_products(evaluate.zoo, mixture.names, gradients, evaluate.bank)))
@@ -275,17 +286,19 @@ def _learn(
     return float(loss)
 
 
-def _evaluate_fold(evaluate: Evaluator, module: torch.nn.Module, soup: Soup, scale: float, fold: Tensor) -> Evaluation:
-    evaluate.load(module, soup)
+def _evaluate_fold(
+    evaluate: Evaluator, modules: Sequence[torch.nn.Module], soup: Soup, scale: float, fold: Tensor
+) -> Evaluation:
+    evaluate.load(modules[0], soup)
 
-    def run(batch: Tensor) -> Tensor:
+    def logits_of(module: torch.nn.Module, part: Tensor) -> Tensor:
         with torch.inference_mode(), exactly(evaluate.precision, evaluate.device):
-            logits: Tensor = evaluate.judged(module(evaluate.inputs(batch))).float().cpu() * scale
+            logits: Tensor = evaluate.judged(module(evaluate.inputs(part))).float().cpu() * scale
             return logits
 
     collected = []
-    for _, logits in evaluate.halving(fold, evaluate.batch_size, run):
-        collected.append(logits)
+    for _, logits in evaluate.halving(fold, evaluate.batch_size, partial(side_by_side, modules, logits_of)):
+        collected += logits
         yield_point()
     return replace(measure(torch.cat(collected), evaluate.data.labels[fold]), precision=evaluate.precision)
 

@@ -71,9 +71,7 @@ class Bank:
             return total
         if self.device == "cpu" and self._rows.dtype == torch.float32 and _is_mean(mix):
             return self._mean(mix, columns)
-        column = torch.zeros(len(self._row), dtype=self._rows.dtype)
-        for member, weight in mix.items():
-            column[self._row[member]] = weight
+        column = torch.tensor([mix.get(member, 0.0) for member in self._row], dtype=self._rows.dtype)
         return torch.mv(self._rows[:, columns].T, column.to(self.device))
 
     def _mean(self, mix: Mapping[str, float], columns: slice) -> Tensor:

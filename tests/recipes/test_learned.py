@@ -77,8 +77,8 @@ def check_gradient(
     scale = torch.tensor(1.3, dtype=torch.float64, requires_grad=True)
     batch = torch.randperm(evaluate.total, generator=generator)[:32]
     loss, wanted, wanted_scale = dense_gradient(evaluate, mixture, granularity, raw, scale, batch)
-    module = evaluate.zoo.module().to(evaluate.device)
-    found = learned._learn(evaluate, mixture, module, raw, scale, batch)
+    modules = evaluate.replicas()
+    found = learned._learn(evaluate, mixture, modules, raw, scale, batch)
     assert found == pytest.approx(loss, rel=1e-5)
     assert float((raw.grad - wanted).norm()) <= tolerance * float(wanted.norm())
     assert float(scale.grad) == pytest.approx(float(wanted_scale), rel=1e-4, abs=1e-6)
