@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from typing import Any, Literal
 
+from . import TIMES_AT_MOST
 from .beside import beside
 from .formats import Content, check_storages, opened
+from .header import header
 from .skipped import skipped
 from .source import Source
 from .values import NAME_AT_MOST, Tensor, damaged
 from .weights import Weights, extent, state_dict, ties
 
-TIMES_AT_MOST = 4  # what tied tensors may add to a file
 FORMATS: Mapping[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
@@ -61,9 +62,9 @@ def write(
 
     `numbers` gives a tensor's elements one after the other, in pieces.
     """
-    # Wide types first, so that every tensor begins at a multiple of its numbers' bytes.
     ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].storage.item_bytes))
-    written = _write(target, _header(ordered, {"soup_core": json.dumps(found)}))
+    entries = [(name, it.storage.dtype, it.shape, size_of(it)) for name, it in ordered.items()]
+    written = _write(target, header(entries, {"soup_core": json.dumps(found)}))
     for name, tensor in ordered.items():
         written += sum(_write(target, piece) for piece in numbers(name, tensor))
     return written
@@ -72,17 +73,6 @@ def write(
 def size_of(tensor: Tensor) -> int:
     """The bytes of a tensor's numbers."""
     return prod(tensor.shape) * tensor.storage.item_bytes
-
-
-def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    table: dict[str, object] = {"__metadata__": metadata}
-    end = 0
-    for name, tensor in tensors.items():
-        begin, end = end, end + size_of(tensor)
-        table[name] = {"dtype": tensor.storage.dtype, "shape": tensor.shape, "data_offsets": [begin, end]}
-    text = json.dumps(table).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
 
 
 def pieces(file: Source, content: Content, name: str, tensor: Tensor) -> Iterator[bytes | bytearray]:

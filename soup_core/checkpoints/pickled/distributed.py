@@ -79,10 +79,7 @@ def convert_folder(metadata: int, target: int, files: Mapping[str, int], wanted:
     found = {"weights": weights.place, "tied": [], "checked": checked, "notes": [*weights.notes], "beside": {}}
     check_size(weights.tensors, sum(each.size for each in sources.values()))
     return write(
-        target,
-        weights.tensors,
-        found,
-        lambda name, tensor: _numbers(name, tensor, blocks[tensor.storage.key]),
+        target, weights.tensors, found, lambda name, tensor: _numbers(name, tensor, blocks[tensor.storage.key])
     )
 
 

@@ -15,8 +15,8 @@ import socket
 import sys
 from typing import Any
 
-from . import BROKE_OUT, FILES_AT_MOST, MESSAGE_BYTES
-from .conversion import TIMES_AT_MOST, convert
+from . import BROKE_OUT, FILES_AT_MOST, MESSAGE_BYTES, TIMES_AT_MOST
+from .conversion import convert
 from .distributed import convert_folder
 from .table import table
 from .values import Refused

@@ -10,6 +10,7 @@ from .formats import Content, check_storages
 from .source import Source
 from .values import Refused, Tensor
 
+
 def table(descriptor: int, wanted: str | None) -> dict[str, Any] | None:
     """What `convert` would write in the metadata, and under "tensors" where each lies; None where one has to be rewritten.
 
