@@ -35,7 +35,7 @@ class InPlace(Checkpoint):
             tensors = table["tensors"]
             if len(tensors) > TENSORS_AT_MOST:
                 raise ValueError
-            infos = {_name(name): _info(*entry, self.size) for name, entry in tensors.items()}
+            infos = {_name(name): _info(entry, self.size) for name, entry in tensors.items()}
             checksums = {name: entry[4] for name, entry in tensors.items() if entry[4] is not None}
             if sum(info.end - info.begin for info in infos.values()) > TIMES_AT_MOST * self.size:
                 raise ValueError
@@ -72,8 +72,9 @@ def _name(name: str) -> str:
     return name
 
 
-def _info(dtype: str, shape: list[int], begin: int, end: int, checksum: int | None, size: int) -> TensorInfo:
+def _info(entry: list[Any], size: int) -> TensorInfo:
     """Where a tensor lies in a file of `size` bytes. Raises ValueError, TypeError or LookupError where it cannot be."""
+    dtype, shape, begin, end, checksum = entry
     itemsize = DTYPES[dtype].itemsize
     if type(shape) is not list or len(shape) > DIMENSIONS_AT_MOST:
         raise ValueError

@@ -65,11 +65,11 @@ def exported(network: nn.Module) -> bytes:
 
 
 def training(network: nn.Module) -> dict[str, object]:
-    """A checkpoint as a script writes it, with the optimizer's state beside the weights."""
-    optimizer = torch.optim.Adam(network.parameters())
-    network(torch.randn(2, 4)).sum().backward()
-    optimizer.step()
-    return {"model": network.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}
+    """A checkpoint as a script writes it, with Adam's state beside the weights."""
+    parameters = list(network.parameters())
+    state = {index: {"exp_avg": torch.randn_like(each)} for index, each in enumerate(parameters)}
+    optimizer = {"state": state, "param_groups": [{"lr": 1e-3, "params": [*range(len(parameters))]}]}
+    return {"model": network.state_dict(), "optimizer": optimizer, "epoch": 3}
 
 
 WRITERS: dict[str, Callable[[nn.Module], bytes]] = {
@@ -96,7 +96,7 @@ def test_each_tensor_is_read_bit_by_bit_where_it_lies_and_nothing_is_written(tmp
     network = Network()
     file = tmp_path / "x.pt"
     file.write_bytes(WRITERS[writer](network))
-    expected = network.state_dict()  # after the step that a training makes
+    expected = network.state_dict()
     checkpoint = open_checkpoint(file)
     found = dict(checkpoint.read_all())
     assert found.keys() == expected.keys()
