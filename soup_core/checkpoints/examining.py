@@ -1,17 +1,15 @@
 """Reading checkpoint files through once: what they hold is found on two threads, and remembered by the files' identities."""
 
-import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from soup_core.checkpoints.content import RUN, Block, Found
-from soup_core.checkpoints.identity import OpenedFile
 from soup_core.checkpoints.safetensors import Checkpoint
 from soup_core.errors import CheckpointError, SoupError
 from soup_core.runtime.store import default_store
@@ -34,13 +32,16 @@ def remember(key: str, known: Mapping[str, Any]) -> None:
         default_store().keep_file(key, known)
 
 
-def with_examination(checkpoint: Checkpoint, key: str, earlier_digest: str | None = None) -> Checkpoint:
+def with_examination(checkpoint: Checkpoint, key: str, earlier: Callable[[], str | None]) -> Checkpoint:
     """The same checkpoint, just opened, with what is known of its file under a key, or what is found later kept there.
 
-    `earlier_digest` is the SHA-256 by which older records name the file, where it is known.
+    `earlier` gives the SHA-256 by which older records name the file, where it is known; that of a small file is found.
     """
     known = recalled(key)
     if known is None:
+        earlier_digest = earlier()
+        if earlier_digest is None and checkpoint.size <= HASHED_TOO:
+            earlier_digest = checkpoint.sha256()
         checkpoint.examination.keep = partial(_keep, key, earlier_digest)
         checkpoint.examination.earlier_digest = earlier_digest
     else:
@@ -53,12 +54,6 @@ def with_examination(checkpoint: Checkpoint, key: str, earlier_digest: str | Non
 def _keep(key: str, earlier_digest: str | None, found: Found) -> None:
     told = {"digest": found.digest, "not_finite": found.not_finite, "damaged": found.damaged}
     remember(key, {**told, "earlier": earlier_digest})
-
-
-def sha256_of_small(file: OpenedFile) -> str | None:
-    """SHA-256 of an open file of at most HASHED_TOO bytes; None of a larger one."""
-    size = file.identity.size
-    return hashlib.sha256(os.pread(file.descriptor, size, 0)).hexdigest() if size <= HASHED_TOO else None
 
 
 def read_through(checkpoints: Iterable[Checkpoint]) -> None:

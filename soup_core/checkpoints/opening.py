@@ -1,21 +1,24 @@
 """Opening a checkpoint whatever its format: the content decides, and what was found out once is remembered.
 
 Safetensors files are read as they are. A file of torch.save goes to a process of its own (see pickled/process.py), which
-turns it into safetensors without unpickling; the result lies beside the store, under the digest of the file's content.
+says without unpickling where its tensors lie, so that they are read there. Where one does not lie there as it is, such as a
+transposed view, the process turns the file into safetensors, beside the store under the digest of the file's content.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
-from soup_core.checkpoints.examining import read_through, recalled, remember, sha256_of_small, with_examination
+from soup_core.checkpoints.examining import read_through, recalled, remember, with_examination
 from soup_core.checkpoints.folders import CHUNKS, CONSOLIDATED, METADATA, check_not_zero, checkpoint_folder
-from soup_core.checkpoints.identity import OpenedFile, opened, refusal
+from soup_core.checkpoints.identity import Identity, OpenedFile, opened, refusal
+from soup_core.checkpoints.in_place import InPlace
 from soup_core.checkpoints.joined import Joined
 from soup_core.checkpoints.pickled import FILES_AT_MOST, MESSAGE_BYTES, WHOLE
 from soup_core.checkpoints.reader import Refused, ask_reader
@@ -25,7 +28,9 @@ from soup_core.errors import CheckpointError, SoupError
 from soup_core.runtime.files import home, listed, shown, write_together
 from soup_core.runtime.store import default_store
 
-FORMAT = 2  # of what the reading process writes; a higher number has every file read again
+FORMAT = 2  # of what the reading process writes; a higher number has every file converted again
+TABLE_FORMAT = 1  # of its table of tensors; a higher number has every file asked about again
+KEPT_AT_MOST = 1 << 20  # bytes of such a table; of a larger one the process is asked again
 MESSAGE_AT_MOST = 2000
 NO_FILES: Mapping[str, OpenedFile] = MappingProxyType({})
 EXPECTED = "a safetensors file, or one of torch.save"
@@ -73,7 +78,7 @@ def _open(path: Path, weights: str | None, roots: Sequence[Path]) -> Checkpoint:
         if is_index(start):
             return _of_shards(source, path, weights, roots)
         if kind_of(start) in ("pickled", "unknown"):
-            return _converted(source, weights)
+            return _of_torch(source, weights)
         if weights is not None:
             raise CheckpointError(f"{name} is a safetensors file, which has no parts; take `weights` out of its entry.")
         return _examined(source)
@@ -138,43 +143,25 @@ def _of_folder(folder: Path, weights: str | None, roots: Sequence[Path]) -> Chec
             )
             for name in (METADATA, *names)
         )
-        return _converted(metadata, weights, dict(zip(names, files, strict=True)))
+        return _of_torch(metadata, weights, dict(zip(names, files, strict=True)))
 
 
 @lru_cache(maxsize=1024)
 def _examined(file: OpenedFile) -> Checkpoint:
     """A safetensors file with what is known of what it holds."""
     checkpoint = Checkpoint.of_opened(file)
-    key, earlier = f"content {file.identity}", recalled(f"safetensors {file.identity}")
-    earlier_digest = earlier["digest"] if earlier else sha256_of_small(file)
-    return with_examination(checkpoint, key, earlier_digest)
+    return with_examination(checkpoint, f"content {file.identity}", lambda: _earlier_digest(file.identity))
 
 
-def _converted(source: OpenedFile, weights: str | None, files: Mapping[str, OpenedFile] = NO_FILES) -> Checkpoint:
-    """The safetensors file made of a file of torch.save, and of those that it tells of, made now where it is not there."""
-    identities = " ".join(str(each.identity) for each in (source, *files.values()))
-    name, key = source.name, f"pickled {FORMAT} {json.dumps(weights)} {identities}"
-    known = recalled(key)
-    if known is None or not ("refused" in known or _converted_file(known["content"]).exists()):
-        try:
-            known = {"content": _convert(source, weights, files)}
-        except Refused as refused:
-            known = {
-                "refused": shown(str(refused), MESSAGE_AT_MOST),
-                "places": list(refused.places),
-                "why": refused.why,
-            }
-        except CheckpointError:
-            raise
-        except SoupError as error:
-            raise CheckpointError(f"{name} cannot be opened: {error}") from error
-        remember(key, known)
-    if "refused" in known:
-        if places := known.get("places"):
-            raise SeveralWeights(f"{name} {known['refused']}", tuple(places), known["why"])
-        raise CheckpointError(f"{name} {known['refused']}")
-    with opened(_converted_file(known["content"]), name, expected=EXPECTED, follow_links=False) as converted:
-        checkpoint = _examined(converted)
+def _earlier_digest(identity: Identity) -> str | None:
+    """The SHA-256 that an older release has found of a safetensors file, None where it has not."""
+    known = recalled(f"safetensors {identity}")
+    return known["digest"] if known else None
+
+
+def _of_torch(source: OpenedFile, weights: str | None, files: Mapping[str, OpenedFile] = NO_FILES) -> Checkpoint:
+    """A file of torch.save, or a folder of several by the one that tells of them, read in place where that is possible."""
+    checkpoint = (None if files else _in_place(source, weights)) or _converted(source, weights, files)
     origin = json.loads(checkpoint.metadata["soup_core"])
     notes = []
     if origin["weights"] != WHOLE:
@@ -184,6 +171,71 @@ def _converted(source: OpenedFile, weights: str | None, files: Mapping[str, Open
     other = checkpoint.noted(*notes, *(shown(note, MESSAGE_AT_MOST) for note in origin["notes"]))
     other.beside = MappingProxyType(origin["beside"])
     return other
+
+
+@lru_cache(maxsize=1024)
+def _in_place(source: OpenedFile, weights: str | None) -> Checkpoint | None:
+    """A file of torch.save whose tensors are read where they lie; None where one of them has to be converted."""
+    choice = f"{json.dumps(weights)} {source.identity}"
+    key = f"in place {TABLE_FORMAT} {choice}"
+    known = recalled(key)
+    if known is None:
+        known = _asked(lambda: {"table": _table(source, weights)})
+        if len(json.dumps(known)) <= KEPT_AT_MOST:
+            remember(key, known)
+    _check_not_refused(source, known)
+    if known["table"] is None:
+        return None
+    checkpoint = InPlace(source, known["table"])
+    return with_examination(checkpoint, f"content {choice}", lambda: _earlier_digest_of_converted(choice))
+
+
+def _table(source: OpenedFile, weights: str | None) -> dict[str, Any] | None:
+    table = ask_reader(source.descriptor, None, source.identity.size, source.name, weights)
+    source.check_unchanged()
+    return table
+
+
+def _earlier_digest_of_converted(choice: str) -> str | None:
+    """The same of the file that an older release made of one of torch.save."""
+    known = recalled(f"pickled {FORMAT} {choice}")
+    with suppress(OSError):
+        if known and "content" in known:
+            return _earlier_digest(Identity.of(os.stat(_converted_file(known["content"]))))
+    return None
+
+
+def _asked(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What asking the reading process gives, or what there is to remember of its refusal."""
+    try:
+        return ask()
+    except Refused as refused:
+        return {"refused": shown(str(refused), MESSAGE_AT_MOST), "places": list(refused.places), "why": refused.why}
+
+
+def _check_not_refused(source: OpenedFile, known: Mapping[str, Any]) -> None:
+    if "refused" in known:
+        if places := known.get("places"):
+            raise SeveralWeights(f"{source.name} {known['refused']}", tuple(places), known["why"])
+        raise CheckpointError(f"{source.name} {known['refused']}")
+
+
+def _converted(source: OpenedFile, weights: str | None, files: Mapping[str, OpenedFile]) -> Checkpoint:
+    """The safetensors file made of a file of torch.save, and of those that it tells of, made now where it is not there."""
+    identities = " ".join(str(each.identity) for each in (source, *files.values()))
+    name, key = source.name, f"pickled {FORMAT} {json.dumps(weights)} {identities}"
+    known = recalled(key)
+    if known is None or not ("refused" in known or _converted_file(known["content"]).exists()):
+        try:
+            known = _asked(lambda: {"content": _convert(source, weights, files)})
+        except CheckpointError:
+            raise
+        except SoupError as error:
+            raise CheckpointError(f"{name} cannot be opened: {error}") from error
+        remember(key, known)
+    _check_not_refused(source, known)
+    with opened(_converted_file(known["content"]), name, expected=EXPECTED, follow_links=False) as converted:
+        return _examined(converted)
 
 
 def _converted_file(content: str) -> Path:

@@ -13,12 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from soup_core.checkpoints.pickled import BROKE_OUT
+from soup_core.checkpoints.pickled import BROKE_OUT, TABLE_BYTES_AT_MOST
 from soup_core.errors import CheckpointError
 
 SECONDS = 60.0
 BYTES_A_SECOND = 5_000_000  # no disk that one works from is slower
-ANSWER_AT_MOST = 1 << 20
+ANSWER_AT_MOST = TABLE_BYTES_AT_MOST + (1 << 20)
+FAILS = "makes its reader fail, so that it is damaged, or made to do harm; save its state_dict again."
 
 
 # ---- files of torch.save -----------------------------------------------------------------------------------------------
@@ -33,11 +34,12 @@ class Refused(Exception):
 
 
 def ask_reader(
-    source: int, target: int, size: int, name: str, weights: str | None, files: Mapping[str, int] | None = None
-) -> None:
-    """Have the reading process convert one file, or several by their names where `source` tells of them; `size` is of all.
+    source: int, target: int | None, size: int, name: str, weights: str | None, files: Mapping[str, int] | None = None
+) -> dict[str, Any] | None:
+    """Ask the reading process where a file's tensors lie: its table (see pickled/table.py), which nobody has checked yet.
 
-    Raises Refused with what it says, OSError where it cannot write.
+    None where the file has to be converted, which it does where there is a target; there it may be several files by their
+    names, of which `source` tells. `size` is of all. Raises Refused with what it says, OSError where it cannot write.
     """
     answer = _process.ask(source, target, weights, SECONDS + size / BYTES_A_SECOND, files or {})
     if answer is None:
@@ -54,7 +56,8 @@ def ask_reader(
     if died == -signal.SIGXCPU:
         raise Refused("takes longer to be read than a file of its size may; save its state_dict again.")
     if died is not None:
-        raise Refused("makes its reader fail, so that it is damaged, or made to do harm; save its state_dict again.")
+        raise Refused(FAILS)
+    return answer.get("table")
 
 
 class _Process:
@@ -66,7 +69,7 @@ class _Process:
         atexit.register(self.end)
 
     def ask(
-        self, source: int, target: int, weights: str | None, seconds: float, files: Mapping[str, int]
+        self, source: int, target: int | None, weights: str | None, seconds: float, files: Mapping[str, int]
     ) -> dict[str, Any] | None:
         """The answer to a request, or None where there is none in so many seconds, or the process was ended."""
         with self._lock:
@@ -77,16 +80,23 @@ class _Process:
             connection.settimeout(seconds)
             try:
                 request = json.dumps({"weights": weights, "files": list(files)}).encode()
-                socket.send_fds(connection, [request], [source, target, *files.values()])
-                line = b""
-                while not line.endswith(b"\n") and len(line) < ANSWER_AT_MOST:
-                    if not (part := connection.recv(1 << 16)):
+                descriptors = [source, *([] if target is None else [target]), *files.values()]
+                socket.send_fds(connection, [request], descriptors)
+                line = bytearray()
+                while not line.endswith(b"\n"):
+                    if not (part := connection.recv(1 << 18)) or len(line) > ANSWER_AT_MOST:
                         raise ConnectionError
                     line += part
             except OSError:
                 self._end()
                 return None
-            answer: dict[str, Any] = json.loads(line)
+            try:
+                answer = json.loads(line)
+            except (ValueError, RecursionError):  # of a child that died while it answered, or says what it likes
+                answer = None
+            if not isinstance(answer, dict):
+                self._end()
+                return {"died": 1}
             return answer
 
     def end(self) -> None:

@@ -121,14 +121,18 @@ class Checkpoint:
             return True
         if digest.startswith(SCHEME) or self.earlier_digest or self.leaves != (self,):
             return False
+        self.examination.earlier_digest = self.sha256()
+        return digest == self.earlier_digest
+
+    def sha256(self) -> str:
+        """By which older records name the file; it is read for that. Raises CheckpointError where it has changed."""
         content, block = hashlib.sha256(), bytearray(1 << 20)
         with self._opened() as descriptor:
             for begin in range(0, self.size, len(block)):
                 part = memoryview(block)[: self.size - begin]
                 self._fill(descriptor, part, begin)
                 content.update(part)
-        self.examination.earlier_digest = content.hexdigest()
-        return digest == self.earlier_digest
+        return content.hexdigest()
 
     def examined(self) -> Found:
         """What the file holds; what of it was not read yet is read now. Raises CheckpointError where it has changed."""

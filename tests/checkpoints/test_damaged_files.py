@@ -26,7 +26,7 @@ def test_the_sound_files_are_opened(tmp_path: Path, name: str) -> None:
         for finish in KINDS[name].finished[:1]:
             (tmp_path / "x.pt").write_bytes(finish(content))
             if KINDS[name].opened:
-                assert soak.is_same(dict(open_checkpoint(tmp_path / "x.pt").read_all()), soak.tensors())
+                assert soak.is_sound(dict(open_checkpoint(tmp_path / "x.pt").read_all()))
             else:
                 with pytest.raises(sc.CheckpointError, match="before 2017"):
                     open_checkpoint(tmp_path / "x.pt")
@@ -38,11 +38,13 @@ def test_two_hundred_damaged_files_are_refused_or_read_as_they_are(kept: Path, n
     assert outcome.failures == []
     assert outcome.refused + outcome.unchanged + outcome.changed == outcome.files == 200
     assert outcome.refused > 150
+    assert (outcome.in_place > 0) == (name not in ("tar", "safetensors"))
     assert not kept.exists()
 
 
 def test_numbers_that_changed_under_a_checksum_would_be_noticed(kept: Path) -> None:
-    outcome = soak.tried(replace(KINDS["legacy"], covered=True), 100)
+    kind = KINDS["legacy"]
+    outcome = soak.tried(replace(kind, contents=kind.contents[:2], covered=True), 100)  # which are mostly numbers
     assert len(outcome.failures) == outcome.changed > 0
     assert len(list(kept.iterdir())) == outcome.changed
 

@@ -5,16 +5,17 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
+from . import TIMES_AT_MOST
 from .beside import beside
-from .formats import Content, opened
+from .formats import Content, check_storages, opened
+from .header import header
 from .skipped import skipped
 from .source import Source
-from .values import Tensor, damaged
-from .weights import extent, state_dict, ties
+from .values import NAME_AT_MOST, Tensor, damaged
+from .weights import Weights, extent, state_dict, ties
 
-TIMES_AT_MOST = 4  # what tied tensors may add to a file
 FORMATS: Mapping[int, Literal["B", "H", "I", "Q"]] = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
 
@@ -24,6 +25,14 @@ def convert(source: int, target: int, wanted: str | None) -> int:
     Raises Refused for what is no sound file of torch.save with one state_dict, or the one under `wanted`.
     """
     file = Source(source)
+    content, weights, found = weights_in(file, wanted)
+    check_size(weights.tensors, file.size)
+    check_storages(file, content, [tensor.storage.key for tensor in weights.tensors.values()])
+    return write(target, weights.tensors, found, lambda name, tensor: pieces(file, content, name, tensor))
+
+
+def weights_in(file: Source, wanted: str | None) -> tuple[Content, Weights, dict[str, Any]]:
+    """What a file holds, the weights that are meant, and what is told of them. Raises Refused as `convert` does."""
     content = opened(file)
     weights = state_dict(content.described, wanted)
     found = {
@@ -33,62 +42,58 @@ def convert(source: int, target: int, wanted: str | None) -> int:
         "notes": [*weights.notes, *skipped(content.described)],
         "beside": beside(content.described),
     }
-    return write(target, weights.tensors, found, file.size, lambda name, tensor: pieces(file, content, name, tensor))
+    return content, weights, found
+
+
+def check_size(tensors: Mapping[str, Tensor], available: int) -> None:
+    """Raise Refused where tensors need far more than the `available` bytes."""
+    size = sum(map(size_of, tensors.values()))
+    if size > TIMES_AT_MOST * available:
+        raise damaged(f"its tensors need {size:,} bytes, and it has {available:,}")
 
 
 def write(
     target: int,
     tensors: Mapping[str, Tensor],
     found: Mapping[str, object],
-    available: int,
     numbers: Callable[[str, Tensor], Iterator[bytes | bytearray]],
 ) -> int:
     """Write tensors as safetensors, what was found of them in the metadata, and give the bytes that were written.
 
-    `numbers` gives a tensor's elements one after the other, in pieces. Raises Refused where the tensors need far more than
-    the `available` bytes.
+    `numbers` gives a tensor's elements one after the other, in pieces.
     """
-    size = sum(_size(tensor) for tensor in tensors.values())
-    if size > TIMES_AT_MOST * available:
-        raise damaged(f"its tensors need {size:,} bytes, and it has {available:,}")
-    # Wide types first, so that every tensor begins at a multiple of its numbers' bytes.
     ordered = dict(sorted(tensors.items(), key=lambda item: -item[1].storage.item_bytes))
-    written = _write(target, _header(ordered, {"soup_core": json.dumps(found)}))
+    entries = [(name, it.storage.dtype, it.shape, size_of(it)) for name, it in ordered.items()]
+    written = _write(target, header(entries, {"soup_core": json.dumps(found)}))
     for name, tensor in ordered.items():
         written += sum(_write(target, piece) for piece in numbers(name, tensor))
     return written
 
 
-def _size(tensor: Tensor) -> int:
+def size_of(tensor: Tensor) -> int:
+    """The bytes of a tensor's numbers."""
     return prod(tensor.shape) * tensor.storage.item_bytes
-
-
-def _header(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    table: dict[str, object] = {"__metadata__": metadata}
-    end = 0
-    for name, tensor in tensors.items():
-        begin, end = end, end + _size(tensor)
-        table[name] = {"dtype": tensor.storage.dtype, "shape": tensor.shape, "data_offsets": [begin, end]}
-    if len(table) <= len(tensors):
-        raise damaged("a tensor is named __metadata__, which safetensors keeps for itself")
-    text = json.dumps(table).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
 
 
 def pieces(file: Source, content: Content, name: str, tensor: Tensor) -> Iterator[bytes | bytearray]:
     """A tensor's elements one after the other. Raises Refused where its storage is not as long as the tensor says."""
-    size, width = _size(tensor), tensor.storage.item_bytes
-    begin, stored = content.places.get(tensor.storage.key, (0, -1))
-    if stored != tensor.storage.elements * width:
-        raise damaged(f"the tensor {name[:250]} has no storage of the length that it says")
-    begin += tensor.offset * width
+    size, width = size_of(tensor), tensor.storage.item_bytes
+    begin = place_of(content, name, tensor)
     if not size:
         return
-    if _is_contiguous(tensor):
+    if is_contiguous(tensor):
         yield from file.pieces(begin, size)
     else:
         yield _gathered(file.read(begin, extent(tensor) * width), tensor)
+
+
+def place_of(content: Content, name: str, tensor: Tensor) -> int:
+    """The first byte of a tensor in its file. Raises Refused where its storage is not as long as the tensor says."""
+    width = tensor.storage.item_bytes
+    begin, stored = content.places.get(tensor.storage.key, (0, -1))
+    if stored != tensor.storage.elements * width:
+        raise damaged(f"the tensor {name[:NAME_AT_MOST]} has no storage of the length that it says")
+    return begin + tensor.offset * width if size_of(tensor) else begin
 
 
 def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -96,9 +101,10 @@ def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(itertools.accumulate(shape[:0:-1], lambda step, length: step * length, initial=1))[::-1][-len(shape) :]
 
 
-def _is_contiguous(tensor: Tensor) -> bool:
+def is_contiguous(tensor: Tensor) -> bool:
+    """Whether a tensor's elements lie one after the other in its storage."""
     lines = zip(tensor.shape, tensor.stride, _strides(tensor.shape), strict=False)
-    return all(length == 1 or step == expected for length, step, expected in lines)
+    return 0 in tensor.shape or all(length == 1 or step == expected for length, step, expected in lines)
 
 
 def _gathered(content: bytes, tensor: Tensor) -> bytearray:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from .conversion import pieces, write
-from .formats import PICKLE_BYTES_AT_MOST, Content, opened
+from .conversion import check_size, pieces, write
+from .formats import PICKLE_BYTES_AT_MOST, Content, check_storages, opened
 from .opcodes import read_pickle
 from .source import Source
 from .values import NAME_AT_MOST, Named, Opaque, Refused, Storage, Tensor, damaged
@@ -77,13 +77,9 @@ def convert_folder(metadata: int, target: int, files: Mapping[str, int], wanted:
     }
     checked = all(block.content.checked for its in blocks.values() for block in its)
     found = {"weights": weights.place, "tied": [], "checked": checked, "notes": [*weights.notes], "beside": {}}
-    available = sum(each.size for each in sources.values())
+    check_size(weights.tensors, sum(each.size for each in sources.values()))
     return write(
-        target,
-        weights.tensors,
-        found,
-        available,
-        lambda name, tensor: _numbers(name, tensor, blocks[tensor.storage.key]),
+        target, weights.tensors, found, lambda name, tensor: _numbers(name, tensor, blocks[tensor.storage.key])
     )
 
 
@@ -183,6 +179,7 @@ def _blocks(name: str, tensor: Tensor, chunks: list[Chunk], sources: Mapping[str
         if not isinstance(its, Tensor) or its.storage.dtype != tensor.storage.dtype:
             raise damaged(f"a chunk of {name[:NAME_AT_MOST]} holds something else than its metadata say")
         check_within(name[:NAME_AT_MOST], its)
+        check_storages(part, content, [its.storage.key])
         blocks.append(Block(chunk.offsets, part, content, its))
     _check_filled(name, tensor.shape, [(block.offsets, block.tensor.shape) for block in blocks])
     return blocks

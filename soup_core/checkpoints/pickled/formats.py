@@ -1,15 +1,16 @@
 """What torch.save has written since 2016: a zip archive, before it a run of pickles, before that a tar archive.
 
 The zip archive is checked before its pickle is looked at: stored members, each once, none over another, each with the
-bytes of its checksum. Layout as in torch/serialization.py, https://github.com/pytorch/pytorch; the archive's as in
+bytes of its checksum; but a storage is compared with its own where it is read, so that its bytes are read once, and of a
+file's further gigabytes, an optimizer's state, none. Damage there changes no tensor that is taken. Layout as in torch/serialization.py, https://github.com/pytorch/pytorch; the archive's as in
 https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
 """
 
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pickletools import genops
 from typing import Any
 
@@ -29,15 +30,20 @@ LEGACY_PROTOCOL = 1001
 END, END_64, LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 CENTRAL, LOCAL = b"PK\1\2", b"PK\3\4"
 TAR_BLOCK = 512
+DATA = "data/"  # the storages of a zip are its parts of such names
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a file describes, where the bytes of each storage lie by its key, and whether their checksums were checked."""
+    """What a file describes, where the bytes of each storage lie by its key, and whether there are checksums of them.
+
+    `checksums` are the CRC-32 of storages by their keys, which are not compared yet: see `check_storages`.
+    """
 
     described: Any
     places: Mapping[str, tuple[int, int]]
     checked: bool
+    checksums: Mapping[str, int] = field(default_factory=dict)
 
 
 def opened(source: Source) -> Content:
@@ -54,6 +60,17 @@ def opened(source: Source) -> Content:
     if read_pickle(stream, _no_object) != MAGIC_NUMBER:
         raise Refused(f"is a plain pickle, without weights of torch.save; {PLAIN}.")
     return _legacy(source, stream)
+
+
+def check_storages(source: Source, content: Content, keys: Iterable[str]) -> None:
+    """Read these storages of a file. Raises Refused where one has other bytes than its checksum says."""
+    for key in dict.fromkeys(keys):
+        if key in content.checksums and source.checksum(*content.places[key]) != content.checksums[key]:
+            raise _differs(key if key.startswith(DATA) else DATA + key)
+
+
+def _differs(part: str) -> Refused:
+    return damaged(f"the checksum of its part {part[:50]!r} differs")
 
 
 def _is_pickle(stream: io.BytesIO) -> bool:
@@ -112,42 +129,59 @@ def _zip(source: Source) -> Content:
     if pickle.size > PICKLE_BYTES_AT_MOST:
         raise Refused(f"has {pickle.size:,} bytes of pickle, and at most {PICKLE_BYTES_AT_MOST:,} are read; {PLAIN}.")
     described = read_pickle(io.BytesIO(source.read(pickle.begin, pickle.size)), _storages({}))
-    data = f"{root}data/"
-    places = {name.removeprefix(data): (m.begin, m.size) for name, m in members.items() if name.startswith(data)}
-    return Content(described, places, checked)
+    data = {name.removeprefix(root + DATA): m for name, m in members.items() if name.startswith(root + DATA)}
+    return _content(described, data, checked)
+
+
+def _content(described: Any, storages: Mapping[str, _Member], checked: bool) -> Content:
+    places = {key: (member.begin, member.size) for key, member in storages.items()}
+    return Content(described, places, checked, {key: m.checksum for key, m in storages.items()} if checked else {})
 
 
 def _check(source: Source, members: Mapping[str, _Member], root: str) -> bool:
-    """See that parts are stored as they are, sound, and little-endian; whether they had checksums to see it by."""
+    """See that parts are stored as they are, sound, and little-endian; whether they have checksums to see it by.
+
+    Those that may hold numbers are not read.
+    """
     if packed := [name for name, m in members.items() if not m.is_stored and not is_text(name[len(root) :])]:
         raise Refused(f"holds a compressed part, {packed[0][:50]!r}, which torch.save never writes; save it again.")
     checked = any(member.checksum for member in members.values())
     for name, member in members.items():
-        if checked and member.is_stored and source.checksum(member.begin, member.size) != member.checksum:
-            raise damaged(f"the checksum of its part {name[len(root) :][:50]!r} differs")
+        part = name[len(root) :]
+        if checked and member.is_stored and not part.startswith(DATA) and part != programs.STATE_WITHIN:
+            _check_part(source, part, member)
     order = members.get(f"{root}byteorder")
     if order and source.read(order.begin, min(order.size, 10)) != b"little":
         raise Refused("says that its bytes are not in little-endian order, which is not read here; save it again.")
     return checked
 
 
+def _check_part(source: Source, name: str, member: _Member) -> None:
+    if source.checksum(member.begin, member.size) != member.checksum:
+        raise _differs(name)
+
+
 def _program(source: Source, members: Mapping[str, _Member], checked: bool) -> Content:
     """The weights of a program, which may keep them in a file of torch.save within (.pt2 of torch 2.1 to 2.7)."""
-    places = {name: (member.begin, member.size) for name, member in members.items()}
-    if "data.pkl" in places:
+    if "data.pkl" in members:
         return _scripted(source, members, checked)
-    if inner := places.get(programs.STATE_WITHIN):
-        content = opened(source.part(*inner))
-        within = {key: (inner[0] + begin, size) for key, (begin, size) in content.places.items()}
-        return Content(content.described, within, checked or content.checked)
+    if inner := members.get(programs.STATE_WITHIN):
+        content = opened(source.part(inner.begin, inner.size))
+        if checked and not content.checked:
+            _check_part(source, programs.STATE_WITHIN, inner)
+        within = {key: (inner.begin + begin, size) for key, (begin, size) in content.places.items()}
+        return Content(content.described, within, checked or content.checked, content.checksums)
 
     def read(name: str) -> bytes:
-        begin, size = places[name]
-        if size > PICKLE_BYTES_AT_MOST:
-            raise Refused(f"has {size:,} bytes of {name[:50]!r}, and at most {PICKLE_BYTES_AT_MOST:,} are read.")
-        return source.read(begin, size)
+        member = members[name]
+        if member.size > PICKLE_BYTES_AT_MOST:
+            raise Refused(f"has {member.size:,} bytes of {name[:50]!r}, and at most {PICKLE_BYTES_AT_MOST:,} are read.")
+        if checked:
+            _check_part(source, name, member)
+        return source.read(member.begin, member.size)
 
-    return Content(programs.exported(read, places), places, checked)
+    places = {name: (member.begin, member.size) for name, member in members.items()}
+    return _content(programs.exported(read, places), members, checked)
 
 
 def _scripted(source: Source, members: Mapping[str, _Member], checked: bool) -> Content:
@@ -159,8 +193,8 @@ def _scripted(source: Source, members: Mapping[str, _Member], checked: bool) -> 
         )
     described = read_pickle(io.BytesIO(source.read(pickle.begin, pickle.size)), _storages({}))
     classes = classes_in({name: _text(source, member) for name, member in texts.items()})
-    places = {name.removeprefix("data/"): (m.begin, m.size) for name, m in members.items() if name.startswith("data/")}
-    return Content(scripted(described, classes), places, checked)
+    data = {name.removeprefix(DATA): member for name, member in members.items() if name.startswith(DATA)}
+    return _content(scripted(described, classes), data, checked)
 
 
 def _text(source: Source, member: _Member) -> str:

@@ -1,8 +1,9 @@
 """The process that reads files of torch.save: it forks a child for each, which may open nothing more.
 
-A request is a line of JSON with two descriptors beside it, the file and an empty one for the result, and those of further
-files where one checkpoint lies in several; the answer is a line of JSON. Beyond the descriptors that it was given a child has a limit of memory, of processor time and of bytes written,
-can open no file and no connection, and ends itself at anything of which Python tells its audit hooks.
+A request is a line of JSON with the file's descriptor beside it, which asks where its tensors lie; or with two, the second
+an empty file to write them to, and those of further files where one checkpoint lies in several. The answer is a line of
+JSON. Beyond the descriptors that it was given a child has a limit of memory, of processor time and of bytes written, can
+open no file and no connection, and ends itself at anything of which Python tells its audit hooks.
 """
 
 import codecs
@@ -14,9 +15,10 @@ import socket
 import sys
 from typing import Any
 
-from . import BROKE_OUT, FILES_AT_MOST, MESSAGE_BYTES
-from .conversion import TIMES_AT_MOST, convert
+from . import BROKE_OUT, FILES_AT_MOST, MESSAGE_BYTES, TIMES_AT_MOST
+from .conversion import convert
 from .distributed import convert_folder
+from .table import table
 from .values import Refused
 
 MEMORY = 1 << 30
@@ -45,21 +47,22 @@ def serve(connection: socket.socket) -> None:
 def _answer(connection: socket.socket, descriptors: list[int], request: dict[str, Any]) -> None:
     status = 1
     try:
-        source, target, *files = descriptors
-        _confine(sum(os.fstat(file).st_size for file in (source, *files)))
-        _send(
-            connection, _converted(source, target, dict(zip(request["files"], files, strict=True)), request["weights"])
-        )
+        source, *others = descriptors
+        target, files = others[:1], dict(zip(request["files"], others[1:], strict=True))
+        _confine(sum(os.fstat(file).st_size for file in (source, *files.values())))
+        _send(connection, _read(source, target, files, request["weights"]))
         status = 0
     finally:
         os._exit(status)
 
 
-def _converted(source: int, target: int, files: dict[str, int], weights: str | None) -> dict[str, Any]:
+def _read(source: int, target: list[int], files: dict[str, int], weights: str | None) -> dict[str, Any]:
     try:
+        if not target:
+            return {"table": table(source, weights)}
         if files:
-            return {"written": convert_folder(source, target, files, weights)}
-        return {"written": convert(source, target, weights)}
+            return {"written": convert_folder(source, *target, files, weights)}
+        return {"written": convert(source, *target, weights)}
     except Refused as refusal:
         return {"refused": str(refusal), "places": refusal.places, "why": refusal.why}
     except MemoryError:

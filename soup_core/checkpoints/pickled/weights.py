@@ -165,6 +165,8 @@ def _named(table: Mapping[Any, Any]) -> dict[str, Tensor]:
             raise Refused(f"names a tensor by {_kind(name)}, not by a text; {PLAIN}.")
         if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
             raise damaged(f"the tensor name {name[:NAME_AT_MOST]!a} holds characters that no name has")
+        if name == "__metadata__":
+            raise damaged("a tensor is named __metadata__, which safetensors keeps for itself")
         if isinstance(tensor, Tensor):
             check_within(name[:NAME_AT_MOST], tensor)
         else:
