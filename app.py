@@ -128,7 +128,8 @@ def row(entry: sc.RecipeResult) -> dict[str, object]:
 
 
 with against_cost, drawing.errors_shown():
-    job = work.job_of(context, work.task(context, "face-off"), "Compare all recipes")
+    # the browser has the cores first: this is the page that a server's first visitor waits for
+    job = work.job_of(context, work.task(context, "face-off"), "Compare all recipes", rest=work.PAINT_SECONDS)
     if job is None:
         st.caption("On a zoo of this size it takes a while.")
     else:

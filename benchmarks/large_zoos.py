@@ -18,7 +18,8 @@ from torch import Tensor
 
 import soup_core as sc
 from soup_core.data import ASSETS
-from soup_core.finetune.bundled import shipped_line
+from soup_core.evaluation.evaluation import row_of
+from soup_core.evaluation.shipped import shipped_text
 from tests.published_results import drawn_sweep
 
 FASHION = ASSETS / "zoos" / "fashion"
@@ -209,8 +210,9 @@ def _written(
     (folder / "zoo.toml").write_text("\n".join(lines) + "\n")
     zoo = sc.open_zoo(folder)
     evaluators = [sc.Evaluator(zoo, split, "cpu") for split in ("held_out", "test")]
-    evaluations = [shipped_line(each, sc.Soup.single(name)) for each in evaluators for name in zoo.by_name]
-    zoo.evaluations_file.write_text("\n".join(evaluations) + "\n")
+    soups = [sc.Soup.single(name) for name in zoo.by_name]
+    evaluations = [row_of(evaluate.key(soup), evaluate(soup)) for evaluate in evaluators for soup in soups]
+    zoo.evaluations_file.write_text(shipped_text(evaluations, {}))
     return folder
 
 

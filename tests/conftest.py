@@ -14,6 +14,7 @@ from torch import Tensor
 import soup_core as sc
 from soup_core import architectures, cli
 from soup_core.data import splits
+from soup_core.data.packed_images import PackedImages
 from soup_core.jobs import Jobs
 from soup_core.weight_space import averaging
 from tests.zoos import Deep, Linear, WithBuffers, random_deeps, random_linears, write_zoo
@@ -68,8 +69,9 @@ read_bundled = splits._bundled_tensors
 
 @cache
 def few_tensors(name: str) -> tuple[Tensor, Tensor]:
-    images, labels = read_bundled(name)
-    return images[FEW].clone(), labels[FEW].clone()
+    packed, labels = read_bundled(name)
+    assert isinstance(packed, PackedImages)
+    return packed.tensor[FEW].clone(), labels[FEW].clone()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """How every page begins: its title, the sidebar, the zoo and device of the address, and what is wrong with them."""
 
-import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,9 +29,6 @@ PAGES = {
     "pages/8_Present.py": "Present",
     "pages/9_Add_a_zoo.py": "Add a zoo",
 }
-# Streamlit collects garbage in full when a run of a page ends, which takes a fifth of a second with all that torch brings
-# and keeps the next click waiting. What is imported by now stays for good and need not be looked through.
-gc.freeze()
 
 
 def paths() -> dict[str, str]:

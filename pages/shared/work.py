@@ -12,6 +12,7 @@ from soup_core.formatting import plain
 from soup_core.jobs import Job, Progress, Task
 
 POLL_SECONDS = 0.5
+PAINT_SECONDS = 1.0  # a browser's for a page that it has not seen before
 SMALL_GIGABYTES = 0.5  # zoos up to this size are worked on without being asked
 
 
@@ -20,8 +21,8 @@ def task(context: Context, recipe: str, *, images: int | None = None, **argument
     return Task(recipe, context.zoo.name, context.device, context.precision, context.memory, images, arguments)
 
 
-def job_of(context: Context, task: Task, start: str | None = None) -> Job | None:
-    """The job of a task: the one there is, stopped or not, or one started now.
+def job_of(context: Context, task: Task, start: str | None = None, *, rest: float = 0.0) -> Job | None:
+    """The job of a task: the one there is, stopped or not, or one started now, which rests first for so many seconds.
 
     With `start`, the words of a button, a large zoo's job is started only when that is pressed; until then None. Who has
     asked for a file of scenes has asked for their work.
@@ -34,7 +35,7 @@ def job_of(context: Context, task: Task, start: str | None = None) -> Job | None
         or sc.bank_size(context.zoo) <= SMALL_GIGABYTES
         or st.button(start, type="primary")
     ):
-        job = jobs.submit(task, context.zoo)
+        job = jobs.submit(task, context.zoo, rest=rest)
     return job
 
 

@@ -12,16 +12,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from soup_core import finetune as finetuning
 from soup_core.analysis.acceptance import acceptances
+from soup_core.analysis.shipped import ship_evaluations
 from soup_core.checkpoints import Checkpoint
 from soup_core.cli.options import BatchSize, Device, Json, Precision
 from soup_core.cli.output import COLUMNS, Row, figures, print_rows
 from soup_core.data import ASSETS, FASHION_MNIST
+from soup_core.data.packed_images import is_packed
 from soup_core.errors import SoupError
 from soup_core.evaluation import Evaluator
 from soup_core.finetune import bundled
-from soup_core.runtime.files import write_atomically
 from soup_core.runtime.store import default_store
-from soup_core.soup import Soup
 from soup_core.zoo import BASE, Zoo, find_zoo, open_zoo, user_ingredients
 
 
@@ -162,7 +162,7 @@ def _hyperparameters(
         raise SoupError(
             f"--learning-rate is a number above 0, or with --runs two with a comma between; found {learning_rate!r}."
         ) from None
-    side = min(zoo.data.split("held_out").images.shape[2:])
+    side = min(zoo.data.split("held_out").shape[2:])
     if runs is None:
         drawn = [replace(finetuning.usual(zoo, side), seed=seed)]
     else:
@@ -192,13 +192,10 @@ def build_zoo(
     seed = bundled.BUNDLED_SEEDS.get(name, 0) if seed is None else seed
     steps = bundled.build(name, data, folder, seed=seed, device=device)
     first = next(steps)
-    if not all((FASHION_MNIST / f"{split}.safetensors.xz").is_file() for split in ("held_out", "test", "train")):
+    if not is_packed(FASHION_MNIST, bundled.BUNDLED_SPLITS):
         bundled.bundle_images(data)
     with Progress(*COLUMNS, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=first.total, completed=first.done)
         for step in steps:
             progress.update(task, completed=step.done, total=step.total, description=f"{name}: {step.name} done")
-    zoo = open_zoo(folder)
-    evaluators = [Evaluator(zoo, split, device) for split in ("held_out", "test")]
-    lines = [bundled.shipped_line(evaluator, Soup.single(each)) for evaluator in evaluators for each in zoo.by_name]
-    write_atomically(zoo.evaluations_file, "".join(f"{line}\n" for line in lines).encode())
+    ship_evaluations(open_zoo(folder), device)

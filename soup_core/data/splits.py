@@ -4,8 +4,7 @@ A split is uint8 images with int64 labels; normalisation happens on the device, 
 """
 
 import contextlib
-import hashlib
-import lzma
+import math
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -15,8 +14,6 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -24,6 +21,7 @@ from soup_core.checkpoints import Checkpoint
 from soup_core.data import notices, sources
 from soup_core.data.class_names import LEFT_OUT, Outputs, Placement, classes_of, placed
 from soup_core.data.decoding import Contents, Decoded, Decoding, image_digests
+from soup_core.data.packed_images import PackedImages, content_digest, read_packed
 from soup_core.data.preprocessing import Normalization, Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
@@ -50,14 +48,24 @@ UNNORMALIZED_COLOUR = Normalization(mean=(0.0,) * 3, std=(1.0,) * 3)
 class Split:
     """Images (uint8, N×C×H×W) and labels (int64, N) under the split's name.
 
-    Labels are numbers of the network's outputs. `outputs` are those that the split is judged over, in their order, where
-    it is not all of them.
+    `pixels` are the images, or what unpacks them when they are first asked for. Labels are numbers of the network's
+    outputs. `outputs` are those that the split is judged over, in their order, where it is not all of them.
     """
 
     name: str
-    images: Tensor
+    pixels: Tensor | PackedImages
     labels: Tensor
     outputs: tuple[int, ...] | None = None
+
+    @property
+    def images(self) -> Tensor:
+        """The images. Raises DataError where they are bundled and damaged."""
+        return self.pixels.tensor if isinstance(self.pixels, PackedImages) else self.pixels
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the images."""
+        return tuple(self.pixels.shape)
 
     @cached_property
     def narrowed(self) -> "Split":
@@ -74,12 +82,9 @@ class Split:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of shape, images, labels and outputs: two splits of the same digest hold the same data."""
-        content = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        content.update(self.images.contiguous().numpy().data)
-        content.update(self.labels.contiguous().numpy().data)
-        if self.outputs is not None:
-            content.update(repr(self.outputs).encode())
-        return content.hexdigest()
+        if isinstance(self.pixels, PackedImages) and self.labels is self.pixels.labels and self.outputs is None:
+            return self.pixels.digest
+        return content_digest(self.shape, self.images, self.labels, self.outputs)
 
 
 @dataclass(frozen=True)
@@ -416,22 +421,22 @@ class Data:
         return Contents(names, [], contents.image_digests[kept], contents.damaged)
 
     def _checked(self, split: Split) -> Split:
-        images, labels = split.images, split.labels
+        images, labels = split.pixels, split.labels
         where = f"The split {split.name} of {self.source}"
-        if images.ndim != 4 or images.dtype != torch.uint8:
+        if isinstance(images, Tensor) and (images.ndim != 4 or images.dtype != torch.uint8):
             raise DataError(
                 f"{where}: images must be uint8 of shape N×C×H×W; found {_described(images)}. Save them so again."
             )
-        if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+        if tuple(labels.shape) != split.shape[:1] or labels.dtype != torch.int64:
             raise DataError(
-                f"{where}: labels must be int64 of shape ({len(images)},), one for each image; found "
+                f"{where}: labels must be int64 of shape ({split.shape[0]},), one for each image; found "
                 f"{_described(labels)}."
             )
         if not len(labels):
             raise DataError(f"{where} holds no image that can be used; at least one is needed.")
-        if len(self.normalization.mean) not in (1, images.shape[1]):
+        if len(self.normalization.mean) not in (1, split.shape[1]):
             raise DataError(
-                f"{where}: images have {images.shape[1]} channels, but normalize in zoo.toml gives "
+                f"{where}: images have {split.shape[1]} channels, but normalize in zoo.toml gives "
                 f"{len(self.normalization.mean)} means; give one mean and one std for each channel."
             )
         return split
@@ -446,7 +451,7 @@ class _Origin:
     """
 
     key: Hashable
-    read: Callable[[], tuple[Tensor, Tensor]]
+    read: Callable[[], tuple[Tensor | PackedImages, Tensor]]
     decoding: Decoding | None = None
     held_out: bool | None = None
     placement: Placement | None = None
@@ -482,8 +487,8 @@ class SharedSplits:
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes of the images that are kept, whether somebody uses them or not."""
-        return sum(split.images.nbytes for split in self._recent.values())
+        """Bytes of the images that are kept, whether somebody uses them or not, and whether they are unpacked yet or not."""
+        return sum(math.prod(split.shape) for split in self._recent.values())
 
     def forget(self) -> None:
         """Keep none but those in use."""
@@ -533,12 +538,5 @@ def _described(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
 
 
-def _bundled_tensors(name: str) -> tuple[Tensor, Tensor]:
-    path = FASHION_MNIST / f"{name}.safetensors.xz"
-    try:
-        tensors = safetensors.torch.load(lzma.decompress(path.read_bytes()))
-        return tensors["images"], tensors["labels"]
-    except (OSError, lzma.LZMAError, safetensors.SafetensorError, KeyError) as error:
-        raise DataError(
-            f"The bundled images {path.name} are missing or damaged ({error}); restore assets/data from the project."
-        ) from error
+def _bundled_tensors(name: str) -> tuple[Tensor | PackedImages, Tensor]:
+    return read_packed(FASHION_MNIST, name)

@@ -1,13 +1,10 @@
 """What an evaluation is: integer counts, loss, calibration error and a bit an image, measured from logits."""
 
-import base64
 import hashlib
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -151,12 +148,3 @@ def row_of(key: str, evaluation: Evaluation) -> EvaluationRow:
     return EvaluationRow(
         key, evaluation.correct, evaluation.total, loss, ece, evaluation.not_finite, evaluation.correctness
     )
-
-
-def shipped_rows(file: Path) -> list[EvaluationRow]:
-    """Read the evaluations that come with a zoo; none where the file is missing or not readable."""
-    try:
-        rows = [EvaluationRow(*json.loads(line)) for line in file.read_text().splitlines()]
-        return [row._replace(correctness=base64.b64decode(row.correctness)) for row in rows]
-    except (OSError, ValueError, TypeError, LookupError):
-        return []

@@ -22,11 +22,12 @@ from soup_core.data import Split
 from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation.choosing import in_doubt
 from soup_core.evaluation.deciding import Decided, Work
-from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, is_correct, measure, row_of, shipped_rows
+from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, is_correct, measure, row_of
+from soup_core.evaluation.shipped import Shipped, read_shipped
 from soup_core.evaluation.side_by_side import replicas, side_by_side
 from soup_core.runtime.devices import available_precisions, exactly, is_out_of_memory, resolve_device, room_for
 from soup_core.runtime.interruption import in_front, yield_point
-from soup_core.runtime.store import BoundRow, Store, default_store
+from soup_core.runtime.store import BoundRow, EvaluationRow, Store, default_store
 from soup_core.soup import Soup
 from soup_core.weight_space.averaging import state_dict
 from soup_core.weight_space.bank import Bank, memory_budget, resident_bank
@@ -95,7 +96,7 @@ class Evaluator:
         self.batch_size = default if batch_size is None else batch_size
         if self.batch_size < 1:
             raise SoupError(f"The batch size must be at least 1; found {batch_size}.")
-        self.store.keep_evaluations(shipped_rows(zoo.evaluations_file))
+        self._shipped: Shipped = read_shipped(zoo.evaluations_file)
 
     def on(self, split: str, images: int | None = None) -> "Evaluator":
         """An evaluator that computes as this one does, on another split or on some of its images."""
@@ -206,30 +207,46 @@ class Evaluator:
     def trial(self, soup: Soup, *, errors_below: int | None = None, order: ImageOrder | None = None) -> Trial:
         """Evaluate a soup, but stop once its errors reach `errors_below`, taking the images in `order`."""
         asked = self._asked(soup)
-        if (known := self.recall(asked.key)) is not None:
-            return Trial(known, known.correct, 0)
+        if (known := self._known_trial(asked.key, errors_below, order)) is not None:
+            return known
         with self._alone(asked.key):
-            if (known := self.recall(asked.key)) is not None:  # another session has been at it meanwhile
-                return Trial(known, known.correct, 0)
+            # another session may have been at it meanwhile
+            if (known := self._known_trial(asked.key, errors_below, order)) is not None:
+                return known
             if errors_below is None or order is None:
                 return self._run(asked)
             self._decide(soup)
-            bound = self.store.bound(self._way_key(asked.key), order.digest) or NOTHING_SEEN
-            if bound.errors >= errors_below:
+            bound = self._bound(asked.key, order)
+            if bound.errors >= errors_below:  # known of the way that was decided on just now
                 return Trial(None, self.total - bound.errors, 0)
             return self._run(asked, errors_below, order, bound)
 
+    def _known_trial(self, key: str, errors_below: int | None, order: ImageOrder | None) -> Trial | None:
+        """The trial of a soup of which enough is known, without running an image, or None."""
+        if (known := self.recall(key)) is not None:
+            return Trial(known, known.correct, 0)
+        if errors_below is None or order is None or (bound := self._bound(key, order)).errors < errors_below:
+            return None
+        return Trial(None, self.total - bound.errors, 0)
+
+    def _bound(self, key: str, order: ImageOrder) -> BoundRow:
+        """How many of an order's first images are known to be errors: here, or else where the zoo comes from."""
+        own = self._way_key(key)
+        bound = self.store.bound(own, order.digest) or self._shipped.bounds.get((own, order.digest), NOTHING_SEEN)
+        return bound if 0 <= bound.errors <= bound.images < self.total else NOTHING_SEEN
+
     def known(self, soup: Soup) -> Evaluation | None:
-        """What the store holds of a soup, without running an image; a damaged record counts as none."""
+        """What is known of a soup, without running an image; see `recall`."""
         return self.recall(self.key(soup))
 
     def recall(self, key: str) -> Evaluation | None:
-        """The evaluation on this split that the store holds under a key; a damaged record counts as none."""
-        row = self.store.evaluation(key)
-        if row is None and (own := self._way_key(key)) != key:
-            row = self.store.evaluation(own)
-        if row is None:
-            return None
+        """The evaluation on this split that the store holds under a key, or that came with the zoo; a damaged one is none."""
+        own = self._way_key(key)
+        rows = self.store.evaluation(key), self._shipped.evaluations.get(key), own != key and self.store.evaluation(own)
+        return next((known for row in rows if row and (known := self._whole(row)) is not None), None)
+
+    def _whole(self, row: EvaluationRow) -> Evaluation | None:
+        """What a row says, or None where it is damaged."""
         loss, ece = (math.nan if value is None else value for value in (row.loss, row.ece))
         known = Evaluation(row.correct, row.total, loss, ece, row.correctness, row.not_finite, self.precision)
         whole = row.total == self.total and len(row.correctness) == -(-row.total // 8)
@@ -499,4 +516,4 @@ def _drawn(split: Split, images: int | None) -> Split:
     if images < 1:
         raise SoupError(f"At least one image must be evaluated; found {images}.")
     chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].sort().values
-    return replace(split, images=split.images[chosen], labels=split.labels[chosen])
+    return replace(split, pixels=split.images[chosen], labels=split.labels[chosen])

@@ -4,10 +4,8 @@ Real data: Fashion-MNIST (Xiao, Rasul & Vollgraf 2017, arXiv 1708.07747, MIT lic
 parted once: 30,000 to pretrain on, 10,000 to fine-tune on, 5,000 held out; its 10,000 test images only report.
 """
 
-import base64
 import gzip
 import json
-import lzma
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -17,23 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from soup_core import architectures, checkpoints
 from soup_core.data import FASHION_MNIST, FASHION_NORMALIZATION
+from soup_core.data.packed_images import write_packed
 from soup_core.errors import CheckpointError, DataError, ZooError
-from soup_core.evaluation import Evaluator
-from soup_core.evaluation.evaluation import row_of
 from soup_core.finetune import Hyperparameters, Space, random_search, tensor_source, train
-from soup_core.runtime.files import write_atomically
-from soup_core.soup import Soup
 from soup_core.zoo import BASE
 from soup_core.zoo.toml import FORMAT, ZooFile, checked, write_zoo_file
 
 SPACE = Space(learning_rates=(1e-3, 4e-3), epochs=(8, 12, 16), augmentations=("flip", "shift", "flip+shift"))
 PARTITION_SEED = 2203
+BUNDLED_SPLITS = ("held_out", "test", "train")
 PARTITION = {"pretrain": (0, 30_000), "train": (30_000, 40_000), "held_out": (40_000, 45_000)}
 
 
@@ -268,13 +263,4 @@ def partition(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
 def bundle_images(source: Path, folder: Path = FASHION_MNIST) -> None:
     """Write the held-out, test and fine-tuning images, compressed, to where the app reads them."""
     parts = partition(source)
-    for name in ("held_out", "test", "train"):
-        images, labels = parts[name]
-        content = safetensors.torch.save({"images": images.contiguous(), "labels": labels.contiguous()})
-        write_atomically(folder / f"{name}.safetensors.xz", lzma.compress(content, preset=9))
-
-
-def shipped_line(evaluator: Evaluator, soup: Soup) -> str:
-    """One line of a zoo's evaluations file."""
-    row = row_of(evaluator.key(soup), evaluator(soup))
-    return json.dumps([*row[:6], base64.b64encode(row[6]).decode()])
+    write_packed(folder, {name: parts[name] for name in BUNDLED_SPLITS})

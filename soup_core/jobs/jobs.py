@@ -158,10 +158,11 @@ class Jobs:
             if row.state in UNFINISHED:
                 self._take_up(row.key, row.task, opened)
 
-    def submit(self, task: Task, zoo: Zoo, *, again: bool = False) -> Job:
+    def submit(self, task: Task, zoo: Zoo, *, again: bool = False, rest: float = 0.0) -> Job:
         """The job of a task: the one that is there already, unless it has ended short of its end, or a new one.
 
-        With `again` one that has reached its end is run again too: what it had made may have been removed since. Raises
+        With `again` one that has reached its end is run again too: what it had made may have been removed since. A new
+        one rests first for so many seconds, in which a page that nobody has asked for more can be painted. Raises
         SoupError for a recipe that is none of `tasks()`.
         """
         if task.recipe not in (known := tasks()):
@@ -174,13 +175,13 @@ class Jobs:
                 job = self._jobs[key] = Job(key, task, zoo, known_before=row.steps if row else 0)
                 self._record(job)
                 self._forget_the_oldest()
-                self._begin(job)
+                self._begin(job, rest)
             job.look(next(self._looks))
             return job
 
-    def _begin(self, job: Job) -> None:
+    def _begin(self, job: Job, rest: float) -> None:
         self._threads = [thread for thread in self._threads if thread.is_alive()]
-        thread = threading.Thread(target=self._work, args=(job,), name=f"job {job.task.recipe}", daemon=True)
+        thread = threading.Thread(target=self._work, args=(job, rest), name=f"job {job.task.recipe}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -232,9 +233,12 @@ class Jobs:
         else:
             self.store.keep_job(key, text, "failed", "The zoo has changed since; start it again.", 0)
 
-    def _work(self, job: Job) -> None:
+    def _work(self, job: Job, rest: float) -> None:
         """What a job's thread does: run it, or follow it where another process is at it, until it can be taken over."""
         try:
+            if rest:
+                job.begin()  # nothing else is waited for
+                self._closing.wait(rest)
             while not self._has_run(job):
                 row = self.store.job(job.key)
                 job.follow(row.steps if row else 0)

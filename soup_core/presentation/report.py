@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import plotly
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from soup_core.charts import plotly_script
 from soup_core.formatting import visible
 from soup_core.presentation.panels import Drawing, Panel, Table
 
-PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 ROWS_AT_MOST = 500  # of a table; a figure's own data are whole in it
 LETTERS_AT_MOST = 110  # across a page of paper, without breaking words
 
 
 def html_report(title: str, lead: str, panels: Sequence[Panel]) -> str:
     """The panels as an HTML page, each a section; texts stand in it as they are, whatever they hold."""
-    script = PLOTLY.read_text(encoding="utf-8").replace("</script", "<\\/script")
+    script = plotly_script.script().read_text(encoding="utf-8").replace("</script", "<\\/script")
     return PAGE.render(title=title, lead=lead, panels=panels, plotly=Markup(script), rows_at_most=ROWS_AT_MOST)
 
 

@@ -144,6 +144,10 @@ class Store:
         """Whether anything was ever evaluated here."""
         return self._one("SELECT 1 FROM evaluations LIMIT 1") is not None
 
+    def evaluations(self) -> list[EvaluationRow]:
+        """Every row."""
+        return [EvaluationRow(*row) for row in self._all(f"SELECT {', '.join(EvaluationRow._fields)} FROM evaluations")]
+
     def keep_evaluations(
         self, rows: Iterable[EvaluationRow], tensors: Mapping[str, Mapping[str, Tensor]] | None = None
     ) -> None:
@@ -157,6 +161,11 @@ class Store:
         """Images seen of an order and errors among them, or None."""
         row = self._one("SELECT images, errors FROM bounds WHERE key = ? AND image_order = ?", key, image_order)
         return row and BoundRow(*row)
+
+    def bounds(self) -> dict[tuple[str, str], BoundRow]:
+        """Every bound by its key and the digest of its order."""
+        rows = self._all("SELECT key, image_order, images, errors FROM bounds")
+        return {(key, order): BoundRow(images, errors) for key, order, images, errors in rows}
 
     def keep_bound(self, key: str, image_order: str, images: int, errors: int) -> None:
         """Keep how many of the first `images` of an order are errors."""

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -51,6 +52,62 @@ def test_shipped_evaluations_are_what_this_machine_computes(name: str, tmp_path:
             assert shipped.loss == pytest.approx(
                 float(torch.nn.functional.cross_entropy(logits, zoo.data.split(split).labels)), abs=1e-5
             )
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_shipped_soups_are_what_a_plain_loop_gives(name: str) -> None:
+    """The uniform soup, averaged and counted by torch alone; an image whose two best classes nearly tie may differ."""
+    zoo = sc.open_zoo(name)
+    evaluate = sc.Evaluator(zoo, device="cpu")
+    shipped = evaluate.known(sc.uniform_soup(zoo))
+    assert shipped is not None
+    files = [safetensors.torch.load_file(zoo.by_name[each].file) for each in zoo.names]
+    module = zoo.module()
+    module.load_state_dict(
+        {
+            key: sum(file[key].double() for file in files).div(len(files)).float()
+            if tensor.is_floating_point()
+            else tensor
+            for key, tensor in files[0].items()
+        }
+    )
+    with torch.inference_mode():
+        logits = torch.cat([module(zoo.data.normalization(part)) for part in evaluate.data.images.split(250)])
+    top = logits.topk(2, dim=1).values
+    clear = (top[:, 0] - top[:, 1] > 1e-4).numpy()
+    right = (logits.argmax(1) == evaluate.data.labels).numpy()
+    assert np.array_equal(shipped.bits()[clear], right[clear])
+    assert abs(shipped.correct - int(right.sum())) <= int((~clear).sum())
+
+
+def test_a_shipped_search_takes_no_image_and_is_the_one_that_is_computed(tmp_path: Path) -> None:
+    """Greedy on the smallest zoo: what ships says of every step what a search without it finds, images run apart."""
+
+    def search(zoo: sc.Zoo) -> list[sc.GreedyStep]:
+        return list(
+            sc.greedy_soup(zoo, sc.Evaluator(zoo, device="cpu", store=Store(tmp_path / f"{zoo.folder.name}.sqlite")))
+        )
+
+    shipped = search(sc.open_zoo("fashion-scratch"))
+    shutil.copytree(ASSETS / "zoos" / "fashion-scratch", tmp_path / "alone")
+    (tmp_path / "alone" / "evaluations.jsonl").unlink()
+    computed = search(sc.open_zoo(tmp_path / "alone"))
+    assert {step.images_evaluated for step in shipped} == {0} != {step.images_evaluated for step in computed}
+    for ours, theirs in zip(shipped, computed, strict=True):
+        assert (ours.candidate, ours.accepted) == (theirs.candidate, theirs.accepted)
+        assert (ours.evaluation is None) == (theirs.evaluation is None)
+        assert abs(ours.correct_at_most - theirs.correct_at_most) <= 1  # but for an image whose two best classes tie
+
+
+def test_all_that_homes_headline_shows_is_shipped() -> None:
+    for name in EXPECTED:
+        zoo = sc.open_zoo(name)
+        held_out, test = (sc.Evaluator(zoo, split, "cpu") for split in ("held_out", "test"))
+        steps = list(sc.greedy_soup(zoo, held_out))
+        assert sum(step.images_evaluated for step in steps) == 0
+        for soup in (steps[0].soup, sc.uniform_soup(zoo), steps[-1].soup):
+            assert held_out.known(soup) is not None
+            assert test.known(soup) is not None
 
 
 def test_opening_a_bundled_zoo_runs_no_image() -> None:

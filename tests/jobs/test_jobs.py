@@ -512,3 +512,18 @@ def test_jobs_that_take_turns_at_every_batch_make_what_they_make_alone(
                 assert ours.soup == theirs.soup
             if hasattr(theirs, "held_out"):
                 assert ours.held_out == theirs.held_out
+
+
+def test_a_job_that_rests_first_runs_nothing_yet_and_a_process_that_ends_does_not_wait_for_it(
+    linear_zoo: Make, evaluated: list[sc.Soup]
+) -> None:
+    zoo = sc.open_zoo(linear_zoo(3))
+    every = Jobs(default_store())
+    job = every.submit(Task("greedy", zoo.name), zoo, rest=600)
+    while job.progress().state != "running":
+        time.sleep(0.005)
+    every.close()
+    assert (job.progress().steps, evaluated) == ((), [])
+    taken_up = Jobs(default_store()).find(job.task, zoo)
+    assert taken_up is not None
+    assert taken_up.wait(PATIENCE).state == "done"

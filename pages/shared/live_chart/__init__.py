@@ -1,6 +1,6 @@
 """A Plotly figure that keeps zoom, camera and legend through reruns, and reports clicks, selections and brushes.
 
-Drawn by plotly's own bundled script, which Streamlit serves as a static file, so that the browser fetches it once.
+Drawn by plotly's script for our charts, which Streamlit serves as a static file, so that the browser fetches it once.
 """
 
 from collections.abc import Callable
@@ -8,15 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import plotly
 import plotly.graph_objects as go
 import streamlit as st
 
+from soup_core.charts import plotly_script
 from soup_core.runtime.files import write_atomically
 
 Event = dict[str, Any]
 HERE = Path(__file__).resolve().parent
-BUNDLED = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 STATIC = HERE.parents[2] / "static"
 CSS = """
 .live-chart { color: var(--st-text-color); transition: color 1ms; font-family: var(--st-font); }
@@ -70,8 +69,10 @@ def live_chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event]
 
 @cache
 def _address() -> str:
-    """Where the browser finds plotly's script: a copy beside the app, made where it is missing or of another version."""
-    copy = STATIC / f"plotly-{plotly.__version__}.min.js"
-    if not copy.is_file() or copy.stat().st_size != BUNDLED.stat().st_size:
-        write_atomically(copy, BUNDLED.read_bytes())
+    """Where the browser finds plotly's script: a copy beside the app, made where it is missing or another."""
+    script = plotly_script.script()
+    whole = "" if script == plotly_script.OURS else "-whole"
+    copy = STATIC / f"plotly-{plotly_script.version(script)}{whole}.min.js"
+    if not copy.is_file() or copy.stat().st_size != script.stat().st_size:
+        write_atomically(copy, script.read_bytes())
     return f"app/static/{copy.name}"
