@@ -48,7 +48,7 @@ def _answer(connection: socket.socket, descriptors: list[int], request: dict[str
     status = 1
     try:
         source, *others = descriptors
-        target, files = others[:1], dict(zip(request["files"], others[1:], strict=True))
+        target, files = others[0] if others else None, dict(zip(request["files"], others[1:], strict=True))
         _confine(sum(os.fstat(file).st_size for file in (source, *files.values())))
         _send(connection, _read(source, target, files, request["weights"]))
         status = 0
@@ -56,13 +56,13 @@ def _answer(connection: socket.socket, descriptors: list[int], request: dict[str
         os._exit(status)
 
 
-def _read(source: int, target: list[int], files: dict[str, int], weights: str | None) -> dict[str, Any]:
+def _read(source: int, target: int | None, files: dict[str, int], weights: str | None) -> dict[str, Any]:
     try:
-        if not target:
+        if target is None:
             return {"table": table(source, weights)}
         if files:
-            return {"written": convert_folder(source, *target, files, weights)}
-        return {"written": convert(source, *target, weights)}
+            return {"written": convert_folder(source, target, files, weights)}
+        return {"written": convert(source, target, weights)}
     except Refused as refusal:
         return {"refused": str(refusal), "places": refusal.places, "why": refusal.why}
     except MemoryError:
