@@ -331,7 +331,7 @@ def _parse_header(file: str, descriptor: int, size: int) -> tuple[Mapping[str, T
 
 
 def _tensor_info(file: str, name: str, entry: Any, data_begin: int) -> TensorInfo:
-    if "\0" in name or any("\ud800" <= character <= "\udfff" for character in name):
+    if "\0" in name or not (name.isascii() or all(not "\ud800" <= character <= "\udfff" for character in name)):
         raise _damaged(file, f"the tensor name {shown(ascii(name))} holds characters that no name has")
     try:
         dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -340,9 +341,15 @@ def other_weights(zoo: Zoo, name: str) -> Iterator[tuple[str, Zoo]]:
         return
 
 
+@lru_cache(maxsize=8)
+def _expected(module: nn.Module) -> Mapping[str, Tensor]:
+    """A network's state_dict, made once for all files of a zoo: that takes as long as opening one."""
+    return dict(module.state_dict())
+
+
 def _fitted(checkpoint: Checkpoint, architecture: Mapping[str, Any], module: nn.Module) -> Checkpoint:
     """The checkpoint under the architecture's names, without what is no part of it. Raises CheckpointError otherwise."""
-    expected = module.state_dict()
+    expected = _expected(module)
     if adapters.is_of_adapter(checkpoint.tensors):
         raise CheckpointError(
             f"{checkpoint.name} is an adapter of peft, and its {adapters.CONFIG} does not lie beside it under the name "
