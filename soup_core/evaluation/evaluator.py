@@ -435,7 +435,7 @@ class Evaluator:
 
     @property
     def _work(self) -> Work:
-        shape = tuple(self._data.images.shape[1:])
+        shape = self._data.shape[1:]
         return Work(self.zoo, self.total, shape, self.device, self.precision, self._given_size, self.store)
 
     @property
