@@ -23,8 +23,8 @@ from soup_core.evaluation.running import WAYS, Running
 from soup_core.runtime.interruption import yield_point
 from soup_core.runtime.store import Store
 
-# Weights times pixels times images, about a second of one core: a smaller evaluation is run as it is, without a trial.
-WORTH_A_TRIAL = 2e13
+# Weights times pixels times images, some tenths of a second of one core: a smaller evaluation is run as it is, without a trial.
+WORTH_A_TRIAL = 4e12
 TOLERANCE = 1e-5  # between two ways' logits, times the largest of them where that is above 1
 GAIN = 1.05  # how much faster than plain a way must be
 COMPILED_GAIN = 1.25  # how much faster than the best other way a compiled network may be hoped to be,

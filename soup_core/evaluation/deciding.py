@@ -1,7 +1,8 @@
 """How the evaluations of one run have their network run: decided once, before the first, and held from then on.
 
-Small evaluations, other precisions than float32 and CUDA without a trial's outcome change nothing: the network is run as
-it is. SOUP_EVALUATION overrules the trial, but not the rule that a way's logits agree with those of the network as it is.
+In small evaluations and in other precisions than float32 the network is run as it is. SOUP_EVALUATION overrules the trial,
+but not the rule that a way's logits agree with those of the network as it is. The number of threads is torch's, and part
+of the choice's key: torch sets it for a whole process, in which others compute too.
 """
 
 from collections.abc import Callable
