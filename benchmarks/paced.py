@@ -27,26 +27,29 @@ def paced(made: Callable[[Iterator[Any]], Iterator[Any]], steps: Steps) -> Steps
     """A task whose steps come at the pace."""
 
     def run(*arguments: Any, **options: Any) -> Iterator[Any]:
-        due = time.monotonic()
-        for index, step in enumerate(made(steps(*arguments, **options))):
+        due, coming = time.monotonic(), made(steps(*arguments, **options))
+        for index in count():
             if index >= FIRST:
                 due = max(due + 1 / PACE, time.monotonic() - 1) if PACE else float("inf")
             while time.monotonic() < due:
                 yield_point()
                 time.sleep(min(0.02, max(0.0, due - time.monotonic())))
+            step = next(coming, None)
+            if step is None:
+                return
             yield step
 
     return run
 
 
 def learned(steps: Iterator[Any]) -> Iterator[Any]:
-    """Coefficients that drift, losses that fall."""
+    """Coefficients that drift, each its own way, and losses that fall."""
     first, drawn = next(steps), np.random.default_rng(0)
-    coefficients = first.coefficients
+    coefficients, drift = first.coefficients, 1e-4 * drawn.standard_normal(first.coefficients.shape)
     for index in count():
         fold = replace(first.fold, loss=first.fold.loss * (0.5 + 1 / (index + 2)) + 0.001 * drawn.random())
         yield replace(first, index=index, coefficients=coefficients, loss=fold.loss * 1.1, fold=fold)
-        coefficients = coefficients + 0.002 * drawn.standard_normal(coefficients.shape)
+        coefficients = coefficients + drift
 
 
 def plane(steps: Iterator[Any]) -> Iterator[Any]:

@@ -1,23 +1,34 @@
-// Asks the server, from time to time, whether there is anything new: the next time once the last one was answered, and
-// never while nobody sees the page.
+// Asks the server, from time to time, whether there is anything new: the next time once the last one was answered, later
+// where drawing the charts takes long, and never while nobody sees the page.
 
 const UNANSWERED = 10_000; // milliseconds: then the question was lost
+const DRAWING_SHARE = 1 / 13; // of the time at most is spent in plotly; all that comes with a picture takes about twice that again
+const MOST_PAUSE = 2_000; // milliseconds
 
 export default function ({ data, parentElement, setTriggerValue }) {
-  clearTimeout(parentElement.due);
-  const ask = () => {
-    document.removeEventListener("visibilitychange", parentElement.shown);
+  const answered = performance.now();
+  parentElement.drawing ??= window.soupDrawing ?? 0; // when it asked last
+  const stop = () => {
+    clearTimeout(parentElement.due);
+    document.removeEventListener("visibilitychange", parentElement.ask);
+  };
+  stop();
+  parentElement.ask = () => {
+    stop();
     if (document.visibilityState === "hidden") {
-      document.addEventListener("visibilitychange", (parentElement.shown = ask));
+      document.addEventListener("visibilitychange", parentElement.ask);
       return;
     }
-    parentElement.due = setTimeout(ask, UNANSWERED);
+    const pause = Math.min(MOST_PAUSE, ((window.soupDrawing ?? 0) - parentElement.drawing) / DRAWING_SHARE);
+    const early = answered + pause - performance.now();
+    if (early > 0) {
+      parentElement.due = setTimeout(parentElement.ask, early);
+      return;
+    }
+    parentElement.due = setTimeout(parentElement.ask, UNANSWERED);
+    parentElement.drawing = window.soupDrawing ?? 0;
     setTriggerValue("look", data.number);
   };
-  document.removeEventListener("visibilitychange", parentElement.shown);
-  parentElement.due = setTimeout(ask, 1000 * data.seconds);
-  return () => {
-    clearTimeout(parentElement.due);
-    document.removeEventListener("visibilitychange", parentElement.shown);
-  };
+  parentElement.due = setTimeout(parentElement.ask, 1000 * data.seconds);
+  return stop;
 }

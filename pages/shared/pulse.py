@@ -6,10 +6,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.shared import fetched
+
 LEAST_SECONDS, MOST_SECONDS = 0.25, 2.0  # between two looks; so at most four pictures a second are drawn
 PATIENCE = 4  # the next look comes after such a part of the time that nothing has changed for
 _component = st.components.v2.component(
-    "pulse", js=Path(__file__).with_name("pulse.js").read_text(), isolate_styles=False
+    "pulse", js=fetched.component(Path(__file__).with_name("pulse.js")), isolate_styles=False
 )
 
 
@@ -26,7 +28,7 @@ def watch(key: str, changed: Callable[[], object], *fragments: str, every: float
         nonlocal last_change
         if changed():
             last_change = time.monotonic()
-            st.rerun([mine, *fragments] if fragments else "app")
+            st.rerun([*fragments, mine] if fragments else "app")  # mine last: then the next look says that they were drawn
 
     @st.fragment(key=mine)
     def pulse() -> None:
