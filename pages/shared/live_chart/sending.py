@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ import streamlit as st
 from pages.shared import session
 from pages.shared.live_chart.patches import patch, rounded
 
+JSON = dict[str, Any]
+MADE = 32  # figures of a chart that need not be made again
 KEPT = 3  # figures of a chart, here and in the browser
 SETTLED_SECONDS = 0.2  # what was sent less than so long ago may be passed over, where a newer one follows at once
 SESSION = "live_chart:session"
@@ -29,18 +31,18 @@ class Sent:
     """A figure as JSON that the browser has, by its version; what was sent for it, and when."""
 
     version: str
-    figure: dict[str, Any]
+    figure: JSON
     content: Mapping[str, Any]
     time: float
 
 
-def content(figure: go.Figure, key: str) -> Mapping[str, Any]:
+def content(figure: go.Figure | JSON, key: str) -> Mapping[str, Any]:
     """What to send of a chart's figure: "version" and "figure", or "version", "base" and "patch".
 
     It is the same again where the figure is, so that Streamlit's browser side sees nothing new. A scene that is rendered
     to a file has no browser, and is given the whole.
     """
-    new = as_json(figure)
+    new = as_json(figure) if isinstance(figure, go.Figure) else figure
     if st.session_state.get(session.RENDERING, False):
         return {"figure": new}
     sent: list[Sent] = st.session_state.setdefault(_sent(key), [])
@@ -67,9 +69,19 @@ def _sent(key: str) -> str:
     return f"{key}:sent"
 
 
-def as_json(figure: go.Figure) -> dict[str, Any]:
+def made_once(make: Callable[[], go.Figure], key: str, of: Hashable) -> JSON:
+    """A chart's figure as JSON, which is not made again in a session for an equal `of`."""
+    made: dict[Hashable, JSON] = st.session_state.setdefault(f"{key}:made", {})
+    figure = made.pop(of, None) or as_json(make())
+    made[of] = figure
+    if len(made) > MADE:
+        del made[next(iter(made))]
+    return figure
+
+
+def as_json(figure: go.Figure) -> JSON:
     """A figure as JSON has it, arrays as lists."""
-    decoded: dict[str, Any] = _lists(json.loads(figure.to_json()))
+    decoded: JSON = _lists(json.loads(figure.to_json()))
     return decoded
 
 
