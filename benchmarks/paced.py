@@ -57,10 +57,13 @@ def plane(steps: Iterator[Any]) -> Iterator[Any]:
     first, drawn = next(steps), np.random.default_rng(0)
     for index in range(441):
         evaluation = replace(first.evaluation, correct=int(first.evaluation.total * (0.5 + 0.4 * drawn.random())))
-        yield replace(first, column=index % 21, row=index // 21, x=index % 21, y=index // 21, stride=1, evaluation=evaluation)
+        yield replace(
+            first, column=index % 21, row=index // 21, x=index % 21, y=index // 21, stride=1, evaluation=evaluation
+        )
 
 
-for name, made in {"learned": learned, "plane": plane, "face-off": iter}.items():
+MADE: dict[str, Callable[[Iterator[Any]], Iterator[Any]]] = {"learned": learned, "plane": plane, "face-off": iter}
+for name, made in MADE.items():
     TASKS[name] = paced(made, tasks()[name])  # type: ignore[index]  # these go before the recipes
 
 if __name__ == "__main__":

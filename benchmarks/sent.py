@@ -8,24 +8,24 @@ WebSocket each way. A renderer's share of a core is over the seconds of the cloc
 """
 
 import base64
-import math
-import statistics
+import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, CDPSession, Page
+from playwright.sync_api import Browser, Page
 
 import soup_core as sc
 from benchmarks.processes import ROOT, at_commit, tree_processor_seconds
 from benchmarks.rows import Row
-from tests.e2e.driver import WAIT, answers, chromium, free_port, progress, settled, worked
+from tests.e2e.driver import WAIT, answers, chromium, free_port, progress, worked
 
 WATCHED_SECONDS = 10
 FOLLOWED = {
@@ -33,7 +33,8 @@ FOLLOWED = {
     "plane": ("Interpolation?zoo=fashion&view=Plane", "Evaluating the plane"),
     "face-off": ("?zoo=fashion", "Comparing recipes"),
 }
-TOGGLES = 10
+STEPS = 10  # a second
+TOGGLES = 4
 PACED = Path(__file__).resolve().parent / "paced.py"
 CLICK_AND_WAIT = """label => new Promise(done => {
   const drawn = () => [...document.querySelectorAll('.live-chart')].map(chart => Number(chart.dataset.drawn));
@@ -50,12 +51,15 @@ CLICK_AND_WAIT = """label => new Promise(done => {
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds of processor of the renderers and the server, and bytes to the browser and from it, in some seconds of the clock."""
+    """Seconds of processor of the renderers and the server, bytes to the browser and from it, and those to it that are of
+    charts, in some seconds of the clock.
+    """
 
     renderer: float
     server: float
     received: float
     sent: float
+    charts: float
     wall: float
 
     def __sub__(self, other: "Spent") -> "Spent":
@@ -71,25 +75,24 @@ class Meter:
     def __init__(self, browser: Browser, page: Page, server: int) -> None:
         self.system, self.server = browser.new_browser_cdp_session(), server
         self.bytes = {"Received": 0, "Sent": 0}
-        self.frames: list[tuple[str, int]] = []
+        self.charts = 0
         network = page.context.new_cdp_session(page)
         network.send("Network.enable")
         for way in self.bytes:
             network.on(f"Network.webSocketFrame{way}", lambda event, way=way: self._count(way, event))
 
-    def _count(self, way: str, event: dict) -> None:
+    def _count(self, way: str, event: dict[str, Any]) -> None:
         frame = event["response"]
-        data = frame["payloadData"]
-        size = len(base64.b64decode(data)) if frame["opcode"] == 2 else len(data.encode())
-        self.bytes[way] += size
-        self.frames.append((way, size))
+        data = base64.b64decode(frame["payloadData"]) if frame["opcode"] == 2 else frame["payloadData"].encode()
+        self.bytes[way] += len(data)
+        self.charts += len(data) * (way == "Received" and b'"plotly": ' in data)  # which a chart's content names
 
     def now(self) -> Spent:
         processes = self.system.send("SystemInfo.getProcessInfo")["processInfo"]
         renderers = sum(each["cpuTime"] for each in processes if each["type"] == "renderer")
-        return Spent(
-            renderers, tree_processor_seconds(self.server), self.bytes["Received"], self.bytes["Sent"], time.monotonic()
-        )
+        spent = tree_processor_seconds(self.server)
+        received, sent = self.bytes["Received"], self.bytes["Sent"]
+        return Spent(renderers, spent, received, sent, self.charts, time.monotonic())
 
 
 @contextmanager
@@ -103,7 +106,8 @@ def served(folder: Path, pace: float, home: Path) -> Iterator[tuple[str, int]]:
         try:
             address, end = f"http://127.0.0.1:{port}", time.monotonic() + WAIT / 1000
             while not answers(f"{address}/_stcore/health"):
-                assert process.poll() is None and time.monotonic() < end, (home.parent / f"{home.name}.log").read_text()
+                assert process.poll() is None, Path(log.name).read_text()
+                assert time.monotonic() < end, "the server does not answer"
                 time.sleep(0.1)
             yield address, process.pid
         finally:
@@ -140,10 +144,76 @@ def toggled(browser: Browser, served_at: tuple[str, int]) -> Spent:
         before = meter.now()
         for name in others:
             assert page.evaluate(CLICK_AND_WAIT, name)
-            worked(page)
+            page.wait_for_timeout(500)  # for what follows the charts; to look for it would cost the browser more
         return (meter.now() - before) / len(others)
 
     round_of()  # once, so that every soup and change is known
     spent = round_of()
     page.close()
     return spent
+
+
+def measured() -> list[Row]:
+    """Every part at the commit of before and as it is now."""
+    found: dict[str, list[Spent]] = {}
+    with tempfile.TemporaryDirectory() as parent, at_commit() as before, chromium() as browser:
+        for part in ("face-off:0", f"learned:{STEPS}", f"plane:{STEPS}", "toggle:0"):
+            name, _, pace = part.partition(":")
+            for side, folder in (("before", before), ("now", ROOT)):
+                with served(folder, float(pace), Path(parent) / f"{side}-{name}") as at:
+                    spent = watched(browser, at, *FOLLOWED[name]) if name in FOLLOWED else toggled(browser, at)
+                    found.setdefault(part, []).append(spent)
+    return rows(found)
+
+
+def point_bytes() -> dict[str, int]:
+    """How long a step's new numbers are as JSON: a point of each line and every cell of coefficients; a point of the plane."""
+    zoo, number = sc.open_zoo("fashion"), 1 / 3
+    lines, cells = len(zoo.names) + 2, len(zoo.names) * len(list(zoo.reference.parameters()))
+    return {
+        "learned": len(json.dumps([[100, number]] * lines)) + len(json.dumps([number] * cells)),
+        "plane": len(json.dumps([10.5, 10.5, 90.25, number, number, number])),  # where it is, its accuracy, its shares
+    }
+
+
+def rows(found: dict[str, list[Spent]]) -> list[Row]:
+    """The costs at the commit of before and now, by the part, as rows."""
+    quiet = {"face-off:0": "a face-off"}
+    busy = {f"learned:{STEPS}": "a learned run", f"plane:{STEPS}": "a plane"}
+    lines: list[Row] = []
+    limit: float | None
+    for limit, told, words in ((0.05, quiet, "without a new step"), (0.2, busy, f"with {STEPS} steps a second")):
+        for part, what in told.items():
+            before, now = found[part]
+            lines += [
+                Row(f"{what} {words}, renderer", now.renderer, "a core", 1.0, "s a second", "at most", limit),
+                Row(f"{what} {words}, renderer", now.renderer, "before", before.renderer, "s a second", "at most"),
+                Row(f"{what} {words}, server", now.server, "before", before.server, "s a second", "at most"),
+                Row(
+                    f"{what} {words}, to the browser", now.received, "before", before.received, "B a second", "at most"
+                ),
+            ]
+    for part, what in busy.items():
+        points = point_bytes()[part.partition(":")[0]]
+        now = found[part][1]
+        for words, each, limit in (("charts alone", now.charts, 3.0), ("all", now.received, None)):
+            lines.append(Row(f"{what}, {words}, a step", each / STEPS, "its points", points, "B", "at most", limit))
+    before, now = found["toggle:0"]
+    for what, unit, limit in (
+        ("renderer", "s", 0.5),
+        ("server", "s", 0.5),
+        ("received", "B", None),
+        ("sent", "B", None),
+    ):
+        lines.append(
+            Row(
+                f"a toggle seen before, {what}",
+                getattr(now, what),
+                "before",
+                getattr(before, what),
+                unit,
+                "at most",
+                limit,
+            )
+        )
+    return lines

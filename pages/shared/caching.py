@@ -1,8 +1,9 @@
 """The seam between pages and core: opened zoos and evaluators, shared between sessions, keyed by names and settings."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import streamlit as st
 import torch
@@ -32,7 +33,7 @@ class ZooKey(NamedTuple):
 
 
 # A key part by part, with the time and size of every file, takes Streamlit longer than all else that a page looks up.
-_BY_TEXT = {ZooKey: repr}
+_BY_TEXT: dict[str | type[Any], Callable[[Any], Any]] = {ZooKey: repr}
 
 
 def zoo_folder(name: str) -> Path:

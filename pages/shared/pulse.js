@@ -2,7 +2,8 @@
 // where drawing the charts takes long, and never while nobody sees the page.
 
 const UNANSWERED = 10_000; // milliseconds: then the question was lost
-const DRAWING_SHARE = 1 / 13; // of the time at most is spent in plotly; all that comes with a picture takes about twice that again
+const DRAWING_SHARE = 1 / 13; // of the time at most is spent in plotly; what else comes with a picture takes twice that
+const BESIDE_DRAWING = 15; // milliseconds, as if drawn, of what is the same for every picture
 const MOST_PAUSE = 2_000; // milliseconds
 
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -19,7 +20,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
       document.addEventListener("visibilitychange", parentElement.ask);
       return;
     }
-    const pause = Math.min(MOST_PAUSE, ((window.soupDrawing ?? 0) - parentElement.drawing) / DRAWING_SHARE);
+    const drawn = (window.soupDrawing ?? 0) - parentElement.drawing;
+    const pause = drawn ? Math.min(MOST_PAUSE, (drawn + BESIDE_DRAWING) / DRAWING_SHARE) : 0;
     const early = answered + pause - performance.now();
     if (early > 0) {
       parentElement.due = setTimeout(parentElement.ask, early);

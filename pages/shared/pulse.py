@@ -28,7 +28,9 @@ def watch(key: str, changed: Callable[[], object], *fragments: str, every: float
         nonlocal last_change
         if changed():
             last_change = time.monotonic()
-            st.rerun([*fragments, mine] if fragments else "app")  # mine last: then the next look says that they were drawn
+            st.rerun(
+                [*fragments, mine] if fragments else "app"
+            )  # mine last: then the next look says that they were drawn
 
     @st.fragment(key=mine)
     def pulse() -> None:

@@ -16,7 +16,9 @@ def figure(count: int) -> go.Figure:
     xs, cells = list(range(count)), [[0.125 * (row == count % 3) for _ in range(3)] for row in range(3)]
     lines = [go.Scatter(x=xs, y=[x / 8 + of for x in xs], name=f"line {of}") for of in (1, 2)]
     mark = go.Scatter(x=[0], y=[count], marker={"symbol": ("star", "diamond")[count % 2]}, mode="markers")
-    return go.Figure([*lines, mark, go.Heatmap(z=cells, xaxis="x2", yaxis="y2")], {"title": {"text": f"{count} points"}})
+    return go.Figure(
+        [*lines, mark, go.Heatmap(z=cells, xaxis="x2", yaxis="y2")], {"title": {"text": f"{count} points"}}
+    )
 
 
 if st.button("More"):

@@ -1,7 +1,6 @@
 """What goes between server and browser for a chart: changes instead of figures, and nothing where nothing has changed."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -47,11 +46,11 @@ def _text(frame: str | bytes) -> str:
 
 
 @pytest.fixture
-def frames(page: Page, charts_address: str) -> Iterator[Frames]:
+def frames(page: Page, charts_address: str) -> Frames:
     seen = Frames(page)
     page.goto(f"{charts_address}/sent_app")
     expect(page.locator(".live-chart[data-drawn]")).to_have_count(2)
-    yield seen
+    return seen
 
 
 def drawn(page: Page, chart: str) -> list[dict[str, Any]]:
@@ -120,5 +119,5 @@ def test_a_hidden_tab_is_left_alone_and_catches_up(page: Page, frames: Frames) -
     assert not frames.sent
     assert not frames.received
     expect(page.get_by_role("group", name="A chart of 1 steps.")).to_be_visible()
-    page.evaluate(show, "visible")
+    page.evaluate(SHOW, "visible")
     expect(page.get_by_role("group", name="A chart of 2 steps.")).to_be_visible()

@@ -56,4 +56,6 @@ def test_arrays_are_lists_and_what_is_not_finite_is_none() -> None:
 
 
 def test_numbers_keep_the_digits_that_can_be_seen() -> None:
-    assert rounded({"y": [1 / 3, 2.0, "a", None, True, 123456.789]}) == {"y": [0.33333333, 2, "a", None, True, 123456.79]}
+    assert rounded({"y": [1 / 3, 2.0, "a", None, True, 123456.789]}) == {
+        "y": [0.33333333, 2, "a", None, True, 123456.79]
+    }

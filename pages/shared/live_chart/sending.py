@@ -10,6 +10,7 @@ import time
 from base64 import b64decode
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -89,9 +90,15 @@ def _lists(value: Any) -> Any:
     if isinstance(value, dict):
         if value.keys() >= {"bdata", "dtype"}:
             shape = [int(each) for each in str(value.get("shape", -1)).split(",")]
-            array = np.frombuffer(b64decode(value["bdata"]), value["dtype"]).reshape(shape)
-            return np.where(np.isfinite(array), array, None).tolist() if array.dtype.kind == "f" else array.tolist()
+            array = np.frombuffer(b64decode(value["bdata"]), np.dtype(value["dtype"])).reshape(shape)
+            return _finite(array.tolist())
         return {key: _lists(each) for key, each in value.items()}
     if isinstance(value, list) and any(isinstance(each, dict | list) for each in value):
         return [_lists(each) for each in value]
     return value
+
+
+def _finite(values: Any) -> Any:
+    if isinstance(values, list):
+        return [_finite(each) for each in values]
+    return values if isfinite(values) else None

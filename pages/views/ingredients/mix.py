@@ -29,7 +29,13 @@ def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
     state, selected = st.session_state, chosen.names
     toggles = state.get("toggles", 0) + (state.get("drawn") != selected)
     state["toggles"], state["drawn"] = toggles, selected
-    seen = (context.zoo_key, context.device, context.precision, chosen.batch_norm, *selected)  # which says all the numbers
+    seen = (
+        context.zoo_key,
+        context.device,
+        context.precision,
+        chosen.batch_norm,
+        *selected,
+    )  # which says all the numbers
     drawing.chart(
         lambda: charts.ingredient_points(chosen.singles, selected, soup=chosen.evaluation),
         "points",
