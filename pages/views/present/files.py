@@ -27,16 +27,17 @@ def draw(zoo: Zoo, scenes: Sequence[Scene]) -> None:
     def at_work() -> bool:
         return any(state is not None and not state.ended for _, state in map(_latest, requests.values()))
 
-    def states() -> list[FileState | None]:
-        return [state for _, state in map(_latest, requests.values())]
+    def seen() -> list[tuple[float, str, bool] | None]:
+        states = (state for _, state in map(_latest, requests.values()))
+        return [None if state is None else (state.share, state.words, state.ended) for state in states]
 
     followed = at_work()
-    drawn: list[FileState | None] = []
+    drawn: list[tuple[float, str, bool] | None] = []
 
     @st.fragment(key="files")
     def panel() -> None:
         nonlocal drawn
-        drawn = states()
+        drawn = seen()
         for column, now in zip(st.columns(len(requests)), requests.values(), strict=True):
             with column:
                 _offer(now)
@@ -45,7 +46,7 @@ def draw(zoo: Zoo, scenes: Sequence[Scene]) -> None:
 
     panel()
     if followed:
-        pulse.watch("files", lambda: states() != drawn, "files")
+        pulse.watch("files", lambda: seen() != drawn, "files")
 
 
 def _asked() -> dict[str, FileRequest]:
