@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import plotly.io
+import plotly.graph_objects as go
 import typer
 from streamlit.testing.v1 import AppTest
 
@@ -92,7 +92,7 @@ def _drawings(test: AppTest) -> Iterator[Drawing]:
     for each in test.main.get("bidi_component"):
         content: Any = json.loads(each.proto.json)
         if "figure" in content:
-            yield Drawing(plotly.io.from_json(content["figure"]), content["alt"])
+            yield Drawing(go.Figure(content["figure"]), content["alt"])
 
 
 def _tables(test: AppTest) -> Iterator[Table]:

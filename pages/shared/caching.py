@@ -1,8 +1,9 @@
 """The seam between pages and core: opened zoos and evaluators, shared between sessions, keyed by names and settings."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import streamlit as st
 import torch
@@ -31,6 +32,10 @@ class ZooKey(NamedTuple):
     uploads: tuple[tuple[str, Path], ...] = ()
 
 
+# A key part by part, with the time and size of every file, takes Streamlit longer than all else that a page looks up.
+_BY_TEXT: dict[str | type[Any], Callable[[Any], Any]] = {ZooKey: repr}
+
+
 def zoo_folder(name: str) -> Path:
     """The folder of a zoo. Raises ZooError for a name that no zoo has."""
     folder = find_zoo(name)
@@ -55,7 +60,7 @@ def zoo_stamp(folder: Path) -> Stamp:
     return tuple(entries)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_TEXT)
 def open_zoo(zoo_key: ZooKey) -> sc.Zoo:
     """The zoo, opened once for as long as its files stay the same."""
     if zoo_key.uploads:
@@ -63,7 +68,7 @@ def open_zoo(zoo_key: ZooKey) -> sc.Zoo:
     return sc.open_zoo(zoo_key.name)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)  # each holds the images of its split
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_TEXT)  # each holds the images of its split
 def evaluator(
     zoo_key: ZooKey, split: str, device: str, precision: str, memory: float, images: int | None = None
 ) -> sc.Evaluator:
@@ -73,7 +78,7 @@ def evaluator(
         return sc.Evaluator(zoo, split, device, precision=precision, memory=memory, images=images)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_TEXT)
 def doubt(zoo_key: ZooKey, device: str, precision: str, memory: float) -> Doubt | None:
     """What speaks against all numbers of a zoo, looked for once; None where nothing does."""
     evaluate = evaluator(zoo_key, "held_out", device, precision, memory)
@@ -81,7 +86,7 @@ def doubt(zoo_key: ZooKey, device: str, precision: str, memory: float) -> Doubt 
         return doubt_of(evaluate)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False, hash_funcs=_BY_TEXT)
 def cost(zoo_key: ZooKey, device: str, precision: str, memory: float) -> sc.Cost:
     """What one model of a zoo costs at inference, measured once."""
     zoo, evaluate = open_zoo(zoo_key), evaluator(zoo_key, "held_out", device, precision, memory)
@@ -89,7 +94,7 @@ def cost(zoo_key: ZooKey, device: str, precision: str, memory: float) -> sc.Cost
         return sc.measured_cost(evaluate, [sc.uniform_soup(zoo)])
 
 
-@st.cache_resource(max_entries=4, show_spinner=False)
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_BY_TEXT)
 def probabilities(zoo_key: ZooKey, split: str, device: str, precision: str, memory: float, soup: str) -> torch.Tensor:
     """What a soup, given as JSON, says of every image of a split: float32, N×num_classes."""
     evaluate = evaluator(zoo_key, split, device, precision, memory)

@@ -1,6 +1,6 @@
 """How results are drawn on every page: charts, what a recipe does, waiting, and an error of the core as one sentence."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -9,7 +9,7 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import presenting
-from pages.shared.live_chart import Event, live_chart
+from pages.shared.live_chart import Event, live_chart, sending
 from soup_core import charts
 from soup_core.formatting import plain, visible
 
@@ -39,9 +39,24 @@ def spaced(key: str) -> str:
     return visible(key.replace("_", " "))
 
 
-def chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event], None] | None = None) -> None:
-    """Draw a figure; what is done on it goes to `on_event` (see live_chart)."""
-    live_chart(charts.enlarged(figure) if presenting.is_on() else figure, key, alt, on_event)
+def chart(
+    figure: go.Figure | Callable[[], go.Figure],
+    key: str,
+    alt: str,
+    on_event: Callable[[Event], None] | None = None,
+    of: Hashable = None,
+) -> None:
+    """Draw a figure; what is done on it goes to `on_event` (see live_chart).
+
+    One that a function makes is made once for equal values of `of`, which say all that it shows.
+    """
+    enlarged = presenting.is_on()
+
+    def made() -> go.Figure:
+        plain_figure = figure() if callable(figure) else figure
+        return charts.enlarged(plain_figure) if enlarged else plain_figure
+
+    live_chart(sending.made_once(made, key, (of, enlarged)) if callable(figure) else made(), key, alt, on_event)
 
 
 def about(recipe: sc.About) -> None:

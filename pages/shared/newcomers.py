@@ -3,7 +3,7 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import session
+from pages.shared import pulse, session
 from soup_core.data import ASSETS
 from soup_core.formatting import listed, plain
 from soup_core.zoo.opening import ZOO_FILE
@@ -27,19 +27,27 @@ def watch(zoo: sc.Zoo) -> None:
         return
     looked_at: tuple[int, int] | None = None
     new: list[str] = []
+    offered: list[str] = []
 
-    @st.fragment(run_every=LOOK_SECONDS)
-    def panel() -> None:
+    def grown() -> bool:
         nonlocal looked_at, new
         try:
             status = (zoo.folder / ZOO_FILE).stat()
         except OSError:
-            return
+            return False
         if looked_at != (status.st_mtime_ns, status.st_size):
             looked_at, new = (status.st_mtime_ns, status.st_size), newcomers(zoo)
+        return new != offered
+
+    @st.fragment(key="newcomers")
+    def panel() -> None:
+        nonlocal offered
+        grown()
+        offered = new
         if new:
             many = f"{len(new)} new ingredients" if len(new) > 1 else "1 new ingredient"
             if st.button(f"Show {many}: {plain(listed(new, 3))}", icon=":material/add_circle:", width="stretch"):
                 st.rerun()
 
     panel()
+    pulse.watch("newcomers", grown, "newcomers", every=LOOK_SECONDS)

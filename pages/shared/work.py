@@ -6,12 +6,11 @@ from typing import Any
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import caching, session
+from pages.shared import caching, pulse, session
 from pages.shared.context import Context
 from soup_core.formatting import plain
 from soup_core.jobs import Job, Progress, Task
 
-POLL_SECONDS = 0.5
 PAINT_SECONDS = 1.0  # a browser's for a page that it has not seen before
 SMALL_GIGABYTES = 0.5  # zoos up to this size are worked on without being asked
 
@@ -48,10 +47,16 @@ def follow(job: Job | None, total: int, what: str, draw: Callable[[Progress], No
         st.markdown("**On a zoo of this size this takes a while; it goes on when you leave the page.**")
         return
     over = job.progress().ended
+    drawn: tuple[object, ...] = ()
 
-    @st.fragment(run_every=None if over else POLL_SECONDS)
+    def changed() -> bool:
+        return drawn != _seen(job.progress())
+
+    @st.fragment(key=(panel_key := f"work-{job.key}"))
     def panel() -> None:
+        nonlocal drawn
         progress = job.progress()
+        drawn = _seen(progress)
         # Each in a container, or else the button would be another one whenever more or less is drawn above it.
         shown, controls = st.container(), st.container()
         with shown:
@@ -77,6 +82,13 @@ def follow(job: Job | None, total: int, what: str, draw: Callable[[Progress], No
             st.rerun()
 
     panel()
+    if not over:
+        pulse.watch(job.key, changed, panel_key)
+
+
+def _seen(progress: Progress) -> tuple[object, ...]:
+    """What a picture of the work shows; it is drawn anew where this is another."""
+    return progress.state, progress.steps_done, len(progress.steps)
 
 
 def _words(progress: Progress, total: int, what: str) -> str:

@@ -110,11 +110,12 @@ def address(zoos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 @pytest.fixture(scope="session")
 def charts_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server's that shows live_chart_app.py, and at /export_app the other one."""
+    """A server's that shows live_chart_app.py, and at /export_app and /sent_app the others."""
     folder, here = tmp_path_factory.mktemp("charts"), Path(__file__).parent
     shutil.copy(here / "live_chart_app.py", folder)
     (folder / "pages").mkdir()
-    shutil.copy(here / "export_app.py", folder / "pages")
+    for other in ("export_app.py", "sent_app.py"):
+        shutil.copy(here / other, folder / "pages")
     (folder / "static").symlink_to(ROOT / "static")  # Streamlit serves the one beside the script
     with server(folder / "home", app=str(folder / "live_chart_app.py"), threads=1) as started:
         yield started

@@ -11,33 +11,23 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
+from pages.shared import fetched
+from pages.shared.fetched import STATIC
+from pages.shared.live_chart import sending
 from soup_core.charts import plotly_script
 from soup_core.runtime.files import write_atomically
 
 Event = dict[str, Any]
 HERE = Path(__file__).resolve().parent
-STATIC = HERE.parents[2] / "static"
-CSS = """
-.live-chart { color: var(--st-text-color); transition: color 1ms; font-family: var(--st-font); }
-.live-chart .wide { overflow-x: auto; }
-.live-chart .parcoords .axis path, .live-chart .parcoords .axis line { stroke: var(--st-text-color) !important; }
-.live-chart .told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-.live-chart .beneath { display: flex; align-items: flex-start; font-size: 0.8rem; opacity: 0.75; }
-.live-chart details { flex: 1; min-width: 0; }
-.live-chart .save button { background: none; border: 0; padding: 0 0.4rem; color: inherit; font: inherit; cursor: pointer; }
-.live-chart .save button:is(:hover, :focus-visible) { text-decoration: underline; }
-.live-chart summary { cursor: pointer; width: max-content; }
-.live-chart .cells { max-height: 16rem; overflow: auto; }
-.live-chart table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-.live-chart th, .live-chart td { text-align: left; padding: 0.1rem 0.8rem 0.1rem 0; }
-"""
 _component = st.components.v2.component(
-    "live_chart", css=CSS, js=(HERE / "live_chart.js").read_text(), isolate_styles=False
+    "live_chart", js=fetched.component(HERE / "live_chart.js"), isolate_styles=False
 )
 
 
-def live_chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event], None] | None = None) -> None:
-    """Draw a figure; `alt` says it in words; keys go along its marks. In the layout's meta, `least_width` is how many pixels it takes at least;
+def live_chart(
+    figure: go.Figure | sending.JSON, key: str, alt: str, on_event: Callable[[Event], None] | None = None
+) -> None:
+    """Draw a figure, or one as JSON; `alt` says it in words; keys go along its marks. In the layout's meta, `least_width` is how many pixels it takes at least;
     `aspect` is the height of its drawing as a share of the width, for which a narrow page makes it lower.
 
     `on_event` is called, before the whole page runs again, with `{"kind": "click" | "select" | "brush",
@@ -48,7 +38,7 @@ def live_chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event]
     state, answered = st.session_state, f"{key}:answered"
 
     def report() -> None:
-        event = state[key]["event"]
+        event = state[key].get("event")
         if event is not None and on_event is not None:
             state[answered] = state.get(answered, 0) + 1  # so that the same figure is drawn anew, without a box in it
             on_event(event)
@@ -57,13 +47,15 @@ def live_chart(figure: go.Figure, key: str, alt: str, on_event: Callable[[Event]
     _component(
         key=key,
         data={
-            "figure": figure.to_json(),
+            **sending.content(figure, key),
+            "chart": key,
             "alt": alt,
             "plotly": _address(),
             "listens": on_event is not None,
             "answered": state.get(answered, 0),
         },
         on_event_change=report,
+        on_lost_change=lambda: sending.lost(key),
     )
 
 

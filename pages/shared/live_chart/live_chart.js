@@ -6,6 +6,56 @@ const SELECTING = { ...CONFIG, displayModeBar: true, modeBarButtons: [["select2d
 const TABLE_ROWS = 500;
 const BESIDE_DRAWING = 170; // pixels above and below a drawing of fixed proportions
 const GREY = "#808080";
+const KEPT = 3; // figures of a chart, as sending.py keeps them
+const STYLE = `
+.live-chart { color: var(--st-text-color); transition: color 1ms; font-family: var(--st-font); }
+.live-chart .wide { overflow-x: auto; }
+.live-chart .parcoords .axis path, .live-chart .parcoords .axis line { stroke: var(--st-text-color) !important; }
+.live-chart .told { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.live-chart .beneath { display: flex; align-items: flex-start; font-size: 0.8rem; opacity: 0.75; }
+.live-chart details { flex: 1; min-width: 0; }
+.live-chart .save button { background: none; border: 0; padding: 0 0.4rem; color: inherit; font: inherit; cursor: pointer; }
+.live-chart .save button:is(:hover, :focus-visible) { text-decoration: underline; }
+.live-chart summary { cursor: pointer; width: max-content; }
+.live-chart .cells { max-height: 16rem; overflow: auto; }
+.live-chart table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.live-chart th, .live-chart td { text-align: left; padding: 0.1rem 0.8rem 0.1rem 0; }
+`;
+
+// Figures by their charts and versions; what changes is sent as changes of one of these.
+const kept = (window.soupFigures ??= new Map());
+
+function known(chart, version) {
+  return kept.get(chart)?.get(version);
+}
+
+function keep(chart, version, figure) {
+  const figures = kept.get(chart) ?? new Map();
+  kept.set(chart, figures.set(version, figure));
+  if (figures.size > KEPT) figures.delete(figures.keys().next().value);
+}
+
+// What patches.py says has changed; what has not is the same object as before, so that plotly sees that too.
+function patched(value, changes) {
+  if (Array.isArray(changes)) {
+    if (changes.length === 1) return changes[0];
+    const [start, removed, values] = changes;
+    return [...value.slice(0, start), ...values, ...value.slice(start + removed)];
+  }
+  const copy = Array.isArray(value) ? [...value] : { ...value };
+  for (const [key, inner] of Object.entries(changes)) {
+    if (Array.isArray(inner) && !inner.length) delete copy[key];
+    else copy[key] = patched(copy[key], inner);
+  }
+  return copy;
+}
+
+// Plotly writes into what it draws, but not into lists of values.
+function cloned(value) {
+  if (Array.isArray(value)) return value.some(each => each && typeof each === "object" && !Array.isArray(each)) ? value.map(cloned) : value;
+  if (!value || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, cloned(each)]));
+}
 
 function loadedPlotly(address) {
   window.soupPlotly ??= new Promise((resolve, reject) => {
@@ -188,11 +238,24 @@ function titleOf(axis, otherwise) {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   let holder = parentElement.querySelector(".live-chart");
-  const figure = JSON.parse(data.figure);
+  let given = data.figure ?? known(data.chart, data.version);
+  if (!given) {
+    const base = known(data.chart, data.base);
+    if (!base) { setTriggerValue("lost", data.version); return; }
+    given = patched(base, data.patch);
+  }
+  if (data.version) keep(data.chart, data.version, given);
+  const figure = cloned(given);
   if (!holder) {
     holder = document.createElement("div");
     holder.className = "live-chart";
     holder.innerHTML = '<div class="wide"><div class="drawing" role="group"></div></div><div class="told" role="status"></div><div class="beneath"><details><summary>Data</summary><div class="cells" tabindex="0"><table></table></div></details><div class="save" role="group" aria-label="Save this chart"><button>PNG</button><button>SVG</button><button>CSV</button></div></div>';
+    if (!document.querySelector("style.live-chart-style")) {
+      const style = document.createElement("style");
+      style.className = "live-chart-style";
+      style.textContent = STYLE;
+      document.head.append(style);
+    }
     parentElement.append(holder);
     holder.addEventListener("transitionend", ({ target, propertyName }) => {
       if (target === holder && propertyName === "color") holder.draw();
@@ -205,7 +268,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   graph.style.minHeight = `${figure.layout.height ?? 360}px`;
   graph.style.minWidth = `${leastWidth}px`;
   graph.parentElement.tabIndex = leastWidth ? 0 : -1; // what may scroll is to be reached by keys
-  holder.given = () => JSON.parse(data.figure).layout; // Plotly writes the ranges of a zoom into the one that it draws
+  holder.given = () => cloned(given).layout; // Plotly writes the ranges of a zoom into the one that it draws
   holder.send = data.listens ? event => setTriggerValue("event", event) : undefined;
   const fill = () => {
     if (details.open) fillTable(details.querySelector("table"), linesOf(graph, figure.layout));
@@ -225,13 +288,20 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const config = layout.dragmode === "select" ? SELECTING : CONFIG;
     const traces = figure.data.map(trace => arranged(trace, graph, holder));
     holder.drawing = true;
-    await Plotly.react(graph, { data: traces, layout, config, frames: figure.frames }).finally(() => { holder.drawing = false; });
+    const start = performance.now();
+    const drawn = Plotly.react(graph, { data: traces, layout, config, frames: figure.frames }).finally(() => { holder.drawing = false; });
+    window.soupDrawing = (window.soupDrawing ?? 0) + performance.now() - start; // milliseconds, by which pulse.js keeps its pace
+    await drawn;
     if (first) { listen(graph, holder); listenToKeys(graph, holder); }
     graph.tabIndex = marksOf(graph).length ? 0 : -1;
     graph.ariaDescription = graph.tabIndex ? "" : `Arrow keys go from mark to mark${data.listens ? ", Enter chooses one" : ""}.`;
     holder.dataset.drawn = String(Number(holder.dataset.drawn ?? 0) + 1);
     fill();
   };
+  const style = getComputedStyle(holder);
+  const look = [data.version, data.answered, figure.layout.height, style.color, style.getPropertyValue("--st-background-color")].join();
+  if (holder.look === look) return;
+  holder.look = look;
   holder.draw().catch(error => { graph.textContent = `This chart cannot be drawn: ${error.message}`; });
   return () => setTimeout(() => { if (!holder.isConnected) window.Plotly?.purge(graph); });
 }

@@ -29,11 +29,19 @@ def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
     state, selected = st.session_state, chosen.names
     toggles = state.get("toggles", 0) + (state.get("drawn") != selected)
     state["toggles"], state["drawn"] = toggles, selected
+    seen = (
+        context.zoo_key,
+        context.device,
+        context.precision,
+        chosen.batch_norm,
+        *selected,
+    )  # which says all the numbers
     drawing.chart(
-        charts.ingredient_points(chosen.singles, selected, soup=chosen.evaluation),
+        lambda: charts.ingredient_points(chosen.singles, selected, soup=chosen.evaluation),
         "points",
         f"Held-out accuracy of {len(chosen.order)} ingredients; {len(selected)} are in the soup.",
         partial(toggle_clicked, context.zoo),
+        of=seen,
     )
     # What a container shows stays until it is drawn anew.
     compared, bars, sentence = st.empty(), st.container(), st.empty()
@@ -55,9 +63,10 @@ def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
         if is_sampled(context):
             st.caption(f"Each change is tried on {images}.")
         drawing.chart(
-            charts.change_bars(changes, selected, chosen.order),
+            lambda: charts.change_bars(changes, selected, chosen.order),
             "bars",
             f"What putting in or taking out each ingredient would change on {images}.",
+            of=seen,
         )
     sentence.markdown(f"**{meaning(changes, selected, images)}**")
 
@@ -136,18 +145,24 @@ def try_changes(
     rested = False
     with drawing.errors_shown():
         for count, name in enumerate(chosen.order, 1):
+            other = chosen_names ^ {name}
+            if not other:
+                continue
+            soup = sc.uniform_soup(zoo, other, batch_norm=chosen.batch_norm)
+            if (
+                known := evaluate.known(soup)
+            ) is not None:  # which takes no time: nothing to be told, no rest to paint in
+                changes[name] = 100 * (known.correct / evaluate.total - evaluation.accuracy)
+                continue
             progress = f"Trying each change: {count} of {len(chosen.order)}"
             sentence.caption(progress)  # every such call is also where the next click ends this run
-            other = chosen_names ^ {name}
-            if other:
-                soup = sc.uniform_soup(zoo, other, batch_norm=chosen.batch_norm)
-                if not rested and evaluate.known(soup) is None:  # what is known needs no rest for the browser to paint
-                    time.sleep(4 * PAINT_SECONDS)
-                    sentence.caption(progress)
-                    rested = True
-                with sc.interruptible(partial(sentence.caption, progress)):
-                    trial = evaluate.trial(soup)
-                changes[name] = 100 * (trial.correct_at_most / evaluate.total - evaluation.accuracy)
+            if not rested:
+                time.sleep(4 * PAINT_SECONDS)
+                sentence.caption(progress)
+                rested = True
+            with sc.interruptible(partial(sentence.caption, progress)):
+                trial = evaluate.trial(soup)
+            changes[name] = 100 * (trial.correct_at_most / evaluate.total - evaluation.accuracy)
     return changes
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from pages.present import background_files
 from pages.present.background_files import FileRequest, FileState
-from pages.shared import session, uploads
+from pages.shared import pulse, session, uploads
 from soup_core.formatting import plain
 from soup_core.presentation.scenes import Scene
 from soup_core.zoo import Zoo
@@ -17,7 +17,6 @@ KINDS = {
              "A PowerPoint file; its charts can be edited where slides know them."),
     "zip": ("Figures", "SVG, PNG", "application/zip", "Every figure as SVG and PNG, for print; drawn by Chromium."),
 }  # fmt: skip
-POLL_SECONDS = 0.5
 
 
 def draw(zoo: Zoo, scenes: Sequence[Scene]) -> None:
@@ -28,10 +27,17 @@ def draw(zoo: Zoo, scenes: Sequence[Scene]) -> None:
     def at_work() -> bool:
         return any(state is not None and not state.ended for _, state in map(_latest, requests.values()))
 
-    followed = at_work()
+    def seen() -> list[tuple[float, str, bool] | None]:
+        states = (state for _, state in map(_latest, requests.values()))
+        return [None if state is None else (state.share, state.words, state.ended) for state in states]
 
-    @st.fragment(run_every=POLL_SECONDS if followed else None)
+    followed = at_work()
+    drawn: list[tuple[float, str, bool] | None] = []
+
+    @st.fragment(key="files")
     def panel() -> None:
+        nonlocal drawn
+        drawn = seen()
         for column, now in zip(st.columns(len(requests)), requests.values(), strict=True):
             with column:
                 _offer(now)
@@ -39,6 +45,8 @@ def draw(zoo: Zoo, scenes: Sequence[Scene]) -> None:
             st.rerun()
 
     panel()
+    if followed:
+        pulse.watch("files", lambda: seen() != drawn, "files")
 
 
 def _asked() -> dict[str, FileRequest]:
