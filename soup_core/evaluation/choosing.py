@@ -132,7 +132,7 @@ def made_choice(
     probed = trial.seconds(plain, few) / len(few)
     size = batch_size or _size(probed)
     images = first(size)
-    rounds = ROUNDS if size * probed <= BATCH_SECONDS else 1
+    rounds = ROUNDS if size * probed <= BATCH_SECONDS else ROUNDS - 1
     reference = trial.logits(plain, images)
     runnings = [plain, *(each for way in ways if (each := trial.usable(way, images, reference)))]
     found = {each.way: taken for each, taken in zip(runnings, trial.by_turns(rounds, runnings, images), strict=True)}

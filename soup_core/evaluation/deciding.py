@@ -26,6 +26,8 @@ from soup_core.runtime.store import Store
 from soup_core.zoo import Zoo
 
 AUTO, COMPILED = "auto", "compiled"
+# Layout and fusing are of use to convolutions: a transformer has one, which cuts its patches, and is best left alone.
+FEWEST_CONVOLUTIONS = 2
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,9 @@ class Work:
         if self.setting != AUTO:
             return True
         height, width = self.shape[-2:]
-        weights = sum(tensor.numel() for tensor in self.zoo.tensors.values())
-        return weights * height * width * self.images >= WORTH_A_TRIAL
+        tensors = self.zoo.tensors.values()
+        is_worth_it = sum(map(Tensor.numel, tensors)) * height * width * self.images >= WORTH_A_TRIAL
+        return is_worth_it and sum(tensor.dim() == 4 for tensor in tensors) >= FEWEST_CONVOLUTIONS
 
     @property
     def key(self) -> str:

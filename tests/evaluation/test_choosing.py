@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import soup_core as sc
+from soup_core import architectures
 from soup_core.evaluation import choosing, deciding, fusing
 from soup_core.evaluation.choosing import Choice, agree, in_doubt
 from soup_core.runtime.store import Store
@@ -20,6 +23,7 @@ Make = Callable[..., Path]
 @pytest.fixture
 def every_run_is_worth_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deciding, "WORTH_A_TRIAL", 0)
+    monkeypatch.setattr(deciding, "FEWEST_CONVOLUTIONS", 1)
 
 
 def correct_by_torch(zoo: sc.Zoo, soup: sc.Soup) -> int:
@@ -92,6 +96,16 @@ def test_the_bundled_network_and_other_precisions_are_run_as_they_are(deep_zoo: 
         patch.setenv("SOUP_EVALUATION", "fused")
         zoo = sc.open_zoo(deep_zoo(2))
         assert not sc.Evaluator(zoo, device="cpu", precision="bf16")._work.is_tried
+
+
+def test_a_transformer_is_left_alone_and_a_network_of_convolutions_is_tried(linear_zoo: Make) -> None:
+    work = sc.Evaluator(sc.open_zoo(linear_zoo(2)), device="cpu")._work
+    for name, is_tried in (("vit_b_32", False), ("resnet18", True)):
+        tensors = architectures.meta_module(f"torchvision:{name}", 10).state_dict()
+        zoo = SimpleNamespace(tensors=tensors)
+        large = replace(work, zoo=zoo, images=10_000, shape=(3, 224, 224))  # type: ignore[arg-type]
+        assert large.is_tried is is_tried
+        assert not replace(large, images=1, shape=(3, 32, 32)).is_tried
 
 
 def test_a_trial_is_made_once_and_kept_and_one_way_holds_within_a_run(
