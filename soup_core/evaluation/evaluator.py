@@ -35,7 +35,7 @@ from soup_core.zoo import Zoo
 
 BATCH_SIZE = 250  # on the CPU, where larger batches leave the cache; on CUDA the whole split is one batch
 REJECTION_BATCHES = 40  # a candidate that may be rejected early is stopped after some of so many batches
-NORMALIZED_AT_MOST = 64_000_000  # bytes of a split's images in float32 that are kept
+NORMALIZED_AT_MOST = 128_000_000  # bytes of a split's images in float32 that are kept
 SOUPS_IN_FLIGHT = 32
 KEPT_SPLITS = ("held_out", "test")  # whose logits are kept: those of every shift would take many times the zoo's size
 NOTHING_SEEN = BoundRow(images=0, errors=0)
