@@ -2,12 +2,11 @@
 
     python -m benchmarks large
 
-The zoos are those of `benchmarks.large_zoos`, made where LARGE_ZOOS says unless they are there, else for the run alone.
+The zoos are those of `benchmarks.large_zoos`, made for the run.
 Work is measured in seconds of processor, each exponent fitted by least squares to the logarithms.
 """
 
 import gc
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,11 +62,9 @@ BY_NATURE: Mapping[str, Work] = {
 def measured() -> list[Row]:
     """Growth with the models, the images and the lines, then every page of each zoo in a browser."""
     with tempfile.TemporaryDirectory() as temporary:
-        zoos = Path(os.environ.get("LARGE_ZOOS") or Path(temporary) / "zoos")
-        zoos.mkdir(exist_ok=True, parents=True)
+        (zoos := Path(temporary) / "zoos").mkdir()
         for kind, make in KINDS.items():
-            if not (zoos / f"large-{kind}").exists():
-                make(zoos / f"large-{kind}")
+            make(zoos / f"large-{kind}")
         numbers = count()
 
         def store() -> Store:

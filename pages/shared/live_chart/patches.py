@@ -40,7 +40,7 @@ def _alike(a: Sequence[Any], b: Sequence[Any]) -> int:
 
 
 def rounded(value: Any) -> Any:
-    """A value of JSON, its numbers with the digits that can be seen."""
+    """A value of JSON, its numbers with the digits that can be seen: what changes while one looks on."""
     if isinstance(value, float):
         short = float(f"{value:.{DIGITS}g}")
         return int(short) if short.is_integer() and abs(short) < 2**53 else short

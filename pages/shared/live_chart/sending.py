@@ -51,7 +51,7 @@ def content(figure: go.Figure | JSON, key: str) -> Mapping[str, Any]:
         return sent[-1].content
     now, number = time.monotonic(), int(sent[-1].version.split("-")[1]) + 1 if sent else 1
     version = f"{st.session_state.setdefault(SESSION, secrets.token_hex(3))}-{number}"
-    what: Mapping[str, Any] = {"version": version, "figure": rounded(new)}
+    what: Mapping[str, Any] = {"version": version, "figure": new}
     base = next((each for each in reversed(sent) if now - each.time > SETTLED_SECONDS), None)
     if base is not None:
         changes = {"version": version, "base": base.version, "patch": rounded(patch(base.figure, new))}
