@@ -2,8 +2,8 @@
 
     python -m benchmarks networks
 
-Ours is the evaluator, each soup new to its store; the other side a bare loop in the same process: eval, load_state_dict,
-inference_mode, 256 images at a time, which is what the main.py of Wortsman et al. 2022 takes. Both have the same weights,
+Ours is the evaluator, each soup new to its store; the other side a bare loop in the same process: a sum of dictionaries,
+load_state_dict, eval, inference_mode, 256 images at a time, which is what the main.py of Wortsman et al. 2022 takes. Both have the same weights,
 images in memory and number of threads, and are measured in seconds of processor; no count may differ. The commit before
 is measured in processes of its own.
 """
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -89,6 +89,17 @@ def write_zoo(network: Network, folder: Path) -> Path:
     return folder
 
 
+def averaged(models: Sequence[tuple[Mapping[str, torch.Tensor], float]]) -> dict[str, torch.Tensor]:
+    """The soup of models in memory by a dictionary comprehension; integers are the first's."""
+    first = models[0][0]
+    return {
+        name: torch.stack([share * model[name] for model, share in models]).sum(0)
+        if value.is_floating_point()
+        else value
+        for name, value in first.items()
+    }
+
+
 def bare(module: torch.nn.Module, theta: dict[str, torch.Tensor], images: torch.Tensor, labels: torch.Tensor) -> int:
     """How many images are right, by the loop that people write."""
     module.load_state_dict(theta)
@@ -108,16 +119,17 @@ def turns(folder: str) -> dict[str, Any]:
         images = zoo.data.normalization(evaluate.data.images)
         module, labels = zoo.module(), evaluate.data.labels
         names = zoo.names[:INGREDIENTS]
+        models = {name: sc.state_dict(zoo, sc.Soup.single(name)) for name in names}
         soups = [sc.Soup({a: 0.5 + share, b: 0.5 - share}) for share in (0, 0.1, 0.2, 0.3) for a, b in pairwise(names)]
         start = time.process_time()
         evaluate(sc.Soup({names[0]: 0.6, names[1]: 0.4}))  # the trial, and what is made once
         first = time.process_time() - start
         ours, theirs = [], []
         for soup in soups[: ROUNDS + 1]:
-            theta = sc.state_dict(zoo, soup)
             start = time.process_time()
             correct = evaluate(soup).correct
             middle = time.process_time()
+            theta = averaged([(models[name], share) for name, share in soup.coefficients.items()])
             expected = bare(module, theta, images, labels)
             ours.append(middle - start)
             theirs.append(time.process_time() - middle)
