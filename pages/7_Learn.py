@@ -40,8 +40,9 @@ if not answered:
         predicted = asked.draw(chosen.key, answer.predicted)
         whole = asked.fits(predicted)
         st.markdown(f"**{'Ready? Then see the run.' if whole else 'Say what you expect; the run follows.'}**")
-        if whole:
-            st.button("See the run", type="primary", on_click=progress.keep, args=(chosen.key, predicted))
+        if whole and st.button("See the run", type="primary"):
+            progress.keep(chosen.key, predicted)  # as it stands in the run of the click: a callback has an earlier run's
+            st.rerun()
 else:
     with drawing.waiting("Running the models of this lesson, which takes seconds"):
         outcome = chosen.run(context, answer.predicted)
