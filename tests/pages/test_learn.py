@@ -286,6 +286,13 @@ def test_deciding_as_greedy_does_gives_the_full_score() -> None:
     assert kept(answered("greedy", *wrong))["greedy"].score == 86  # 6 of 7
 
 
+def test_a_number_set_just_before_the_run_is_asked_for_is_the_one_that_counts() -> None:
+    test = opened("run")
+    test.slider[0].set_value(0.05)  # both reach the page in one run, as from a quick hand
+    press(test, "See the run")
+    assert kept(test)["run"].predicted == (0.05,)
+
+
 def test_a_score_in_the_address_is_not_believed() -> None:
     test = answered("run", -2.0, score=100)
     zoo, held_out, _ = soups("fashion-trajectory")
