@@ -41,7 +41,7 @@ if not answered:
         whole = asked.fits(predicted)
         st.markdown(f"**{'Ready? Then see the run.' if whole else 'Say what you expect; the run follows.'}**")
         if whole and st.button("See the run", type="primary"):
-            progress.keep(chosen.key, predicted)  # as it stands in the run of the click: a callback has an earlier run's
+            progress.keep(chosen.key, predicted)  # a callback would have that of an earlier run
             st.rerun()
 else:
     with drawing.waiting("Running the models of this lesson, which takes seconds"):
