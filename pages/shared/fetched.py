@@ -18,4 +18,6 @@ def component(script: Path) -> str:
     if not copy.is_file() or copy.read_bytes() != content:
         write_atomically(copy, content)
     url = f'new URL("app/static/{name}",document.baseURI)'
-    return f"export default\nc=>import({url}).then(m=>m.default(c))"  # one line alone would be taken for a path
+    # Under another address a fetch that failed is tried anew. One line alone would be taken for a path.
+    again = f'new Promise(r=>setTimeout(r,1000)).then(()=>import({url}+"?again"))'
+    return f"export default\nc=>import({url}).catch(()=>{again}).then(m=>m.default(c))"
