@@ -8,29 +8,33 @@ const MOST_PAUSE = 2_000; // milliseconds
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const answered = performance.now();
-  parentElement.drawing ??= window.soupDrawing ?? 0; // when it asked last
-  const stop = () => {
-    clearTimeout(parentElement.due);
-    document.removeEventListener("visibilitychange", parentElement.ask);
-  };
-  stop();
-  parentElement.ask = () => {
+  let due;
+  const ask = () => {
     stop();
     if (document.visibilityState === "hidden") {
-      document.addEventListener("visibilitychange", parentElement.ask);
+      document.addEventListener("visibilitychange", ask);
       return;
     }
     const drawn = (window.soupDrawing ?? 0) - parentElement.drawing;
     const pause = drawn ? Math.min(MOST_PAUSE, (drawn + BESIDE_DRAWING) / DRAWING_SHARE) : 0;
     const early = answered + pause - performance.now();
     if (early > 0) {
-      parentElement.due = setTimeout(parentElement.ask, early);
+      due = setTimeout(ask, early);
       return;
     }
-    parentElement.due = setTimeout(parentElement.ask, UNANSWERED);
+    due = setTimeout(ask, UNANSWERED);
     parentElement.drawing = window.soupDrawing ?? 0;
     setTriggerValue("look", data.number);
   };
-  parentElement.due = setTimeout(parentElement.ask, 1000 * data.seconds);
+  // Each drawing ends its own questions alone: Streamlit ends an earlier one after a later one has begun, where the script
+  // came late.
+  const stop = () => {
+    clearTimeout(due);
+    document.removeEventListener("visibilitychange", ask);
+  };
+  parentElement.stop?.();
+  parentElement.stop = stop;
+  parentElement.drawing ??= window.soupDrawing ?? 0; // when it asked last
+  due = setTimeout(ask, 1000 * data.seconds);
   return stop;
 }

@@ -6,7 +6,20 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
+from tests import ROOT
+
 KEYS = ("x", "y", "z", "name")
+ENDS_LATE = """async script => {
+  const { default: pulse } = await import(URL.createObjectURL(new Blob([script], { type: "text/javascript" })));
+  const parentElement = document.createElement("div");
+  return new Promise(done => {
+    const drawn = number => pulse({ data: { number, seconds: 0.01 }, parentElement, setTriggerValue: (_, asked) => done(asked) });
+    const end = drawn(1);
+    drawn(2);
+    end();
+    setTimeout(() => done(null), 2000);
+  });
+}"""
 SHOW = """state => {
   Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
   document.dispatchEvent(new Event("visibilitychange"));
@@ -121,3 +134,7 @@ def test_a_hidden_tab_is_left_alone_and_catches_up(page: Page, frames: Frames) -
     expect(page.get_by_role("group", name="A chart of 1 steps.")).to_be_visible()
     page.evaluate(SHOW, "visible")
     expect(page.get_by_role("group", name="A chart of 2 steps.")).to_be_visible()
+
+
+def test_the_late_end_of_an_earlier_drawing_does_not_end_the_questions(page: Page) -> None:
+    assert page.evaluate(ENDS_LATE, (ROOT / "pages/shared/pulse.js").read_text()) == 2
