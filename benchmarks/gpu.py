@@ -103,7 +103,8 @@ class UsualWay:
     def averaged(self, soup: sc.Soup) -> dict[str, Tensor]:
         """The sum of the models times their coefficients."""
         models = [(self.models[name], share) for name, share in soup.coefficients.items()]
-        return {name: sum(share * model[name] for model, share in models) for name in models[0][0]}  # type: ignore[misc]
+        nothing = torch.zeros(())
+        return {name: sum((share * model[name] for model, share in models), nothing) for name in models[0][0]}
 
     def correct(self, soup: sc.Soup) -> int:
         """How many images the soup gets right, in float32 without TF32 as ours."""

@@ -33,5 +33,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "--bare":
         sys.argv.remove("--bare")
     else:
-        import torchvision  # noqa: F401
+        import torchvision  # noqa: F401  (which such a script has for its network)
     main(sys.argv[1], sys.argv[2:])

@@ -15,8 +15,8 @@ import numpy as np
 
 sys.path[0] = ""  # the app of this folder, and not the one beside this file
 
-from soup_core.jobs.tasks import TASKS, tasks  # noqa: E402
-from soup_core.runtime.interruption import yield_point  # noqa: E402
+from soup_core.jobs.tasks import TASKS, tasks  # noqa: E402  (of the folder that was put first just now)
+from soup_core.runtime.interruption import yield_point  # noqa: E402  (the same)
 
 FIRST = 5  # steps that come at once
 PACE = float(sys.argv.pop(1))
@@ -64,7 +64,7 @@ def plane(steps: Iterator[Any]) -> Iterator[Any]:
 
 MADE: dict[str, Callable[[Iterator[Any]], Iterator[Any]]] = {"learned": learned, "plane": plane, "face-off": iter}
 for name, made in MADE.items():
-    TASKS[name] = paced(made, tasks()[name])  # type: ignore[index]  # these go before the recipes
+    TASKS[name] = paced(made, tasks()[name])  # type: ignore[index]  # the table is only read elsewhere; what it has goes before the recipes
 
 if __name__ == "__main__":
     from streamlit.web.cli import main

@@ -56,9 +56,14 @@ class Command:
         return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024 / 1e9)
 
 
-def python(*arguments: str, **options: object) -> Command:
-    """A command line of this Python."""
-    return Command([sys.executable, *arguments], **options)  # type: ignore[arg-type]
+def python(
+    *arguments: str,
+    folder: Path = ROOT,
+    settings: Mapping[str, str] | None = None,
+    before: Callable[[], object] | None = None,
+) -> Command:
+    """A command line of this Python; the rest as for Command."""
+    return Command([sys.executable, *arguments], folder, settings, before)
 
 
 def by_turns(repeats: int, *commands: Command, warm: bool = True) -> list[Cost]:

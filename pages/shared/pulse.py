@@ -28,9 +28,8 @@ def watch(key: str, changed: Callable[[], object], *fragments: str, every: float
         nonlocal last_change
         if changed():
             last_change = time.monotonic()
-            st.rerun(
-                [*fragments, mine] if fragments else "app"
-            )  # mine last: then the next look says that they were drawn
+            # mine last: then the next look says that they were drawn
+            st.rerun([*fragments, mine] if fragments else "app")
 
     @st.fragment(key=mine)
     def pulse() -> None:

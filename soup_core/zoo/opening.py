@@ -113,7 +113,8 @@ def open_zoo(name: str | Path, *, examine: bool = True) -> Zoo:
 
     Files that were never read through are so now, on two threads, and what is broken is left out. Without `examine`
     nothing is read but what says which tensors a file holds; that it is broken then shows when its digest is asked for, and
-    is known to the next opening. Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and where no ingredient is usable.
+    is known to the next opening. Raises ZooError for an unknown name or a zoo.toml that does not fit the format, and
+    where no ingredient is usable.
     """
     named = find_zoo(str(name))
     folder = named or Path(name)
@@ -128,8 +129,8 @@ def open_zoo(name: str | Path, *, examine: bool = True) -> Zoo:
 def zoo_from(content: ZooFile, folder: Path, name: str | None = None, *, examine: bool = True) -> Zoo:
     """The zoo that a zoo.toml of this content makes of a folder, whether it is written there or not.
 
-    With the `name` of a zoo that `find_zoo` finds, it has what a user has added to that. `examine` as for `open_zoo`. Raises ZooError where the
-    architecture cannot be built, and where no ingredient is usable.
+    With the `name` of a zoo that `find_zoo` finds, it has what a user has added to that. `examine` as for `open_zoo`.
+    Raises ZooError where the architecture cannot be built, and where no ingredient is usable.
     """
     architecture = content.architecture.named()
     network = architectures.network(architecture, folder)

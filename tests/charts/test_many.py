@@ -1,6 +1,7 @@
 """Figures of hundreds: names that have room, heatmaps of bounded height and weight, models told in cells."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from soup_core.charts.published import MARKED, hyperparameter_points, robustness
 from soup_core.charts.robustness import class_gain_bars, confusion_heatmap
 from soup_core.charts.style import NAMES_ON_AN_AXIS
 from soup_core.evaluation import Comparison
-from soup_core.weight_space.gram import gram
-from soup_core.weight_space.maps import mds_map, pca_map
+from soup_core.weight_space.gram import Gram, gram
+from soup_core.weight_space.maps import Map, mds_map, pca_map
 from tests.published_results import drawn_sweep
 from tests.zoos import linears_around_zero, write_zoo
 
@@ -50,9 +51,9 @@ def test_a_heatmap_of_hundreds_is_as_high_as_a_screen_and_light() -> None:
 
 
 @pytest.mark.parametrize("lay", [pca_map, mds_map])
-def test_a_checkpoint_lies_where_its_soup_is_placed(tmp_path: Path, lay: object) -> None:
+def test_a_checkpoint_lies_where_its_soup_is_placed(tmp_path: Path, lay: Callable[[Gram], Map]) -> None:
     zoo = sc.open_zoo(write_zoo(tmp_path / "z", linears_around_zero(6)))
-    places = lay(gram(zoo, sc.Evaluator(zoo).store))  # type: ignore[operator]
+    places = lay(gram(zoo, sc.Evaluator(zoo).store))
     for name in places.names:
         found, wanted = places.checkpoint(name), places.place(sc.Soup.single(name))
         assert (found.x, found.y, found.off) == pytest.approx((wanted.x, wanted.y, wanted.off), abs=1e-6)

@@ -46,21 +46,12 @@ from soup_core.checkpoints.pickled.values import Refused
 from soup_core.runtime.files import shown
 from soup_core.runtime.store import default_store
 from tests.digests import digest_of
+from tests.torch_files import legacy, saved
 from tests.zoos import CLASSES, random_linears, write_zoo
 
 STATE = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2]), "c": torch.tensor(2.5).half()}
 
 VIEWED = {**STATE, "transposed": STATE["a"].T}  # which has to be converted to be read
-
-
-def saved(content: object, **options: Any) -> bytes:
-    file = io.BytesIO()
-    torch.save(content, file, **options)
-    return file.getvalue()
-
-
-def legacy(content: object) -> bytes:
-    return saved(content, _use_new_zipfile_serialization=False)
 
 
 def rezipped(content: bytes, change: Callable[[dict[str, bytes]], object], **options: Any) -> bytes:

@@ -1,7 +1,6 @@
 """Whole networks that were pickled: read as the state_dict that each of them gives, none of their classes being made."""
 
 import copyreg
-import io
 import json
 import re
 import sys
@@ -22,12 +21,7 @@ from torch.nn.utils import spectral_norm
 import soup_core as sc
 from soup_core.checkpoints import Checkpoint, open_checkpoint, open_likeliest
 from soup_core.checkpoints.pickled import modules
-
-
-def saved(content: object, **options: Any) -> bytes:
-    file = io.BytesIO()
-    torch.save(content, file, **options)
-    return file.getvalue()
+from tests.torch_files import saved
 
 
 def opened(folder: Path, content: object, **options: Any) -> Checkpoint:

@@ -103,7 +103,7 @@ def test_a_transformer_is_left_alone_and_a_network_of_convolutions_is_tried(line
     for name, is_tried in (("vit_b_32", False), ("resnet18", True)):
         tensors = architectures.meta_module(f"torchvision:{name}", 10).state_dict()
         zoo = SimpleNamespace(tensors=tensors)
-        large = replace(work, zoo=zoo, images=10_000, shape=(3, 224, 224))  # type: ignore[arg-type]
+        large = replace(work, zoo=zoo, images=10_000, shape=(3, 224, 224))  # type: ignore[arg-type]  # of a zoo it needs the tensors alone
         assert large.is_tried is is_tried
         assert not replace(large, images=1, shape=(3, 32, 32)).is_tried
 

@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -80,8 +80,8 @@ def test_evaluations_are_those_of_whole_batches(deep_zoo: Make, monkeypatch: pyt
     order = sc.Soup.single("m1"), sc.uniform_soup(zoo)
     counted: list[int] = []
 
-    def count(*arguments: object) -> list[Tensor]:
-        found: list[Tensor] = side_by_side(*arguments)  # type: ignore[arg-type]
+    def count(modules: Sequence[nn.Module], run: Callable[[nn.Module, Tensor], Tensor], batch: Tensor) -> list[Tensor]:
+        found = side_by_side(modules, run, batch)
         counted.append(len(found))
         return found
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -100,9 +101,9 @@ def test_the_middle_of_a_line_is_told_before_the_rest_is_evaluated(
     told: list[tuple[str, int]] = []
     draw = DeltaGenerator.metric
 
-    def noted(self: DeltaGenerator, label: str, *given: object, **options: object) -> DeltaGenerator:
+    def noted(self: DeltaGenerator, label: str, *given: Any, **options: Any) -> DeltaGenerator:
         told.append((label, len(evaluated)))
-        return draw(self, label, *given, **options)  # type: ignore[arg-type]
+        return draw(self, label, *given, **options)
 
     monkeypatch.setattr(DeltaGenerator, "metric", noted)
     monkeypatch.setattr(line, "PATIENCE_SECONDS", -1.0)

@@ -1,8 +1,9 @@
 """Ensembles that follow from each other: each model's outputs are added once, and all comes out as found one by one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,12 +56,14 @@ def test_any_order_of_asking_gives_what_each_ensemble_is(linear_zoo: Make, avera
 
 
 @pytest.mark.parametrize("search", [number_averaged, sc.greedy_ensemble])
-def test_row_38_what_was_stopped_goes_on_to_the_same_bits(linear_zoo: Make, search: Callable[..., object]) -> None:
+def test_row_38_what_was_stopped_goes_on_to_the_same_bits(
+    linear_zoo: Make, search: Callable[..., Iterator[Any]]
+) -> None:
     zoo = sc.open_zoo(linear_zoo(8))
-    whole = list(search(zoo, opened(zoo, "whole")))  # type: ignore[call-overload]
+    whole = list(search(zoo, opened(zoo, "whole")))
     stopped = opened(zoo, "stopped")
-    list(islice(search(zoo, stopped), 4))  # type: ignore[call-overload]
-    again = list(search(zoo, stopped))  # type: ignore[call-overload]
+    list(islice(search(zoo, stopped), 4))
+    again = list(search(zoo, stopped))
     if search is number_averaged:
         assert [step.held_out.ensemble for step in again] == [step.held_out.ensemble for step in whole]
     else:

@@ -27,8 +27,10 @@ _component = st.components.v2.component(
 def live_chart(
     figure: go.Figure | sending.JSON, key: str, alt: str, on_event: Callable[[Event], None] | None = None
 ) -> None:
-    """Draw a figure, or one as JSON; `alt` says it in words; keys go along its marks. In the layout's meta, `least_width` is how many pixels it takes at least;
-    `aspect` is the height of its drawing as a share of the width, for which a narrow page makes it lower.
+    """Draw a figure, or one as JSON; `alt` says it in words; keys go along its marks.
+
+    In the layout's meta, `least_width` is how many pixels it takes at least; `aspect` is the height of its drawing as a
+    share of the width, for which a narrow page makes it lower.
 
     `on_event` is called, before the whole page runs again, with `{"kind": "click" | "select" | "brush",
     "points": [{"x", "y", "z", "customdata", "curve", "point"}]}`; a brush has `dimensions` in place of points: a name,

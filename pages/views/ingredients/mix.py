@@ -149,9 +149,7 @@ def try_changes(
             if not other:
                 continue
             soup = sc.uniform_soup(zoo, other, batch_norm=chosen.batch_norm)
-            if (
-                known := evaluate.known(soup)
-            ) is not None:  # which takes no time: nothing to be told, no rest to paint in
+            if (known := evaluate.known(soup)) is not None:  # nothing to be told, and no rest to paint in
                 changes[name] = 100 * (known.correct / evaluate.total - evaluation.accuracy)
                 continue
             progress = f"Trying each change: {count} of {len(chosen.order)}"

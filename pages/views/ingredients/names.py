@@ -9,9 +9,7 @@ from pages.views.ingredients.selection import choose
 from soup_core.formatting import labels, visible
 
 PILLS = 60  # more would be a wall that nobody reads; a list is searched by typing
-EMPTY = address.of_zoo(
-    "empty"
-)  # in the address where code has emptied the selection, of which Streamlit then says nothing
+EMPTY = address.of_zoo("empty")  # where code has emptied the selection, of which Streamlit puts nothing in the address
 GREEDYS = address.of_zoo("greedys")  # asked for by its button, and found before the list is drawn
 
 
