@@ -65,9 +65,7 @@ def open_checkpoint(
     checkpoint = _of_folder(folder, weights, roots) if is_folder else _open(path, weights, roots)
     if examine:
         read_through([checkpoint])
-        for leaf in checkpoint.leaves:
-            leaf.examined()  # which says why, where it could not be read
-    checkpoint.check()
+    checkpoint.check(examine=examine)
     return checkpoint
 
 

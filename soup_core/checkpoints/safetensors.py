@@ -173,10 +173,13 @@ class Checkpoint:
                 known.found, known.content = found, None
             return known.found
 
-    def check(self) -> None:
-        """Raise CheckpointError where a file is known to hold NaN or infinity, or not to be as its checksums say."""
+    def check(self, *, examine: bool = False) -> None:
+        """Raise CheckpointError where a file is known to hold NaN or infinity, or not to be as its checksums say.
+
+        To `examine` is to read first what was not read yet, and to raise where that is not possible.
+        """
         for leaf in self.leaves:
-            found = leaf.examination.found
+            found = leaf.examined() if examine else leaf.examination.found
             if found and found.damaged:
                 raise CheckpointError(
                     f"{leaf.name} is damaged: the checksum of {listed(map(shown, found.damaged))} differs; copy it again."

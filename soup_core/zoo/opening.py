@@ -192,10 +192,7 @@ def _usable(opened: Checkpoint | CheckpointError, *, examine: bool) -> Checkpoin
     """An opened checkpoint, as far as nothing is known against it. Raises CheckpointError otherwise."""
     if isinstance(opened, CheckpointError):
         raise opened
-    if examine:
-        for leaf in opened.leaves:
-            leaf.examined()
-    opened.check()
+    opened.check(examine=examine)
     return opened
 
 
