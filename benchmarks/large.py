@@ -6,7 +6,6 @@ The zoos are those of `benchmarks.large_zoos`, made for the run.
 Work is measured in seconds of processor, each exponent fitted by least squares to the logarithms.
 """
 
-import gc
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -115,12 +114,8 @@ def exponent(what: str, taken: Mapping[int, float], limited: bool) -> Row:
 
 
 def lines(folder: Path) -> Iterator[Row]:
-    """Published results: reading and reporting them, over the number of their lines, without Python's garbage collector.
-
-    Its passes over all objects come when they come, and take up to a quarter of the time of 9,000 lines.
-    """
+    """Published results: reading and reporting them, over the number of their lines."""
     taken = {}
-    gc.disable()
     for size in LINES:
         written = drawn_sweep(size).written(folder / f"results-{size}")
         times = []
@@ -129,7 +124,6 @@ def lines(folder: Path) -> Iterator[Row]:
             report(open_results(written))
             times.append(time.process_time() - start)
         taken[size] = min(times)
-    gc.enable()
     yield exponent(f"published results, over {_listed(LINES)} lines", taken, True)
 
 
