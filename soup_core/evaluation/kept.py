@@ -1,8 +1,9 @@
 """What is kept of evaluations on one split: counts and bounds, in the store or with the zoo, and single models' logits."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from soup_core.evaluation.shipped import Shipped
 from soup_core.runtime.store import BoundRow, EvaluationRow, Store
 
 KEPT_SPLITS = ("held_out", "test")  # whose logits are kept: those of every shift would take many times the zoo's size
+FOUND_AT_MOST = 4096  # evaluations that a split remembers without asking the store: of 5,000 images, 3 megabytes
 NOTHING_SEEN = BoundRow(images=0, errors=0)
 
 
@@ -23,11 +25,18 @@ class KeptEvaluations:
     shipped: Shipped
     total: int
     precision: str
+    _found: OrderedDict[str, Evaluation] = field(default_factory=OrderedDict, compare=False, repr=False)
 
     def find(self, key: str, own: str) -> Evaluation | None:
         """What is kept under a key, or under `own`, the key of this way of running the network; a damaged row is none."""
-        rows = self.store.evaluation(key), self.shipped.evaluations.get(key), own != key and self.store.evaluation(own)
-        return next((known for row in rows if row and (known := self._whole(row)) is not None), None)
+        if (known := self._found.get(own)) is None:
+            rows = self.store.evaluation(key), self.shipped.evaluations.get(key), own != key and self.store.evaluation(own)
+            known = next((whole for row in rows if row and (whole := self._whole(row)) is not None), None)
+            if known is not None:
+                self._found[own] = known
+                if len(self._found) > FOUND_AT_MOST:
+                    self._found.popitem(last=False)
+        return known
 
     def bound(self, own: str, order_digest: str) -> BoundRow:
         """How many of an order's first images are known to be errors."""
