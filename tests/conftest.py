@@ -92,7 +92,7 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stream seven numbers at a time on two threads, so that every tensor of a made model takes several blocks."""
     monkeypatch.setattr(averaging, "stream", partial(averaging.stream, block=7))
     monkeypatch.setattr(averaging, "RUN", 7)
-    monkeypatch.setattr(averaging, "PIECE", 3)
+    monkeypatch.setattr(averaging, "DOT_AT_ONCE", 3)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
 
 

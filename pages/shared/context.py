@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import streamlit as st
@@ -62,6 +62,7 @@ class Context(Computing):
     zoo: sc.Zoo
     zoo_key: caching.ZooKey
     taken: sc.Soup | None = None
+    _evaluators: dict[str, sc.Evaluator] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def options(self) -> list[str]:
@@ -70,8 +71,11 @@ class Context(Computing):
 
     def evaluator(self, split: str) -> sc.Evaluator:
         """The evaluator of the open zoo on a split, whose images are decoded first where that has not been done."""
-        _decode(self.zoo.data, split)
-        return caching.evaluator(self.zoo_key, split, self.device, self.precision, self.memory)
+        if split not in self._evaluators:  # a page asks again and again, and a key takes as long as a widget
+            _decode(self.zoo.data, split)
+            made = caching.evaluator(self.zoo_key, split, self.device, self.precision, self.memory)
+            self._evaluators[split] = made
+        return self._evaluators[split]
 
     def few(self, images: int) -> sc.Evaluator:
         """The evaluator on so many of the held-out images, drawn with a fixed seed."""

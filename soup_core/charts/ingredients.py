@@ -55,6 +55,7 @@ def change_bars(changes: Mapping[str, float], selected: Sequence[str], order: Se
                 y=[changes[name] for name in names],
                 customdata=[[name, literal(name)] for name in names],
                 name=label,
+                width=0.8,  # of the distance between two names, however far apart those of a trace are
                 marker={"color": MARKS["ingredient"].colour, "pattern": {"shape": pattern}},
                 hovertemplate="%{customdata[1]}: %{y:+.2f} points<extra>" + label + "</extra>",
             )

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from soup_core.checkpoints.safetensors import TensorInfo
 
 RUN = 131_072  # elements of a tensor that are hashed at once: half a megabyte in float32, which stays in the cache
-ON_ONE_THREAD = 32_768  # up to so many elements torch works on the calling thread alone
 Block = tuple[str, int, int]  # of a tensor, its first element and the one after its last
 SCHEME = "b3-"  # begins every digest made as `Content` says, so that none is taken for another, or for a SHA-256
 POLYNOMIAL = 0xEDB88320  # of CRC-32, in the order of bits that zip files have
@@ -139,9 +138,7 @@ class Content:
 
 def is_finite(numbers: Tensor) -> bool:
     """Whether no number (N) is NaN or infinite: either poisons a sum, and where one only overflowed each is looked at."""
-    return all(
-        math.isfinite(float(piece.sum())) or bool(piece.isfinite().all()) for piece in numbers.split(ON_ONE_THREAD)
-    )
+    return math.isfinite(float(numbers.sum())) or bool(numbers.isfinite().all())
 
 
 def crc32_of_both(first: int, second: int, length: int) -> int:

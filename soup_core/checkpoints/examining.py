@@ -4,7 +4,6 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from soup_core.checkpoints.content import RUN, Block, Found
 from soup_core.checkpoints.safetensors import Checkpoint
 from soup_core.errors import CheckpointError, SoupError
+from soup_core.runtime.parallel import in_parallel
 from soup_core.runtime.store import default_store
 
 THREADS = 2
@@ -76,13 +76,9 @@ def read_through(checkpoints: Iterable[Checkpoint]) -> None:
             if is_last:
                 leaf.conclude()
 
-    if len(parts) < 2:
-        for part in parts:
-            read(*part)
-        return
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(read, *zip(*parts, strict=True)):
-            pass
+    threads = min(THREADS, os.cpu_count() or 1)
+    for begin in range(0, len(parts), 2 * threads):  # others who read have their turn in between
+        in_parallel([partial(read, *part) for part in parts[begin : begin + 2 * threads]], threads)
 
 
 def _parts(leaf: Checkpoint) -> Iterator[list[Block]]:

@@ -6,7 +6,6 @@ precision is chosen; every result goes through the store.
 
 import hashlib
 import json
-import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,11 +22,13 @@ from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation.choosing import in_doubt
 from soup_core.evaluation.deciding import Decided, Work
 from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, is_correct, measure, row_of
-from soup_core.evaluation.shipped import Shipped, read_shipped
+from soup_core.evaluation.inputs import Inputs
+from soup_core.evaluation.kept import NOTHING_SEEN, KeptEvaluations, KeptLogits
+from soup_core.evaluation.shipped import read_shipped
 from soup_core.evaluation.side_by_side import replicas, side_by_side
 from soup_core.runtime.devices import available_precisions, exactly, is_out_of_memory, resolve_device, room_for
 from soup_core.runtime.interruption import in_front, yield_point
-from soup_core.runtime.store import BoundRow, EvaluationRow, Store, default_store
+from soup_core.runtime.store import BoundRow, Store, default_store
 from soup_core.soup import Soup
 from soup_core.weight_space.averaging import state_dict
 from soup_core.weight_space.bank import Bank, memory_budget, resident_bank
@@ -35,10 +36,7 @@ from soup_core.zoo import Zoo
 
 BATCH_SIZE = 250  # on the CPU, where larger batches leave the cache; on CUDA the whole split is one batch
 REJECTION_BATCHES = 40  # a candidate that may be rejected early is stopped after some of so many batches
-NORMALIZED_AT_MOST = 128_000_000  # bytes of a split's images in float32 that are kept
 SOUPS_IN_FLIGHT = 32
-KEPT_SPLITS = ("held_out", "test")  # whose logits are kept: those of every shift would take many times the zoo's size
-NOTHING_SEEN = BoundRow(images=0, errors=0)
 Result = TypeVar("Result")
 
 
@@ -55,7 +53,7 @@ class Evaluator:
     Calling it gives an Evaluation; what the store knows is not computed again. `precision` is one of PRECISIONS;
     `images` takes so many of the split's images, drawn with a fixed seed; `memory` is the budget in gigabytes of a bank
     of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept, which are those of
-    KEPT_SPLITS. A batch that does not fit into memory is halved, and so are those after it; where not even one image
+    "held_out" and "test". A batch that does not fit into memory is halved, and so are those after it; where not even one image
     fits, OutOfMemory is raised. Raises SoupError for a device, precision or number that is none, and for labels beyond
     the architecture's classes, DataError where the split is not there. Where the split is judged over some of the
     network's outputs alone, logits are those of these, and labels places among them. Sessions may share an evaluator: the model that
@@ -96,7 +94,9 @@ class Evaluator:
         self.batch_size = default if batch_size is None else batch_size
         if self.batch_size < 1:
             raise SoupError(f"The batch size must be at least 1; found {batch_size}.")
-        self._shipped: Shipped = read_shipped(zoo.evaluations_file)
+        self.inputs = Inputs(self._data, zoo.data.normalization, self.device)
+        self._evaluations = KeptEvaluations(self.store, read_shipped(zoo.evaluations_file), self.total, precision)
+        self._kept_logits = KeptLogits(self.store, split, len(zoo.by_name), self.total, len(self.outputs), self.memory)
 
     def on(self, split: str, images: int | None = None) -> "Evaluator":
         """An evaluator that computes as this one does, on another split or on some of its images."""
@@ -230,10 +230,8 @@ class Evaluator:
         return Trial(None, self.total - bound.errors, 0)
 
     def _bound(self, key: str, order: ImageOrder) -> BoundRow:
-        """How many of an order's first images are known to be errors: here, or else where the zoo comes from."""
-        own = self._way_key(key)
-        bound = self.store.bound(own, order.digest) or self._shipped.bounds.get((own, order.digest), NOTHING_SEEN)
-        return bound if 0 <= bound.errors <= bound.images < self.total else NOTHING_SEEN
+        """How many of an order's first images are known to be errors, by this way of running."""
+        return self._evaluations.bound(self._way_key(key), order.digest)
 
     def known(self, soup: Soup) -> Evaluation | None:
         """What is known of a soup, without running an image; see `recall`."""
@@ -241,16 +239,7 @@ class Evaluator:
 
     def recall(self, key: str) -> Evaluation | None:
         """The evaluation on this split that the store holds under a key, or that came with the zoo; a damaged one is none."""
-        own = self._way_key(key)
-        rows = self.store.evaluation(key), self._shipped.evaluations.get(key), own != key and self.store.evaluation(own)
-        return next((known for row in rows if row and (known := self._whole(row)) is not None), None)
-
-    def _whole(self, row: EvaluationRow) -> Evaluation | None:
-        """What a row says, or None where it is damaged."""
-        loss, ece = (math.nan if value is None else value for value in (row.loss, row.ece))
-        known = Evaluation(row.correct, row.total, loss, ece, row.correctness, row.not_finite, self.precision)
-        whole = row.total == self.total and len(row.correctness) == -(-row.total // 8)
-        return known if whole and int(known.bits().sum()) == row.correct else None
+        return self._evaluations.find(*self._keys(key))
 
     def key(self, soup: Soup) -> str:
         """Digest of all that an evaluation rests on; the same key means the same result.
@@ -288,50 +277,23 @@ class Evaluator:
     def logits(self, soup: Soup) -> Tensor:
         """The logits of every image, in the split's order: float32, N×outputs, on the CPU.
 
-        Those of a single ingredient are kept on KEPT_SPLITS, half of the budget each, in half precision where
+        Those of a single ingredient are kept on "held_out" and "test", half of the budget each, in half precision where
         `logits_are_approximate`: of as many of the zoo's first as fit; those of the others are rounded as if they had been
         kept, and made anew each time. The evaluation that they make is kept always.
         """
         asked = self._asked(soup)
-        if (kept := self._kept_logits(asked.key)) is None:
+        if (kept := self._kept_logits.find(self._keys(asked.key))) is None:
             with self._alone(asked.key):
-                if (kept := self._kept_logits(asked.key)) is None:
+                if (kept := self._kept_logits.find(self._keys(asked.key))) is None:
                     logits = self._all_logits(soup).float().cpu()
                     self._keep(asked, logits)
-                    kept = self._rounded(logits).float() if len(soup.names) == 1 else logits
+                    kept = self._kept_logits.rounded(logits).float() if len(soup.names) == 1 else logits
         return kept
 
     @property
     def logits_are_approximate(self) -> bool:
         """Whether kept logits are in half precision, since in float32 those of all ingredients exceed the budget."""
-        return self.split in KEPT_SPLITS and self._models_that_fit(4) < len(self.zoo.by_name)
-
-    def _models_that_fit(self, bytes_a_number: int) -> int:
-        """Of how many models the logits fit into this split's part of the budget."""
-        outputs = int(self.zoo.architecture["num_classes"]) if self._data.outputs is None else len(self._data.outputs)
-        return int(1e9 * self.memory / len(KEPT_SPLITS) // (bytes_a_number * self.total * outputs))
-
-    def _keeps_logits(self, soup: Soup) -> bool:
-        """Whether it is a single model's, and one of the first of the zoo, whose logits fit in the precision that is kept."""
-        if self.split not in KEPT_SPLITS or len(soup.names) > 1:
-            return False
-        return not self.logits_are_approximate or self.zoo.position[soup.names[0]] < self._models_that_fit(2)
-
-    def _kept_logits(self, key: str) -> Tensor | None:
-        kept = self.store.tensors(self._logits_key(key))
-        if kept is None and (own := self._way_key(key)) != key:
-            kept = self.store.tensors(self._logits_key(own))
-        return kept["logits"].float() if kept else None
-
-    def _logits_key(self, key: str) -> str:
-        return f"{key} half" if self.logits_are_approximate else key
-
-    def _rounded(self, logits: Tensor) -> Tensor:
-        """Logits as they are kept: in half precision where the budget asks for it, unless they are too large for it."""
-        if not self.logits_are_approximate:
-            return logits
-        half = logits.half()
-        return half if half.isfinite().all() else logits
+        return self._kept_logits.are_approximate
 
     def _keep(self, asked: _Asked, logits: Tensor) -> Evaluation:
         evaluation = replace(measure(logits, self._data.labels), precision=self.precision)
@@ -339,11 +301,8 @@ class Evaluator:
         # but those in doubt: only where there are such is the evaluation one of this way alone.
         key = self._way_key(asked.key)
         key = key if key != asked.key and in_doubt(logits) else asked.key
-        kept = {}
-        if self._keeps_logits(asked.soup):
-            rounded = self._rounded(logits)
-            if rounded.dtype == torch.half or not self.logits_are_approximate:
-                kept[self._logits_key(key)] = {"logits": rounded}
+        names = asked.soup.names
+        kept = self._kept_logits.to_keep(key, self.zoo.position[names[0]], logits) if len(names) == 1 else {}
         self.store.keep_evaluations([row_of(key, evaluation)], kept)
         return evaluation
 
@@ -460,30 +419,9 @@ class Evaluator:
         """A key of what may differ from one way of running to another."""
         return key if self.way == "plain" else f"{key} {self.way}"
 
-    def inputs(self, batch: Tensor) -> Tensor:
-        """The images of these indices (n,), normalised, on the device: float32, n×C×H×W."""
-        if self._normalized is not None:
-            return self._normalized.index_select(0, batch.to(self.device))
-        if self._resident is not None:
-            return self.zoo.data.normalization(self._resident[batch.to(self.device)])
-        images = self._data.images[batch].pin_memory().to(self.device, non_blocking=True)
-        return self.zoo.data.normalization(images)
-
-    @cached_property
-    def _resident(self) -> Tensor | None:
-        """The images on the device, or None where they would take more than half of what is free there."""
-        if self.device == "cpu":
-            return self._data.images
-        free, _ = torch.cuda.mem_get_info(self.device)
-        return self._data.images.to(self.device) if self._data.images.nbytes < free / 2 else None
-
-    @cached_property
-    def _normalized(self) -> Tensor | None:
-        """The images on the device in float32, or None where that is too much to keep."""
-        if self._resident is None or 4 * self._resident.nbytes > NORMALIZED_AT_MOST:
-            return None
-        with torch.inference_mode(False):  # a learned soup takes gradients through them
-            return self.zoo.data.normalization(self._resident)
+    def _keys(self, key: str) -> tuple[str, str]:
+        """Under which something may be kept: of any way of running, and of this one."""
+        return key, self._way_key(key)
 
     @cached_property
     def _module(self) -> torch.nn.Module:

@@ -15,16 +15,18 @@ import torch
 Result = TypeVar("Result")
 
 _making = threading.Lock()
+_this_thread = threading.local()
 
 
-def in_parallel(calls: Sequence[Callable[[], Result]]) -> list[Result]:
-    """What the calls give, in their order; they run at one time, and share the threads of torch that this thread has.
+def in_parallel(calls: Sequence[Callable[[], Result]], threads: int | None = None) -> list[Result]:
+    """What the calls give, in their order; they run at one time on so many threads, which torch's operations in them share.
 
-    A single call, and all where torch has one thread, run in this thread. A call enters for itself what torch keeps for each
-    thread, such as inference mode. What one raises is raised once all have ended.
+    Without a number these are the threads that torch has. A single call, and all where there is one thread, run in this
+    thread, as do those of a call. A call enters for itself what torch keeps for each thread, such as inference mode. What
+    one raises is raised once all have ended.
     """
-    threads = torch.get_num_threads()
-    if len(calls) < 2 or threads < 2:
+    threads = threads or torch.get_num_threads()
+    if len(calls) < 2 or threads < 2 or getattr(_this_thread, "is_of_a_pool", False):
         return [call() for call in calls]
     with _making:
         pool = _pool(min(len(calls), threads), max(1, threads // len(calls)))
@@ -52,6 +54,7 @@ def _pool(count: int, threads: int) -> ThreadPoolExecutor:
 
 
 def _compute_on(threads: int) -> None:
+    _this_thread.is_of_a_pool = True
     torch.get_num_threads()  # a thread's first look at the number would take back what was set
     torch.set_num_threads(threads)
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from soup_core.checkpoints.content import ON_ONE_THREAD as PIECE
 from soup_core.checkpoints.content import RUN, is_finite
 from soup_core.errors import CheckpointError, CoefficientError
 from soup_core.soup import Soup
@@ -19,6 +18,8 @@ from soup_core.weight_space.batch_norm import reestimated
 from soup_core.weight_space.result_types import agreed_dtypes, result_dtype
 from soup_core.weight_space.streaming import BLOCK, Read, stream, sum_dtype
 from soup_core.zoo import Ingredient, Zoo
+
+DOT_AT_ONCE = 32_768  # products that are summed in float32, of which the sum is taken in float64
 
 
 def state_dict(zoo: Zoo, soup: Soup, device: str = "cpu", bank: "Bank | None" = None) -> dict[str, Tensor]:
@@ -67,7 +68,7 @@ def inner_products(
     lock = threading.Lock()
 
     device = str(next(iter(flat.values())).device)
-    piece = PIECE if device == "cpu" else BLOCK
+    piece = DOT_AT_ONCE if device == "cpu" else BLOCK
 
     def add(name: str, begin: int, end: int, read: Read) -> None:
         gradient = flat[name][begin:end].split(piece)
@@ -114,22 +115,17 @@ def _streamed(
     def add(name: str, begin: int, end: int, read: Read) -> None:
         result, dtype = flat[name][begin:end], wide[name]
         total = result if result.dtype == dtype else scratch("total", dtype, end - begin)
-        parts = total.split(PIECE)
         (first, coefficient), *others = used[name]
         if (found := read(first, total)) is not total:
-            torch._foreach_copy_(parts, found.split(PIECE))
-        torch._foreach_mul_(parts, coefficient)
-        pieces: tuple[Tensor, ...] = ()
+            total.copy_(found)
+        total.mul_(coefficient)
         for index, coefficient in others:
-            if (block := read(index)) is not found or not pieces:  # files of one dtype are read into the same place
-                found, pieces = block, block.split(PIECE)
-            if block.dtype == dtype:
-                torch._foreach_add_(parts, pieces, alpha=coefficient)
-            else:  # a sum of two dtypes takes longer than a copy and a sum, piece by piece in the cache
-                for part, piece in zip(parts, pieces, strict=True):
-                    part.add_(scratch("converted", dtype, len(part)).copy_(piece), alpha=coefficient)
+            block = read(index)
+            if block.dtype != dtype:  # a sum of two dtypes takes longer than a copy and a sum
+                block = scratch("converted", dtype, end - begin).copy_(block)
+            total.add_(block, alpha=coefficient)
         if total is not result:
-            torch._foreach_copy_(result.split(PIECE), parts)
+            result.copy_(total)
             if device != "cpu" or not is_finite(result):
                 overflows[name].append(_overflows(total, result))
 

@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from typing import Protocol
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from soup_core.checkpoints import Reader, memory_of
 from soup_core.runtime.interruption import yield_point
+from soup_core.runtime.parallel import in_parallel
 from soup_core.zoo import Ingredient
 
 BLOCK = 524_288  # elements that are read at once: two megabytes in float32, which stay in the cache
@@ -59,11 +59,8 @@ def stream(
 
         with torch.inference_mode(inference):
             staging = [_staging(device, block) for _ in range(threads)]
-        pool = stack.enter_context(ThreadPoolExecutor(threads)) if threads > 1 else None
         for some in _by_size(blocks, AT_ONCE // max(1, len(members))):
-            parts = [some[each::threads] for each in range(threads)]
-            for _ in (pool.map if pool else map)(run, staging, parts):
-                pass
+            in_parallel([partial(run, staged, some[k::threads]) for k, staged in enumerate(staging)], threads)
             yield_point()
 
 

@@ -81,13 +81,27 @@ def _roots() -> list[Path]:
 
 def files_of(folder: Path) -> list[Path]:
     """The files that a folder's zoo.toml names: checkpoints with all their parts, and what the network is made from."""
-    content = read_zoo_file(folder / ZOO_FILE)
+    content = _read_once(folder / ZOO_FILE)
     base = content.base.file if isinstance(content.base, FileEntry) else content.base
     made_from = architectures.file_of(content.architecture.named(), folder)
     named = [*([base] if base else []), *(each.file for each in content.ingredients)]
     files = [file for name in named for file in _of_adapter(_found(folder / name))]
     parts = [part for file in files for part in (*shard_files(file), *folder_files(file))]
     return [*files, *parts, *([made_from] if made_from else [])]
+
+
+def _read_once(file: Path) -> ZooFile:
+    """The content of a zoo.toml, read and checked once for as long as the file stays the same."""
+    try:
+        status = file.stat()
+    except OSError:
+        return read_zoo_file(file)  # which says what is wrong with it
+    return _read_as_it_is(file, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+@lru_cache(maxsize=32)
+def _read_as_it_is(file: Path, *_identity: int) -> ZooFile:
+    return read_zoo_file(file)
 
 
 def _of_adapter(path: Path) -> tuple[Path, ...]:

@@ -9,7 +9,7 @@ import torch
 
 import soup_core as sc
 from soup_core.evaluation import measure
-from soup_core.evaluation.evaluator import KEPT_SPLITS
+from soup_core.evaluation.kept import KEPT_SPLITS
 from soup_core.runtime.store import Store
 from tests.zoos import CLASSES
 

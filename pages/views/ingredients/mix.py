@@ -140,12 +140,11 @@ def try_changes(
         evaluate = context.few(FEW)
         with drawing.errors_shown(), sc.interruptible(partial(sentence.caption, "Trying each change")):
             evaluation = evaluate(sc.uniform_soup(zoo, chosen.names, batch_norm=chosen.batch_norm))
-    chosen_names = set(chosen.names)
     changes: dict[str, float] = {}
     rested = False
     with drawing.errors_shown():
         for count, name in enumerate(chosen.order, 1):
-            other = chosen_names ^ {name}
+            other = [each for each in chosen.order if (each in chosen.names) != (each == name)]
             if not other:
                 continue
             soup = sc.uniform_soup(zoo, other, batch_norm=chosen.batch_norm)
