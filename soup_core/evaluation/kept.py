@@ -30,7 +30,11 @@ class KeptEvaluations:
     def find(self, key: str, own: str) -> Evaluation | None:
         """What is kept under a key, or under `own`, the key of this way of running the network; a damaged row is none."""
         if (known := self._found.get(own)) is None:
-            rows = self.store.evaluation(key), self.shipped.evaluations.get(key), own != key and self.store.evaluation(own)
+            rows = (
+                self.store.evaluation(key),
+                self.shipped.evaluations.get(key),
+                own != key and self.store.evaluation(own),
+            )
             known = next((whole for row in rows if row and (whole := self._whole(row)) is not None), None)
             if known is not None:
                 self._found[own] = known
