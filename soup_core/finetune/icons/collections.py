@@ -28,12 +28,7 @@ def icon_sets(package: Path) -> tuple[IconSet, ...]:
     sets = []
     for prefix, entry in sorted(_read(package / "collections.json").items()):
         licence = entry["license"]
-        if (
-            licence.get("spdx") in LICENCES
-            and not entry.get("palette")
-            and entry.get("category") not in LEFT_OUT
-            and not entry["license"].get("attribution")
-        ):
+        if licence.get("spdx") in LICENCES and not entry.get("palette") and entry.get("category") not in LEFT_OUT:
             author = entry["author"]
             url = licence.get("url") or author.get("url", "")
             sets.append(IconSet(prefix, entry["name"], author["name"], licence["spdx"], url))
@@ -51,9 +46,12 @@ def icons_of(package: Path, prefix: str) -> Iterator[tuple[str, str]]:
             )
             side = max(width, height)
             box = f"{left - (side - width) / 2} {top - (side - height) / 2} {side} {side}"
-            yield name, (
-                '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-                f'viewBox="{box}" color="black">{icon["body"]}</svg>'
+            yield (
+                name,
+                (
+                    '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+                    f'viewBox="{box}" color="black">{icon["body"]}</svg>'
+                ),
             )
 
 

@@ -8,22 +8,16 @@ from functools import cache
 from pathlib import Path
 
 TABLE = Path(__file__).parent / "concepts.toml"
-STYLES = frozenset(
-    "outline outlined outlines filled fill solid bold thin light duotone twotone two tone linear line lined regular sharp "
-    "rounded round baseline o alt fat broken stroke stroked variant sm lg md xl small large medium thick thicker icon flat "
-    "mini micro bulk contained standard 8 10 12 16 20 24 28 32 48 1 2 3 4 5 6 7 9 01 02 03 04 05 06 w100 w200 w300 w400 "
-    "w500 w600 w700".split()
-)
-"""Words within an icon's name that say how it is drawn, not what it shows."""
 
 
 @dataclass(frozen=True)
 class Concepts:
-    """The concepts' names, in order; the concept of each plain name; and the family of each set that shares one."""
+    """The concepts' names, in order; the concept of each plain name; the family of each set that shares one; words for styles."""
 
     names: tuple[str, ...]
     by_name: Mapping[str, str]
     families: Mapping[str, str]
+    styles: frozenset[str]
 
     def family(self, prefix: str) -> str:
         """Whose drawings a set's are."""
@@ -36,7 +30,7 @@ def concepts() -> Concepts:
     table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     by_name = {name: concept for concept, names in table["concepts"].items() for name in names}
     families = {prefix: family for family, prefixes in table["families"].items() for prefix in prefixes}
-    return Concepts(tuple(table["concepts"]), by_name, families)
+    return Concepts(tuple(table["concepts"]), by_name, families, frozenset(table["styles"]))
 
 
 def plain_name(name: str) -> str:
@@ -45,4 +39,4 @@ def plain_name(name: str) -> str:
     >>> plain_name("home-2-outline-rounded"), plain_name("user24"), plain_name("home-off")
     ('home', 'user', 'home-off')
     """
-    return "-".join(re.sub(r"\d+$", "", part) for part in name.split("-") if part not in STYLES)
+    return "-".join(re.sub(r"\d+$", "", part) for part in name.split("-") if part not in concepts().styles)

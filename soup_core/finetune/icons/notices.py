@@ -17,7 +17,13 @@ speaks of a copyright holder, it is the author named here.
 def licence_rows(sets: Sequence[IconSet], counts: Mapping[str, int]) -> list[dict[str, str | int]]:
     """A row for each set that icons are shipped of: set, author, licence, URL, and their number."""
     return [
-        {"set": each.title, "author": each.author, "licence": each.licence, "url": each.url, "icons": counts[each.prefix]}
+        {
+            "set": each.title,
+            "author": each.author,
+            "licence": each.licence,
+            "url": each.url,
+            "icons": counts[each.prefix],
+        }
         for each in sets
         if counts.get(each.prefix)
     ]

@@ -20,6 +20,7 @@ from soup_core.finetune.icons.drawing import Picture, drawn, is_bold, without_co
 BOLD_SHARE = 0.3
 PARTS = {"train": 0.30, "held_out": 0.27, "test": 0.43}
 SHIFT = "shift.filled"
+ORDER_SEED = 2203
 PRETRAIN_CONCEPTS = 250
 PRETRAIN_SETS = 15  # a name in fewer sets is seldom a thing
 Pictures = dict[str, tuple[Tensor, Tensor]]
@@ -114,5 +115,7 @@ def part_of(family: str, concept: str) -> str:
 
 
 def _tensors(pairs: list[tuple[Picture, int]]) -> tuple[Tensor, Tensor]:
+    """Images (uint8, N×1×28×28) and labels (int64, N), in an order by chance, so that any part of them has all classes."""
+    order = torch.from_numpy(np.random.default_rng(ORDER_SEED).permutation(len(pairs)))
     images = torch.from_numpy(np.stack([picture for picture, _ in pairs])).unsqueeze(1)
-    return images, torch.tensor([label for _, label in pairs])
+    return images[order], torch.tensor([label for _, label in pairs])[order]
