@@ -1,5 +1,7 @@
 """What Home shows of a zoo with a real shift: its images, the numbers on them, and whose they are."""
 
+import sys
+
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -11,6 +13,12 @@ from tests.app_pages import words
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:streamlit")
+
+
+@pytest.fixture(autouse=True)
+def main_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit makes the script it runs the main module, which processes that other tests spawn would then run again."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def home_of(zoo: str) -> AppTest:
