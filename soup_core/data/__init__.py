@@ -15,6 +15,7 @@ from soup_core.data.splits import (
     Data,
     Split,
 )
+from soup_core.data.tokens import Tokens
 
 __all__ = [
     "ASSETS",
@@ -32,6 +33,7 @@ __all__ = [
     "Preprocessing",
     "Processor",
     "Split",
+    "Tokens",
     "class_folder_names",
     "classes_of",
     "matched",

@@ -26,6 +26,7 @@ from soup_core.data.preprocessing import Normalization, Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
 from soup_core.data.sources import Files, HeldOut, ImageFolder, TorchvisionSet
+from soup_core.data.tokens import Tokens
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import listed, shown
 from soup_core.runtime.interruption import exclusive
@@ -36,6 +37,7 @@ FASHION_CLASSES = (
     "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 PLAIN_SPLITS = ("held_out", "test", "train")
+TEXT_SOURCES = ("texts", "reviews")
 KEPT_BYTES = 1_000_000_000  # of splits that nobody uses at the moment, for whoever asks next
 
 
@@ -46,26 +48,43 @@ UNNORMALIZED_COLOUR = Normalization(mean=(0.0,) * 3, std=(1.0,) * 3)
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images (uint8, N×C×H×W) and labels (int64, N) under the split's name.
+    """Images (uint8, N×C×H×W) or texts and labels (int64, N) under the split's name.
 
-    `pixels` are the images, or what unpacks them when they are first asked for. Labels are numbers of the network's
-    outputs. `outputs` are those that the split is judged over, in their order, where it is not all of them.
+    `pixels` are the images, or what unpacks them when they are first asked for, or the texts' tokens. Labels are numbers of
+    the network's outputs. `outputs` are those that the split is judged over, in their order, where it is not all of them.
     """
 
     name: str
-    pixels: Tensor | PackedImages
+    pixels: Tensor | PackedImages | Tokens
     labels: Tensor
     outputs: tuple[int, ...] | None = None
 
     @property
     def images(self) -> Tensor:
-        """The images. Raises DataError where they are bundled and damaged."""
+        """The images. Raises DataError where they are bundled and damaged, and where the split holds texts."""
+        if isinstance(self.pixels, Tokens):
+            raise DataError(f"The split {self.name} holds texts, and this is made of images.")
         return self.pixels.tensor if isinstance(self.pixels, PackedImages) else self.pixels
 
     @property
+    def tokens(self) -> Tokens | None:
+        """The texts' tokens, None where the split holds images."""
+        return self.pixels if isinstance(self.pixels, Tokens) else None
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """That of the images."""
+        """That of the images, N×C×H×W, or of all texts as one batch, N×3×L."""
         return tuple(self.pixels.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the images or tokens in memory, whether they are unpacked yet or not."""
+        return self.pixels.nbytes if isinstance(self.pixels, Tokens) else math.prod(self.shape)
+
+    def chosen(self, indices: Tensor) -> "Split":
+        """The images or texts of these indices (n,) alone, in their order."""
+        pixels = self.pixels.chosen(indices) if isinstance(self.pixels, Tokens) else self.images[indices]
+        return replace(self, pixels=pixels, labels=self.labels[indices])
 
     @cached_property
     def narrowed(self) -> "Split":
@@ -81,7 +100,9 @@ class Split:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of shape, images, labels and outputs: two splits of the same digest hold the same data."""
+        """SHA-256 of shape, images or tokens, labels and outputs: two splits of the same digest hold the same data."""
+        if isinstance(self.pixels, Tokens):
+            return self.pixels.digest(self.labels, self.outputs)
         if isinstance(self.pixels, PackedImages) and self.labels is self.pixels.labels and self.outputs is None:
             return self.pixels.digest
         return content_digest(self.shape, self.images, self.labels, self.outputs)
@@ -118,6 +139,11 @@ class Data:
         """The classes' names in the labels' order, empty where nobody has named them or they are not known yet."""
         return tuple(shown(name) for name in self._classes)
 
+    @property
+    def holds_texts(self) -> bool:
+        """Whether the source has texts, which splits hold as tokens, instead of images."""
+        return self._kind in TEXT_SOURCES
+
     def settings(self) -> dict[str, Any]:
         """All that is said of the images, as plain values; what stands where it is by itself is left out of the newer ones."""
         unsaid = {"class_names": (), "outputs": "all", "shift_outputs": {}}
@@ -127,8 +153,11 @@ class Data:
         return {key: value for key, value in said.items() if key != "num_classes"}
 
     def shifts(self) -> tuple[str, ...]:
-        """Names of the distribution shifts that `split("test:NAME")` knows, severities included, given ones first."""
-        made = tuple(f"{name}-{severity}" for name in SHIFTS for severity in range(1, 6))
+        """Names of the distribution shifts that `split("test:NAME")` knows, severities included, given ones first.
+
+        Those that are made are made of images; of texts there are the given ones alone.
+        """
+        made = () if self.holds_texts else tuple(f"{name}-{severity}" for name in SHIFTS for severity in range(1, 6))
         given = set(self.shift_folders)
         if self._kind == "tensors":
             given |= {
@@ -301,7 +330,9 @@ class Data:
         if plain not in PLAIN_SPLITS or (shift and plain != "test"):
             raise DataError(f'There is no split {name!r}; expected "held_out", "test", "train" or "test:SHIFT".')
         if shift and shift not in self.shifts():
-            given = ", ".join(known for known in self.shifts() if self._is_given(known))
+            given = ", ".join(shown(known) for known in self.shifts() if self._is_given(known))
+            if self.holds_texts:
+                raise DataError(f"There is no shift {shown(shift)!r}; expected {given or 'none, since none is given'}.")
             raise DataError(
                 f"There is no shift {shift!r}; expected {f'{given}, or ' if given else ''}one of {', '.join(SHIFTS)}, each "
                 "of these with a severity from -1 to -5."
@@ -310,7 +341,7 @@ class Data:
 
     def _is_given(self, shift: str) -> bool:
         given = self._kind == "tensors" and f"shift.{shift}.images" in self._tensors.tensors
-        return given or shift in self.shift_folders
+        return given or self.holds_texts or shift in self.shift_folders
 
     def _is_made(self, shift: str) -> bool:
         return bool(shift) and not self._is_given(shift)
@@ -487,8 +518,8 @@ class SharedSplits:
 
     @property
     def kept_bytes(self) -> int:
-        """Bytes of the images that are kept, whether somebody uses them or not, and whether they are unpacked yet or not."""
-        return sum(math.prod(split.shape) for split in self._recent.values())
+        """Bytes of the images and tokens that are kept, whether somebody uses them or not, and whether they are unpacked yet or not."""
+        return sum(split.nbytes for split in self._recent.values())
 
     def forget(self) -> None:
         """Keep none but those in use."""

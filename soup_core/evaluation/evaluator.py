@@ -34,7 +34,9 @@ from soup_core.weight_space.averaging import state_dict
 from soup_core.weight_space.bank import Bank, memory_budget, resident_bank
 from soup_core.zoo import Zoo
 
-BATCH_SIZE = 250  # on the CPU, where larger batches leave the cache; on CUDA the whole split is one batch
+# On the CPU, where larger batches leave the cache, and of texts, which are filled up to the longest of a batch; on CUDA all
+# images of a split are one.
+BATCH_SIZE = 250
 REJECTION_BATCHES = 40  # a candidate that may be rejected early is stopped after some of so many batches
 SOUPS_IN_FLIGHT = 32
 Result = TypeVar("Result")
@@ -89,7 +91,8 @@ class Evaluator:
         self._data = _drawn(zoo.data.split(split), images)
         self._check_labels()
         self._data = self._data.narrowed
-        default = BATCH_SIZE if self.device == "cpu" else self.total
+        is_in_batches = self.device == "cpu" or self._data.tokens is not None
+        default = BATCH_SIZE if is_in_batches else self.total
         self._given_size = batch_size
         self.batch_size = default if batch_size is None else batch_size
         if self.batch_size < 1:
@@ -349,7 +352,11 @@ class Evaluator:
         """The logits of every image, in the split's order, on the device; the host has not waited for them."""
         with self._lock:
             self._decide(soup)
-            return torch.cat([logits for _, logits in self._batches(soup, torch.arange(self.total), self._size)])
+            tokens = self._data.tokens
+            if tokens is None:
+                return torch.cat([logits for _, logits in self._batches(soup, torch.arange(self.total), self._size)])
+            batches = list(self._batches(soup, tokens.by_length, self._size))
+            return torch.cat([logits for _, logits in batches])[tokens.by_length.argsort().to(self.device)]
 
     def _arrived(self, waiting: list[tuple[_Asked, Evaluation | Tensor]]) -> Iterator[Evaluation]:
         for asked, result in waiting:
@@ -453,5 +460,4 @@ def _drawn(split: Split, images: int | None) -> Split:
         return split
     if images < 1:
         raise SoupError(f"At least one image must be evaluated; found {images}.")
-    chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].sort().values
-    return replace(split, pixels=split.images[chosen], labels=split.labels[chosen])
+    return split.chosen(torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].sort().values)
