@@ -26,6 +26,11 @@ from soup_core.data.preprocessing import Normalization, Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
 from soup_core.data.sources import Files, HeldOut, ImageFolder, TorchvisionSet
+from soup_core.data.text_files import Columns
+from soup_core.data.text_labels import placement_of
+from soup_core.data.text_sources import TextPart, TextSource, label_names, text_part, text_source
+from soup_core.data.text_tokenizers import Tokenizer
+from soup_core.data.tokenizing import Tokenizing
 from soup_core.data.tokens import Tokens
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import listed, shown
@@ -110,11 +115,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """Where a zoo's images come from; paths are relative to `folder`, the zoo's own.
+    """Where a zoo's images or texts come from; paths are relative to `folder`, the zoo's own.
 
-    `source` is "fashion_mnist", "tensors:FILE", "imagefolder:PATH" or "torchvision:CLASS", which lies at `root`. Image
-    files go through `preprocessing`; `held_out` says what is held out where the source has no split for it;
-    `shift_folders` are class folders of images under real distribution shifts, by name.
+    `source` is "fashion_mnist", "tensors:FILE", "imagefolder:PATH", "torchvision:CLASS", which lies at `root`, or
+    "texts:PATH". Image files go through `preprocessing`, texts in `columns` through `tokenizer`; `held_out` says what is
+    held out where the source has no split for it; `shift_folders` are class folders of images, or files of texts, under real
+    distribution shifts, by name.
 
     `class_names` say what the network's outputs are, in their order, and class folders are labelled by them; without them
     the folders' own names in the order of their text serve, as long as they are as many as `num_classes`. `outputs` says
@@ -133,6 +139,8 @@ class Data:
     outputs: Outputs = "all"
     shift_outputs: Mapping[str, Outputs] = field(default_factory=dict)
     num_classes: int | None = None
+    tokenizer: Tokenizer | None = None
+    columns: Columns = field(default_factory=Columns)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -146,10 +154,18 @@ class Data:
 
     def settings(self) -> dict[str, Any]:
         """All that is said of the images, as plain values; what stands where it is by itself is left out of the newer ones."""
-        unsaid = {"class_names": (), "outputs": "all", "shift_outputs": {}}
+        unsaid = {
+            "class_names": (),
+            "outputs": "all",
+            "shift_outputs": {},
+            "tokenizer": None,
+            "columns": asdict(Columns()),
+        }
         said = {key: value for key, value in asdict(self).items() if key not in unsaid or value != unsaid[key]}
         step = self.preprocessing.identity if self.preprocessing else None
         said |= {"folder": None, "preprocessing": step}
+        if self.tokenizer:
+            said["tokenizer"] = self.tokenizer.identity
         return {key: value for key, value in said.items() if key != "num_classes"}
 
     def shifts(self) -> tuple[str, ...]:
@@ -165,18 +181,20 @@ class Data:
                 for name in self._tensors.tensors
                 if name.startswith("shift.") and name.endswith(".images")
             }
+        if self._kind == "texts":
+            given |= set(self._text_source.shifts)
         return (*sorted(given), *(name for name in made if name not in given))
 
     def decode(self, name: str) -> Iterator[Decoded]:
-        """Decode the image files that a split needs, and tell how far that is; nothing where there are none, or it is done.
+        """Decode the image files or texts that a split needs, and tell how far that is; nothing where it is done, or no need.
 
         Raises DataError as `split` does. Stopped and begun again, it goes on.
         """
         _, shift = self._parsed(name)
         if shift:
             yield from self.decode("test")  # a shift is made of it, or shares its classes
-        if not self._is_made(shift) and (decoding := self._origin(name).decoding):
-            yield from decoding.steps()
+        if not self._is_made(shift) and (making := self._origin(name).making):
+            yield from making.steps()
 
     def is_ready(self, name: str) -> bool:
         """Whether a split is there without an image file being decoded."""
@@ -217,9 +235,13 @@ class Data:
         1907.07174 and 2006.16241).
         """
         _, shift = self._parsed(name)
-        if shift not in self.shift_folders or shift in self.shift_outputs:
+        if not self._is_of_files(shift) or shift in self.shift_outputs:
             return False
         return not set(self._present(["test"])) <= set(self._present([name]))
+
+    def _is_of_files(self, shift: str) -> bool:
+        """Whether a shift has files of its own, rather than tensors beside those of the splits."""
+        return shift in self.shift_folders or (self._kind == "texts" and shift in self._text_source.shifts)
 
     def _present(self, names: Iterable[str]) -> tuple[int, ...]:
         """The outputs of which these splits have images, as far as the splits are there, in their order."""
@@ -235,6 +257,8 @@ class Data:
         if self._kind == "tensors":
             labels: list[int] = self._read(_prefix(name), "labels").unique().tolist()
             return labels
+        if self._kind == "texts":
+            return self._cache.present(name, lambda: self._origin(name).read()[1].unique().tolist())
         if self._kind == "torchvision" and self.class_names:
             own = self._set_classes
             return placed(own, own, self.class_names, self.source).present
@@ -245,19 +269,31 @@ class Data:
 
         A sentence each. Images that have still to be decoded are not looked at.
         """
-        ready = tuple(filter(self._ready, (*PLAIN_SPLITS, *(f"test:{name}" for name in self.shift_folders))))
+        ready = tuple(filter(self._ready, (*PLAIN_SPLITS, *(f"test:{name}" for name in self._given_shifts))))
         return self._cache.notices(ready, self._notices)
 
     def _notices(self, names: tuple[str, ...]) -> tuple[str, ...]:
         contents = {name: found for name in names if (found := self._contents(name))}
-        return (*self._folder_notices(), *notices.damaged(contents), *notices.in_two(contents))
+        what = "text" if self.holds_texts else "image"
+        return (*self._folder_notices(), *notices.damaged(contents), *notices.in_two(contents, what), *self._cut(names))
+
+    def _cut(self, names: tuple[str, ...]) -> Iterator[str]:
+        """Texts that are longer than the tokenizer allows, of the splits whose tokens are there."""
+        counts = {}
+        for name in names:
+            if (making := self._origin(name).tokenizing) and self.tokenizer:
+                counts[name] = (*making.cut(), self.tokenizer.length)
+        return notices.cut(counts)
 
     def _folder_notices(self) -> Iterator[str]:
         """What is wrong with the folders themselves; nothing of what cannot be read, which whoever asks for it is told."""
         with contextlib.suppress(SoupError):
             if self._kind == "imagefolder":
                 yield from notices.unused(self._image_folder)
-                yield from notices.divided(self._image_folder)
+                yield from notices.divided(self._image_folder.parts, self._image_folder.names)
+            if self._kind == "texts":
+                yield from notices.unused_tables(self._text_source)
+                yield from notices.divided(self._text_source.parts, self._text_source.names)
             placements = {}
             for name in (*PLAIN_SPLITS, *(f"test:{shift}" for shift in self.shift_folders)):
                 with contextlib.suppress(SoupError):
@@ -268,7 +304,10 @@ class Data:
     def layout(self) -> dict[str, str]:
         """Which folder each split of an image folder is, in words; none for another source, or where it cannot be read."""
         with contextlib.suppress(DataError):
-            return notices.layout(self._image_folder) if self._kind == "imagefolder" else {}
+            if self._kind == "imagefolder":
+                return notices.layout(self._image_folder.parts, self._image_folder.names)
+            if self._kind == "texts":
+                return notices.layout(self._text_source.parts, self._text_source.names)
         return {}
 
     def fetch(self) -> None:
@@ -276,6 +315,14 @@ class Data:
         if self._kind != "torchvision":
             raise DataError(f"Only images of torchvision:CLASS can be fetched; the source is {self.source}.")
         sources.fetch(self._path, self.folder / self.root, self._roots)
+
+    @property
+    def _given_shifts(self) -> tuple[str, ...]:
+        """The shifts with files of their own, by name."""
+        beside: Iterable[str] = ()
+        with contextlib.suppress(SoupError):
+            beside = self._text_source.shifts if self._kind == "texts" else ()
+        return tuple(dict.fromkeys((*self.shift_folders, *beside)))
 
     @property
     def _kind(self) -> str:
@@ -292,6 +339,10 @@ class Data:
     @cached_property
     def _tensors(self) -> Checkpoint:
         return Checkpoint(sources.allowed(self.folder / self._path, self._roots))
+
+    @cached_property
+    def _text_source(self) -> TextSource:
+        return text_source(self.folder / self._path, self._roots, self.columns)
 
     @cached_property
     def _parts(self) -> Mapping[str, Files | TorchvisionSet]:
@@ -316,7 +367,19 @@ class Data:
         if self._kind == "imagefolder":
             own = {part: files.classes for part, files in self._image_folder.parts.items()}
             return classes_of(own, self.num_classes, self.source)
+        if self._kind == "texts":
+            return self._text_classes
         return self._set_classes if self._kind == "torchvision" else ()
+
+    @cached_property
+    def _text_classes(self) -> tuple[str, ...]:
+        """The classes as the labels of texts name them, in the order of their text; empty where these are numbers."""
+        own = {part: label_names(texts) for part, texts in self._text_source.parts.items()}
+        if all(isinstance(label, int) for labels in own.values() for label in labels):
+            return ()
+        return classes_of(
+            {part: sorted(map(str, labels)) for part, labels in own.items()}, self.num_classes, self.source
+        )
 
     @property
     def _set_classes(self) -> tuple[str, ...]:
@@ -350,16 +413,18 @@ class Data:
         if ":" in name and not self._ready("test"):
             return False  # the classes of a set of torchvision may not be known yet, and a shift's labels follow them
         try:
-            decoding = self._origin(name).decoding
+            making = self._origin(name).making
         except SoupError:
             return False
-        return decoding is None or decoding.ready
+        return making is None or making.ready
 
     def _origin(self, name: str) -> "_Origin":
         return self._cache.origin(name, self._found)
 
     def _found(self, name: str) -> "_Origin":
         plain, _, shift = name.partition(":")
+        if self._kind == "texts":
+            return self._of_texts(plain, shift)
         if shift in self.shift_folders:
             folder = sources.allowed(self.folder / self.shift_folders[shift], self._roots)
             return self._of_files(sources.class_folders(folder, self._roots), f"The folder of the shift {shown(shift)}")
@@ -376,6 +441,45 @@ class Data:
             where = "/".join(filter(None, (self._path, self._image_folder.names[part])))
             return self._of_files(collection, f"The folder {shown(where)}", held_out)
         return self._decoded(collection, held_out)
+
+    def _of_texts(self, plain: str, shift: str) -> "_Origin":
+        if self.tokenizer is None:
+            raise DataError(
+                f'{self.source} needs a tokenizer; name its folder in [data] of zoo.toml: tokenizer = "FOLDER".'
+            )
+        held_out = None
+        if shift in self.shift_folders:
+            part = text_part(self.folder / self.shift_folders[shift], self._roots, self.columns)
+        elif shift:
+            part = self._text_source.shifts[shift]
+        else:
+            name, held_out = sources.split_origin(plain, self._text_source.parts, self.source, texts=True)
+            part = self._text_source.parts[name]
+        making = Tokenizing(part.files, part.columns, self.tokenizer)
+        key = (making.key, part.values, self.held_out, held_out, self.class_names, self.num_classes)
+        where = f"The texts of {' and '.join(map(shown, part.files[:2]))}"
+        return _Origin(
+            key, partial(self._texts_of, making, part, held_out, where), held_out=held_out, tokenizing=making
+        )
+
+    def _texts_of(self, making: Tokenizing, part: TextPart, held_out: bool | None, where: str) -> tuple[Tokens, Tensor]:
+        """The texts of a part that are held out of it, or the others, or all, with the network's labels."""
+        found = making.labelled()
+        kept = torch.ones(len(found.labels), dtype=torch.bool)
+        if part.values:
+            wanted = [found.split_names.index(value) for value in part.values]
+            kept = torch.isin(found.splits, torch.tensor(wanted))
+        if held_out is not None:
+            # Equal texts have equal names, and so fall to the same side.
+            labels = torch.where(kept, found.labels, LEFT_OUT).tolist()
+            names = ["\n".join(texts) for texts in found.tokens.texts]
+            kept &= torch.tensor(self.held_out.chosen(names, labels)) == held_out
+        present = tuple(found.names[place] for place in found.labels[kept].unique().tolist())
+        numbers = placement_of(found.names, present, self._classes, self.num_classes, where)
+        indices = kept.nonzero().flatten()
+        labels_kept = torch.tensor(numbers)[found.labels[indices]]
+        known = (labels_kept != LEFT_OUT).nonzero().flatten()
+        return found.tokens.chosen(indices[known]), labels_kept[known]
 
     def _of_files(self, files: Files, where: str, held_out: bool | None = None) -> "_Origin":
         """Image files under the network's numbers; only what is needed is decoded."""
@@ -441,6 +545,8 @@ class Data:
                 if self._kind == "fashion_mnist":
                     return None
                 split = self.split(name)
+                if split.tokens is not None:
+                    return Contents([f"text {index + 1}" for index in range(len(split))], [], split.tokens.digests, [])
                 return Contents([f"image {index}" for index in range(len(split))], [], image_digests(split.images), [])
             contents = decoding.contents()
         except SoupError:
@@ -475,17 +581,23 @@ class Data:
 
 @dataclass(frozen=True)
 class _Origin:
-    """What a split is read from: a key of its content, what reads it, and, for image files, what decodes them.
+    """What a split is read from: a key of its content, what reads it, and what decodes image files, or makes tokens of texts.
 
     `held_out` says whether the split is what is held out of the images decoded, or the others, or all of them;
     `placement`, of image files, where their classes stand among the network's outputs.
     """
 
     key: Hashable
-    read: Callable[[], tuple[Tensor | PackedImages, Tensor]]
+    read: Callable[[], tuple[Tensor | PackedImages | Tokens, Tensor]]
     decoding: Decoding | None = None
     held_out: bool | None = None
     placement: Placement | None = None
+    tokenizing: Tokenizing | None = None
+
+    @property
+    def making(self) -> Decoding | Tokenizing | None:
+        """What has to be done before it can be read, None where that is nothing."""
+        return self.decoding or self.tokenizing
 
 
 class SharedSplits:
@@ -538,12 +650,19 @@ class SplitCache:
         self._shared = shared
         self._origins: dict[str, _Origin] = {}
         self._notices: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._present: dict[str, Sequence[int]] = {}
 
     def origin(self, name: str, find: Callable[[str], _Origin]) -> _Origin:
         """What a split is read from, found once."""
         if name not in self._origins:
             self._origins[name] = find(name)
         return self._origins[name]
+
+    def present(self, name: str, find: Callable[[], Sequence[int]]) -> Sequence[int]:
+        """The outputs of which a split has something, found once."""
+        if name not in self._present:
+            self._present[name] = find()
+        return self._present[name]
 
     def notices(self, names: tuple[str, ...], look: Callable[[tuple[str, ...]], tuple[str, ...]]) -> tuple[str, ...]:
         """What was noticed of these splits' images, looked at once."""

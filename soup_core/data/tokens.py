@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from soup_core.errors import DataError
 
 PLANES = 3  # tokens, attention mask, segments
+DIGEST_BYTES = 16
 Sentences = tuple[str, ...]  # a text, or a pair of them
 
 
@@ -113,6 +115,17 @@ class Tokens:
     def by_length(self) -> Tensor:
         """The indices (N,) from the shortest text to the longest: neighbours make batches with little to fill up."""
         return self.lengths.argsort(stable=True)
+
+    @property
+    def digests(self) -> Tensor:
+        """A digest of each text (uint8, N×16), of its tokens and segments: equal texts have equal ones."""
+        parts = [part.numpy() for part in (self.ids, self.segments) if part is not None]
+        ends = self.lengths.cumsum(0).tolist()
+        digests = [
+            hashlib.blake2b(b"".join(part[begin:end].tobytes() for part in parts), digest_size=DIGEST_BYTES).digest()
+            for begin, end in zip([0, *ends], ends, strict=False)
+        ]
+        return torch.from_numpy(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES).copy())
 
     def digest(self, labels: Tensor, outputs: tuple[int, ...] | None) -> str:
         """SHA-256 of the tokens, what fills them up, labels (int64, N) and outputs."""

@@ -26,7 +26,9 @@ from soup_core.data import (
 )
 from soup_core.data.preprocessing import Backend, CropOffset
 from soup_core.data.processors import CONFIGURATIONS, configured
-from soup_core.errors import ZooError
+from soup_core.data.text_files import Columns
+from soup_core.data.text_tokenizers import LENGTH_AT_MOST, Tokenizer, tokenizer_in
+from soup_core.errors import DataError, ZooError
 from soup_core.runtime.files import write_atomically
 from soup_core.zoo.zoo import RESERVED, Value
 
@@ -135,38 +137,60 @@ class HeldOutEntry(_Table):
     seed: int = HeldOut.seed
 
 
+class ColumnsEntry(_Table):
+    """The columns of texts by name: see Columns."""
+
+    text: str = ""
+    pair: str = ""
+    label: str = ""
+    split: str = ""
+
+
 class ShiftEntry(_Table):
-    """A real distribution shift: its class folders, where no file of tensors holds it, and what it is judged over."""
+    """A real distribution shift: its class folders or its file of texts, where no file of tensors holds it, and what it is
+    judged over.
+    """
 
     folder: str | None = None
     outputs: Outputs | None = None
 
 
 class DataEntry(_Table):
-    """The images that judge the checkpoints.
+    """The images or texts that judge the checkpoints.
 
+    Texts are read by the tokenizer in the folder `tokenizer`, where the network's own has none, of at most `max_length` tokens.
     `classes` are the network's outputs by name, in their order; class folders are labelled by them. `outputs` says what
     images are judged over: "all" of the network's outputs, or those alone of which there are images, "present".
     """
 
-    source: Annotated[str, pydantic.Field(pattern=r"^(fashion_mnist|(tensors|imagefolder|torchvision):.+)$")]
+    source: Annotated[str, pydantic.Field(pattern=r"^(fashion_mnist|(tensors|imagefolder|torchvision|texts):.+)$")]
     root: str | None = None
     normalize: NormalizationEntry | None = None
     preprocessing: PreprocessingEntry | None = None
     held_out: HeldOutEntry | None = None
     classes: Annotated[list[str], pydantic.Field(min_length=1)] | None = None
     outputs: Outputs = "all"
+    tokenizer: str | None = None
+    max_length: Annotated[int, pydantic.Field(ge=1, le=LENGTH_AT_MOST)] | None = None
+    columns: ColumnsEntry | None = None
     shifts: dict[Annotated[str, pydantic.Field(min_length=1)], str | ShiftEntry] = {}
 
     @pydantic.model_validator(mode="after")
     def _meant_for_the_source(self) -> "DataEntry":
         decoded = self.source.startswith(("imagefolder:", "torchvision:"))
-        if self.held_out and not decoded:
-            raise ValueError("held_out divides an imagefolder or a set of torchvision; other sources have their splits")
+        texts = self.source.startswith("texts:")
+        if self.held_out and not (decoded or texts):
+            raise ValueError(
+                "held_out divides an imagefolder, a set of torchvision or texts; other sources have their splits"
+            )
+        if texts and (self.preprocessing or self.normalize):
+            raise ValueError("preprocessing and normalize are for images; texts have a tokenizer")
+        if not texts and (self.tokenizer is not None or self.max_length or self.columns):
+            raise ValueError("tokenizer, max_length and columns are for texts:PATH; other sources have none")
         without = [name for name, each in self.shifts.items() if isinstance(each, ShiftEntry) and each.folder is None]
         if without and not self.source.startswith("tensors:"):
             raise ValueError(f'the shift {without[0]!r} has no folder; say {{ folder = "PATH" }}')
-        if self.preprocessing and not (decoded or self.shifts):
+        if self.preprocessing and not decoded and not self.shifts:
             raise ValueError("preprocessing is for image files, of which this source has none")
         if (self.root is not None) != self.source.startswith("torchvision:"):
             raise ValueError(
@@ -174,8 +198,11 @@ class DataEntry(_Table):
             )
         return self
 
-    def opened(self, folder: Path, num_classes: int | None = None) -> Data:
-        """The images that this describes, in a zoo's folder, for a network of so many classes."""
+    def opened(self, folder: Path, num_classes: int | None = None, network: str = "") -> Data:
+        """The images or texts that this describes, in a zoo's folder, for a network of so many classes and of this name.
+
+        Raises ZooError for a processor or a tokenizer that is not there or lies outside.
+        """
         shifts = {
             name: each if isinstance(each, ShiftEntry) else ShiftEntry(folder=each)
             for name, each in self.shifts.items()
@@ -198,7 +225,23 @@ class DataEntry(_Table):
             outputs=self.outputs,
             shift_outputs={name: each.outputs for name, each in shifts.items() if each.outputs is not None},
             num_classes=num_classes,
+            tokenizer=self._tokenizer(folder, network) if self.source.startswith("texts:") else None,
+            columns=Columns(**self.columns.model_dump()) if self.columns else Columns(),
         )
+
+    def _tokenizer(self, folder: Path, network: str) -> Tokenizer:
+        """The one that is named, or else that of the network's own folder."""
+        family, _, own = network.partition(":")
+        named = self.tokenizer if self.tokenizer is not None else own if family == "transformers" else None
+        if named is None:
+            raise ZooError(
+                f"Texts become tokens by a tokenizer of transformers, and {network or 'the network'} brings none; name its "
+                'folder in [data] of zoo.toml: tokenizer = "FOLDER".'
+            )
+        try:
+            return tokenizer_in(inside(folder, named), self.max_length)
+        except DataError as error:
+            raise ZooError(str(error)) from error
 
 
 _Name = Annotated[str, pydantic.Field(min_length=1)]
