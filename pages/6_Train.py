@@ -25,7 +25,7 @@ itself = caching.open_zoo(  # without what was added, so that adding to it chang
 with drawing.errors_shown():
     held_out = context.evaluator("held_out")
     singles = context.singles()
-side = min(held_out.data.shape[2:])
+side = held_out.data.side
 
 
 def asked() -> Task:

@@ -79,10 +79,14 @@ class RobustnessResult:
 
     @property
     def _mean(self) -> float:
+        if not self.shifts:  # texts, of which nobody has given a shift
+            return self.test.accuracy
         return float(np.mean([self.accuracy(shift) for shift in self.names]))
 
     @property
     def _mean_resampled(self) -> NDArray[np.float64]:
+        if not self.shifts:
+            return self.resampled[CLEAN]
         return _average([self.resampled[shift] for shift in self.names])
 
     def lead(self, other: "RobustnessResult") -> Estimate:

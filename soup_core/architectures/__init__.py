@@ -43,6 +43,7 @@ __all__ = [
     "network",
     "proposed_preprocessing",
     "stored_names",
+    "takes_texts",
 ]
 
 Proposed = tuple[Preprocessing | Processor, Normalization] | None
@@ -185,6 +186,13 @@ def stored_names(architecture: Mapping[str, Any], module: nn.Module) -> Mapping[
     """The names of a module's tensors by those under which its family's files hold them, where these differ."""
     family = str(architecture["name"]).partition(":")[0]
     return FAMILIES[family].stored_names(module) if family in FAMILIES else {}
+
+
+def takes_texts(architecture: Mapping[str, Any], folder: Path) -> bool:
+    """Whether an architecture of a zoo in `folder` is known to classify texts. Raises ZooError for a path out of the folder."""
+    file = file_of(architecture, folder)
+    of_transformers = str(architecture["name"]).startswith("transformers:")
+    return of_transformers and file is not None and transformers_models.classifies_texts(file)
 
 
 def file_of(architecture: Mapping[str, Any], folder: Path) -> Path | None:

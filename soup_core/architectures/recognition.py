@@ -22,13 +22,14 @@ from soup_core.architectures.fingerprints import (
     readings_of,
 )
 from soup_core.architectures.optional import NotInstalled
+from soup_core.architectures.transformers_models import OF_IMAGES, OF_TEXTS
 from soup_core.checkpoints import networks_within, unwrappings
 from soup_core.data import Normalization, Preprocessing, Processor
 from soup_core.errors import ZooError
 
 FOLDERS_AT_MOST = 50  # that are looked into for a configuration
 CONFIGURATION_AT_MOST = 1_000_000  # bytes
-CLASSIFIER = "ForImageClassification"  # stands in the names of transformers' classifiers
+CLASSIFIERS = (OF_IMAGES, OF_TEXTS)  # one stands in the names of transformers' classifiers
 Known = Sequence[tuple[Heads, Alike]]
 
 
@@ -119,7 +120,9 @@ def _configured(folder: Path) -> tuple[list[str], list[str]]:
                 continue
             configuration = json.loads(file.read_bytes())
             if "model_type" in configuration and any(
-                CLASSIFIER in kind for kind in configuration.get("architectures") or [CLASSIFIER]
+                classifier in kind
+                for kind in configuration.get("architectures") or CLASSIFIERS
+                for classifier in CLASSIFIERS
             ):
                 named.setdefault(
                     json.dumps(configuration, sort_keys=True), f"transformers:{parent.relative_to(folder)}"

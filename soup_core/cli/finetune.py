@@ -162,7 +162,7 @@ def _hyperparameters(
         raise SoupError(
             f"--learning-rate is a number above 0, or with --runs two with a comma between; found {learning_rate!r}."
         ) from None
-    side = min(zoo.data.split("held_out").shape[2:])
+    side = zoo.data.split("held_out").side
     if runs is None:
         drawn = [replace(finetuning.usual(zoo, side), seed=seed)]
     else:

@@ -29,6 +29,7 @@ from soup_core.zoo.proposal import (
     with_architecture,
     with_base,
     with_classes,
+    with_columns,
     with_source,
 )
 
@@ -53,13 +54,17 @@ def init(
     architecture: Annotated[str | None, typer.Option(help="The network, for instance torchvision:resnet18.")] = None,
     num_classes: Annotated[int | None, typer.Option(min=1, help="How many classes it tells apart.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="The images: imagefolder:PATH, torchvision:CLASS, tensors:FILE.")
+        str | None,
+        typer.Option(help="The images or texts: imagefolder:PATH, torchvision:CLASS, tensors:FILE, texts:PATH."),
     ] = None,
     classes: Annotated[
         str | None,
         typer.Option(
             help="The network's outputs in order: text or natural order of the class folders, a file, or names."
         ),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="The columns of texts: TEXT,LABEL, or of pairs TEXT,SECOND,LABEL.")
     ] = None,
     base: Annotated[str | None, typer.Option(help="The file that all were fine-tuned from, or none.")] = None,
     title: Annotated[str | None, typer.Option(help="What pages call it.")] = None,
@@ -70,8 +75,8 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Look at a folder of checkpoints and write the zoo.toml that makes a zoo of it, to be read and corrected."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    shown_columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*shown_columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("looking", total=1)
         inspected = []
         for each in inspect_folder(folder):  # by their bytes, since one file may take as long as a hundred others
@@ -88,8 +93,13 @@ def init(
         proposal = with_architecture(proposal, {"name": architecture, "num_classes": int(str(count))})
     elif num_classes and proposal.architecture:
         proposal = with_architecture(proposal, {**proposal.architecture, "num_classes": num_classes})
-    if data or ("source" not in proposal.data and (data := _asked("The images (imagefolder:PATH, tensors:FILE, …)"))):
+    if data or (
+        "source" not in proposal.data
+        and (data := _asked("The images or texts (imagefolder:PATH, tensors:FILE, texts:PATH, …)"))
+    ):
         proposal = with_source(proposal, data)
+    if columns is not None:
+        proposal = with_columns(proposal, _columns(columns))
     if classes is not None:
         proposal = with_classes(proposal, read_classes(proposal, classes, anywhere=True))
     if base is not None:
@@ -120,6 +130,14 @@ def init(
         }
     ]
     print_rows(rows, as_json)
+
+
+def _columns(given: str) -> dict[str, str]:
+    """The columns of texts as --columns names them. Raises SoupError for another number of names."""
+    names = [name.strip() for name in given.split(",")]
+    if len(names) not in (2, 3) or not all(names):
+        raise SoupError(f"--columns is TEXT,LABEL, or of pairs TEXT,SECOND,LABEL; found {given!r}.")
+    return {"text": names[0], "pair": names[1] if len(names) == 3 else "", "label": names[-1]}
 
 
 def _tried(proposal: Proposal) -> tuple[Proposal, Row]:

@@ -82,6 +82,11 @@ class Split:
         return tuple(self.pixels.shape)
 
     @property
+    def side(self) -> int | None:
+        """The pixels of the images' shorter side, None where the split holds texts."""
+        return None if isinstance(self.pixels, Tokens) else min(self.shape[2:])
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the images or tokens in memory, whether they are unpacked yet or not."""
         return self.pixels.nbytes if isinstance(self.pixels, Tokens) else math.prod(self.shape)
@@ -151,6 +156,11 @@ class Data:
     def holds_texts(self) -> bool:
         """Whether the source has texts, which splits hold as tokens, instead of images."""
         return self._kind in TEXT_SOURCES
+
+    @property
+    def things(self) -> str:
+        """What there are many of, as sentences call it."""
+        return "texts" if self.holds_texts else "images"
 
     def settings(self) -> dict[str, Any]:
         """All that is said of the images, as plain values; what stands where it is by itself is left out of the newer ones."""

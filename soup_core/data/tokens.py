@@ -95,7 +95,7 @@ class Tokens:
         """The texts of these indices (n,) alone, in their order."""
         lengths = self.lengths[indices]
         source = torch.repeat_interleave(self._begins[indices] - _begins(lengths), lengths) + torch.arange(
-            lengths.sum()
+            int(lengths.sum())
         )
         segments = None if self.segments is None else self.segments[source]
         texts = tuple(self.texts[index] for index in indices.tolist()) if self.texts else ()

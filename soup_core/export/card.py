@@ -10,6 +10,7 @@ from soup_core.export.script import command, shell_line
 from soup_core.export.tables import markdown, markdown_cell
 from soup_core.formatting import interval, percent, plain, points
 from soup_core.weight_space.result_types import mixed_types
+from soup_core.zoo import Zoo
 
 STATISTICS = {
     "averaged": "averaged as the weights are",
@@ -74,18 +75,31 @@ def model_card(export: Export, file: str) -> str:
     zoo, soup = export.zoo, export.soup
     several = f"a mix of {len(soup.names)} checkpoints" if len(soup.names) > 1 else "those of one checkpoint"
     network = f"{plain(str(zoo.architecture['name']))} network with {zoo.architecture['num_classes']} classes"
-    normalization = zoo.data.normalization
     return CARD.format(
         title=plain(export.title),
         what=f"A {network}, whose weights are {several} of “{plain(zoo.title)}”.",
         accuracy=_accuracy(export, file),
         ingredients=_ingredient_table(export),
         loading=_loading(export, file),
-        inputs=f"It takes images (N×C×H×W) on the 0 to 1 scale, less the mean {list(normalization.mean)}, divided by the "
-        f"standard deviation {list(normalization.std)}, channel by channel.",
+        inputs=_inputs(zoo),
         command=command(export, file),
         script=shell_line(f"{file}.py"),
         recipe=json.dumps(json.loads(export.recipe), indent=1),
+    )
+
+
+def _inputs(zoo: Zoo) -> str:
+    """What the network takes, in a sentence or two."""
+    if zoo.data.holds_texts:
+        length = f", at most {zoo.data.tokenizer.length} of a text" if zoo.data.tokenizer else ""
+        return (
+            f"It takes texts as the tokens of its own tokenizer{length}, with an attention mask; beside the zoo's pages one "
+            "tensor, int64 n×3×L: tokens, attention mask and segments."
+        )
+    mean, std = zoo.data.normalization.mean, zoo.data.normalization.std
+    return (
+        f"It takes images (N×C×H×W) on the 0 to 1 scale, less the mean {list(mean)}, divided by the standard deviation "
+        f"{list(std)}, channel by channel."
     )
 
 
@@ -95,13 +109,16 @@ def _accuracy(export: Export, file: str) -> str:
     if export.standings:
         best = f"the best single one, {plain(export.best)}" if export.best else "the best single one"
         rows = [_accuracy_row(split, each) for split, each in export.standings.items()]
-        parts.append("\n".join([f"| images | this model | {best} | difference |", "| --- | --- | --- | --- |", *rows]))
-        meaning = "In brackets are 95 % intervals; the differences are paired on the same images, and p is of McNemar's exact test."
-        choice = "The held-out images choose; the test images only report."
-        if not export.test:
-            choice = (
-                "The held-out images choose, so these numbers flatter what was chosen; the test images were not asked."
+        parts.append(
+            "\n".join(
+                [f"| {export.zoo.data.things} | this model | {best} | difference |", "| --- | --- | --- | --- |", *rows]
             )
+        )
+        things = export.zoo.data.things
+        meaning = f"In brackets are 95 % intervals; the differences are paired on the same {things}, and p is of McNemar's exact test."
+        choice = f"The held-out {things} choose; the test {things} only report."
+        if not export.test:
+            choice = f"The held-out {things} choose, so these numbers flatter what was chosen; the test {things} were not asked."
         parts.append(f"{meaning}\n{choice}")
     if missing := not_evaluated(export):
         again = command(export, file, evaluate=True)

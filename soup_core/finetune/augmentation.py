@@ -18,8 +18,10 @@ CROP_SHARES = (0.35, 1.0)  # of the area; the images have been cut to their midd
 LARGE_SIDE = 64  # pixels, from which on a crop still shows what is on the image
 
 
-def augmentations_for(side: int) -> tuple[str, ...]:
-    """What suits images whose shorter side has so many pixels, from nothing to much."""
+def augmentations_for(side: int | None) -> tuple[str, ...]:
+    """What suits images whose shorter side has so many pixels, from nothing to much; without a side, texts: nothing."""
+    if side is None:
+        return (NONE,)
     if side < LARGE_SIDE:
         return (NONE, "flip", "shift", "flip+shift")
     return (NONE, "flip", "flip+crop", "flip+crop+randaugment")

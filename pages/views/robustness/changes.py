@@ -10,6 +10,7 @@ import soup_core as sc
 from pages.shared import address, caching, drawing
 from pages.shared.context import GREEDY, Context
 from pages.shared.live_chart import Event
+from pages.shared.sentences import sentences
 from soup_core import charts
 from soup_core.analysis.confusion import class_gains, confusion_difference, decided_by_one, most_changed
 from soup_core.data import Split
@@ -19,6 +20,7 @@ from soup_core.formatting import interval, plain, points
 PICTURES = 6
 SHOWN_CLASSES = 24  # more have no room for their names beneath half a page
 SIDE = 112  # pixels of a picture on the page
+SENTENCE_WIDTH = 320
 ANY = "any"
 
 
@@ -122,15 +124,13 @@ def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], clas
     """Draw some images with each model's probabilities of the true class and of those predicted."""
     with st.container(horizontal=True, gap="xsmall"):
         for index in indices:
+            if split.tokens is not None:
+                _sentence(split, index, says, classes)
+                continue
             pixels = split.images[index]
             larger = max(1, SIDE // pixels.shape[-1])
             pixels = pixels.repeat_interleave(larger, 1).repeat_interleave(larger, 2).permute(1, 2, 0)
-            true = int(split.labels[index])
-            named = list(dict.fromkeys([true, *(int(each[index].argmax()) for each in says.values())]))
-            told = {
-                who: [f"{classes[label]} {100 * float(each[index, label]):.0f}\u00a0%" for label in named]
-                for who, each in says.items()
-            }
+            true, told = _told(split, index, says, classes)
             lines = [classes[true], *(line for who, shares in told.items() for line in (f"{who}:", *shares))]
             st.image(
                 (pixels if pixels.shape[2] == 3 else pixels[..., 0]).numpy(),  # one channel is shown in grey
@@ -139,3 +139,25 @@ def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], clas
                 output_format="PNG",
                 alt=f"{classes[true]}; " + "; ".join(f"{who}: {', '.join(shares)}" for who, shares in told.items()),
             )
+
+
+def _told(
+    split: Split, index: int, says: dict[str, Tensor], classes: Sequence[str]
+) -> tuple[int, dict[str, list[str]]]:
+    """The true class of an image or text, and each model's probabilities of it and of those predicted, in words."""
+    true = int(split.labels[index])
+    named = list(dict.fromkeys([true, *(int(each[index].argmax()) for each in says.values())]))
+    return true, {
+        who: [f"{classes[label]} {100 * float(each[index, label]):.0f}\u00a0%" for label in named]
+        for who, each in says.items()
+    }
+
+
+def _sentence(split: Split, index: int, says: dict[str, Tensor], classes: Sequence[str]) -> None:
+    """Write a text, its true class, and each model's probabilities, all as literal text."""
+    true, told = _told(split, index, says, classes)
+    with st.container(border=True, width=SENTENCE_WIDTH):
+        for each in sentences(split, index):
+            st.markdown(f"“{plain(each)}”")
+        lines = [f"True: {classes[true]}", *(f"{who}: {', '.join(shares)}" for who, shares in told.items())]
+        st.caption("  \n".join(map(plain, lines)))
