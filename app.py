@@ -22,7 +22,7 @@ doubt = st.container()
 st.subheader(plain(zoo.title), anchor=False)
 if layout := zoo.data.layout():
     folders = (f"{split.replace('_', '-')} {plain(folder)}" for split, folder in layout.items())
-    st.caption(f"Folders of images: {'; '.join(folders)}.")
+    st.caption(f"{'Files' if zoo.data.holds_texts else 'Folders'} of {zoo.data.things}: {'; '.join(folders)}.")
 headline, note = st.container(), st.empty()
 onward, against_cost, search = st.container(), st.container(), st.container()
 
@@ -30,7 +30,7 @@ with drawing.errors_shown():
     with doubt:
         doubts.callout(context)
     held_out, test = context.evaluator("held_out"), context.evaluator("test")
-    with headline, st.spinner("Comparing on the test images…"):
+    with headline, st.spinner(f"Comparing on the test {zoo.data.things}…"):
         columns = [column.empty() for column in st.columns(3)]
         uniform = test(sc.uniform_soup(zoo))
         steps = home.greedy_steps(context, columns[1], uniform)
@@ -39,7 +39,7 @@ with drawing.errors_shown():
         greedy = test(steps[-1].soup)
     names = steps[-1].soup.names
     cards = (
-        ("Best single model", best, f"{plain(best_name)}, chosen on held-out images"),
+        ("Best single model", best, f"{plain(best_name)}, chosen on held-out {zoo.data.things}"),
         ("Uniform soup", uniform, f"Average of all {len(zoo.names)}"),
         ("Greedy soup", greedy, f"Average of {len(names)}" if len(names) > 1 else "Keeps the best one alone"),
     )
@@ -60,10 +60,10 @@ with drawing.errors_shown():
     gain = sc.compare(greedy, best)
     selection = sc.compare(held_out(steps[-1].soup), held_out(steps[0].soup)).difference
     if len(names) == 1:
-        sentence = "Here no average beats the best model on the held-out images, so greedy keeps that model alone."
+        sentence = f"Here no average beats the best model on the held-out {zoo.data.things}, so greedy keeps that model alone."
     else:
         sentence = (
-            f"Averaging {len(names)} of {len(zoo.names)} models: {points(gain)} on test images, at the cost of one."
+            f"Averaging {len(names)} of {len(zoo.names)} models: {points(gain)} on test {zoo.data.things}, at the cost of one."
         )
     note.markdown(f"**{sentence}**")
     with search:
@@ -75,7 +75,7 @@ with drawing.errors_shown():
         )
         if len(names) > 1:
             st.caption(
-                f"Its gain on the test images is {significance(gain)}; on the held-out images, which chose its models, it was "
+                f"Its gain on the test {zoo.data.things} is {significance(gain)}; on the held-out {zoo.data.things}, which chose its models, it was "
                 f"{100 * selection:+.2f} points."
             )
 
@@ -99,7 +99,7 @@ def draw(progress: Progress) -> None:
     drawing.chart(
         charts.cost_chart(entries, best),
         "cost",
-        f"Test accuracy of {len(entries)} recipes against the number of models that each runs for an image.",
+        f"Test accuracy of {len(entries)} recipes against the number of models that each runs for one {zoo.data.thing}.",
     )
     if entries:
         with st.expander(f"{len(entries)} recipes: what each gains, costs and does"):
@@ -122,7 +122,7 @@ def row(entry: sc.RecipeResult) -> dict[str, object]:
         "against the best single": points(sc.compare(entry.test, best)),
         "held-out": charts.percent(entry.held_out),
         "models run": cost.models,
-        "time an image": f"{1e6 * cost.seconds_per_image:.0f} µs",
+        f"time {'a text' if zoo.data.holds_texts else 'an image'}": f"{1e6 * cost.seconds_per_image:.0f} µs",
         "weights": f"{cost.megabytes:.1f} MB",
     }
 

@@ -134,10 +134,10 @@ def meaning(final: sc.LearnedStep) -> str:
     comparison = sc.compare(ours, theirs)
     sure = f", {significance(comparison)}" if comparison.spans_zero else ""
     if final.best_index == 0:
-        return "No round lowered the loss on the images kept back, so the equal coefficients of the start are kept."
+        return f"No round lowered the loss on the {zoo.data.things} kept back, so the equal coefficients of the start are kept."
     return (
-        f"The coefficients of round {final.best_index} are taken, where the loss on images kept back was lowest; on all "
-        f"held-out images they differ from greedy by {points(comparison)}{sure}."
+        f"The coefficients of round {final.best_index} are taken, where the loss on {zoo.data.things} kept back was lowest; on all "
+        f"held-out {zoo.data.things} they differ from greedy by {points(comparison)}{sure}."
     )
 
 

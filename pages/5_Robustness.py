@@ -34,9 +34,18 @@ def shifted(draw: Callable[[tuple[RobustnessResult, ...], dict[str, RobustnessRe
             leading = {each.member.role: each for each in entries if each.member.role in SHOWN}
             draw(entries, leading)
         else:
-            st.info("Here the models will stand, soups first, once they were run on some images of every shift.")
+            st.info(
+                f"Here the models will stand, soups first, once they were run on some {zoo.data.things} of every shift."
+            )
 
-    followed("robustness", steps_of(zoo), "Running models on shifted images", drawn)
+    if not zoo.data.shifts():
+        st.info(
+            "This zoo has no shift: those that can be made are made of images. Texts of another kind with the same classes are "
+            "one; name their file under [data.shifts] in zoo.toml, or put it beside those of the splits."
+        )
+        st.markdown("**Without a shift nothing can be said of robustness.**")
+        return
+    followed("robustness", steps_of(zoo), f"Running models on shifted {zoo.data.things}", drawn)
 
 
 def cost() -> None:

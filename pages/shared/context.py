@@ -149,6 +149,7 @@ def _decode(data: Data, split: str) -> None:
     for seen in data.decode(split):
         bar = bar or st.empty()
         of = f": {seen.done:,} of {seen.total:,}" if seen.total else ""
-        bar.progress(seen.done / max(1, seen.total), f"Decoding the images of {plain(split)}, once{of}")
+        doing = "Making tokens of the texts" if data.holds_texts else "Decoding the images"
+        bar.progress(seen.done / max(1, seen.total), f"{doing} of {plain(split)}, once{of}")
     if bar:
         bar.empty()

@@ -159,8 +159,13 @@ class Data:
 
     @property
     def things(self) -> str:
-        """What there are many of, as sentences call it."""
+        """What judges the zoo, as sentences call many of them."""
         return "texts" if self.holds_texts else "images"
+
+    @property
+    def thing(self) -> str:
+        """The same of one."""
+        return self.things[:-1]
 
     def settings(self) -> dict[str, Any]:
         """All that is said of the images, as plain values; what stands where it is by itself is left out of the newer ones."""

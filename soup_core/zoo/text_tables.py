@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from soup_core.data import operator_folders, split_folders
-from soup_core.data.text_files import SUFFIXES, Columns, Label
+from soup_core.data.sources import allowed
+from soup_core.data.text_files import SUFFIXES, Columns, Label, column_names
 from soup_core.data.text_sources import SHARD, TextSource, label_names, text_source
 from soup_core.data.text_tokenizers import holds_tokenizer
 from soup_core.errors import DataError
@@ -55,6 +56,19 @@ def text_question(folder: Path, path: str, columns: Mapping[str, str]) -> str:
     except DataError as error:
         return str(error)
     return ""
+
+
+def columns_of(folder: Path, path: str) -> tuple[str, ...]:
+    """The columns of the texts at a path, of which a person may choose; none where there is no table that can be read."""
+    try:
+        place = allowed(folder / path, [each.resolve() for each in (folder, *operator_folders())])
+        files = sorted(place.iterdir()) if place.is_dir() else [place]
+        tables = [
+            each for each in files if each.suffix.lower() in SUFFIXES and not each.is_symlink() and each.is_file()
+        ]
+        return column_names(tables[0]) if tables else ()
+    except (DataError, OSError):
+        return ()
 
 
 def _source(folder: Path, path: str, columns: Mapping[str, str]) -> TextSource:

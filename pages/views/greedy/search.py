@@ -14,10 +14,11 @@ def selection_gap(context: Context, first: sc.Soup, last: sc.Soup) -> str:
     gains = [
         sc.compare(context.evaluator(split)(last), context.evaluator(split)(first)) for split in ("held_out", "test")
     ]
+    things = context.zoo.data.things
     gap = 100 * (gains[0].difference - gains[1].difference)
     return (
-        f"On the held-out images, which chose it, the soup gains {100 * gains[0].difference:+.2f} points; on the test "
-        f"images {points(gains[1])}. The selection gap, the first less the second, is {gap:+.2f} points."
+        f"On the held-out {things}, which chose it, the soup gains {100 * gains[0].difference:+.2f} points; on the test "
+        f"{things} {points(gains[1])}. The selection gap, the first less the second, is {gap:+.2f} points."
     )
 
 

@@ -58,7 +58,8 @@ def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
         accuracies = by_statistics(context, selected, sentence)
         compared.markdown(f"This soup by its BatchNorm statistics, held-out: {accuracies}.")
     changes = try_changes(context, chosen, chosen.evaluation, sentence)
-    images = f"{FEW:,} of the held-out images" if is_sampled(context) else "the held-out images"
+    things = context.zoo.data.things
+    images = f"{FEW:,} of the held-out {things}" if is_sampled(context) else f"the held-out {things}"
     with bars:
         if is_sampled(context):
             st.caption(f"Each change is tried on {images}.")

@@ -42,7 +42,7 @@ def draw(context: Context) -> None:
             "Predicted class",
             [ANY, *classes],
             **address.bound("predicted", of_zoo=True),
-            help="Shows the images of which only one of the two says so.",
+            help=f"Shows the {zoo.data.things} of which only one of the two says so.",
         )
     with drawing.errors_shown():
         evaluate, soups = context.evaluator("test"), [context.soup_of(each) for each in (a, b)]
@@ -60,8 +60,8 @@ def draw(context: Context) -> None:
     }
     gained, lost = decided_by_one(ours, theirs, labels, **cell)
     first, second, third = st.columns(3)
-    first.metric(f"Only {plain(a)} is right", f"{comparison.gained:,} images")
-    second.metric(f"Only {plain(b)} is right", f"{comparison.lost:,} images")
+    first.metric(f"Only {plain(a)} is right", f"{comparison.gained:,} {zoo.data.things}")
+    second.metric(f"Only {plain(b)} is right", f"{comparison.lost:,} {zoo.data.things}")
     third.metric(
         "Difference, test",
         f"{100 * comparison.difference:+.2f} points",
@@ -71,9 +71,9 @@ def draw(context: Context) -> None:
         help=f"95 % interval, paired; McNemar p = {comparison.p_value:.2g}.",
     )
     if soups[0] == soups[1]:
-        st.info("Both are the same model. Choose two different ones to see which images change.")
+        st.info(f"Both are the same model. Choose two different ones to see which {zoo.data.things} change.")
         st.markdown(
-            f"**{plain(a)} and {plain(b)} are the same model: they differ by {points(comparison)}, and on no image.**"
+            f"**{plain(a)} and {plain(b)} are the same model: they differ by {points(comparison)}, and on no {zoo.data.thing}.**"
         )
         return
     gains, difference = class_gains(ours, theirs, labels), confusion_difference(ours, theirs, labels)
@@ -85,7 +85,7 @@ def draw(context: Context) -> None:
         drawing.chart(
             charts.confusion_heatmap(difference, classes, among),
             "confusion",
-            f"How many more images of each true class {a} takes for each class than {b}.",
+            f"How many more {zoo.data.things} of each true class {a} takes for each class than {b}.",
             partial(_show_cell, classes),
         )
     with right:
@@ -96,14 +96,15 @@ def draw(context: Context) -> None:
         )
     what = "the right class" if predicted == ANY else predicted
     for name, indices in ((a, gained), (b, lost)):
-        st.markdown(f"Only {plain(name)} says {plain(what)}: {len(indices):,} images, the surest first")
+        st.markdown(f"Only {plain(name)} says {plain(what)}: {len(indices):,} {zoo.data.things}, the surest first")
         if indices:
             _gallery(evaluate.data, indices[:PICTURES], {a: ours, b: theirs}, classes)
     most = max(gains, key=lambda label: abs(gains[label].difference))
     where = f"most on {plain(classes[most])}, by {points(gains[most])}"
+    equal = f"on each class as many {zoo.data.things} are gained as lost"
     st.markdown(
         f"**Against {plain(b)}, {plain(a)} differs by {points(comparison)}; "
-        f"{where if gains[most].difference else 'on each class as many images are gained as lost'}.**"
+        f"{where if gains[most].difference else equal}.**"
     )
 
 

@@ -51,13 +51,14 @@ class Doubt:
     reason: str
     remedy: str = ""
     classes: tuple[str, ...] = ()
+    things: str = "images"
 
     @property
     def sentence(self) -> str:
         """What was found and the likeliest reason."""
         at = self.standing
         who = "the model tried" if self.models == 1 else f"the best of {self.models} models tried"
-        found = f"{who}, {shown(self.name)}, has {at.correct} of {at.total} held-out images right"
+        found = f"{who}, {shown(self.name)}, has {at.correct} of {at.total} held-out {self.things} right"
         if self.near_chance:
             found = f"near chance: {found}, and guessing gets {at.guessed}"
         return f"{found}. {self.reason}"
@@ -110,10 +111,10 @@ def explained(
         _of_preparation(model, images, given, others)
         or _of_place(model, images, given)
         or _of_split(model, images, given)
-        or _of_answers(given.logits)
+        or _of_answers(given.logits, model.zoo.data.holds_texts)
         or _unknown(classes)
     )
-    return Doubt(True, 1, model.name, at, cause, reason, remedy)
+    return Doubt(True, 1, model.name, at, cause, reason, remedy, things=model.zoo.data.things)
 
 
 def _of_order(order: ClassOrder, classes: Sequence[str], at: Standing, name: str) -> Doubt:
@@ -202,16 +203,19 @@ def _of_split(model: Model, images: Sample, given: TriedPreparation) -> Reason |
     )
 
 
-def _of_answers(logits: Tensor) -> Reason | None:
-    """Whether the answers are those of weights that are not trained, or of images on another scale."""
+def _of_answers(logits: Tensor, are_of_texts: bool) -> Reason | None:
+    """Whether the answers are those of weights that are not trained, or of images on another scale, or of other tokens."""
+    things, otherwise = "images", "images on another scale than in training; see normalize in zoo.toml"
+    if are_of_texts:
+        things, otherwise = "texts", "another tokenizer than in training; see tokenizer in zoo.toml"
     answers = logits.nan_to_num().argmax(1)
     commonest = torch.bincount(answers, minlength=logits.shape[1])
     share = float(commonest.max()) / len(answers)
     if share >= SAME_ANSWER:
         return (
             "same answer",
-            f"It gives {100 * share:.0f} % of the images the same answer, class {int(commonest.argmax())}: the likeliest "
-            "reason is weights that were not trained, or images on another scale than in training; see normalize in zoo.toml, "
+            f"It gives {100 * share:.0f} % of the {things} the same answer, class {int(commonest.argmax())}: the likeliest "
+            f"reason is weights that were not trained, or {otherwise}, "
             "and that each file holds a finished run.",
             "",
         )
