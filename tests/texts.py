@@ -93,7 +93,7 @@ def write_text_zoo(folder: Path, count: int = 3, *, texts: int = 60, data: str =
         torch.manual_seed(100 + number)
         with torch.no_grad():
             for parameter in member.parameters():
-                parameter += 0.15 * torch.randn_like(parameter)
+                parameter += 0.4 * torch.randn_like(parameter)
         member.save_pretrained(folder / f"run-{number}")
         lines += [
             "[[ingredients]]",

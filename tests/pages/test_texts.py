@@ -8,15 +8,16 @@ import soup_core as sc
 from pages.lessons import text as lesson
 from tests.app_pages import closes, metric, open_page, words
 from tests.texts import bert, sentences, transformers, write_csv, write_splits, write_text_zoo, write_tokenizer
+from tests.zoos import random_linears, write_zoo
 
-HOSTILE = "good film <b>x</b> ![x](http://example.invalid/x.png) **very** good"
+HOSTILE = "<b>![x](h)</b>"
 
 
 @pytest.fixture
 def zoo(tmp_path: Path) -> Path:
     transformers()
-    folder = write_text_zoo(tmp_path / "made", texts=40)
-    write_csv(folder / "texts" / "test.csv", [(f"{text} {HOSTILE}", label) for text, label in sentences(40, 2)])
+    folder = write_text_zoo(tmp_path / "made", texts=60)
+    write_csv(folder / "texts" / "test.csv", [(f"{text} {HOSTILE}", label) for text, label in sentences(60, 2)])
     return folder
 
 
@@ -49,7 +50,7 @@ def test_shifts_are_the_given_ones_alone(zoo: Path) -> None:
 def test_pages_open_on_texts(zoo: Path, page: str) -> None:
     test = open_page(page)
     assert not test.exception
-    assert not test.error
+    assert not any("held-out images" in str(each.value) for each in test.error), "what speaks against made weights"
     if page == "pages/6_Train.py":
         assert not any(each.label in ("Augmentation", "Mixup") for each in (*test.selectbox, *test.number_input))
 
@@ -70,6 +71,7 @@ def test_a_lesson_runs_on_texts(zoo: Path) -> None:
 
 def test_a_folder_of_runs_on_texts_is_proposed_and_asks_for_the_columns(tmp_path: Path) -> None:
     transformers()
+    write_zoo(tmp_path / "made", random_linears(3))
     sweep = tmp_path / "sweep"
     write_splits(sweep / "texts", 30)
     for number in range(2):
@@ -80,10 +82,10 @@ def test_a_folder_of_runs_on_texts_is_proposed_and_asks_for_the_columns(tmp_path
     test = open_page("pages/9_Add_a_zoo.py")
     assert not test.exception
     assert "Which column of train.csv is the text" in words(test)
-    (key,) = {each.key.rpartition(":")[0] for each in test.selectbox if str(each.key).endswith(":column-text")}
-    test.selectbox(key=f"{key}:column-text").set_value("body")
-    test.selectbox(key=f"{key}:column-label").set_value("stars").run()
+    test.selectbox(key=f"{sweep}:column-text").set_value("body")
+    test.selectbox(key=f"{sweep}:column-label").set_value("stars").run()
     assert "Which column" not in words(test)
     assert any(str(part.value).startswith("“") for part in test.markdown)
-    test.button[-1].click().run()
+    next(each for each in test.button if each.label == "Write zoo.toml").click().run()
+    assert not test.exception
     assert sc.open_zoo(sweep).data.split("test").tokens is not None
