@@ -60,11 +60,11 @@ with drawing.errors_shown():
     gain = sc.compare(greedy, best)
     selection = sc.compare(held_out(steps[-1].soup), held_out(steps[0].soup)).difference
     if len(names) == 1:
-        sentence = f"Here no average beats the best model on the held-out {zoo.data.things}, so greedy keeps that model alone."
-    else:
         sentence = (
-            f"Averaging {len(names)} of {len(zoo.names)} models: {points(gain)} on test {zoo.data.things}, at the cost of one."
+            f"Here no average beats the best model on the held-out {zoo.data.things}, so greedy keeps that model alone."
         )
+    else:
+        sentence = f"Averaging {len(names)} of {len(zoo.names)} models: {points(gain)} on test {zoo.data.things}, at the cost of one."
     note.markdown(f"**{sentence}**")
     with search:
         st.markdown("##### The greedy search", help="Each candidate stays only if the average gets better.")

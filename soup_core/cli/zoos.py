@@ -194,16 +194,20 @@ def images(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Decode a zoo's images, so that all else finds them ready, and list its splits and what is wrong with them."""
+    """Decode a zoo's images, or make tokens of its texts, so that all else finds them ready, and list its splits and what is wrong with them."""
     data = open_zoo(zoo).data
     if download:
         with redirect_stdout(sys.stderr):
             data.fetch()
     rows: list[Row] = []
     layout = data.layout()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} images"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(f"{{task.completed}}/{{task.total}} {data.things}"),
+    )
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        for name in (*PLAIN_SPLITS, *(f"test:{shift}" for shift in data.shift_folders)):
+        for name in (*PLAIN_SPLITS, *(f"test:{shift}" for shift in data.given_shifts)):
             task = None
             try:
                 for seen in data.decode(name):
@@ -215,7 +219,7 @@ def images(
             else:
                 classes = len(split.labels.unique())
                 judged = {} if split.outputs is None else {"judged_over": len(split.outputs)}
-                row = {"split": name, "images": len(split), "classes": classes, **judged, "digest": split.digest}
+                row = {"split": name, data.things: len(split), "classes": classes, **judged, "digest": split.digest}
                 rows.append(row | ({"folder": layout[name]} if name in layout else {}))
     if all("error" in row for row in rows):
         raise DataError(rows[0]["error"])

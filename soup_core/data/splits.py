@@ -284,7 +284,7 @@ class Data:
 
         A sentence each. Images that have still to be decoded are not looked at.
         """
-        ready = tuple(filter(self._ready, (*PLAIN_SPLITS, *(f"test:{name}" for name in self._given_shifts))))
+        ready = tuple(filter(self._ready, (*PLAIN_SPLITS, *(f"test:{name}" for name in self.given_shifts))))
         return self._cache.notices(ready, self._notices)
 
     def _notices(self, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -332,8 +332,8 @@ class Data:
         sources.fetch(self._path, self.folder / self.root, self._roots)
 
     @property
-    def _given_shifts(self) -> tuple[str, ...]:
-        """The shifts with files of their own, by name."""
+    def given_shifts(self) -> tuple[str, ...]:
+        """The shifts that have files of their own, by name."""
         beside: Iterable[str] = ()
         with contextlib.suppress(SoupError):
             beside = self._text_source.shifts if self._kind == "texts" else ()

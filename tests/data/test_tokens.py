@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pad_sequence
 
@@ -13,6 +13,7 @@ from soup_core.evaluation.inputs import Inputs
 ROWS = st.lists(st.lists(st.integers(1, 30_000), min_size=1, max_size=9), min_size=1, max_size=8)
 
 
+@settings(max_examples=25)
 @given(ROWS, st.integers(0, 7), st.data())
 def test_a_batch_is_what_torch_pads_to_the_longest_of_it(rows, padding, data):
     tokens = Tokens.of(rows, [[place % 2 for place in range(len(row))] for row in rows], padding=padding)
@@ -26,6 +27,7 @@ def test_a_batch_is_what_torch_pads_to_the_longest_of_it(rows, padding, data):
     assert batch.dtype == torch.int64
 
 
+@settings(max_examples=25)
 @given(ROWS, st.data())
 def test_chosen_texts_give_the_batches_that_they_gave_among_the_others(rows, data):
     tokens = Tokens.of(rows, texts=[(str(row),) for row in rows])
