@@ -5,6 +5,7 @@ Only local files are read, and no code among them; batches are filled up here, s
 
 import hashlib
 import json
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,6 +25,7 @@ CONFIG = "config.json"  # says the family, where the tokenizer's own files do no
 CONFIG_AT_MOST = 5_000_000  # bytes
 FILE_AT_MOST = 100_000_000  # bytes
 LENGTH_AT_MOST = 8192
+_LOCK = threading.Lock()
 OFFSET_FAMILIES = ("roberta", "camembert", "longformer", "mpnet", "data2vec-text", "xmod", "ibert")
 
 
@@ -51,7 +53,8 @@ class Tokenizer:
         own = opened(self)
         pair = [each[1] for each in texts] if texts and len(texts[0]) > 1 else None
         try:
-            found = own([each[0] for each in texts], pair, truncation=True, max_length=self.length)
+            with _LOCK:  # one that truncates is changed by each call, and refuses to be by two threads at a time
+                found = own([each[0] for each in texts], pair, truncation=True, max_length=self.length)
             segments = found.get("token_type_ids")
             encodings = getattr(found, "encodings", None) or []
             return Encoded(found["input_ids"], segments, sum(bool(each.overflowing) for each in encodings))
