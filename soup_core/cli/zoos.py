@@ -112,7 +112,7 @@ def init(
         proposal, found = _tried(proposal)
     if proposal.questions:
         raise SoupError(
-            f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes, --data or --classes."
+            f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes, --data, --classes or --columns."
         )
     zoo = zoo_from(proposal.zoo_file(), folder)
     file = proposal.write(replace_old=force)
