@@ -43,13 +43,15 @@ class Split:
     """Images (uint8, N×C×H×W) and labels (int64, N) under the split's name.
 
     `pixels` are the images, or what unpacks them when they are first asked for. Labels are numbers of the network's
-    outputs. `outputs` are those that the split is judged over, in their order, where it is not all of them.
+    outputs. `outputs` are those that the split is judged over, in their order, where it is not all of them; `groups`
+    (int64, N) number the images' groups, where they have any.
     """
 
     name: str
     pixels: Tensor | PackedImages
     labels: Tensor
     outputs: tuple[int, ...] | None = None
+    groups: Tensor | None = None
 
     @property
     def images(self) -> Tensor:

@@ -29,7 +29,7 @@ from soup_core.data.preprocessing import Backend, CropOffset
 from soup_core.data.processors import CONFIGURATIONS, configured
 from soup_core.errors import ZooError
 from soup_core.runtime.files import write_atomically
-from soup_core.zoo.zoo import RESERVED, Value
+from soup_core.zoo.zoo import RESERVED, MetricKey, Value
 
 FORMAT = 1
 SOURCES = rf"^({'|'.join(BUNDLED_SETS)}|(tensors|imagefolder|torchvision):.+)$"
@@ -229,6 +229,7 @@ class ZooHeader(_Table):
     title: str
     architecture: ArchitectureEntry
     base: str | FileEntry | None = None
+    metric: MetricKey | None = None
     data: DataEntry
 
     @pydantic.model_validator(mode="after")
