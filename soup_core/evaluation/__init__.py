@@ -22,10 +22,12 @@ from soup_core.evaluation.statistics import (
     accuracy_interval,
     compare,
     compare_bits,
+    compare_values,
     estimate,
     paired_mean,
     resampled_means,
     sample_mean,
+    value_interval,
     wilson,
 )
 
@@ -47,6 +49,7 @@ __all__ = [
     "best_first",
     "compare",
     "compare_bits",
+    "compare_values",
     "estimate",
     "hardest_first",
     "measure",
@@ -56,5 +59,6 @@ __all__ = [
     "row_blocks",
     "sample_mean",
     "surpasses",
+    "value_interval",
     "wilson",
 ]

@@ -119,7 +119,9 @@ class Judge:
         if self.metric is ACCURACY:
             return evaluation
         found = evaluation.bits() if answers is None else answers
-        return replace(evaluation, measured=Measured(self.metric, self.metric.value(self.truth, found), self.truth, found))
+        return replace(
+            evaluation, measured=Measured(self.metric, self.metric.value(self.truth, found), self.truth, found)
+        )
 
     def of(self, rows: NDArray[np.int64]) -> "Judge":
         """The same on some of the images."""
