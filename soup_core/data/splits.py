@@ -167,10 +167,10 @@ class Data:
             pass
         if self._is_made(shift):
             test = self.split(plain)
-            return Split(name, shifted(test.images, shift), test.labels, test.outputs)
+            return Split(name, shifted(test.images, shift), test.labels, test.outputs, test.groups)
         origin, outputs = self._origin(name), self._judged_outputs(name)
         key = (name, origin.key, outputs)
-        return self._checked(self._cache.split(key, lambda: Split(name, *origin.read(), outputs)))
+        return self._checked(self._cache.split(key, lambda: Split(name, *origin.read(), outputs, self._groups(name))))
 
     def _judged_outputs(self, name: str) -> tuple[int, ...] | None:
         """The network's outputs that a split, whose images are decoded, is judged over; None where it is all of them."""
@@ -384,6 +384,14 @@ class Data:
             raise DataError(f"{file.path} has no tensor {prefix}.{part}; it holds {listed(sorted(file.tensors), 6)}.")
         return file.read(f"{prefix}.{part}")
 
+    def _groups(self, name: str) -> Tensor | None:
+        """The groups of a split's images, where a file of tensors says them."""
+        return self._read(_prefix(name), "groups") if self.has_groups(name) else None
+
+    def has_groups(self, name: str) -> bool:
+        """Whether a split's images are in groups, without reading them."""
+        return self._kind == "tensors" and f"{_prefix(name)}.groups" in self._tensors.tensors
+
     def _part_of(self, decoding: Decoding, held_out: bool | None, placement: Placement | None) -> tuple[Tensor, Tensor]:
         """The images of a part of a source that are held out of it, or the others, or all, with the network's labels."""
         images, labels = decoding.tensors()
@@ -438,6 +446,12 @@ class Data:
             raise DataError(
                 f"{where}: labels must be int64 of shape ({split.shape[0]},), one for each image; found "
                 f"{_described(labels)}."
+            )
+        groups = split.groups
+        if groups is not None and (groups.shape != labels.shape or groups.dtype != torch.int64):
+            raise DataError(
+                f"{where}: groups must be int64 of shape ({split.shape[0]},), a number for each image; found "
+                f"{_described(groups)}."
             )
         if not len(labels):
             raise DataError(f"{where} holds no image that can be used; at least one is needed.")

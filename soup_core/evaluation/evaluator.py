@@ -335,6 +335,10 @@ class Evaluator:
 
     def _run(self, asked: _Asked, limit: Limit | None = None) -> Trial:
         if limit is None:
+            # By a metric for which the bits are not enough an evaluation may be unknown though its logits are kept.
+            kept = None if self.logits_are_approximate else self._kept_logits.find(self._keys(asked.key))
+            if kept is not None:
+                return Trial.whole(self._keep(asked, kept), 0)
             return Trial.whole(self._keep(asked, self._all_logits(asked.soup).float().cpu()), self.total)
         seen, order, collected = limit.seen, limit.order, []
         size = self._decide(asked.soup).running.fixed_size or -(-self.total // REJECTION_BATCHES)

@@ -73,7 +73,7 @@ class Cells:
         return np.divide(self.sums(times * answers), total, out=np.full_like(total, np.nan), where=total > 0)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Metric:
     """A way to say how good a model is on images.
 
@@ -94,6 +94,9 @@ class Metric:
     unit: Literal["percent", "nats", ""] = "percent"
     suits: Callable[[Truth], bool] = lambda truth: True
     condition: str = ""
+
+    def __repr__(self) -> str:
+        return f"METRICS[{self.key!r}]"
 
     def value(self, truth: Truth, answers: Numbers) -> float:
         """Its value on all images. Raises nothing for answers that are not finite: the value may then be NaN."""
