@@ -103,7 +103,7 @@ class Trial:
     @classmethod
     def whole(cls, evaluation: Evaluation, images_evaluated: int) -> "Trial":
         """One that ran to its end."""
-        value = evaluation.measured and evaluation.value
+        value = evaluation.value if evaluation.measured else None
         return cls(evaluation, evaluation.correct, images_evaluated, value)
 
 

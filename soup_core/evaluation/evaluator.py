@@ -98,7 +98,7 @@ class Evaluator:
         if self.batch_size < 1:
             raise SoupError(f"The batch size must be at least 1; found {batch_size}.")
         self.inputs = Inputs(self._data, zoo.data.normalization, self.device)
-        self.judge = self._judge()
+        self.judge = self._judge(drawn=images is not None)
         self._evaluations = KeptEvaluations(self.store, read_shipped(zoo.evaluations_file), self.judge, precision)
         self._kept_logits = KeptLogits(self.store, split, len(zoo.by_name), self.total, len(self.outputs), self.memory)
 
@@ -210,18 +210,20 @@ class Evaluator:
 
     def trial(self, soup: Soup, *, errors_below: int | None = None, order: ImageOrder | None = None) -> Trial:
         """Evaluate a soup, but stop once its errors reach `errors_below`, taking the images in `order`."""
-        limited = errors_below is not None and order is not None
-        return self._trial(soup, ErrorLimit(self.judge, errors_below, order) if limited else None)
+        if errors_below is None or order is None:
+            return self._trial(soup)
+        return self._trial(soup, ErrorLimit(self.judge, errors_below, order))
 
     def candidate(self, soup: Soup, best: Evaluation, *, ties: bool = False, order: ImageOrder | None = None) -> Trial:
         """Evaluate a soup that has to surpass an evaluation by the metric, but stop once it cannot, taking images in `order`.
 
         Without an order, and by a metric that is not bounded, all images are run.
         """
-        limited = order is not None and self.metric.is_bounded
-        return self._trial(soup, limit_of(self.judge, best, order, ties=ties) if limited else None)
+        if order is None or not self.metric.is_bounded:
+            return self._trial(soup)
+        return self._trial(soup, limit_of(self.judge, best, order, ties=ties))
 
-    def _trial(self, soup: Soup, limit: Limit | None) -> Trial:
+    def _trial(self, soup: Soup, limit: Limit | None = None) -> Trial:
         asked = self._asked(soup)
         if (known := self._known_trial(asked.key, limit)) is not None:
             return known
@@ -453,15 +455,15 @@ class Evaluator:
 
     @property
     def metric(self) -> Metric:
-        """By which soups are selected: the zoo's, or on a split that reports, accuracy where that does not suit its images."""
+        """By which soups are selected: the zoo's, or, of images that do not choose alone, accuracy where it does not suit them."""
         return self.judge.metric
 
-    def _judge(self) -> Judge:
+    def _judge(self, *, drawn: bool) -> Judge:
         groups = None if self._data.groups is None else self._data.groups.numpy()
         metric, truth = metric_of(self.zoo.metric), Truth(self._data.labels.numpy(), len(self.outputs), groups)
         if metric.suits(truth):
             return Judge(metric, truth)
-        if self.split == "held_out":
+        if self.split == "held_out" and not drawn:
             raise SoupError(
                 f"The metric {metric.key} is for {metric.condition}, which the zoo {self.zoo.name} has not; choose another, "
                 "or say it as metric in zoo.toml."

@@ -8,7 +8,7 @@ not been seen yet; the package would be 30 megabytes more to install.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from soup_core.zoo.zoo import MetricKey
 
 TOP = 5
 DECIMALS = 12  # of values that are compared: sums in another order are equal to these
-Numbers = NDArray[np.generic]
+Numbers = NDArray[Any]
 Values = NDArray[np.float64]
 
 
@@ -153,15 +153,15 @@ def _mean(truth: Truth, answers: Numbers, times: Values) -> Values:
 
 
 def _mean_over_classes(truth: Truth, answers: Numbers, times: Values) -> Values:
-    return np.nanmean(truth.class_cells.means(answers, times), axis=1)
+    return np.asarray(np.nanmean(truth.class_cells.means(answers, times), axis=1))
 
 
 def _worst_class(truth: Truth, answers: Numbers, times: Values) -> Values:
-    return np.nanmin(truth.class_cells.means(answers, times), axis=1)
+    return np.asarray(np.nanmin(truth.class_cells.means(answers, times), axis=1))
 
 
 def _worst_group(truth: Truth, answers: Numbers, times: Values) -> Values:
-    return np.nanmin(truth.group_cells.means(answers, times), axis=1)
+    return np.asarray(np.nanmin(truth.group_cells.means(answers, times), axis=1))
 
 
 def _macro_f1(truth: Truth, answers: Numbers, times: Values) -> Values:
@@ -173,7 +173,7 @@ def _macro_f1(truth: Truth, answers: Numbers, times: Values) -> Values:
     either[:, of_answer.names] += of_answer.sums(times)
     right, either = right[:, :-1], either[:, :-1]  # without the class that is none
     scores = np.divide(2 * right, either, out=np.full_like(either, np.nan), where=either > 0)
-    return np.nanmean(scores, axis=1)
+    return np.asarray(np.nanmean(scores, axis=1))
 
 
 def _auroc(truth: Truth, answers: Numbers, times: Values) -> Values:
@@ -182,7 +182,7 @@ def _auroc(truth: Truth, answers: Numbers, times: Values) -> Values:
     ours, others = (cells.sums(times * (truth.labels == label)) for label in (1, 0))
     below = np.cumsum(others, axis=1) - others / 2
     pairs = ours.sum(1) * others.sum(1)
-    return np.divide((ours * below).sum(1), pairs, out=np.full(len(times), np.nan), where=pairs > 0)
+    return np.asarray(np.divide((ours * below).sum(1), pairs, out=np.full(len(times), np.nan), where=pairs > 0))
 
 
 ACCURACY = Metric("accuracy", "accuracy", "The share of the images that are right.", _mean)
