@@ -56,13 +56,12 @@ def counts(evaluation: Evaluation) -> str:
 
 def score(evaluation: Evaluation) -> str:
     """The value of the metric that an evaluation is judged by, without its name: of accuracy what `percent` says."""
-    match evaluation.metric.unit:
-        case "percent":
-            return f"{100 * evaluation.value:.{2 if evaluation.total >= 1000 else 1}f} %"
-        case "nats":
-            return f"{evaluation.value:.4f} nats"
-        case _:
-            return f"{evaluation.value:.4f}"
+    return score_of(evaluation.value, evaluation.metric, 2 if evaluation.total >= 1000 else 1)
+
+
+def score_of(value: float, metric: Metric, decimals: int = 2) -> str:
+    """A metric's value: a share in percent with so many decimals, others with four, and their unit."""
+    return f"{100 * value:.{decimals}f} %" if metric.unit == "percent" else f"{value:.4f} {metric.unit}".rstrip()
 
 
 def score_change(estimate: Estimate, metric: Metric) -> str:

@@ -80,7 +80,8 @@ class Metric:
     `answers(logits, labels)` is what is kept an image (N) beside whether it is right, and `perfect(truth)` the best that
     there is of it; both None where the bit is enough. `values(truth, answers, times)` are the metric's values (D) with the
     images taken so many times each (D×N). Where `is_bounded`, a value can only fall where an image turns out wrong, and does
-    so without rounding. `condition` says which images it is for, and `suits(truth)` whether these are such.
+    so without rounding. `fits(outputs, grouped)` says whether it is for so many outputs of images in groups or not, which
+    `condition` says in words.
     """
 
     key: MetricKey
@@ -92,11 +93,16 @@ class Metric:
     higher_is_better: bool = True
     is_bounded: bool = True
     unit: Literal["percent", "nats", ""] = "percent"
-    suits: Callable[[Truth], bool] = lambda truth: True
+    fits: Callable[[int, bool], bool] = lambda outputs, grouped: True
     condition: str = ""
 
     def __repr__(self) -> str:
         return f"METRICS[{self.key!r}]"
+
+    def suits(self, truth: Truth) -> bool:
+        """Whether it can be told of these images."""
+        of_both = self.key != "auroc" or len(truth.class_cells.names) == 2
+        return of_both and self.fits(truth.outputs, truth.groups is not None)
 
     def value(self, truth: Truth, answers: Numbers) -> float:
         """Its value on all images. Raises nothing for answers that are not finite: the value may then be NaN."""
@@ -197,7 +203,7 @@ METRICS: Mapping[MetricKey, Metric] = {
             _mean,
             in_top,
             lambda truth: np.ones(len(truth.labels), bool),
-            suits=lambda truth: truth.outputs > TOP,
+            fits=lambda outputs, grouped: outputs > TOP,
             condition="more than five classes",
         ),
         Metric(
@@ -232,7 +238,7 @@ METRICS: Mapping[MetricKey, Metric] = {
             second_less_first,
             is_bounded=False,
             unit="",
-            suits=lambda truth: truth.outputs == 2 and len(truth.class_cells.names) == 2,
+            fits=lambda outputs, grouped: outputs == 2,
             condition="two classes, with images of both",
         ),
         Metric("worst-class", "worst class", "The accuracy on the class that has the lowest.", _worst_class),
@@ -241,7 +247,7 @@ METRICS: Mapping[MetricKey, Metric] = {
             "worst group",
             "The accuracy on the group of images that has the lowest.",
             _worst_group,
-            suits=lambda truth: truth.groups is not None,
+            fits=lambda outputs, grouped: grouped,
             condition="images in groups",
         ),
     )
