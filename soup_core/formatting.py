@@ -69,7 +69,12 @@ def score_change(estimate: Estimate, metric: Metric) -> str:
     if metric.unit == "percent":
         return points(estimate)
     unit = f" {metric.unit}" if metric.unit else ""
-    return f"{estimate.value:+.4f}{unit} ({estimate.low:.4f} to {estimate.high:.4f})"
+    return f"{estimate.value:+.4f}{unit} ({score_bounds(estimate, metric)})"
+
+
+def score_bounds(estimate: Estimate, metric: Metric) -> str:
+    """The bounds of a metric's interval: in percent or points, or in its own unit."""
+    return interval(estimate) if metric.unit == "percent" else f"{estimate.low:.4f} to {estimate.high:.4f}"
 
 
 def duration(seconds: float) -> str:

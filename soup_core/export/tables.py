@@ -121,13 +121,17 @@ def _flat(split: str, evaluation: Evaluation) -> dict[str, object]:
 
 
 def counted(evaluation: Evaluation) -> dict[str, Any]:
-    """Counts, accuracy and its interval, ready for JSON."""
-    return {
+    """Counts, accuracy and its interval, ready for JSON, and the metric that is selected by, where that is another."""
+    figures: dict[str, Any] = {
         "correct": evaluation.correct,
         "total": evaluation.total,
         "accuracy": evaluation.accuracy,
         "interval": list(accuracy_interval(evaluation)),
     }
+    if evaluation.measured:
+        figures["metric"] = evaluation.metric.key
+        figures["value"] = None if math.isnan(evaluation.value) else evaluation.value
+    return figures
 
 
 def markdown_cell(value: object) -> str:

@@ -145,7 +145,7 @@ def learned_soup(
             optimizer.step()
             yield_point()
         loss = sum(losses) / len(losses) if losses else math.nan
-        on_fold = _evaluate_fold(evaluate, modules, mixture.soup(raw, learning=True), scale.item(), fold, judge)
+        on_fold = _evaluate_fold(evaluate, modules, mixture.soup(raw, learning=True), scale.item(), judge, fold)
         return _state(optimizer, loss, on_fold)
 
     for index in range(len(rounds) + 1):
@@ -156,7 +156,8 @@ def learned_soup(
                 if state is None:
                     state = round_of(index)
                     evaluate.store.keep_step(run, index, state)
-        loss, on_fold = _restore(state, optimizer, evaluate.precision, judge)
+        loss, unjudged = _restore(state, optimizer, evaluate.precision)
+        on_fold = judge.judged(unjudged, state["answers"].numpy() if "answers" in state else None)
         if (rank := _rank(on_fold)) > best_rank:
             best_index, best_rank, best = index, rank, mixture.soup(raw)
         yield LearnedStep(
@@ -297,7 +298,7 @@ def _learn(
 
 
 def _evaluate_fold(
-    evaluate: Evaluator, modules: Sequence[torch.nn.Module], soup: Soup, scale: float, fold: Tensor, judge: Judge
+    evaluate: Evaluator, modules: Sequence[torch.nn.Module], soup: Soup, scale: float, judge: Judge, fold: Tensor
 ) -> Evaluation:
     evaluate.load(modules[0], soup)
 
@@ -342,13 +343,12 @@ def _state(optimizer: _AdamW, loss: float, fold: Evaluation) -> dict[str, Tensor
     return {**packed, "figures": figures, **answers, **state}
 
 
-def _restore(state: Mapping[str, Tensor], optimizer: _AdamW, precision: str, judge: Judge) -> tuple[float, Evaluation]:
+def _restore(state: Mapping[str, Tensor], optimizer: _AdamW, precision: str) -> tuple[float, Evaluation]:
     with torch.no_grad():
         for name, tensor in optimizer.state().items():
             tensor.copy_(state[name])
     figures = state["figures"]
-    on_fold = Evaluation.from_tensors({**state, "figures": figures[1:]}, precision)
-    return float(figures[0]), judge.judged(on_fold, state["answers"].numpy() if "answers" in state else None)
+    return float(figures[0]), Evaluation.from_tensors({**state, "figures": figures[1:]}, precision)
 
 
 RECIPE = Recipe(

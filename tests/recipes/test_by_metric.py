@@ -112,3 +112,20 @@ def test_an_ensembles_members_and_the_point_of_a_line_are_chosen_by_the_metric(b
     assert len(set(kept)) > 1
     points = list(wise_ft(zoo, evaluate))
     assert points[-1].best_alpha == min(points, key=lambda point: (point.evaluation.value, -point.alpha)).alpha
+
+
+@pytest.mark.parametrize("key", ["macro-f1", "worst-group"])
+def test_learned_takes_the_round_that_the_metric_finds_best(linear_zoo: Make, key: str) -> None:
+    zoo = sc.open_zoo(unbalanced(linear_zoo(4))).judged_by(key)
+    steps = list(sc.learned_soup(zoo, sc.Evaluator(zoo), epochs=2, batch_size=16, learning_rate=0.5, patience=99))
+    ranks = [(step.fold.value, -step.fold.loss) for step in steps]
+    assert all(step.fold.metric.key == key for step in steps)
+    assert steps[-1].best_index == ranks.index(max(ranks))
+    again = list(sc.learned_soup(zoo, sc.Evaluator(zoo), epochs=2, batch_size=16, learning_rate=0.5, patience=99))
+    assert [step.fold for step in again] == [step.fold for step in steps]
+    assert again[-1].soup == steps[-1].soup
+    plain = zoo.judged_by("accuracy")
+    by_loss = list(sc.learned_soup(plain, sc.Evaluator(plain), epochs=2, batch_size=16, learning_rate=0.5, patience=99))
+    losses = [step.fold.loss for step in by_loss]
+    assert by_loss[-1].best_index == losses.index(min(losses))
+    assert losses == [step.fold.loss for step in steps]  # only the choice is another
