@@ -47,6 +47,16 @@ def tone(difference: sc.Estimate, metric: Metric) -> Literal["off", "normal", "i
     return "normal" if metric.higher_is_better else "inverse"
 
 
+def is_gain(difference: sc.Estimate, metric: Metric) -> bool:
+    """Whether a difference is for the better, and more than chance explains."""
+    return difference.low > 0 if metric.higher_is_better else difference.high < 0
+
+
+def quantities(metric: Metric) -> tuple[str, ...]:
+    """What a chart may show of mixes: accuracy, loss, and the metric that is selected by, where it is neither."""
+    return ("accuracy", "loss") if metric.key in ("accuracy", "log-loss") else (metric.key, "loss", "accuracy")
+
+
 def by_name(difference: sc.Estimate, metric: Metric) -> str:
     """A difference with its interval, and the metric's name where it is not accuracy."""
     return (

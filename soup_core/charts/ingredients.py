@@ -16,7 +16,7 @@ from soup_core.charts.style import (
     mark_size,
     names_axis,
 )
-from soup_core.evaluation import ACCURACY, Evaluation, best_first
+from soup_core.evaluation import ACCURACY, Evaluation, Metric, best_first
 from soup_core.formatting import score
 
 
@@ -55,9 +55,17 @@ def ingredient_points(
     return figure
 
 
-def change_bars(changes: Mapping[str, float], selected: Sequence[str], order: Sequence[str]) -> go.Figure:
-    """What toggling each ingredient would change, in points of held-out accuracy; those not known yet are left empty."""
-    figure, chosen = empty_figure("Change (points)"), set(selected)
+def change_bars(
+    changes: Mapping[str, float], selected: Sequence[str], order: Sequence[str], metric: Metric = ACCURACY
+) -> go.Figure:
+    """What toggling each ingredient would change, in points of held-out accuracy or what the metric's unit is.
+
+    Those not known yet are left empty.
+    """
+    unit = "points" if metric.unit == "percent" else metric.unit
+    of_metric = "" if metric is ACCURACY else f" of {metric.name}"
+    figure, chosen = empty_figure(f"Change{of_metric}{f' ({unit})' if unit else ''}"), set(selected)
+    decimals = 2 if metric.unit == "percent" else 4
     place = {name: index for index, name in enumerate(order)}
     for label, inside, pattern in (("take out", True, "/"), ("put in", False, "")):
         names = [name for name in order if name in changes and (name in chosen) is inside]
@@ -69,7 +77,7 @@ def change_bars(changes: Mapping[str, float], selected: Sequence[str], order: Se
                 name=label,
                 width=0.8,  # of the distance between two names, however far apart those of a trace are
                 marker={"color": MARKS["ingredient"].colour, "pattern": {"shape": pattern}},
-                hovertemplate="%{customdata[1]}: %{y:+.2f} points<extra>" + label + "</extra>",
+                hovertemplate=f"%{{customdata[1]}}: %{{y:+.{decimals}f}} {unit}".rstrip() + f"<extra>{label}</extra>",
             )
         )
     figure.update_layout(barmode="overlay")

@@ -12,6 +12,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from soup_core.evaluation import Estimate, Evaluation, Metric
+from soup_core.evaluation.metrics import metric_of
 from soup_core.formatting import counts as counts
 from soup_core.formatting import percent as percent
 from soup_core.formatting import visible
@@ -73,6 +74,20 @@ def height(evaluation: Evaluation) -> float:
 def on_axis(value: float, metric: Metric) -> float:
     """Where a metric's value stands on its axis."""
     return 100 * value if metric.unit == "percent" else value
+
+
+def quantity_of(evaluation: Evaluation, quantity: str) -> float:
+    """Accuracy in percent, the loss in nats, or, for any other quantity, where the evaluation's own metric stands."""
+    if quantity == "accuracy":
+        return 100 * evaluation.accuracy
+    return evaluation.loss if quantity == "loss" else height(evaluation)
+
+
+def quantity_title(quantity: str) -> str:
+    """The title of a quantity's axis: "accuracy (%)", "loss (nats)", or a metric's, by its key."""
+    if quantity == "loss":
+        return "loss (nats)"
+    return axis_of(metric_of(quantity), "").strip()
 
 
 def axis_of(metric: Metric, split: str = "Held-out") -> str:
