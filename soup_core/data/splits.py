@@ -22,6 +22,7 @@ from soup_core.data import notices, sources
 from soup_core.data.bundled_sets import SHIFT, BundledSet, bundled_set
 from soup_core.data.class_names import LEFT_OUT, Outputs, Placement, classes_of, placed
 from soup_core.data.decoding import Contents, Decoded, Decoding, image_digests
+from soup_core.data.groups import numbered, read_groups
 from soup_core.data.packed_images import PackedImages, content_digest
 from soup_core.data.preprocessing import Normalization, Preprocessing
 from soup_core.data.processors import Processor
@@ -94,7 +95,7 @@ class Data:
     `class_names` say what the network's outputs are, in their order, and class folders are labelled by them; without them
     the folders' own names in the order of their text serve, as long as they are as many as `num_classes`. `outputs` says
     what images are judged over: all of the network's outputs, or those alone of which there are images; `shift_outputs`
-    says it for a shift.
+    says it for a shift. `groups` is a table of the image files' groups, see `read_groups`.
     """
 
     source: str
@@ -108,6 +109,7 @@ class Data:
     outputs: Outputs = "all"
     shift_outputs: Mapping[str, Outputs] = field(default_factory=dict)
     num_classes: int | None = None
+    groups: str | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -116,7 +118,7 @@ class Data:
 
     def settings(self) -> dict[str, Any]:
         """All that is said of the images, as plain values; what stands where it is by itself is left out of the newer ones."""
-        unsaid = {"class_names": (), "outputs": "all", "shift_outputs": {}}
+        unsaid = {"class_names": (), "outputs": "all", "shift_outputs": {}, "groups": None}
         said = {key: value for key, value in asdict(self).items() if key not in unsaid or value != unsaid[key]}
         step = self.preprocessing.identity if self.preprocessing else None
         said |= {"folder": None, "preprocessing": step}
@@ -169,7 +171,7 @@ class Data:
             test = self.split(plain)
             return Split(name, shifted(test.images, shift), test.labels, test.outputs, test.groups)
         origin, outputs = self._origin(name), self._judged_outputs(name)
-        key = (name, origin.key, outputs)
+        key = (name, origin.key, outputs, self._groups_key)
         return self._checked(self._cache.split(key, lambda: Split(name, *origin.read(), outputs, self._groups(name))))
 
     def _judged_outputs(self, name: str) -> tuple[int, ...] | None:
@@ -385,12 +387,28 @@ class Data:
         return file.read(f"{prefix}.{part}")
 
     def _groups(self, name: str) -> Tensor | None:
-        """The groups of a split's images, where a file of tensors says them."""
-        return self._read(_prefix(name), "groups") if self.has_groups(name) else None
+        """The groups of a split's images, where a file of tensors says them, or a table."""
+        if not self.has_groups(name):
+            return None
+        if self._kind == "tensors":
+            return self._read(_prefix(name), "groups")
+        contents = self._contents(name)
+        return numbered(self._group_table, contents.names, f"The split {name} of {self.source}") if contents else None
 
     def has_groups(self, name: str) -> bool:
-        """Whether a split's images are in groups, without reading them."""
+        """Whether a split's images may be in groups, without reading them."""
+        if self._kind == "imagefolder":
+            return self.groups is not None and ":" not in name
         return self._kind == "tensors" and f"{_prefix(name)}.groups" in self._tensors.tensors
+
+    @property
+    def _groups_key(self) -> Hashable:
+        """What tells one table of groups from another in what is cached; None without one."""
+        return None if self.groups is None else tuple(self._group_table.items())
+
+    @cached_property
+    def _group_table(self) -> Mapping[str, str]:
+        return read_groups(self.folder / (self.groups or ""), self._roots)
 
     def _part_of(self, decoding: Decoding, held_out: bool | None, placement: Placement | None) -> tuple[Tensor, Tensor]:
         """The images of a part of a source that are held out of it, or the others, or all, with the network's labels."""

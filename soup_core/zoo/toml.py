@@ -148,7 +148,8 @@ class DataEntry(_Table):
     """The images that judge the checkpoints.
 
     `classes` are the network's outputs by name, in their order; class folders are labelled by them. `outputs` says what
-    images are judged over: "all" of the network's outputs, or those alone of which there are images, "present".
+    images are judged over: "all" of the network's outputs, or those alone of which there are images, "present". `groups` is
+    a table of the image files' groups.
     """
 
     source: Annotated[str, pydantic.Field(pattern=SOURCES)]
@@ -158,6 +159,7 @@ class DataEntry(_Table):
     held_out: HeldOutEntry | None = None
     classes: Annotated[list[str], pydantic.Field(min_length=1)] | None = None
     outputs: Outputs = "all"
+    groups: str | None = None
     shifts: dict[Annotated[str, pydantic.Field(min_length=1)], str | ShiftEntry] = {}
 
     @pydantic.model_validator(mode="after")
@@ -170,6 +172,8 @@ class DataEntry(_Table):
             raise ValueError(f'the shift {without[0]!r} has no folder; say {{ folder = "PATH" }}')
         if self.preprocessing and not (decoded or self.shifts):
             raise ValueError("preprocessing is for image files, of which this source has none")
+        if self.groups is not None and not self.source.startswith("imagefolder:"):
+            raise ValueError("groups names a table for an imagefolder; a file of tensors holds held_out.groups itself")
         if (self.root is not None) != self.source.startswith("torchvision:"):
             raise ValueError(
                 "root says where a set of torchvision lies; torchvision:CLASS needs it, no other source has it"
@@ -200,6 +204,7 @@ class DataEntry(_Table):
             outputs=self.outputs,
             shift_outputs={name: each.outputs for name, each in shifts.items() if each.outputs is not None},
             num_classes=num_classes,
+            groups=self.groups,
         )
 
 
