@@ -118,7 +118,7 @@ class Data:
 
     def settings(self) -> dict[str, Any]:
         """All that is said of the images, as plain values; what stands where it is by itself is left out of the newer ones."""
-        unsaid = {"class_names": (), "outputs": "all", "shift_outputs": {}, "groups": None}
+        unsaid: dict[str, Any] = {"class_names": (), "outputs": "all", "shift_outputs": {}, "groups": None}
         said = {key: value for key, value in asdict(self).items() if key not in unsaid or value != unsaid[key]}
         step = self.preprocessing.identity if self.preprocessing else None
         said |= {"folder": None, "preprocessing": step}
