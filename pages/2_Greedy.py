@@ -44,6 +44,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         required=True,
         **address.bound("order", of_zoo=True),
         on_change=restart,
+        help="accuracy: the best alone comes first, by what soups are selected by.",
     )
     seed = st.number_input(
         "Seed",
