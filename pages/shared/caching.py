@@ -25,11 +25,15 @@ def undrawn() -> AbstractContextManager[None]:
 
 
 class ZooKey(NamedTuple):
-    """A zoo as one session sees it: its name, what its files were like, and what the session has uploaded to it."""
+    """A zoo as one session sees it: its name, what its files were like, what the session has uploaded to it.
+
+    Without a `metric` its soups are selected by the zoo's own.
+    """
 
     name: str
     stamp: Stamp
     uploads: tuple[tuple[str, Path], ...] = ()
+    metric: str | None = None
 
 
 # A key part by part, with the time and size of every file, takes Streamlit longer than all else that a page looks up.
@@ -63,6 +67,8 @@ def zoo_stamp(folder: Path) -> Stamp:
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_TEXT)
 def open_zoo(zoo_key: ZooKey) -> sc.Zoo:
     """The zoo, opened once for as long as its files stay the same."""
+    if zoo_key.metric is not None:
+        return open_zoo(zoo_key._replace(metric=None)).judged_by(zoo_key.metric)
     if zoo_key.uploads:
         return with_uploads(open_zoo(zoo_key._replace(uploads=())), dict(zoo_key.uploads))
     return sc.open_zoo(zoo_key.name)

@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooCommand, ZooName
+from soup_core.cli.options import BatchSize, Device, Json, MetricName, Precision, ZooCommand, ZooName
 from soup_core.cli.output import Row, print_rows
 from soup_core.errors import SoupError
 from soup_core.recipes import Parameter, Recipe
@@ -25,9 +25,9 @@ def command(name: str, text: str, options: Iterable[inspect.Parameter], rows: Ro
     """A command on a zoo that prints `rows(run, **options)`, with the options that all commands share at the end."""
 
     def run_and_print(
-        zoo: str, as_json: bool, device: str, batch_size: int | None, precision: str, **given: Any
+        zoo: str, metric: str | None, as_json: bool, device: str, batch_size: int | None, precision: str, **given: Any
     ) -> None:
-        run = ZooCommand(zoo, device, batch_size, precision)
+        run = ZooCommand(zoo, device, batch_size, precision, metric)
         print_rows(rows(run, **given), as_json)
 
     run_and_print.__name__, run_and_print.__doc__ = name, text
@@ -35,6 +35,7 @@ def command(name: str, text: str, options: Iterable[inspect.Parameter], rows: Ro
         [
             _parameter("zoo", ZooName),
             *options,
+            _parameter("metric", MetricName, None),
             _parameter("as_json", Json, False),
             _parameter("device", Device, "auto"),
             _parameter("batch_size", BatchSize, None),

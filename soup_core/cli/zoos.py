@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from soup_core.analysis.first_look import can_be_tried, tried
 from soup_core.analysis.preflight import overall, preflight_checks
 from soup_core.analysis.published import open_results, report, results_folders
-from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooCommand, ZooName
+from soup_core.cli.options import BatchSize, Device, Json, MetricName, Precision, ZooCommand, ZooName
 from soup_core.cli.output import Row, print_rows
 from soup_core.data import PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
@@ -229,13 +229,14 @@ def images(
 def preflight(
     zoo: ZooName,
     names: Annotated[str | None, typer.Option(help="Ingredients, separated by commas; without it, all.")] = None,
+    metric: MetricName = None,
     as_json: Json = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
     precision: Precision = "float32",
 ) -> None:
     """Check whether ingredients will average well: a line a finding, and the verdict last."""
-    run = ZooCommand(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision, metric)
     print_rows(finding_rows(run, names.split(",") if names else None), as_json)
 
 

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import notices, sources
+from soup_core.data.bundled_sets import SHIFT, BundledSet, bundled_set
 from soup_core.data.class_names import LEFT_OUT, Outputs, Placement, classes_of, placed
 from soup_core.data.decoding import Contents, Decoded, Decoding, image_digests
-from soup_core.data.packed_images import PackedImages, content_digest, read_packed
+from soup_core.data.groups import numbered, read_groups
+from soup_core.data.packed_images import PackedImages, content_digest
 from soup_core.data.preprocessing import Normalization, Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
@@ -36,17 +38,10 @@ from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import listed, shown
 from soup_core.runtime.interruption import exclusive
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
-FASHION_MNIST = ASSETS / "data" / "fashion_mnist"
-FASHION_CLASSES = (
-    "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
 PLAIN_SPLITS = ("held_out", "test", "train")
 TEXT_SOURCES = ("texts", "reviews")
 KEPT_BYTES = 1_000_000_000  # of splits that nobody uses at the moment, for whoever asks next
 
-
-FASHION_NORMALIZATION = Normalization(mean=(0.2860,), std=(0.3530,))
 UNNORMALIZED = Normalization(mean=(0.0,), std=(1.0,))
 UNNORMALIZED_COLOUR = Normalization(mean=(0.0,) * 3, std=(1.0,) * 3)
 
@@ -56,13 +51,15 @@ class Split:
     """Images (uint8, N×C×H×W) or texts and labels (int64, N) under the split's name.
 
     `pixels` are the images, or what unpacks them when they are first asked for, or the texts' tokens. Labels are numbers of
-    the network's outputs. `outputs` are those that the split is judged over, in their order, where it is not all of them.
+    the network's outputs. `outputs` are those that the split is judged over, in their order, where it is not all of them;
+    `groups` (int64, N) number the images' or texts' groups, where they have any.
     """
 
     name: str
     pixels: Tensor | PackedImages | Tokens
     labels: Tensor
     outputs: tuple[int, ...] | None = None
+    groups: Tensor | None = None
 
     @property
     def images(self) -> Tensor:
@@ -94,7 +91,8 @@ class Split:
     def chosen(self, indices: Tensor) -> "Split":
         """The images or texts of these indices (n,) alone, in their order."""
         pixels = self.pixels.chosen(indices) if isinstance(self.pixels, Tokens) else self.images[indices]
-        return replace(self, pixels=pixels, labels=self.labels[indices])
+        groups = None if self.groups is None else self.groups[indices]
+        return replace(self, pixels=pixels, labels=self.labels[indices], groups=groups)
 
     @cached_property
     def narrowed(self) -> "Split":
@@ -122,7 +120,7 @@ class Split:
 class Data:
     """Where a zoo's images or texts come from; paths are relative to `folder`, the zoo's own.
 
-    `source` is "fashion_mnist", "tensors:FILE", "imagefolder:PATH", "torchvision:CLASS", which lies at `root`, or
+    `source` is a bundled set's name, "tensors:FILE", "imagefolder:PATH", "torchvision:CLASS", which lies at `root`, or
     "texts:PATH". Image files go through `preprocessing`, texts in `columns` through `tokenizer`; `held_out` says what is
     held out where the source has no split for it; `shift_folders` are class folders of images, or files of texts, under real
     distribution shifts, by name.
@@ -130,7 +128,7 @@ class Data:
     `class_names` say what the network's outputs are, in their order, and class folders are labelled by them; without them
     the folders' own names in the order of their text serve, as long as they are as many as `num_classes`. `outputs` says
     what images are judged over: all of the network's outputs, or those alone of which there are images; `shift_outputs`
-    says it for a shift.
+    says it for a shift. `groups` is a table of the image files' groups, see `read_groups`.
     """
 
     source: str
@@ -146,6 +144,7 @@ class Data:
     num_classes: int | None = None
     tokenizer: Tokenizer | None = None
     columns: Columns = field(default_factory=Columns)
+    groups: str | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -169,10 +168,11 @@ class Data:
 
     def settings(self) -> dict[str, Any]:
         """All that is said of the images, as plain values; what stands where it is by itself is left out of the newer ones."""
-        unsaid = {
+        unsaid: dict[str, Any] = {
             "class_names": (),
             "outputs": "all",
             "shift_outputs": {},
+            "groups": None,
             "tokenizer": None,
             "columns": asdict(Columns()),
         }
@@ -189,16 +189,23 @@ class Data:
         Those that are made are made of images; of texts there are the given ones alone.
         """
         made = () if self.holds_texts else tuple(f"{name}-{severity}" for name in SHIFTS for severity in range(1, 6))
+        given = self.real_shifts()
+        return (*given, *(name for name in made if name not in given))
+
+    def real_shifts(self) -> tuple[str, ...]:
+        """Names of the shifts that the source or zoo.toml gives, rather than made of the test images, sorted."""
         given = set(self.shift_folders)
+        if self._bundled:
+            given |= set(self._bundled.shifts)
         if self._kind == "tensors":
             given |= {
-                name.removeprefix("shift.").removesuffix(".images")
+                name.removeprefix(SHIFT).removesuffix(".images")
                 for name in self._tensors.tensors
-                if name.startswith("shift.") and name.endswith(".images")
+                if name.startswith(SHIFT) and name.endswith(".images")
             }
         if self._kind == "texts":
             given |= set(self._text_source.shifts)
-        return (*sorted(given), *(name for name in made if name not in given))
+        return tuple(sorted(given))
 
     def decode(self, name: str) -> Iterator[Decoded]:
         """Decode the image files or texts that a split needs, and tell how far that is; nothing where it is done, or no need.
@@ -226,10 +233,10 @@ class Data:
             pass
         if self._is_made(shift):
             test = self.split(plain)
-            return Split(name, shifted(test.images, shift), test.labels, test.outputs)
+            return Split(name, shifted(test.images, shift), test.labels, test.outputs, test.groups)
         origin, outputs = self._origin(name), self._judged_outputs(name)
-        key = (name, origin.key, outputs)
-        return self._checked(self._cache.split(key, lambda: Split(name, *origin.read(), outputs)))
+        key = (name, origin.key, outputs, self._groups_key)
+        return self._checked(self._cache.split(key, lambda: Split(name, *origin.read(), outputs, self._groups(name))))
 
     def _judged_outputs(self, name: str) -> tuple[int, ...] | None:
         """The network's outputs that a split, whose images are decoded, is judged over; None where it is all of them."""
@@ -348,6 +355,10 @@ class Data:
         return self.source.partition(":")[2]
 
     @property
+    def _bundled(self) -> BundledSet | None:
+        return bundled_set(self.source)
+
+    @property
     def _roots(self) -> tuple[Path, ...]:
         return tuple(root.resolve() for root in (self.folder, *sources.operator_folders()))
 
@@ -377,8 +388,8 @@ class Data:
     def _classes(self) -> tuple[str, ...]:
         if self.class_names:
             return self.class_names
-        if self._kind == "fashion_mnist":
-            return FASHION_CLASSES
+        if self._bundled:
+            return self._bundled.classes
         if self._kind == "imagefolder":
             own = {part: files.classes for part, files in self._image_folder.parts.items()}
             return classes_of(own, self.num_classes, self.source)
@@ -418,8 +429,10 @@ class Data:
         return plain, shift
 
     def _is_given(self, shift: str) -> bool:
-        given = self._kind == "tensors" and f"shift.{shift}.images" in self._tensors.tensors
-        return given or self.holds_texts or shift in self.shift_folders
+        given = self._kind == "tensors" and f"{SHIFT}{shift}.images" in self._tensors.tensors
+        if given or self.holds_texts or shift in self.shift_folders:
+            return True
+        return self._bundled is not None and shift in self._bundled.shifts
 
     def _is_made(self, shift: str) -> bool:
         return bool(shift) and not self._is_given(shift)
@@ -443,10 +456,10 @@ class Data:
         if shift in self.shift_folders:
             folder = sources.allowed(self.folder / self.shift_folders[shift], self._roots)
             return self._of_files(sources.class_folders(folder, self._roots), f"The folder of the shift {shown(shift)}")
-        if self._kind == "fashion_mnist":
-            return _Origin(plain, partial(_bundled_tensors, plain))
+        prefix = _prefix(name)
+        if self._bundled:
+            return _Origin((self.source, prefix), partial(_bundled_tensors, self._bundled, prefix))
         if self._kind == "tensors":
-            prefix = _prefix(name)
             return _Origin(
                 (self._tensors, prefix), lambda: (self._read(prefix, "images"), self._read(prefix, "labels"))
             )
@@ -527,6 +540,30 @@ class Data:
             raise DataError(f"{file.path} has no tensor {prefix}.{part}; it holds {listed(sorted(file.tensors), 6)}.")
         return file.read(f"{prefix}.{part}")
 
+    def _groups(self, name: str) -> Tensor | None:
+        """The groups of a split's images, where a file of tensors says them, or a table."""
+        if not self.has_groups(name):
+            return None
+        if self._kind == "tensors":
+            return self._read(_prefix(name), "groups")
+        contents = self._contents(name)
+        return numbered(self._group_table, contents.names, f"The split {name} of {self.source}") if contents else None
+
+    def has_groups(self, name: str) -> bool:
+        """Whether a split's images may be in groups, without reading them."""
+        if self._kind == "imagefolder":
+            return self.groups is not None and ":" not in name
+        return self._kind == "tensors" and f"{_prefix(name)}.groups" in self._tensors.tensors
+
+    @property
+    def _groups_key(self) -> Hashable:
+        """What tells one table of groups from another in what is cached; None without one."""
+        return None if self.groups is None else tuple(self._group_table.items())
+
+    @cached_property
+    def _group_table(self) -> Mapping[str, str]:
+        return read_groups(self.folder / (self.groups or ""), self._roots)
+
     def _part_of(self, decoding: Decoding, held_out: bool | None, placement: Placement | None) -> tuple[Tensor, Tensor]:
         """The images of a part of a source that are held out of it, or the others, or all, with the network's labels."""
         images, labels = decoding.tensors()
@@ -557,7 +594,7 @@ class Data:
         try:
             origin = self._origin(name)
             if (decoding := origin.decoding) is None:
-                if self._kind == "fashion_mnist":
+                if self._bundled:
                     return None
                 split = self.split(name)
                 if split.tokens is not None:
@@ -583,6 +620,12 @@ class Data:
             raise DataError(
                 f"{where}: labels must be int64 of shape ({split.shape[0]},), one for each image; found "
                 f"{_described(labels)}."
+            )
+        groups = split.groups
+        if groups is not None and (groups.shape != labels.shape or groups.dtype != torch.int64):
+            raise DataError(
+                f"{where}: groups must be int64 of shape ({split.shape[0]},), a number for each image; found "
+                f"{_described(groups)}."
             )
         if not len(labels):
             raise DataError(f"{where} holds no image that can be used; at least one is needed.")
@@ -696,12 +739,12 @@ shared_splits = SharedSplits(KEPT_BYTES)
 def _prefix(name: str) -> str:
     """What the names of a split's tensors begin with in a file of tensors."""
     plain, _, shift = name.partition(":")
-    return f"shift.{shift}" if shift else plain
+    return f"{SHIFT}{shift}" if shift else plain
 
 
 def _described(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
 
 
-def _bundled_tensors(name: str) -> tuple[Tensor | PackedImages, Tensor]:
-    return read_packed(FASHION_MNIST, name)
+def _bundled_tensors(bundled: BundledSet, name: str) -> tuple[Tensor | PackedImages, Tensor]:
+    return bundled.read(name)

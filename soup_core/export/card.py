@@ -1,14 +1,15 @@
 """The model card, in Markdown: what a soup is, what it is worth, how to load it, how to make it again."""
 
 import json
+from collections.abc import Iterator
 
 from soup_core import architectures
-from soup_core.evaluation import Evaluation, wilson
+from soup_core.evaluation import Evaluation, Metric, compare_values, value_interval, wilson
 from soup_core.export.export import Export, Standing
 from soup_core.export.formats import suited
 from soup_core.export.script import command, shell_line
 from soup_core.export.tables import markdown, markdown_cell
-from soup_core.formatting import interval, percent, plain, points
+from soup_core.formatting import interval, percent, plain, points, score, score_bounds, score_change
 from soup_core.weight_space.result_types import mixed_types
 from soup_core.zoo import Zoo
 
@@ -108,14 +109,17 @@ def _accuracy(export: Export, file: str) -> str:
     parts = []
     if export.standings:
         best = f"the best single one, {plain(export.best)}" if export.best else "the best single one"
-        rows = [_accuracy_row(split, each) for split, each in export.standings.items()]
-        parts.append(
-            "\n".join(
-                [f"| {export.zoo.data.things} | this model | {best} | difference |", "| --- | --- | --- | --- |", *rows]
-            )
-        )
         things = export.zoo.data.things
+        rows = [row for split, each in export.standings.items() for row in _rows(split, each)]
+        parts.append(
+            "\n".join([f"| {things} | this model | {best} | difference |", "| --- | --- | --- | --- |", *rows])
+        )
         meaning = f"In brackets are 95 % intervals; the differences are paired on the same {things}, and p is of McNemar's exact test."
+        measured = [each.evaluation for each in export.standings.values() if each.evaluation.measured]
+        if measured:
+            meaning += (
+                f" Models are selected by {measured[0].metric.name}, whose intervals are {_how(measured[0].metric)}."
+            )
         choice = f"The held-out {things} choose; the test {things} only report."
         if not export.test:
             choice = f"The held-out {things} choose, so these numbers flatter what was chosen; the test {things} were not asked."
@@ -133,6 +137,31 @@ def not_evaluated(export: Export) -> str:
     if export.best is None:
         return "Not every ingredient was evaluated alone, so that it is not known here which one is the best."
     return ""
+
+
+def _how(metric: Metric) -> str:
+    if metric.key == "top-5":
+        return "made as accuracy's are"
+    return "Student's t of the images' losses" if metric.key == "log-loss" else "by resampling the images 1,000 times"
+
+
+def _rows(split: str, standing: Standing) -> Iterator[str]:
+    """The split's row of accuracy, and one of the metric that models are selected by, where that is another."""
+    yield _accuracy_row(split, standing)
+    ours, metric = standing.evaluation, standing.evaluation.metric
+    if ours.measured is None:
+        return
+
+    def value(evaluation: Evaluation) -> str:
+        known = value_interval(evaluation)
+        return f"{score(evaluation)} ({score_bounds(known, metric)})"
+
+    what = f"{split.replace('_', '-')}, {metric.name}"
+    if standing.best is None:
+        yield f"| {what} | {value(ours)} | not evaluated | |"
+    else:
+        change = score_change(compare_values(ours, standing.best), metric)
+        yield f"| {what} | {value(ours)} | {value(standing.best)} | {change} |"
 
 
 def _accuracy_row(split: str, standing: Standing) -> str:

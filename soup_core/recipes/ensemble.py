@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, measure_parts, row_blocks
+from soup_core.evaluation import Evaluation, Evaluator, row_blocks
 from soup_core.recipes.recipe import About, Parameter, Recipe, one_of
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
@@ -42,7 +42,7 @@ def ensembles(
     known = {key: evaluation for key in keys if (evaluation := evaluate.recall(key)) is not None}
     unknown = {key: names for key, names in zip(keys, wanted, strict=True) if key not in known}
     for (key, names), total in zip(unknown.items(), _summed(evaluate, list(unknown.values()), average), strict=True):
-        known[key] = measure_parts(_parts(total, len(names), average), evaluate.data.labels)
+        known[key] = evaluate.measured(_parts(total, len(names), average))
         evaluate.record(key, known[key])
     return [replace(known[key], precision=_precision(evaluate)) for key in keys]
 
@@ -93,7 +93,7 @@ def successive(evaluate: Evaluator, *, average: str = "probabilities") -> Callab
                     total = _added(total, evaluate.logits(Soup.single(name)), average)
             assert total is not None, "it has a model that the one it was made from has not"
             kept.append((frozenset(members), total))
-            known = measure_parts(_parts(total, len(members), average), evaluate.data.labels)
+            known = evaluate.measured(_parts(total, len(members), average))
             evaluate.record(key, known)
         return replace(known, precision=_precision(evaluate))
 

@@ -199,6 +199,7 @@ def zoo_from(content: ZooFile, folder: Path, name: str | None = None, *, examine
         ingredients=tuple(usable.values()),
         base=base,
         excluded=tuple(excluded),
+        metric=content.metric or "accuracy",
     )
 
 

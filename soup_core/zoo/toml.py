@@ -13,7 +13,7 @@ import tomlkit
 
 from soup_core.architectures.optional import inside
 from soup_core.data import (
-    FASHION_NORMALIZATION,
+    BUNDLED_SETS,
     UNNORMALIZED,
     UNNORMALIZED_COLOUR,
     Data,
@@ -23,6 +23,7 @@ from soup_core.data import (
     Outputs,
     Preprocessing,
     Processor,
+    bundled_set,
 )
 from soup_core.data.preprocessing import Backend, CropOffset
 from soup_core.data.processors import CONFIGURATIONS, configured
@@ -30,9 +31,10 @@ from soup_core.data.text_files import Columns
 from soup_core.data.text_tokenizers import LENGTH_AT_MOST, Tokenizer, tokenizer_in
 from soup_core.errors import DataError, ZooError
 from soup_core.runtime.files import write_atomically
-from soup_core.zoo.zoo import RESERVED, Value
+from soup_core.zoo.zoo import RESERVED, MetricKey, Value
 
 FORMAT = 1
+SOURCES = rf"^({'|'.join(BUNDLED_SETS)}|(tensors|imagefolder|torchvision|texts):.+)$"
 
 
 class _Table(pydantic.BaseModel):
@@ -160,10 +162,11 @@ class DataEntry(_Table):
 
     Texts are read by the tokenizer in the folder `tokenizer`, where the network's own has none, of at most `max_length` tokens.
     `classes` are the network's outputs by name, in their order; class folders are labelled by them. `outputs` says what
-    images are judged over: "all" of the network's outputs, or those alone of which there are images, "present".
+    images are judged over: "all" of the network's outputs, or those alone of which there are images, "present". `groups` is
+    a table of the image files' groups.
     """
 
-    source: Annotated[str, pydantic.Field(pattern=r"^(fashion_mnist|(tensors|imagefolder|torchvision|texts):.+)$")]
+    source: Annotated[str, pydantic.Field(pattern=SOURCES)]
     root: str | None = None
     normalize: NormalizationEntry | None = None
     preprocessing: PreprocessingEntry | None = None
@@ -173,6 +176,7 @@ class DataEntry(_Table):
     tokenizer: str | None = None
     max_length: Annotated[int, pydantic.Field(ge=1, le=LENGTH_AT_MOST)] | None = None
     columns: ColumnsEntry | None = None
+    groups: str | None = None
     shifts: dict[Annotated[str, pydantic.Field(min_length=1)], str | ShiftEntry] = {}
 
     @pydantic.model_validator(mode="after")
@@ -192,6 +196,8 @@ class DataEntry(_Table):
             raise ValueError(f'the shift {without[0]!r} has no folder; say {{ folder = "PATH" }}')
         if self.preprocessing and not decoded and not self.shifts:
             raise ValueError("preprocessing is for image files, of which this source has none")
+        if self.groups is not None and not self.source.startswith("imagefolder:"):
+            raise ValueError("groups names a table for an imagefolder; a file of tensors holds held_out.groups itself")
         if (self.root is not None) != self.source.startswith("torchvision:"):
             raise ValueError(
                 "root says where a set of torchvision lies; torchvision:CLASS needs it, no other source has it"
@@ -209,8 +215,8 @@ class DataEntry(_Table):
         }
         decoded = self.source.startswith(("imagefolder:", "torchvision:"))
         normalization = UNNORMALIZED_COLOUR if decoded else UNNORMALIZED
-        if self.source == "fashion_mnist":
-            normalization = FASHION_NORMALIZATION
+        if bundled := bundled_set(self.source):
+            normalization = bundled.normalization
         if self.normalize:
             normalization = Normalization(tuple(self.normalize.mean), tuple(self.normalize.std))
         return Data(
@@ -227,6 +233,7 @@ class DataEntry(_Table):
             num_classes=num_classes,
             tokenizer=self._tokenizer(folder, network) if self.source.startswith("texts:") else None,
             columns=Columns(**self.columns.model_dump()) if self.columns else Columns(),
+            groups=self.groups,
         )
 
     def _tokenizer(self, folder: Path, network: str) -> Tokenizer:
@@ -270,6 +277,7 @@ class ZooHeader(_Table):
     title: str
     architecture: ArchitectureEntry
     base: str | FileEntry | None = None
+    metric: MetricKey | None = None
     data: DataEntry
 
     @pydantic.model_validator(mode="after")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soup_core.analysis.first_look import doubt_of
+from soup_core.analysis.preflight.balance import balance_check
 from soup_core.analysis.preflight.finding import Finding, Verdict, names_of, verb
 from soup_core.analysis.preflight.parts import parts_check
 from soup_core.errors import DataError
@@ -63,6 +64,8 @@ def preflight_checks(
     yield _fit(zoo, chosen, [(each.name, each.reason) for each in excluded])
     if notices := zoo.data.notices():
         yield Finding("images", "notice", " ".join(notices))
+    if finding := balance_check(evaluate):
+        yield finding
     if len(chosen) > 1 and (finding := parts_check(zoo, chosen)):
         yield finding
     if len(chosen) > 1:
