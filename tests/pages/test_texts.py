@@ -59,7 +59,7 @@ def test_a_lesson_runs_on_texts(zoo: Path) -> None:
     from pages.shared.context import Computing
     from soup_core.analysis.published import all_folders
 
-    context = Computing("made", "cpu", "float32", 2.0, {}, all_folders()).open()
+    context = Computing("made", "cpu", "float32", 2.0, {}, all_folders(), None).open()
     outcome = lesson.run(context, (0.0,))
     steps = list(sc.greedy_soup(context.zoo, context.evaluator("held_out")))
     for split, where in (("test", outcome.sentence), ("test:tweets", outcome.why)):
