@@ -55,7 +55,7 @@ def draw(outputs: Outputs) -> None:
         _differences(outputs, order)
         return
     drawing.chart(
-        charts.ingredient_points(singles, selected, soup=evaluation),
+        charts.ingredient_points(singles, selected, soup=evaluation, whole="ensemble"),
         "points",
         f"Held-out accuracy of {len(order)} models, best first; those in the ensemble are filled.",
         partial(toggle_clicked, zoo),
