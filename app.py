@@ -5,6 +5,7 @@ import streamlit as st
 import soup_core as sc
 from pages.shared import attribution, doubts, drawing, page, scores, work
 from pages.views import export, home, pictures
+from pages.views.outputs import home as outputs_home
 from soup_core import charts
 from soup_core.analysis.face_off import recipes_of
 from soup_core.evaluation import compare_values
@@ -17,6 +18,7 @@ context = page.begin(
     "A **model soup** averages the weights of several fine-tuned models "
     "([Wortsman et al. 2022](https://arxiv.org/abs/2203.05482)).",
     "Model Soups Explorer",
+    on_outputs=outputs_home.draw,
 )
 zoo = context.zoo
 doubt = st.container()

@@ -12,6 +12,7 @@ from pages.views.ingredients import map as weights
 from pages.views.ingredients import mix, names, preflight, upload
 from pages.views.ingredients.ablations import chooser as ablations
 from pages.views.ingredients.selection import Selection, choose, toggle
+from pages.views.outputs import ingredients as outputs_ingredients
 from soup_core import charts
 from soup_core.evaluation import best_first, compare_values
 from soup_core.formatting import plain, score, score_change, score_of
@@ -19,7 +20,11 @@ from soup_core.soup import BatchNorm
 
 VIEWS = ("Mix", "Map", "Ablations", "Will it soup?")
 
-context = page.begin("Ingredients", "Click an ingredient to put it in or take it out; the accuracy follows.")
+context = page.begin(
+    "Ingredients",
+    "Click an ingredient to put it in or take it out; the accuracy follows.",
+    on_outputs=outputs_ingredients.draw,
+)
 zoo, state = context.zoo, st.session_state
 with drawing.errors_shown():
     held_out = context.evaluator("held_out")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from pages.shared import address, drawing, page, work
+from pages.views.outputs import robustness as outputs_robustness
 from pages.views.robustness import calibration, changes, under_shift
 from pages.views.robustness import cost as cost_view
 from pages.views.robustness.numbers import SHOWN
@@ -12,7 +13,7 @@ from soup_core.analysis.face_off import recipes_of
 from soup_core.analysis.robustness import RobustnessResult, latest, models_of, steps_of
 from soup_core.jobs import Progress
 
-context = page.begin("Robustness", "What averaging does beyond test accuracy.")
+context = page.begin("Robustness", "What averaging does beyond test accuracy.", on_outputs=outputs_robustness.draw)
 zoo = context.zoo
 
 

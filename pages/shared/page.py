@@ -1,5 +1,6 @@
 """How every page begins: its title, the sidebar, the zoo and device of the address, and what is wrong with them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -8,9 +9,10 @@ from urllib.parse import urlencode
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, caching, local, newcomers, presenting, published, scores, session, uploads
+from pages.shared import address, caching, local, newcomers, outputs, presenting, published, scores, session, uploads
 from pages.shared.context import Computing, Context, taken_mix
 from pages.shared.drawing import errors_shown
+from pages.shared.outputs import Outputs
 from soup_core.analysis.published import Folders, all_folders
 from soup_core.formatting import plain
 from soup_core.runtime.store import default_store
@@ -65,9 +67,38 @@ def head(title: str, lead: str, heading: str | None = None, *, opens: bool = Fal
     return Computing(chosen["zoo"], *computing, unusual, folders, chosen["metric"])
 
 
-def begin(title: str, lead: str, heading: str | None = None) -> Context:
-    """Draw the `head`, open the chosen zoo, and tell what is wrong with it; published results are drawn, and end the page."""
+def begin(
+    title: str,
+    lead: str,
+    heading: str | None = None,
+    *,
+    on_outputs: Callable[[Outputs], object] = outputs.needs_weights,
+) -> Context:
+    """Draw the `head`, open the chosen zoo, and tell what is wrong with it; published results are drawn, and end the page.
+
+    So is a zoo of outputs, by `on_outputs`, which says what it lacks where nothing else is given.
+    """
     computing = head(title, lead, heading, opens=True)
+    with errors_shown():
+        if given := outputs.opened(computing.chosen, computing.metric):
+            outputs.tell(given)
+            on_outputs(given)
+            st.stop()
+    return _open(computing)
+
+
+def begin_beside(title: str, lead: str) -> None:
+    """Begin a page that is about no zoo: what is wrong with the chosen one is told, and one of outputs is as good as another."""
+    computing = head(title, lead, opens=True)
+    with errors_shown():
+        if given := outputs.opened(computing.chosen, computing.metric):
+            outputs.tell(given)
+            return
+    _open(computing)
+
+
+def _open(computing: Computing) -> Context:
+    """The chosen zoo, with what is wrong with it; published results are drawn, and end the page."""
     with errors_shown():
         if folder := computing.folders.results.get(computing.chosen):
             _draw_results(folder)
@@ -164,6 +195,9 @@ def _sidebar(title: str, known: Folders, *, opens: bool) -> tuple[dict[str, Any]
 def _chosen_metric(zoo: str) -> tuple[MetricKey | None, MetricKey | None]:
     """The metric that is chosen of a zoo, and its own; neither where it cannot be opened, which the page tells."""
     try:
+        if given := outputs.opened(zoo):
+            grouped = given.zoo.splits["held_out"].groups is not None
+            return scores.chosen(given.zoo.metric, given.zoo.num_classes, grouped), given.zoo.metric
         opened = caching.open_zoo(caching.ZooKey(zoo, caching.zoo_stamp(caching.zoo_folder(zoo)), uploads.of(zoo)))
     except sc.SoupError:
         return None, None

@@ -17,17 +17,21 @@ def chooser(zoo: sc.Zoo) -> MetricKey:
     grouped = False
     with suppress(sc.SoupError):  # whoever asks for the images is told
         grouped = zoo.data.has_groups("held_out")
-    outputs = int(zoo.architecture["num_classes"])
-    offered = [key for key, metric in METRICS.items() if key == zoo.metric or metric.fits(outputs, grouped)]
+    return chosen(zoo.metric, int(zoo.architecture["num_classes"]), grouped)
+
+
+def chosen(own: MetricKey, outputs: int, grouped: bool) -> MetricKey:
+    """The metric that is chosen in the sidebar, of those that suit so many outputs of images in groups or not."""
+    offered = [key for key, metric in METRICS.items() if key == own or metric.fits(outputs, grouped)]
     meanings = "  \n".join(f"**{key}**: {METRICS[key].meaning}" for key in offered)
-    chosen: MetricKey = st.selectbox(
+    metric: MetricKey = st.selectbox(
         "Select by",
         offered,
-        offered.index(zoo.metric),
+        offered.index(own),
         **address.bound("metric", of_zoo=True),
         help=f"What makes one soup better than another, on the held-out images.  \n{meanings}",
     )
-    return chosen
+    return metric
 
 
 def label(what: str, evaluation: sc.Evaluation) -> str:

@@ -21,14 +21,17 @@ from soup_core.formatting import score
 
 
 def ingredient_points(
-    singles: Mapping[str, Evaluation], selected: Sequence[str], *, soup: Evaluation | None = None
+    singles: Mapping[str, Evaluation], selected: Sequence[str], *, soup: Evaluation | None = None, whole: str = "soup"
 ) -> go.Figure:
-    """Held-out accuracy of every ingredient, or another metric, best first; filled in the soup, hollow out of it."""
+    """Held-out accuracy of every ingredient, or another metric, best first; filled in the soup, hollow out of it.
+
+    `whole` is what the selected ones make, where that is an ensemble.
+    """
     order, chosen = best_first(singles), set(selected)
     place = {name: index for index, name in enumerate(order)}
     figure = empty_figure(axis_of(singles[order[0]].metric if order else ACCURACY))
     for label, names, symbol in (
-        ("in the soup", [name for name in order if name in chosen], "diamond"),
+        (f"in the {whole}", [name for name in order if name in chosen], "diamond"),
         ("not in it", [name for name in order if name not in chosen], "diamond-open"),
     ):
         figure.add_trace(
@@ -50,7 +53,7 @@ def ingredient_points(
             )
         )
     if soup is not None:
-        level(figure, height(soup), "your soup", MARKS["uniform"].colour, "solid")
+        level(figure, height(soup), f"your {whole}", MARKS["uniform"].colour, "solid")
     names_axis(figure, order, "Ingredients, best first")
     return figure
 

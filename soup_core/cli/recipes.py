@@ -21,6 +21,7 @@ from soup_core.cli.options import (
     ZooName,
 )
 from soup_core.cli.output import Row, figures, print_rows
+from soup_core.cli.outputs import ensemble_rows, evaluation_rows, opened_outputs
 from soup_core.cli.parameters import argument, arguments_of, command, flag, options_of, shared_options
 from soup_core.errors import SoupError
 from soup_core.export import step_row
@@ -51,7 +52,10 @@ def evaluate(
     batch_size: BatchSize = None,
     precision: Precision = "float32",
 ) -> None:
-    """Evaluate a soup, by default the uniform one."""
+    """Evaluate a soup, by default the uniform one; of a zoo of outputs a model, by default each."""
+    if outputs := opened_outputs(zoo):
+        print_rows(evaluation_rows(outputs, metric, soup, split), as_json)
+        return
     run = ZooCommand(zoo, device, batch_size, precision, metric)
     print_rows([run.report(run.soup(soup or "uniform"), [split] if split else SPLITS)], as_json)
 
@@ -92,7 +96,7 @@ def _ensemble_command() -> Callable[..., None]:
 
     greedily = flag("greedily", "--greedy", "Choose the members greedily on held-out images.")
     names, *others = options_of(RECIPES["ensemble"])
-    return command("ensemble", TEXTS["ensemble"], [names, greedily, *others], rows)
+    return command("ensemble", TEXTS["ensemble"], [names, greedily, *others], rows, on_outputs=ensemble_rows)
 
 
 def _soup_command() -> Callable[..., None]:

@@ -16,11 +16,13 @@ from soup_core.analysis.preflight import overall, preflight_checks
 from soup_core.analysis.published import open_results, report, results_folders
 from soup_core.cli.options import BatchSize, Device, Json, MetricName, Precision, ZooCommand, ZooName
 from soup_core.cli.output import Row, print_rows
+from soup_core.cli.outputs import model_rows, opened_outputs, proposed_outputs_row
 from soup_core.data import PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import shown
 from soup_core.zoo import BASE, Zoo, open_zoo, zoo_folders, zoo_from
 from soup_core.zoo.inspection import inspect_folder
+from soup_core.zoo.outputs.proposal import propose_outputs
 from soup_core.zoo.proposal import (
     Proposal,
     free_zoo_file,
@@ -43,6 +45,10 @@ def zoo_rows() -> Iterator[Row]:
     """A row a zoo; what is wrong with one that cannot be opened stands in its row."""
     for name in zoo_folders():
         try:
+            if outputs := opened_outputs(name):
+                counted = {"ingredients": len(outputs.models), "base": False}
+                yield {"zoo": name, "title": outputs.title, **counted, "kind": "outputs"}
+                continue
             zoo = open_zoo(name)
             yield {"zoo": name, "title": zoo.title, "ingredients": len(zoo.ingredients), "base": bool(zoo.base)}
         except SoupError as error:
@@ -74,7 +80,13 @@ def init(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Look at a folder of checkpoints and write the zoo.toml that makes a zoo of it, to be read and corrected."""
+    """Look at a folder of checkpoints and write the zoo.toml that makes a zoo of it, to be read and corrected.
+
+    A folder of outputs, which has no weights, is told by the names of its arrays.
+    """
+    if outputs := propose_outputs(folder):
+        print_rows([proposed_outputs_row(outputs.with_title(title) if title else outputs, force)], as_json)
+        return
     shown_columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*shown_columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("looking", total=1)
@@ -167,6 +179,9 @@ def _asked(question: str) -> str | None:
 
 def inspect(zoo: ZooName, as_json: Json = False) -> None:
     """List a zoo's ingredients with their hyperparameters, and what is left out and why."""
+    if outputs := opened_outputs(zoo):
+        print_rows(model_rows(outputs), as_json)
+        return
     rows = list(ingredient_rows(open_zoo(zoo)))
     if not as_json:
         rows = [{**row, "digest": row["digest"][:12]} if "digest" in row else row for row in rows]

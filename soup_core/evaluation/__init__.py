@@ -15,6 +15,7 @@ from soup_core.evaluation.evaluation import (
 from soup_core.evaluation.evaluator import Evaluator
 from soup_core.evaluation.limits import surpasses
 from soup_core.evaluation.metrics import ACCURACY, METRICS, Metric, Truth
+from soup_core.evaluation.model_outputs import ModelOutputs, OutputsEvaluator
 from soup_core.evaluation.statistics import (
     DRAWS,
     Comparison,
@@ -43,6 +44,8 @@ __all__ = [
     "ImageOrder",
     "Judge",
     "Metric",
+    "ModelOutputs",
+    "OutputsEvaluator",
     "Trial",
     "Truth",
     "accuracy_interval",

@@ -5,16 +5,17 @@ From the best model on, take each next one into the ensemble only if its average
 
 from collections.abc import Iterator
 
-from soup_core.evaluation import Evaluation, Evaluator, Trial, best_first
+from soup_core.evaluation import Evaluation, ModelOutputs, Trial, best_first
 from soup_core.recipes.ensemble import AVERAGE, successive
 from soup_core.recipes.greedy import GreedyStep, keep_improvements
 from soup_core.recipes.recipe import About, Recipe
 from soup_core.soup import Soup, uniform
 from soup_core.zoo import Zoo
+from soup_core.zoo.outputs import OutputsZoo
 
 
 def greedy_ensemble(
-    zoo: Zoo, evaluate: Evaluator, *, average: str = "probabilities", ties: bool = False
+    zoo: Zoo | OutputsZoo, evaluate: ModelOutputs, *, average: str = "probabilities", ties: bool = False
 ) -> Iterator[GreedyStep]:
     """Greedy choice of an ensemble's members, a step a candidate; `soup` names them, each with the same share.
 

@@ -30,11 +30,16 @@ from soup_core.data.processors import CONFIGURATIONS, configured
 from soup_core.data.text_files import Columns
 from soup_core.data.text_tokenizers import LENGTH_AT_MOST, Tokenizer, tokenizer_in
 from soup_core.errors import DataError, ZooError
-from soup_core.runtime.files import write_atomically
+from soup_core.runtime.files import shown, write_atomically
 from soup_core.zoo.zoo import RESERVED, MetricKey, Value
 
 FORMAT = 1
 SOURCES = rf"^({'|'.join(BUNDLED_SETS)}|(tensors|imagefolder|torchvision|texts):.+)$"
+OUTPUTS = "outputs"  # the kind of a zoo without weights, whose zoo.toml is told in zoo/outputs/toml.py
+NEEDS_WEIGHTS = (
+    "{name} is a zoo of outputs, without weights: whatever averages weights, or is made of them, needs the checkpoints. "
+    "On outputs work zoos, inspect, evaluate and ensemble, and the pages Home, Ingredients and Robustness."
+)
 
 
 class _Table(pydantic.BaseModel):
@@ -306,17 +311,26 @@ class ZooFile(ZooHeader):
         return ingredients
 
 
-T = TypeVar("T", bound=_Table)
+T = TypeVar("T", bound=pydantic.BaseModel)
 
 
 def read_zoo_file(file: Path) -> ZooFile:
-    """The content of a zoo.toml. Raises ZooError where it cannot be read as TOML, or does not fit the format."""
-    where = f"{file.parent.name}/{file.name}"
+    """The content of a zoo.toml. Raises ZooError where it cannot be read as TOML, or does not fit the format.
+
+    For a zoo of outputs too, which has no weights.
+    """
+    table = read_table(file)
+    if table.get("kind") == OUTPUTS:
+        raise ZooError(NEEDS_WEIGHTS.format(name=shown(file.parent.resolve())))
+    return checked(ZooFile, table, f"{file.parent.name}/{file.name}")
+
+
+def read_table(file: Path) -> dict[str, Any]:
+    """The table of a zoo.toml of any kind, not checked yet. Raises ZooError where it cannot be read as TOML."""
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ZooError(f"{where} cannot be read as TOML: {error}. Correct it there.") from error
-    return checked(ZooFile, table, where)
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+        raise ZooError(f"{file.parent.name}/{file.name} cannot be read as TOML: {error}. Correct it there.") from error
 
 
 def checked(kind: type[T], table: Mapping[str, Any], where: str) -> T:
@@ -338,10 +352,10 @@ def as_toml(content: ZooHeader) -> str:
     document = tomlkit.document()
     for key, value in _plain(content).items():
         if key not in ("data", "ingredients"):
-            document[key] = _inline(value)
+            document[key] = inline(value)
     document["data"] = _table(_plain(content.data))
     entries = content.ingredients if isinstance(content, ZooFile) else []
-    return _encodable("\n".join((tomlkit.dumps(document), *map(_entry, entries))))
+    return encodable("\n".join((tomlkit.dumps(document), *map(_entry, entries))))
 
 
 def write_zoo_file(file: Path, content: ZooFile) -> None:
@@ -356,7 +370,7 @@ def append_ingredient(file: Path, entry: IngredientEntry, header: ZooHeader | No
     """
     try:
         text = file.read_bytes().decode() if header is None or file.exists() else as_toml(header)
-        text = f"{text}{'' if text.endswith(chr(10)) else chr(10)}\n{_encodable(_entry(entry))}"
+        text = f"{text}{'' if text.endswith(chr(10)) else chr(10)}\n{encodable(_entry(entry))}"
         table = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ZooError(
@@ -384,21 +398,22 @@ def _entry(entry: IngredientEntry) -> str:
 def _table(content: Mapping[str, Any]) -> Any:
     table = tomlkit.table()
     for key, value in content.items():
-        table[key] = _inline(value)
+        table[key] = inline(value)
     return table
 
 
-def _inline(value: Any) -> Any:
+def inline(value: Any) -> Any:
     """A value as TOML has it, tables and what is in them on one line."""
     if not isinstance(value, Mapping):
         return value
     table = tomlkit.inline_table()
     for key, inner in value.items():
-        table[key] = _inline(inner)
+        table[key] = inline(inner)
     return table
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
+    """The text itself. Raises ZooError where no file in UTF-8 can hold it."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

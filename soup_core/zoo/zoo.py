@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -25,6 +25,15 @@ Value = bool | int | float | str
 MetricKey = Literal[
     "accuracy", "top-5", "balanced-accuracy", "macro-f1", "log-loss", "auroc", "worst-class", "worst-group"
 ]  # what they mean stands in evaluation/metrics.py
+
+
+def known_metric(metric: str) -> MetricKey:
+    """The key of a metric. Raises ZooError for one that is none."""
+    known: tuple[MetricKey, ...] = get_args(MetricKey)
+    for key in known:
+        if key == metric:
+            return key
+    raise ZooError(f"The metric is one of {', '.join(known)}; found {metric!r}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +80,8 @@ class Zoo:
 
     def judged_by(self, metric: str) -> "Zoo":
         """The same zoo with its soups selected by another metric. Raises ZooError for one that is none."""
-        known: tuple[MetricKey, ...] = get_args(MetricKey)
-        for key in known:
-            if key == metric:
-                return self if key == self.metric else replace(self, metric=key)
-        raise ZooError(f"The metric is one of {', '.join(known)}; found {metric!r}.")
+        key = known_metric(metric)
+        return self if key == self.metric else replace(self, metric=key)
 
     @cached_property
     def by_name(self) -> Mapping[str, Ingredient]:
@@ -194,7 +200,7 @@ class Zoo:
             )
         return tuple(self.by_name[name] for name in sorted(soup.names, key=self.position.__getitem__))
 
-    def check_names(self, names: Iterator[str] | tuple[str, ...] | list[str]) -> None:
+    def check_names(self, names: Iterable[str]) -> None:
         """Raise CoefficientError where a name is not an ingredient of this zoo, with the reason if it is known."""
         reasons = {excluded.name: excluded.reason for excluded in self.excluded}
         for name in names:
