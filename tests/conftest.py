@@ -13,7 +13,7 @@ from torch import Tensor
 
 import soup_core as sc
 from soup_core import architectures, cli
-from soup_core.data import splits
+from soup_core.data import BundledSet, splits
 from soup_core.data.packed_images import PackedImages
 from soup_core.jobs import Jobs
 from soup_core.weight_space import averaging
@@ -68,8 +68,8 @@ read_bundled = splits._bundled_tensors
 
 
 @cache
-def few_tensors(name: str) -> tuple[Tensor, Tensor]:
-    packed, labels = read_bundled(name)
+def few_tensors(bundled: BundledSet, name: str) -> tuple[Tensor, Tensor]:
+    packed, labels = read_bundled(bundled, name)
     assert isinstance(packed, PackedImages)
     return packed.tensor[FEW].clone(), labels[FEW].clone()
 

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.shared import caching
-from soup_core.data import Interpolation
+from soup_core.data import BUNDLED_SETS, Interpolation
 from soup_core.data.sample import sample
 from soup_core.errors import SoupError, ZooError
 from soup_core.formatting import plain
@@ -26,7 +26,7 @@ WIDTH_AT_MOST = 168  # on the page, of which four stand in a row, and two on a t
 def preprocessed(proposal: Proposal, key: str) -> Proposal:
     """The proposal with the preprocessing that the fields say; where none was proposed, once a person asks for them."""
     data = dict(proposal.data)
-    if data.get("source", "fashion_mnist") == "fashion_mnist":  # whose images are prepared in one way alone
+    if data.get("source", "fashion_mnist") in BUNDLED_SETS:  # whose images are prepared in one way alone
         return proposal
     # What another network proposes is shown in fields of their own.
     key = f"{key}:{(proposal.architecture or {}).get('name')}"

@@ -92,6 +92,14 @@ def read_packed(folder: Path, name: str) -> tuple[PackedImages, Tensor]:
         raise _damaged(path, error) from error
 
 
+def packed_names(folder: Path) -> tuple[str, ...]:
+    """The names of the splits that a folder holds, none where it cannot be read."""
+    try:
+        return tuple(json.loads((folder / RECORD).read_bytes()))
+    except (OSError, ValueError):
+        return ()
+
+
 def is_packed(folder: Path, names: tuple[str, ...]) -> bool:
     """Whether a folder holds these splits."""
     return all((folder / file).is_file() for file in (RECORD, *(f"{name}.png" for name in names)))

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from soup_core.checkpoints import Checkpoint
 from soup_core.data import notices, sources
+from soup_core.data.bundled_sets import SHIFT, BundledSet, bundled_set
 from soup_core.data.class_names import LEFT_OUT, Outputs, Placement, classes_of, placed
 from soup_core.data.decoding import Contents, Decoded, Decoding, image_digests
-from soup_core.data.packed_images import PackedImages, content_digest, read_packed
+from soup_core.data.packed_images import PackedImages, content_digest
 from soup_core.data.preprocessing import Normalization, Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
@@ -30,16 +31,9 @@ from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import listed, shown
 from soup_core.runtime.interruption import exclusive
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
-FASHION_MNIST = ASSETS / "data" / "fashion_mnist"
-FASHION_CLASSES = (
-    "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
 PLAIN_SPLITS = ("held_out", "test", "train")
 KEPT_BYTES = 1_000_000_000  # of splits that nobody uses at the moment, for whoever asks next
 
-
-FASHION_NORMALIZATION = Normalization(mean=(0.2860,), std=(0.3530,))
 UNNORMALIZED = Normalization(mean=(0.0,), std=(1.0,))
 UNNORMALIZED_COLOUR = Normalization(mean=(0.0,) * 3, std=(1.0,) * 3)
 
@@ -91,7 +85,7 @@ class Split:
 class Data:
     """Where a zoo's images come from; paths are relative to `folder`, the zoo's own.
 
-    `source` is "fashion_mnist", "tensors:FILE", "imagefolder:PATH" or "torchvision:CLASS", which lies at `root`. Image
+    `source` is a bundled set's name, "tensors:FILE", "imagefolder:PATH" or "torchvision:CLASS", which lies at `root`. Image
     files go through `preprocessing`; `held_out` says what is held out where the source has no split for it;
     `shift_folders` are class folders of images under real distribution shifts, by name.
 
@@ -130,11 +124,13 @@ class Data:
         """Names of the distribution shifts that `split("test:NAME")` knows, severities included, given ones first."""
         made = tuple(f"{name}-{severity}" for name in SHIFTS for severity in range(1, 6))
         given = set(self.shift_folders)
+        if self._bundled:
+            given |= set(self._bundled.shifts)
         if self._kind == "tensors":
             given |= {
-                name.removeprefix("shift.").removesuffix(".images")
+                name.removeprefix(SHIFT).removesuffix(".images")
                 for name in self._tensors.tensors
-                if name.startswith("shift.") and name.endswith(".images")
+                if name.startswith(SHIFT) and name.endswith(".images")
             }
         return (*sorted(given), *(name for name in made if name not in given))
 
@@ -257,6 +253,10 @@ class Data:
         return self.source.partition(":")[2]
 
     @property
+    def _bundled(self) -> BundledSet | None:
+        return bundled_set(self.source)
+
+    @property
     def _roots(self) -> tuple[Path, ...]:
         return tuple(root.resolve() for root in (self.folder, *sources.operator_folders()))
 
@@ -282,8 +282,8 @@ class Data:
     def _classes(self) -> tuple[str, ...]:
         if self.class_names:
             return self.class_names
-        if self._kind == "fashion_mnist":
-            return FASHION_CLASSES
+        if self._bundled:
+            return self._bundled.classes
         if self._kind == "imagefolder":
             own = {part: files.classes for part, files in self._image_folder.parts.items()}
             return classes_of(own, self.num_classes, self.source)
@@ -309,8 +309,8 @@ class Data:
         return plain, shift
 
     def _is_given(self, shift: str) -> bool:
-        given = self._kind == "tensors" and f"shift.{shift}.images" in self._tensors.tensors
-        return given or shift in self.shift_folders
+        given = self._kind == "tensors" and f"{SHIFT}{shift}.images" in self._tensors.tensors
+        return given or shift in self.shift_folders or (self._bundled is not None and shift in self._bundled.shifts)
 
     def _is_made(self, shift: str) -> bool:
         return bool(shift) and not self._is_given(shift)
@@ -332,10 +332,10 @@ class Data:
         if shift in self.shift_folders:
             folder = sources.allowed(self.folder / self.shift_folders[shift], self._roots)
             return self._of_files(sources.class_folders(folder, self._roots), f"The folder of the shift {shown(shift)}")
-        if self._kind == "fashion_mnist":
-            return _Origin(plain, partial(_bundled_tensors, plain))
+        prefix = _prefix(name)
+        if self._bundled:
+            return _Origin((self.source, prefix), partial(_bundled_tensors, self._bundled, prefix))
         if self._kind == "tensors":
-            prefix = _prefix(name)
             return _Origin(
                 (self._tensors, prefix), lambda: (self._read(prefix, "images"), self._read(prefix, "labels"))
             )
@@ -407,7 +407,7 @@ class Data:
         try:
             origin = self._origin(name)
             if (decoding := origin.decoding) is None:
-                if self._kind == "fashion_mnist":
+                if self._bundled:
                     return None
                 split = self.split(name)
                 return Contents([f"image {index}" for index in range(len(split))], [], image_digests(split.images), [])
@@ -531,12 +531,12 @@ shared_splits = SharedSplits(KEPT_BYTES)
 def _prefix(name: str) -> str:
     """What the names of a split's tensors begin with in a file of tensors."""
     plain, _, shift = name.partition(":")
-    return f"shift.{shift}" if shift else plain
+    return f"{SHIFT}{shift}" if shift else plain
 
 
 def _described(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
 
 
-def _bundled_tensors(name: str) -> tuple[Tensor | PackedImages, Tensor]:
-    return read_packed(FASHION_MNIST, name)
+def _bundled_tensors(bundled: BundledSet, name: str) -> tuple[Tensor | PackedImages, Tensor]:
+    return bundled.read(name)

@@ -13,7 +13,7 @@ import tomlkit
 
 from soup_core.architectures.optional import inside
 from soup_core.data import (
-    FASHION_NORMALIZATION,
+    BUNDLED_SETS,
     UNNORMALIZED,
     UNNORMALIZED_COLOUR,
     Data,
@@ -23,6 +23,7 @@ from soup_core.data import (
     Outputs,
     Preprocessing,
     Processor,
+    bundled_set,
 )
 from soup_core.data.preprocessing import Backend, CropOffset
 from soup_core.data.processors import CONFIGURATIONS, configured
@@ -31,6 +32,7 @@ from soup_core.runtime.files import write_atomically
 from soup_core.zoo.zoo import RESERVED, Value
 
 FORMAT = 1
+SOURCES = rf"^({'|'.join(BUNDLED_SETS)}|(tensors|imagefolder|torchvision):.+)$"
 
 
 class _Table(pydantic.BaseModel):
@@ -149,7 +151,7 @@ class DataEntry(_Table):
     images are judged over: "all" of the network's outputs, or those alone of which there are images, "present".
     """
 
-    source: Annotated[str, pydantic.Field(pattern=r"^(fashion_mnist|(tensors|imagefolder|torchvision):.+)$")]
+    source: Annotated[str, pydantic.Field(pattern=SOURCES)]
     root: str | None = None
     normalize: NormalizationEntry | None = None
     preprocessing: PreprocessingEntry | None = None
@@ -182,8 +184,8 @@ class DataEntry(_Table):
         }
         decoded = self.source.startswith(("imagefolder:", "torchvision:"))
         normalization = UNNORMALIZED_COLOUR if decoded else UNNORMALIZED
-        if self.source == "fashion_mnist":
-            normalization = FASHION_NORMALIZATION
+        if bundled := bundled_set(self.source):
+            normalization = bundled.normalization
         if self.normalize:
             normalization = Normalization(tuple(self.normalize.mean), tuple(self.normalize.std))
         return Data(

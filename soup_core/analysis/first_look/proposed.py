@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from soup_core.analysis.first_look.chance import standing
 from soup_core.analysis.first_look.look import SECONDS, FirstLook, first_look
+from soup_core.data import BUNDLED_SETS
 from soup_core.evaluation import compare_bits
 from soup_core.evaluation.evaluation import is_correct
 from soup_core.runtime.files import listed, shown
@@ -62,7 +63,7 @@ def tried(proposal: Proposal, *, device: str = "auto", seconds: float = SECONDS)
 
 def _is_prepared(proposal: Proposal) -> bool:
     """Whether somebody has said how the images are prepared: the runs, or a person."""
-    return proposal.are_images_told or proposal.data.get("source") == "fashion_mnist"
+    return proposal.are_images_told or proposal.data.get("source") in BUNDLED_SETS
 
 
 def _assumed(proposal: Proposal) -> Proposal:
