@@ -177,11 +177,13 @@ def _hyperparameters(
 
 def build_zoo(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(bundled.PLANS)}.")],
-    data: Annotated[Path, typer.Option(help="The folder of Fashion-MNIST's IDX files.")],
+    data: Annotated[
+        Path, typer.Option(help="The folder of Fashion-MNIST's IDX files, or of the icons to pretrain on.")
+    ],
     output: Annotated[Path | None, typer.Option(help="Where to build; default the bundled zoo's folder.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The build's seed; default the bundled build's.")] = None,
     download: Annotated[
-        bool, typer.Option("--download", help="Fetch the files into DIR first, by torchvision.")
+        bool, typer.Option("--download", help="Fetch Fashion-MNIST into DIR first, by torchvision.")
     ] = False,
     device: Device = "cpu",
 ) -> None:
@@ -192,7 +194,8 @@ def build_zoo(
     seed = bundled.BUNDLED_SEEDS.get(name, 0) if seed is None else seed
     steps = bundled.build(name, data, folder, seed=seed, device=device)
     first = next(steps)
-    if not is_packed(FASHION_MNIST, bundled.BUNDLED_SPLITS):
+    of_fashion = bundled.PLANS[name](seed).trains_on.source == "fashion_mnist"
+    if of_fashion and not is_packed(FASHION_MNIST, bundled.BUNDLED_SPLITS):
         bundled.bundle_images(data)
     with Progress(*COLUMNS, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task(name, total=first.total, completed=first.done)

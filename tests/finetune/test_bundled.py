@@ -16,6 +16,7 @@ import torch
 import soup_core as sc
 from soup_core.data import ASSETS
 from soup_core.finetune import Hyperparameters, augment, bundled, learning_rate_share
+from soup_core.finetune.bundled import building, fashion_mnist
 from soup_core.runtime.store import Store
 
 EXPECTED = {"fashion": (24, True), "fashion-scratch": (6, False), "fashion-trajectory": (12, False),
@@ -173,6 +174,7 @@ def small_plan(monkeypatch: pytest.MonkeyPatch) -> None:
             bundled.PlannedRun("base", "pretrain", hyperparameters),
             bundled.PlannedRun("ft", "pretrain", hyperparameters, "base"),
         ),
+        fashion_mnist.IMAGES,
     )
     monkeypatch.setitem(bundled.PLANS, "small", lambda seed: plan)
 
@@ -209,7 +211,7 @@ def test_a_build_stopped_goes_on_and_twice_gives_the_same_files(
 
     steps = build(tmp_path / "one")
     assert [step.name for step in steps] == ["earlier runs", "base", "ft"]
-    monkeypatch.setattr(bundled, "ProcessPoolExecutor", InThisProcess)
+    monkeypatch.setattr(building, "ProcessPoolExecutor", InThisProcess)
     interrupted = bundled.build("small", tmp_path, tmp_path / "two", seed=0)
     assert [next(interrupted).done, next(interrupted).name] == [0, "base"]
     interrupted.close()

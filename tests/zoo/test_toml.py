@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import soup_core as sc
 from soup_core.data import ASSETS, Normalization, Preprocessing
 from soup_core.finetune import bundled, header
+from soup_core.finetune.bundled import building
 from soup_core.zoo.hyperparameters import found_hyperparameters
 from soup_core.zoo.inspection import inspect_folder
 from soup_core.zoo.proposal import propose
@@ -167,7 +168,7 @@ def test_half_a_character_in_a_table_of_hyperparameters_becomes_a_mark(tmp_path:
 @pytest.mark.parametrize("name", bundled.PLANS)
 def test_a_bundled_zoo_s_file_says_what_its_plan_would_write(name: str) -> None:
     plan = bundled.PLANS[name](bundled.BUNDLED_SEEDS.get(name, 0))
-    written, shipped = as_toml(bundled._zoo_file(plan)), (ASSETS / "zoos" / name / "zoo.toml").read_text()
+    written, shipped = as_toml(building._zoo_file(plan)), (ASSETS / "zoos" / name / "zoo.toml").read_text()
     assert tomllib.loads(written) == tomllib.loads(shipped)
 
 
