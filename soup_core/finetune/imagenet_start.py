@@ -22,11 +22,8 @@ REMEDY = (
 )
 
 
-def blocks_of_imagenet(folder: Path) -> dict[str, Tensor]:
-    """The `features` of MobileNetV2Blocks as trained on ImageNet, from the file below `folder`.
-
-    Raises DataError where the file is not there, or is another one, and says where to get it.
-    """
+def imagenet_file(folder: Path) -> Path:
+    """Torchvision's file below `folder`. Raises DataError where it is not there, or is another one, and says where to get it."""
     file = next((path for below in BELOW if (path := folder / below / FILE).is_file()), None)
     if file is None:
         raise DataError(f"{folder} holds no {FILE}. {REMEDY}")
@@ -34,4 +31,9 @@ def blocks_of_imagenet(folder: Path) -> dict[str, Tensor]:
     found = hashlib.sha256(file.read_bytes()).hexdigest() if size == SIZE else f"a file of {size:,} bytes"
     if found != SHA_256:
         raise DataError(f"{file} should have the SHA-256 {SHA_256}; found {found}. {REMEDY}")
-    return from_torchvision(dict(open_checkpoint(file).read_all()))
+    return file
+
+
+def blocks_of_imagenet(folder: Path) -> dict[str, Tensor]:
+    """The `features` of MobileNetV2Blocks as trained on ImageNet, from the file below `folder`. Raises as `imagenet_file`."""
+    return from_torchvision(dict(open_checkpoint(imagenet_file(folder)).read_all()))

@@ -60,7 +60,9 @@ class PlannedRun:
 class Plan:
     """A bundled zoo: its title, the options of its network, its runs in order, the base's first where it has one.
 
-    `trains_on` is what they train on, `precision` that of the files; they train in float32.
+    `trains_on` is what they train on, `precision` that of the files; they train in float32. `starts_from` gives, from the
+    folder of a build, weights made elsewhere for all but the network's last layer: a run that starts with no other's
+    weights has these, and trains the last layer alone.
     """
 
     title: str
@@ -68,6 +70,8 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     trains_on: TrainingSet
     precision: Literal["float32", "float16"] = "float32"
+    network: str = "fashion_cnn"
+    starts_from: Callable[[Path], Mapping[str, Tensor]] | None = None
     recorded: tuple[str, ...] = field(
         default=("learning_rate", "weight_decay", "epochs", "label_smoothing", "mixup", "augmentation", "seed")
     )
