@@ -79,7 +79,8 @@ def _recipe(plan: Plan, run: PlannedRun) -> str:
     if run.pretraining is None:
         del said["pretraining"]
     named = {} if plan.network == Plan.network else {"name": plan.network}  # which earlier files do not say
-    return json.dumps({"network": {**named, **plan.options}, "run": said}, sort_keys=True)
+    probed = {"probe": asdict(plan.starts_from.probe)} if plan.starts_from and not run.start else {}
+    return json.dumps({"network": {**named, **plan.options}, "run": said, **probed}, sort_keys=True)
 
 
 def _train(plan: Plan, run: PlannedRun, images: Path, folder: Path, device: str) -> None:
@@ -93,7 +94,9 @@ def _train(plan: Plan, run: PlannedRun, images: Path, folder: Path, device: str)
     if run.pretraining:
         head = _given(module, _pretrained(plan, run.pretraining, parts, device))
     elif plan.starts_from and not run.start:
-        head = _given(module, plan.starts_from(images))
+        last = _given(module, plan.starts_from.weights(images))
+        for _ in _epochs(plan, module, parts[run.images], plan.starts_from.probe, device, last):
+            pass
     if run.start:
         start = checkpoints.Checkpoint(folder / f"{run.start}.safetensors")
         module.load_state_dict(dict(start.read_all()), strict=True)
