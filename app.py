@@ -3,7 +3,7 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import doubts, drawing, page, work
+from pages.shared import attribution, doubts, drawing, page, work
 from pages.views import export, home
 from soup_core import charts
 from soup_core.analysis.face_off import recipes_of
@@ -134,3 +134,5 @@ with against_cost, drawing.errors_shown():
         st.caption("On a zoo of this size it takes a while.")
     else:
         work.follow(job, recipes_of(zoo), "Comparing recipes", draw)
+
+attribution.draw(zoo)

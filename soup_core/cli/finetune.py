@@ -33,7 +33,7 @@ def finetune(
     weight_decay: Annotated[float | None, typer.Option(help="What is given holds for every run of a search.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the fine-tuning images.")] = None,
     augmentation: Annotated[
-        str | None, typer.Option(help='"none", or flip, shift, crop and randaugment with plus signs between.')
+        str | None, typer.Option(help='"none", or flip, shift, affine, crop and randaugment with plus signs between.')
     ] = None,
     mixup: Annotated[float | None, typer.Option(help="The alpha of mixup's beta distribution, 0 for none.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="The share spread over all classes.")] = None,

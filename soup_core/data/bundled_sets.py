@@ -39,11 +39,15 @@ class Licence:
 
 @dataclass(frozen=True)
 class BundledSet:
-    """A bundled set: its folder, the classes in the labels' order, how images are normalised, and whose its parts are."""
+    """A bundled set: its folder, the classes in the labels' order, and how images are normalised.
+
+    `notice` is the file with what its licence asks to be passed on, `licences` whose its parts are, where it has several.
+    """
 
     folder: Path
     classes: tuple[str, ...]
     normalization: Normalization
+    notice: Path
     licences: tuple[Licence, ...] = ()
 
     @property
@@ -60,7 +64,7 @@ class BundledSet:
 
 
 def _fashion_mnist() -> BundledSet:
-    return BundledSet(FASHION_MNIST, FASHION_CLASSES, FASHION_NORMALIZATION)
+    return BundledSet(FASHION_MNIST, FASHION_CLASSES, FASHION_NORMALIZATION, FASHION_MNIST / "LICENSE")
 
 
 def _icons() -> BundledSet:
@@ -70,9 +74,8 @@ def _icons() -> BundledSet:
         licences = tuple(
             Licence(row["set"], row["author"], row["licence"], row["url"], row["icons"]) for row in about["licences"]
         )
-        return BundledSet(
-            ICONS, tuple(about["classes"]), Normalization(tuple(about["mean"]), tuple(about["std"])), licences
-        )
+        normalization = Normalization(tuple(about["mean"]), tuple(about["std"]))
+        return BundledSet(ICONS, tuple(about["classes"]), normalization, ICONS / "LICENSES.txt", licences)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); restore assets/data from the project.") from error
 

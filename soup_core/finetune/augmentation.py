@@ -1,6 +1,6 @@
 """Random changes to the images that a run trains on; several are joined by a plus, for instance "flip+shift".
 
-Flips and shifts draw from the run's own generator; crops and RandAugment (Cubuk et al. 2020, arXiv 1909.13719) are
+Flips, shifts and affine changes draw from the run's own generator; crops and RandAugment (Cubuk et al. 2020, arXiv 1909.13719) are
 torchvision's and draw from torch's, which the run seeds for each batch.
 """
 
@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PARTS = ("flip", "shift", "crop", "randaugment")
+PARTS = ("flip", "shift", "affine", "crop", "randaugment")
 NONE = "none"
 CROP_SHARES = (0.35, 1.0)  # of the area; the images have been cut to their middle once before
+DEGREES, SCALES = 10.0, (0.85, 1.15)  # of affine changes, beyond which an arrow points elsewhere
 LARGE_SIDE = 64  # pixels, from which on a crop still shows what is on the image
 
 
@@ -35,7 +36,8 @@ def augment(images: Tensor, augmentation: str, rng: np.random.Generator, *, reac
     """Change uint8 images (N×C×H×W), each by chance of its own.
 
     "crop" cuts out a part and enlarges it, "flip" turns left and right round, "shift" moves by up to `reach` pixels,
-    "randaugment" applies two of torchvision's changes of colour and shape.
+    "affine" rotates by up to DEGREES and changes the size within SCALES, "randaugment" applies two of torchvision's
+    changes of colour and shape.
     """
     parts = augmentation.split("+")
     count, channels, height, width = images.shape
@@ -51,9 +53,22 @@ def augment(images: Tensor, augmentation: str, rng: np.random.Generator, *, reac
         padded = F.pad(images, (reach,) * 4)
         channel = torch.arange(channels, device=images.device)[None, :, None, None]
         images = padded[torch.arange(count, device=images.device)[:, None, None, None], channel, rows, columns]
+    if "affine" in parts:
+        images = _affine(images, rng)
     if "randaugment" in parts:
         images = _each(images, _randaugment())
     return images
+
+
+def _affine(images: Tensor, rng: np.random.Generator) -> Tensor:
+    angle = np.radians(rng.uniform(-DEGREES, DEGREES, len(images)))
+    size = rng.uniform(*SCALES, len(images))
+    cosine, sine = np.cos(angle) / size, np.sin(angle) / size
+    ratio = images.shape[-2] / images.shape[-1]  # since a grid's coordinates go from -1 to 1 along either side
+    rows = np.stack([np.stack([cosine, -sine * ratio], 1), np.stack([sine / ratio, cosine], 1)], 1)
+    theta = torch.from_numpy(np.concatenate([rows, np.zeros((len(images), 2, 1))], 2)).float().to(images.device)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    return F.grid_sample(images.float(), grid, align_corners=False).round().to(torch.uint8)
 
 
 def _each(images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:

@@ -43,6 +43,8 @@ def without_copies(pictures: Sequence[Picture]) -> list[int]:
     Sets copy each other's drawings, and a drawing to train on must not be one to judge by as well.
     """
     kept: list[int] = []
+    if not pictures:
+        return kept
     flat = np.stack(pictures).reshape(len(pictures), -1).astype(np.float32)
     ink = flat.mean(1)
     for index in range(len(flat)):
