@@ -4,7 +4,7 @@ import streamlit as st
 
 import soup_core as sc
 from pages.shared import attribution, doubts, drawing, page, work
-from pages.views import export, home
+from pages.views import export, home, pictures
 from soup_core import charts
 from soup_core.analysis.face_off import recipes_of
 from soup_core.export import entry_rows
@@ -24,7 +24,7 @@ if layout := zoo.data.layout():
     folders = (f"{split.replace('_', '-')} {plain(folder)}" for split, folder in layout.items())
     st.caption(f"Folders of images: {'; '.join(folders)}.")
 headline, note = st.container(), st.empty()
-onward, against_cost, search = st.container(), st.container(), st.container()
+seen, onward, against_cost, search = st.container(), st.container(), st.container(), st.container()
 
 with drawing.errors_shown():
     with doubt:
@@ -66,6 +66,8 @@ with drawing.errors_shown():
             f"Averaging {len(names)} of {len(zoo.names)} models: {points(gain)} on test images, at the cost of one."
         )
     note.markdown(f"**{sentence}**")
+    with seen:
+        pictures.draw(context, steps[0].soup, steps[-1].soup)
     with search:
         st.markdown("##### The greedy search", help="Each candidate stays only if the average gets better.")
         drawing.chart(

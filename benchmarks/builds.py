@@ -14,7 +14,6 @@ from typing import Literal, TypedDict
 import numpy as np
 
 import soup_core as sc
-from soup_core.data import SHIFTS
 from soup_core.finetune import bundled
 
 HERE = Path(__file__).resolve().parent
@@ -52,16 +51,10 @@ def shift_accuracy(zoo: sc.Zoo, soups: list[sc.Soup]) -> list[float]:
     """The mean accuracy over all made shifts and severities, for each soup."""
     found = []
     for shift in zoo.data.shifts():
-        if shift not in real_shifts(zoo):
+        if shift not in zoo.data.real_shifts():
             evaluate = sc.Evaluator(zoo, f"test:{shift}")
             found.append([evaluate(soup).accuracy for soup in soups])
     return [float(value) for value in np.mean(found, axis=0)]
-
-
-def real_shifts(zoo: sc.Zoo) -> list[str]:
-    """The names of the shifts that are not made of the test images."""
-    made = {f"{name}-{severity}" for name in SHIFTS for severity in range(1, 6)}
-    return [shift for shift in zoo.data.shifts() if shift not in made]
 
 
 def gain_on(zoo: sc.Zoo, split: str, soups: list[sc.Soup]) -> Gain:
@@ -86,7 +79,7 @@ def measure(folder: Path) -> Row:
         "ingredients": len(steps[-1].soup.names),
         "p": test["p"],
         "interval": test["interval"],
-        "real": {shift: gain_on(zoo, f"test:{shift}", soups) for shift in real_shifts(zoo)},
+        "real": {shift: gain_on(zoo, f"test:{shift}", soups) for shift in zoo.data.real_shifts()},
     }
 
 

@@ -19,21 +19,20 @@ from soup_core.runtime.store import Store
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo, open_zoo
 
-SPLITS = ("held_out", "test")
-
 
 def ship_evaluations(zoo: Zoo, device: str = "cpu") -> None:
     """Evaluate a zoo anew and write it into its evaluations.jsonl, over what was there.
 
-    That is, on the held-out and the test images: every checkpoint, the uniform soup, the ensemble of all, and greedy's
+    That is, on the held-out and the test images and under real shifts: every checkpoint, the uniform soup, the ensemble of all, and greedy's
     soup; and of greedy's search each candidate, where it was rejected early the bound that said so.
     """
     zoo.evaluations_file.unlink(missing_ok=True)  # or else what it says would not be computed
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "store.sqlite")
-        held_out, test = (Evaluator(zoo, split, device, store=store) for split in SPLITS)
+        splits = ("held_out", "test", *(f"test:{shift}" for shift in zoo.data.real_shifts()))
+        held_out, *others = (Evaluator(zoo, split, device, store=store) for split in splits)
         *_, last = greedy_soup(zoo, held_out)
-        for evaluate in (held_out, test):
+        for evaluate in (held_out, *others):
             for soup in (*map(Soup.single, zoo.by_name), uniform_soup(zoo), last.soup):
                 evaluate(soup)
             ensemble(evaluate, zoo.names)

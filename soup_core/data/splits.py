@@ -123,6 +123,11 @@ class Data:
     def shifts(self) -> tuple[str, ...]:
         """Names of the distribution shifts that `split("test:NAME")` knows, severities included, given ones first."""
         made = tuple(f"{name}-{severity}" for name in SHIFTS for severity in range(1, 6))
+        given = self.real_shifts()
+        return (*given, *(name for name in made if name not in given))
+
+    def real_shifts(self) -> tuple[str, ...]:
+        """Names of the shifts that the source or zoo.toml gives, rather than made of the test images, sorted."""
         given = set(self.shift_folders)
         if self._bundled:
             given |= set(self._bundled.shifts)
@@ -132,7 +137,7 @@ class Data:
                 for name in self._tensors.tensors
                 if name.startswith(SHIFT) and name.endswith(".images")
             }
-        return (*sorted(given), *(name for name in made if name not in given))
+        return tuple(sorted(given))
 
     def decode(self, name: str) -> Iterator[Decoded]:
         """Decode the image files that a split needs, and tell how far that is; nothing where there are none, or it is done.

@@ -22,7 +22,7 @@ from soup_core.finetune.bundled import building, fashion_mnist
 from soup_core.runtime.store import Store
 
 EXPECTED = {"fashion": (24, True), "fashion-scratch": (6, False), "fashion-trajectory": (12, False),
-            "fashion-batchnorm": (8, True)}  # fmt: skip
+            "fashion-batchnorm": (8, True), "icons": (8, True)}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -34,7 +34,7 @@ def test_every_bundled_zoo_opens_whole(name: str) -> None:
 
 
 def test_assets_stay_below_their_limit() -> None:
-    assert sum(path.stat().st_size for path in ASSETS.rglob("*") if path.is_file()) < 45e6
+    assert sum(path.stat().st_size for path in ASSETS.rglob("*") if path.is_file()) < 52e6
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -285,6 +285,33 @@ def test_augmentation_keeps_pixels_and_moves_at_most_two() -> None:
     assert set(rows.tolist()) == {12, 13, 14, 15, 16}
     assert set(columns.tolist()) == {7, 8, 9, 10, 11, 16, 17, 18, 19, 20}
     assert torch.equal(augment(images, "none", np.random.default_rng(0)), images)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (40, 20)])
+def test_an_affine_change_turns_and_scales_each_image_within_its_bounds(shape: tuple[int, int]) -> None:
+    """Two dots on either side of the middle: how far apart they come to lie, and at which angle, in pixels."""
+    height, width = shape
+    images = torch.zeros(300, 1, height, width, dtype=torch.uint8)
+    for column in (width // 2 - 7, width // 2 + 6):
+        images[:, :, height // 2 - 1 : height // 2 + 1, column : column + 1] = 240
+    moved = augment(images, "affine", np.random.default_rng(0)).double()
+    assert torch.equal(moved, augment(images, "affine", np.random.default_rng(0)).double())
+    rows, columns = torch.arange(height).double(), torch.arange(width).double()
+
+    def middle(half: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        total = half.sum((1, 2, 3))
+        return (half.sum((1, 3)) * rows).sum(1) / total, (half.sum((1, 2)) * places).sum(1) / total
+
+    (up, left), (down, right) = (
+        middle(moved[..., : width // 2], columns[: width // 2]),
+        middle(moved[..., width // 2 :], columns[width // 2 :]),
+    )
+    angle = torch.rad2deg(torch.atan2(down - up, right - left))
+    size = torch.hypot(down - up, right - left) / 13
+    assert angle.min() == pytest.approx(-10, abs=1)
+    assert angle.max() == pytest.approx(10, abs=1)
+    assert size.min() == pytest.approx(0.85, abs=0.04)
+    assert size.max() == pytest.approx(1.15, abs=0.04)
 
 
 def test_the_learning_rate_rises_then_falls_or_stays() -> None:

@@ -11,7 +11,7 @@ from soup_core.errors import DataError
 from soup_core.finetune import Hyperparameters, Space, random_search
 from soup_core.finetune.bundled.plans import Parts, Plan, PlannedRun, Pretraining, TrainingSet
 
-SPACE = Space(learning_rates=(2e-3, 1e-2), epochs=(12, 18), augmentations=("none", "shift"))
+SPACE = Space(learning_rates=(4e-3, 1.2e-2), epochs=(16, 24), augmentations=("shift", "affine"))
 
 
 def parts(folder: Path) -> Parts:
@@ -32,7 +32,7 @@ def check(folder: Path) -> None:
 
 
 def icons(seed: int) -> Plan:
-    """Twelve fine-tunings of one base: a random search without what filled icons resemble, inverted pictures for one."""
+    """Eight fine-tunings of one base: a random search without what filled icons resemble, inverted pictures for one."""
     bundled = bundled_set("icons")
     assert bundled is not None, "it is one of them"
     before = Hyperparameters(3e-3, 0.01, 12, augmentation="shift", seed=1000 * seed)
@@ -40,7 +40,7 @@ def icons(seed: int) -> Plan:
     base = PlannedRun("base", "train", probe, pretraining=Pretraining("pretrain", before))
     runs = [
         PlannedRun(f"ft-{index:02d}", "train", hyperparameters, start="base")
-        for index, hyperparameters in enumerate(random_search(12, seed=1000 * seed, space=SPACE), 1)
+        for index, hyperparameters in enumerate(random_search(8, seed=1000 * seed, space=SPACE), 1)
     ]
     trains_on = TrainingSet("icons", len(bundled.classes), parts, check)
-    return Plan("Icons: twelve fine-tunings of one base", {"hidden": 32}, (base, *runs), trains_on, "float16")
+    return Plan("Icons: eight fine-tunings of one base", {"hidden": 64}, (base, *runs), trains_on, "float16")
