@@ -1,4 +1,5 @@
 # make run: the app. make test: everything that must hold. Both install what they need into .venv, once.
+# What is imported is compiled when it first is: all of it, thousands of files of plotly alone, takes pip a minute.
 # make trainers: a small sweep of every trainer that docs/trainers.md names, and that table from them.
 # make soak: 100,000 damaged files of each kind against the loader, and every view in every look and hundreds of links in
 # the browser, of which make test has samples; for more than an hour.
@@ -34,11 +35,11 @@ trainers: .venv/installed-dev
 
 .venv/installed: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.txt requirements-extras.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	touch $@
 
 .PHONY: chromium

@@ -83,7 +83,8 @@ def measured() -> list[Row]:
         write(images := Path(parent) / "images")
         for network, base_steps in NETWORKS.items():
             (zoo := Path(parent) / network.partition(":")[2]).mkdir()
-            (zoo / "images").symlink_to(images)
+            images.rename(zoo / "images")
             rows += rows_of(zoo.name, compared(photographs.write_zoo(network, zoo, base_steps), then))
+            (zoo / "images").rename(images)
             shutil.rmtree(zoo)
     return rows

@@ -32,7 +32,6 @@ from benchmarks.rows import Row
 
 LOOP = ROOT / "benchmarks" / "model_soups_loop.py"
 SETTINGS = {"OMP_NUM_THREADS": "2"}
-IMPORTS = "import soup_core.cli.export"
 LOOK = """
 from pathlib import Path
 from soup_core.architectures.outlines import outline
@@ -98,7 +97,7 @@ def export_rows(root: Path, models: Path, before: Path, ending: str, limit: floa
         ROUNDS,
         exporting(folder, root),
         exporting(folder, root, is_first=True),
-        python("-c", IMPORTS, settings=SETTINGS),
+        python("-m", "soup_core", "export", "--help", settings=SETTINGS),
         python(str(LOOP), str(root / f"loop.{ending}"), *files, settings=SETTINGS),
         python(str(LOOP), "--bare", str(root / f"loop.{ending}"), *files, settings=SETTINGS),
         python("-c", f"{READING}\nread({files!r})", settings=SETTINGS),

@@ -6,7 +6,7 @@ session of its own.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, Viewport
 
 import soup_core as sc
 from soup_core import charts
-from tests.e2e.driver import ROOT, WAIT, chromium, server
+from tests.e2e.driver import ROOT, WAIT, chromium, logs, server
 from tests.e2e.zoos import write_five
 
 VIEWPORT = ViewportSize(width=1280, height=900)
@@ -26,6 +26,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """First, since they take longest and wait most: the others then fill what a second process leaves of the cores."""
     here = Path(__file__).parent
     items.sort(key=lambda item: not item.path.is_relative_to(here))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where a test fails, what its servers said last: a page hides an error's text."""
+    report = yield
+    if report.failed and item.path.is_relative_to(Path(__file__).parent):
+        report.sections += [(each.name, each.read_text(errors="replace")[-4000:]) for each in logs if each.exists()]
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
+logs: list[Path] = []  # what each server said, in the order of their beginnings
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -69,6 +70,7 @@ def server(home: Path, zoos: Path | None = None, app: str = "app.py", *, threads
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     with (home.parent / f"server-{port}.log").open("wb") as log:
+        logs.append(Path(log.name))
         command = [sys.executable, "-m", "streamlit", "run", app, f"--server.port={port}"]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:

@@ -68,7 +68,7 @@ def test_shipped_soups_are_what_a_plain_loop_gives(name: str) -> None:
     module = zoo.module()
     module.load_state_dict(
         {
-            key: sum(file[key].double() for file in files).div(len(files)).float()
+            key: sum(file[key].double() for file in files).div(len(files)).to(tensor.dtype)
             if tensor.is_floating_point()
             else tensor
             for key, tensor in files[0].items()
