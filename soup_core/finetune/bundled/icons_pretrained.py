@@ -11,8 +11,8 @@ from soup_core.finetune import Hyperparameters, Space, random_search
 from soup_core.finetune.bundled.plans import Elsewhere, Parts, Plan, PlannedRun, TrainingSet
 from soup_core.finetune.imagenet_start import blocks_of_imagenet, imagenet_file
 
-SPACE = Space(learning_rates=(1.5e-3, 5e-3), epochs=(8, 12), augmentations=("shift", "affine"))
-SIDE = 32  # pixels: on held-out icons as good as 40, 2 points better than their own 28, and cheaper than 56
+SPACE = Space(learning_rates=(7e-4, 2e-3), epochs=(8, 12), augmentations=("shift", "affine"))
+SIDE = 32  # pixels: a run's held-out accuracy was 79.7 at their own 28, 81.5 at 32, 81.9 at 40, which takes half as long again
 
 
 def parts(folder: Path) -> Parts:
@@ -30,12 +30,12 @@ def icons_pretrained(seed: int) -> Plan:
     """Seven fine-tunings of one base, which itself is one of MobileNetV2 on the same pictures, cut short.
 
     Runs that part after some epochs together end where averages between them are good; those that parted at the weights
-    of ImageNet did not (Frankle et al. 2020, arXiv 1912.05671).
+    of ImageNet did not (Frankle et al. 2020, arXiv 1912.05671), nor those with learning rates of 3e-3 and more.
     """
     bundled = bundled_set("icons")
     assert bundled is not None, "it is one of them"
     probe = Hyperparameters(2e-2, 0.01, 10, augmentation="shift", seed=1000 * seed)
-    together = Hyperparameters(3e-3, 0.01, 8, augmentation="shift", seed=1000 * seed)
+    together = Hyperparameters(3e-3, 0.01, 12, augmentation="affine", seed=1000 * seed)
     runs = [
         PlannedRun(f"ft-{index:02d}", "train", hyperparameters, start="base")
         for index, hyperparameters in enumerate(random_search(7, seed=1000 * seed, space=SPACE), 1)
