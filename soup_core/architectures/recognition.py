@@ -100,6 +100,8 @@ def _candidates(given: Shapes, folder: Path, hints: Sequence[str], known: Known)
         hidden = {"hidden": given["hidden.0.weight"][0]} if given.get("hidden.0.weight") else {}
         batch = {"normalization": "batch"} if "features.1.running_mean" in given else {}
         yield {"name": "fashion_cnn", **hidden, **batch}, ()
+    if "features.10.conv.2.bias" in given:
+        yield {"name": "mobilenet_v2_blocks"}, ()
     for hint in dict.fromkeys(hint.rpartition("/")[2] for hint in (*named, *hints)):
         yield from (({"name": f"{family}:{hint}"}, ()) for family in ("torchvision", "timm"))
     yield from ((network, heads) for heads, alike in known for network in alike)

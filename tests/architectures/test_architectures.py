@@ -275,7 +275,7 @@ def test_networks_that_compute_while_they_are_built_are_built_without_memory_too
 
 
 def test_what_is_built_without_memory_has_the_names_shapes_and_types_of_what_is_built_with_it() -> None:
-    for name in ("torchvision:mobilenet_v3_small", "timm:test_vit", "fashion_cnn"):
+    for name in ("torchvision:mobilenet_v3_small", "timm:test_vit", "fashion_cnn", "mobilenet_v2_blocks"):
         real, meta = build(name, CLASSES).state_dict(), meta_module(name, CLASSES).state_dict()
         assert {key: (t.shape, t.dtype) for key, t in real.items()} == {
             key: (t.shape, t.dtype) for key, t in meta.items()
