@@ -341,7 +341,7 @@ class TestTransformers:
         ("said", "why"),
         [
             ({}, "model_type"),
-            ({"model_type": "bert"}, "describes no image classifier"),
+            ({"model_type": "t5"}, "describes no classifier"),
             ({"model_type": "imagegpt", "n_layer": 1}, "takes no images"),
         ],
     )
@@ -357,7 +357,7 @@ class TestTransformers:
         ran = tmp_path / "ran"
         (tmp_path / "evil.py").write_text(f"open({str(ran)!r}, 'w')")
         names = {"AutoConfig": "evil.Config", "AutoModelForImageClassification": "evil.Model"}
-        with pytest.raises(sc.ZooError, match="no image classifier"):
+        with pytest.raises(sc.ZooError, match="describes no classifier of images or texts"):
             self.build(tmp_path, model_type="evil", auto_map=names)
         assert self.build(tmp_path, **TINY_VIT, auto_map=names)  # transformers' own class of that kind
         assert not ran.exists()

@@ -527,7 +527,7 @@ def _batch_norm(selection: _Selection) -> Finding | None:
             "batch norm",
             "notice",
             f"The running statistics of BatchNorm are averaged, and without training {selection.zoo.data.things} they cannot be "
-            "re-estimated; add those to the data, as train.",
+            "re-estimated; add them to the data, as the split train (train.images and train.labels in a file of tensors).",
         )
     rise = compare(other, selection.few(selection.soup))
     effect = (
