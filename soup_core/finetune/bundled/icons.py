@@ -12,7 +12,7 @@ from soup_core.errors import DataError
 from soup_core.finetune import Hyperparameters, Space, random_search
 from soup_core.finetune.bundled.plans import Parts, Plan, PlannedRun, Pretraining, TrainingSet
 
-SPACE = Space(learning_rates=(2e-3, 6e-3), epochs=(8, 12), augmentations=("shift", "affine"))
+SPACE = Space(learning_rates=(2e-3, 4e-3), epochs=(10, 12), augmentations=("affine", "shift+affine"))
 
 
 def parts(folder: Path) -> Parts:
