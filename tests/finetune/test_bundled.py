@@ -22,7 +22,7 @@ from soup_core.finetune.bundled import building, fashion_mnist
 from soup_core.runtime.store import Store
 
 EXPECTED = {"fashion": (24, True), "fashion-scratch": (6, False), "fashion-trajectory": (12, False),
-            "fashion-batchnorm": (8, True)}  # fmt: skip
+            "fashion-batchnorm": (8, True), "icons": (8, True)}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -29,7 +29,6 @@ def home_of(zoo: str) -> AppTest:
     return AppTest.from_function(script, args=(zoo,), default_timeout=PATIENCE).run()
 
 
-@pytest.mark.skipif("icons" not in sc.zoo_folders(), reason="the zoo icons is not bundled yet")
 def test_icons_are_shown_with_their_numbers_and_their_authors() -> None:
     test, zoo = home_of("icons"), sc.open_zoo("icons")
     assert not test.exception
