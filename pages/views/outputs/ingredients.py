@@ -77,16 +77,24 @@ def _chosen(outputs: Outputs) -> list[str]:
     is_searched = len(zoo.names) > PILLS
     reasons = {excluded.name: f"is left out: {excluded.reason}" for excluded in zoo.excluded}
     address.named_in_address("in", zoo.names, reasons, visible if is_searched else plain)
-    bound = address.bound("in", of_zoo=True)
     if is_searched:
         shown = labels(zoo.names, visible)
         chosen = st.multiselect(
-            f"In the ensemble, of {len(zoo.names)}", zoo.names, zoo.names, format_func=shown, **bound
+            f"In the ensemble, of {len(zoo.names)}",
+            zoo.names,
+            zoo.names,
+            format_func=shown,
+            **address.bound("in", of_zoo=True),
         )
     else:
         shown = labels(zoo.names)
         chosen = st.pills(
-            "In the ensemble", zoo.names, selection_mode="multi", default=zoo.names, format_func=shown, **bound
+            "In the ensemble",
+            zoo.names,
+            selection_mode="multi",
+            default=zoo.names,
+            format_func=shown,
+            **address.bound("in", of_zoo=True),
         )
     return sorted(chosen, key=zoo.position.__getitem__)
 
