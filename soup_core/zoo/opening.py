@@ -39,7 +39,13 @@ from soup_core.zoo.toml import FileEntry, IngredientEntry, ZooFile, read_zoo_fil
 from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
 
 ZOO_FILE = "zoo.toml"
-BUNDLED = ("fashion", "fashion-scratch", "fashion-trajectory", "fashion-batchnorm", "icons")  # in the order to show them
+BUNDLED = (
+    "fashion",
+    "fashion-scratch",
+    "fashion-trajectory",
+    "fashion-batchnorm",
+    "icons",
+)  # in the order to show them
 
 
 def zoo_folders() -> dict[str, Path]:
