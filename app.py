@@ -3,12 +3,14 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import attribution, doubts, drawing, page, work
+from pages.shared import attribution, doubts, drawing, page, scores, work
 from pages.views import export, home, pictures
+from pages.views.outputs import home as outputs_home
 from soup_core import charts
 from soup_core.analysis.face_off import recipes_of
+from soup_core.evaluation import compare_values
 from soup_core.export import entry_rows
-from soup_core.formatting import plain, points, significance
+from soup_core.formatting import plain, points, score, score_change, significance
 from soup_core.jobs import Progress
 
 context = page.begin(
@@ -16,13 +18,14 @@ context = page.begin(
     "A **model soup** averages the weights of several fine-tuned models "
     "([Wortsman et al. 2022](https://arxiv.org/abs/2203.05482)).",
     "Model Soups Explorer",
+    on_outputs=outputs_home.draw,
 )
 zoo = context.zoo
 doubt = st.container()
 st.subheader(plain(zoo.title), anchor=False)
 if layout := zoo.data.layout():
     folders = (f"{split.replace('_', '-')} {plain(folder)}" for split, folder in layout.items())
-    st.caption(f"Folders of images: {'; '.join(folders)}.")
+    st.caption(f"{'Files' if zoo.data.holds_texts else 'Folders'} of {zoo.data.things}: {'; '.join(folders)}.")
 headline, note = st.container(), st.empty()
 seen, onward, against_cost, search = st.container(), st.container(), st.container(), st.container()
 
@@ -30,7 +33,7 @@ with drawing.errors_shown():
     with doubt:
         doubts.callout(context)
     held_out, test = context.evaluator("held_out"), context.evaluator("test")
-    with headline, st.spinner("Comparing on the test images…"):
+    with headline, st.spinner(f"Comparing on the test {zoo.data.things}…"):
         columns = [column.empty() for column in st.columns(3)]
         uniform = test(sc.uniform_soup(zoo))
         steps = home.greedy_steps(context, columns[1], uniform)
@@ -39,32 +42,34 @@ with drawing.errors_shown():
         greedy = test(steps[-1].soup)
     names = steps[-1].soup.names
     cards = (
-        ("Best single model", best, f"{plain(best_name)}, chosen on held-out images"),
+        ("Best single model", best, f"{plain(best_name)}, chosen on held-out {zoo.data.things}"),
         ("Uniform soup", uniform, f"Average of all {len(zoo.names)}"),
         ("Greedy soup", greedy, f"Average of {len(names)}" if len(names) > 1 else "Keeps the best one alone"),
     )
     size = sum(tensor.numel() for tensor in zoo.reference.parameters())
     for column, (label, evaluation, what) in zip(columns, cards, strict=True):
-        comparison = sc.compare(evaluation, best)
+        metric, comparison = evaluation.metric, compare_values(evaluation, best)
         with column:
             st.metric(
-                f"{label}: test accuracy",
-                charts.percent(evaluation),
-                "the one to beat" if evaluation is best else points(comparison),
+                f"{label}: test {metric.name}",
+                score(evaluation),
+                "the one to beat" if evaluation is best else score_change(comparison, metric),
                 border=True,
                 delta_arrow="off" if evaluation is best else "auto",
-                delta_color="off" if comparison.spans_zero else "normal",
+                delta_color=scores.tone(comparison, metric),
                 help=f"{what}. Inference: 1 model, {size:,} weights, 1 forward pass. {charts.counts(evaluation)}; the interval "
-                f"is 95 %, paired with the best single model (McNemar p = {comparison.p_value:.2g}).",
+                f"is 95 %, paired with the best single model ({scores.test_in_words(comparison)}).",
             )
-    gain = sc.compare(greedy, best)
-    selection = sc.compare(held_out(steps[-1].soup), held_out(steps[0].soup)).difference
+    gain = compare_values(greedy, best)
+    chosen_by = held_out(steps[-1].soup)
+    selection = compare_values(chosen_by, held_out(steps[0].soup))
     if len(names) == 1:
-        sentence = "Here no average beats the best model on the held-out images, so greedy keeps that model alone."
-    else:
         sentence = (
-            f"Averaging {len(names)} of {len(zoo.names)} models: {points(gain)} on test images, at the cost of one."
+            f"Here no average beats the best model on the held-out {zoo.data.things}, so greedy keeps that model alone."
         )
+    else:
+        gained = f"{scores.by_name(gain, greedy.metric)} on test {zoo.data.things}"
+        sentence = f"Averaging {len(names)} of {len(zoo.names)} models: {gained}, at the cost of one."
     note.markdown(f"**{sentence}**")
     with seen:
         pictures.draw(context, steps[0].soup, steps[-1].soup)
@@ -77,8 +82,8 @@ with drawing.errors_shown():
         )
         if len(names) > 1:
             st.caption(
-                f"Its gain on the test images is {significance(gain)}; on the held-out images, which chose its models, it was "
-                f"{100 * selection:+.2f} points."
+                f"Its gain on the test {zoo.data.things} is {significance(gain)}; on the held-out {zoo.data.things}, which chose "
+                f"its models, it was {scores.short_change(selection, chosen_by.metric)}."
             )
 
 with onward:
@@ -101,7 +106,7 @@ def draw(progress: Progress) -> None:
     drawing.chart(
         charts.cost_chart(entries, best),
         "cost",
-        f"Test accuracy of {len(entries)} recipes against the number of models that each runs for an image.",
+        f"Test accuracy of {len(entries)} recipes against the number of models that each runs for one {zoo.data.thing}.",
     )
     if entries:
         with st.expander(f"{len(entries)} recipes: what each gains, costs and does"):
@@ -123,8 +128,9 @@ def row(entry: sc.RecipeResult) -> dict[str, object]:
         "test": charts.percent(entry.test),
         "against the best single": points(sc.compare(entry.test, best)),
         "held-out": charts.percent(entry.held_out),
+        **({f"test {entry.test.metric.name}": score(entry.test)} if entry.test.measured else {}),
         "models run": cost.models,
-        "time an image": f"{1e6 * cost.seconds_per_image:.0f} µs",
+        f"time {'a text' if zoo.data.holds_texts else 'an image'}": f"{1e6 * cost.seconds_per_image:.0f} µs",
         "weights": f"{cost.megabytes:.1f} MB",
     }
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.builds ZOO --data DIR --folder DIR [--workers N]
 
-ZOO is fashion or icons. The build to bundle is the one with the median gain of greedy on the held-out images; the test
+ZOO is fashion, icons or icons-pretrained. The build to bundle is the one with the median gain of greedy on the held-out images; the test
 images and the shifts only report.
 """
 
@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS, README = HERE / "builds.json", HERE.parent / "README.md"
 BEGIN, END = "<!-- builds of {zoo}: made by python -m benchmarks.builds -->", "<!-- end of builds of {zoo} -->"
 SEEDS = (0, 1, 2)
-ZOOS = ("fashion", "icons")
+ZOOS = ("fashion", "icons", "icons-pretrained")
 Set = Literal["held_out", "test", "shifts"]
 
 
@@ -97,7 +97,7 @@ def table(zoo: str, rows: dict[str, Row]) -> str:
     for seed, row in rows.items():
         best, greedy, uniform = _percents(row["held_out"])
         cells = [
-            f"{seed} (bundled)" if int(seed) == bundled.BUNDLED_SEEDS[zoo] else seed,
+            f"{seed} (bundled)" if int(seed) == bundled.BUNDLED_SEEDS.get(zoo) else seed,
             f"{best} → {greedy} ({row['ingredients']}), {uniform}",
             _arrow(row["test"]),
             _gain({"accuracies": row["test"], "p": row["p"], "interval": row["interval"]}),

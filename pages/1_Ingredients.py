@@ -1,24 +1,30 @@
 """Ingredients: put checkpoints in and take them out, and see what the average does."""
 
+import math
 from typing import get_args
 
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, drawing, page
+from pages.shared import address, drawing, page, scores
 from pages.shared.singles import evaluated
 from pages.views.ingredients import map as weights
 from pages.views.ingredients import mix, names, preflight, upload
 from pages.views.ingredients.ablations import chooser as ablations
 from pages.views.ingredients.selection import Selection, choose, toggle
+from pages.views.outputs import ingredients as outputs_ingredients
 from soup_core import charts
-from soup_core.evaluation import best_first
-from soup_core.formatting import plain, points
+from soup_core.evaluation import best_first, compare_values
+from soup_core.formatting import plain, score, score_change, score_of
 from soup_core.soup import BatchNorm
 
 VIEWS = ("Mix", "Map", "Ablations", "Will it soup?")
 
-context = page.begin("Ingredients", "Click an ingredient to put it in or take it out; the accuracy follows.")
+context = page.begin(
+    "Ingredients",
+    "Click an ingredient to put it in or take it out; the accuracy follows.",
+    on_outputs=outputs_ingredients.draw,
+)
 zoo, state = context.zoo, st.session_state
 with drawing.errors_shown():
     held_out = context.evaluator("held_out")
@@ -83,7 +89,9 @@ if selected:
 
 def tell_first() -> None:
     if evaluation is not None:  # what it is compared with comes a while later
-        first_number.metric("Your soup, held-out", charts.percent(evaluation), help=charts.counts(evaluation))
+        first_number.metric(
+            scores.label("Your soup, held-out", evaluation), score(evaluation), help=charts.counts(evaluation)
+        )
 
 
 singles = evaluated(context, number, tell_first)
@@ -91,19 +99,20 @@ first_number.empty()
 order = best_first(singles)
 best_single = singles[order[0]]
 if soup is not None and evaluation is not None:
-    comparison = sc.compare(evaluation, best_single)
-    mean = sum(singles[name].accuracy for name in selected) / len(selected)
+    metric, comparison = evaluation.metric, compare_values(evaluation, best_single)
+    mean = sum(singles[name].value for name in selected) / len(selected)
+    in_the_soup = sc.Estimate(evaluation.value - mean, math.nan, math.nan)
     with number:
         first, second, third, fourth = st.columns(4)
         if view != "Mix":  # their ensemble is compared there alone
             second, third = third, second
         first.metric(
-            "Your soup, held-out",
-            charts.percent(evaluation),
-            f"{100 * comparison.difference:+.2f} points",
-            delta_color="off" if comparison.spans_zero else "normal",
+            scores.label("Your soup, held-out", evaluation),
+            score(evaluation),
+            scores.short_change(comparison, metric),
+            delta_color=scores.tone(comparison, metric),
             help=f"{charts.counts(evaluation)}. Against the best single model, {plain(order[0])}: "
-            f"{points(comparison)}, a 95 % interval.",
+            f"{score_change(comparison, metric)}, a 95 % interval.",
         )
         rival = second.empty()
         if view == "Mix":
@@ -117,10 +126,10 @@ if soup is not None and evaluation is not None:
             )
         third.metric(
             "Their mean",
-            f"{100 * mean:.2f} %",
-            f"{100 * (evaluation.accuracy - mean):+.2f} in the soup",
+            score_of(mean, metric),
+            f"{scores.short_change(in_the_soup, metric).removesuffix(' points')} in the soup",
             delta_color="off",
-            help="The mean held-out accuracy of the ingredients, one by one.",
+            help=f"The mean held-out {metric.name} of the ingredients, one by one.",
         )
         asked = fourth.toggle(
             "Test accuracy",
@@ -130,7 +139,7 @@ if soup is not None and evaluation is not None:
         if asked:
             with drawing.errors_shown():
                 reported = context.evaluator("test")(soup)
-            fourth.metric("Your soup, test", charts.percent(reported), help=charts.counts(reported))
+            fourth.metric(scores.label("Your soup, test", reported), score(reported), help=charts.counts(reported))
 else:
     number.info("Nothing is in the soup yet. Put an ingredient in, and its accuracy stands here.")
     rival = number.empty()

@@ -1,6 +1,7 @@
 """Greedy: the search, candidate by candidate, played, paused, stepped."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import streamlit as st
 
@@ -10,6 +11,7 @@ from pages.shared.singles import evaluated
 from pages.views import export
 from pages.views.greedy import search
 from soup_core import charts
+from soup_core.evaluation import METRICS
 from soup_core.export import step_row
 from soup_core.formatting import labels, visible
 from soup_core.recipes import RECIPES
@@ -42,6 +44,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         required=True,
         **address.bound("order", of_zoo=True),
         on_change=restart,
+        help="accuracy: the best alone comes first, by what soups are selected by.",
     )
     seed = st.number_input(
         "Seed",
@@ -153,6 +156,13 @@ if order != "given" and st.toggle(
     if band_job and (searched := band_job.progress()).state == "done":
         band = searched.steps
 player()
+if sentence := METRICS[zoo.metric].search_in_words:
+    st.caption(sentence)
 if band_job:
-    work.follow(band_job, ORDERS, "Searching in shuffled orders", search.draw_band)
+    work.follow(
+        band_job,
+        ORDERS,
+        "Searching in shuffled orders",
+        partial(search.draw_band, metric=context.evaluator("held_out").metric),
+    )
 drawing.about(RECIPES["greedy"].about)

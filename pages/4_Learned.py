@@ -3,12 +3,12 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, drawing, page, work
+from pages.shared import address, drawing, page, scores, work
 from pages.shared.context import GREEDY
 from pages.views import export
 from soup_core import charts
-from soup_core.evaluation import best_first
-from soup_core.formatting import points, significance
+from soup_core.evaluation import best_first, compare_values
+from soup_core.formatting import score, score_change, significance
 from soup_core.jobs import Progress
 from soup_core.recipes import RECIPES, learned
 
@@ -119,25 +119,28 @@ def numbers(soup: sc.Soup, ended: bool) -> None:
                 column.metric(f"{label}, {split}", "…", help="It stands here when the run has ended.")
                 continue
             evaluation = evaluate(each)
-            comparison = sc.compare(evaluation, evaluate(best))
+            metric, comparison = evaluation.metric, compare_values(evaluation, evaluate(best))
             column.metric(
-                f"{label}, {split}",
-                charts.percent(evaluation),
-                f"{100 * comparison.difference:+.2f} points",
-                delta_color="off" if comparison.spans_zero else "normal",
-                help=f"{charts.counts(evaluation)}; against the best single model {points(comparison)}.",
+                scores.label(f"{label}, {split}", evaluation),
+                score(evaluation),
+                scores.short_change(comparison, metric),
+                delta_color=scores.tone(comparison, metric),
+                help=f"{charts.counts(evaluation)}; against the best single model {score_change(comparison, metric)}.",
             )
 
 
 def meaning(final: sc.LearnedStep) -> str:
     ours, theirs = held_out(final.soup), held_out(greedy)
-    comparison = sc.compare(ours, theirs)
+    comparison, metric = compare_values(ours, theirs), ours.metric
     sure = f", {significance(comparison)}" if comparison.spans_zero else ""
+    things = zoo.data.things
     if final.best_index == 0:
-        return "No round lowered the loss on the images kept back, so the equal coefficients of the start are kept."
+        better = "lowered the loss" if ours.measured is None else f"bettered {metric.name}"
+        return f"No round {better} on the {things} kept back, so the equal coefficients of the start are kept."
+    best_by = f"the loss on {things} kept back was lowest" if ours.measured is None else f"{metric.name} there was best"
     return (
-        f"The coefficients of round {final.best_index} are taken, where the loss on images kept back was lowest; on all "
-        f"held-out images they differ from greedy by {points(comparison)}{sure}."
+        f"The coefficients of round {final.best_index} are taken, where {best_by}; on all "
+        f"held-out {things} they differ from greedy by {scores.by_name(comparison, metric)}{sure}."
     )
 
 

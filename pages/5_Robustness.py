@@ -5,6 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from pages.shared import address, drawing, page, work
+from pages.views.outputs import robustness as outputs_robustness
 from pages.views.robustness import calibration, changes, under_shift
 from pages.views.robustness import cost as cost_view
 from pages.views.robustness.numbers import SHOWN
@@ -12,7 +13,7 @@ from soup_core.analysis.face_off import recipes_of
 from soup_core.analysis.robustness import RobustnessResult, latest, models_of, steps_of
 from soup_core.jobs import Progress
 
-context = page.begin("Robustness", "What averaging does beyond test accuracy.")
+context = page.begin("Robustness", "What averaging does beyond test accuracy.", on_outputs=outputs_robustness.draw)
 zoo = context.zoo
 
 
@@ -34,9 +35,18 @@ def shifted(draw: Callable[[tuple[RobustnessResult, ...], dict[str, RobustnessRe
             leading = {each.member.role: each for each in entries if each.member.role in SHOWN}
             draw(entries, leading)
         else:
-            st.info("Here the models will stand, soups first, once they were run on some images of every shift.")
+            st.info(
+                f"Here the models will stand, soups first, once they were run on some {zoo.data.things} of every shift."
+            )
 
-    followed("robustness", steps_of(zoo), "Running models on shifted images", drawn)
+    if not zoo.data.shifts():
+        st.info(
+            "This zoo has no shift: those that can be made are made of images. Texts of another kind with the same classes are "
+            "one; name their file under [data.shifts] in zoo.toml, or put it beside those of the splits."
+        )
+        st.markdown("**Without a shift nothing can be said of robustness.**")
+        return
+    followed("robustness", steps_of(zoo), f"Running models on shifted {zoo.data.things}", drawn)
 
 
 def cost() -> None:

@@ -6,12 +6,12 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, caching, drawing, page, work
+from pages.shared import address, caching, drawing, page, scores, work
 from pages.views import train, training_controls
 from soup_core import charts
 from soup_core.evaluation import best_first
 from soup_core.finetune import training_images
-from soup_core.formatting import labels, plain, visible
+from soup_core.formatting import labels, plain, score, visible
 from soup_core.jobs import Task
 from soup_core.zoo import user_ingredients
 
@@ -25,7 +25,7 @@ itself = caching.open_zoo(  # without what was added, so that adding to it chang
 with drawing.errors_shown():
     held_out = context.evaluator("held_out")
     singles = context.singles()
-side = min(held_out.data.shape[2:])
+side = held_out.data.side
 
 
 def asked() -> Task:
@@ -44,7 +44,8 @@ def asked() -> Task:
             "new one will soup with the ingredient that it starts from.",
         )
     arguments = {"hyperparameters": [asdict(each) for each in runs], "start": start, "beside": zoo.name}
-    return Task("finetune", str(zoo.folder), context.device, context.precision, context.memory, arguments=arguments)
+    computing = context.device, context.precision, context.memory
+    return Task("finetune", str(zoo.folder), *computing, arguments=arguments, metric=zoo.metric)
 
 
 def waiting() -> None:
@@ -52,8 +53,9 @@ def waiting() -> None:
     steps = list(sc.greedy_soup(zoo, held_out))
     best, greedy = steps[0], held_out(steps[-1].soup)
     first, second, third = st.columns(3)
-    first.metric("Best single model, held-out", charts.percent(singles[best.candidate]), help=plain(best.candidate))
-    second.metric("Greedy soup, held-out", charts.percent(greedy), help=charts.counts(greedy))
+    alone = singles[best.candidate]
+    first.metric(scores.label("Best single model, held-out", alone), score(alone), help=plain(best.candidate))
+    second.metric(scores.label("Greedy soup, held-out", greedy), score(greedy), help=charts.counts(greedy))
     third.metric("In the greedy soup", f"{len(steps[-1].soup.names)} of {len(zoo.names)}")
     drawing.chart(
         charts.ingredient_points(singles, steps[-1].soup.names),

@@ -8,13 +8,14 @@ from pages.views.present import files, scene
 from soup_core.formatting import plain
 from soup_core.presentation.scenes import from_json, to_json, to_link
 from soup_core.presentation.story import story
+from soup_core.zoo.outputs import outputs_zoo_folder
 
 LINK_AT_MOST = 8000  # characters, which RFC 9110, section 4.1, asks everybody to carry
 
 computing = page.head("Present", "Views of other pages to show one after another, each with title and note.")
 state = st.session_state
 scenes = presenting.scenes()
-has_weights = computing.chosen not in computing.folders.results
+has_weights = computing.chosen not in computing.folders.results and not outputs_zoo_folder(computing.chosen)
 
 
 def tell_story() -> None:

@@ -6,15 +6,17 @@ from pathlib import Path
 import streamlit as st
 
 from pages.shared import address, caching, drawing, local, page, session
-from pages.views import zoo_folder, zoo_preprocessing, zoo_proposal, zoo_trial
+from pages.views import zoo_folder, zoo_outputs, zoo_preprocessing, zoo_proposal, zoo_trial
 from soup_core.errors import SoupError
 from soup_core.formatting import duration, labels, listed, plain
 from soup_core.runtime.files import shown
 from soup_core.zoo import find_zoo, open_zoo, zoo_from
 from soup_core.zoo.inspection import InspectedFile, inspect_folder, sweep_folders, unreadable_folders
+from soup_core.zoo.outputs import outputs_from, outputs_zoo_folder
+from soup_core.zoo.outputs.proposal import OutputsProposal, propose_outputs
 from soup_core.zoo.proposal import Proposal, propose
 
-page.begin(
+page.begin_beside(
     "Add a zoo",
     "Your own checkpoints: a folder is looked at, and a `zoo.toml` proposed that you can correct. Nothing is written "
     "before you say so.",
@@ -40,9 +42,29 @@ def inspected(folder: Path) -> tuple[InspectedFile, ...]:
     return kept
 
 
+def outputs_in(folder: Path) -> OutputsProposal | None:
+    """A proposal where the folder holds outputs; looked for again when files have changed."""
+    stamp = (folder, caching.zoo_stamp(folder))
+    if state.get("outputs:stamp") != stamp:
+        state["outputs"] = propose_outputs(folder)
+        state["outputs:stamp"] = stamp
+    proposal: OutputsProposal | None = state["outputs"]
+    return proposal
+
+
 def write(proposal: Proposal) -> None:
     try:
         zoo_from(proposal.zoo_file(), proposal.folder)  # so that nothing is left behind that cannot be opened
+        proposal.write()
+    except SoupError as error:
+        state["written"] = error
+    else:
+        state["written"] = proposal.folder
+
+
+def write_outputs(proposal: OutputsProposal) -> None:
+    try:
+        outputs_from(proposal.content, proposal.folder)
         proposal.write()
     except SoupError as error:
         state["written"] = error
@@ -56,7 +78,9 @@ if (named := state.pop(session.FOLDER_SHOWN, None)) is not None:
     elif (named / "zoo.toml").is_file():  # it was one before
         state["written"] = named
 written = state.pop("written", None)
-if isinstance(written, Path):
+if isinstance(written, Path) and outputs_zoo_folder(written):
+    zoo_outputs.draw_written(written)
+elif isinstance(written, Path):
     with drawing.errors_shown():
         zoo = open_zoo(written)
     st.success(
@@ -95,6 +119,9 @@ folder = folders[
     )
 ]
 with drawing.errors_shown():
+    if proposed := outputs_in(folder):
+        zoo_outputs.draw(proposed, write_outputs)
+        st.stop()
     proposal = propose(folder, inspected(folder))
     things = "1 thing" if len(proposal.all_notices) == 1 else f"{len(proposal.all_notices)} things"
     st.markdown(

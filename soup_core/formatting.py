@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
-from soup_core.evaluation import Estimate, Evaluation
+from soup_core.evaluation import Estimate, Evaluation, Metric
 from soup_core.runtime.files import listed as listed
 
 
@@ -52,6 +52,29 @@ def percent(evaluation: Evaluation) -> str:
 def counts(evaluation: Evaluation) -> str:
     """The counts behind an accuracy."""
     return f"{evaluation.correct:,} of {evaluation.total:,} images"
+
+
+def score(evaluation: Evaluation) -> str:
+    """The value of the metric that an evaluation is judged by, without its name: of accuracy what `percent` says."""
+    return score_of(evaluation.value, evaluation.metric, 2 if evaluation.total >= 1000 else 1)
+
+
+def score_of(value: float, metric: Metric, decimals: int = 2) -> str:
+    """A metric's value: a share in percent with so many decimals, others with four, and their unit."""
+    return f"{100 * value:.{decimals}f} %" if metric.unit == "percent" else f"{value:.4f} {metric.unit}".rstrip()
+
+
+def score_change(estimate: Estimate, metric: Metric) -> str:
+    """A difference in a metric's value with sign and interval: in points, or in its own unit."""
+    if metric.unit == "percent":
+        return points(estimate)
+    unit = f" {metric.unit}" if metric.unit else ""
+    return f"{estimate.value:+.4f}{unit} ({score_bounds(estimate, metric)})"
+
+
+def score_bounds(estimate: Estimate, metric: Metric) -> str:
+    """The bounds of a metric's interval: in percent or points, or in its own unit."""
+    return interval(estimate) if metric.unit == "percent" else f"{estimate.low:.4f} to {estimate.high:.4f}"
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from pages.lessons import (
     one_run,
     shift,
     strangers,
+    text,
     uniform,
     why,
 )
@@ -20,4 +21,5 @@ from pages.lessons.lesson import Lesson
 LESSONS: tuple[Lesson, ...] = (
     why.LESSON, uniform.LESSON, greedy.LESSON, line.LESSON, strangers.LESSON, hot.LESSON, batchnorm.LESSON,
     ensemble.LESSON, gap.LESSON, learned.LESSON, shift.LESSON, one_run.LESSON, lora.LESSON,
+    *([text.LESSON] if text.is_there() else []),
 )  # fmt: skip

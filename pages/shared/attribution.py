@@ -1,10 +1,12 @@
-"""Whose a zoo's bundled images are, where their licences ask that this be said."""
+"""Whose a zoo's bundled images are, and the weights it began with, where their licences ask that this be said."""
 
 import streamlit as st
 
 from soup_core.data import bundled_set
 from soup_core.formatting import plain
 from soup_core.zoo import Zoo
+
+WEIGHTS = "LICENSES.txt"  # in a zoo's folder, where its networks began with others' weights
 
 
 def draw(zoo: Zoo) -> None:
@@ -30,3 +32,8 @@ def draw(zoo: Zoo) -> None:
             alt="Every set that the images are of, with its author, its licence and the number of its images.",
         )
         st.caption(f"The licences' texts lie beside the images, in {plain(bundled.notice.name)}.")
+        if (zoo.folder / WEIGHTS).is_file():
+            st.caption(
+                "The networks began with weights that others trained: what these are, and their licence, stands beside the "
+                f"zoo, in {WEIGHTS}."
+            )

@@ -10,11 +10,16 @@ import torch
 
 import soup_core as sc
 from pages.shared import session
+from soup_core.analysis.calibration import Calibration
 from soup_core.analysis.first_look import Doubt, doubt_of
+from soup_core.analysis.outputs import outputs_calibrations, outputs_robustness
 from soup_core.analysis.published import Results, open_results
+from soup_core.analysis.robustness import RobustnessResult
+from soup_core.evaluation import OutputsEvaluator
 from soup_core.jobs import Jobs
 from soup_core.runtime.store import default_store
 from soup_core.zoo import files_of, find_zoo, user_ingredients, with_uploads
+from soup_core.zoo.outputs import OutputsZoo, files_of_outputs, open_outputs
 
 Stamp = tuple[tuple[str, int, int, int], ...]
 
@@ -25,11 +30,15 @@ def undrawn() -> AbstractContextManager[None]:
 
 
 class ZooKey(NamedTuple):
-    """A zoo as one session sees it: its name, what its files were like, and what the session has uploaded to it."""
+    """A zoo as one session sees it: its name, what its files were like, what the session has uploaded to it.
+
+    Without a `metric` its soups are selected by the zoo's own.
+    """
 
     name: str
     stamp: Stamp
     uploads: tuple[tuple[str, Path], ...] = ()
+    metric: str | None = None
 
 
 # A key part by part, with the time and size of every file, takes Streamlit longer than all else that a page looks up.
@@ -48,8 +57,8 @@ def zoo_stamp(folder: Path) -> Stamp:
     """What changes when a zoo's files do, or those that a user has added to it: their names, sizes and times."""
     try:
         deeper = [path for path in files_of(folder) if path.parent != folder]
-    except sc.ZooError:  # no zoo, or one that says so when it is opened
-        deeper = []
+    except sc.ZooError:  # no zoo, one of outputs, or one that says what is wrong when it is opened
+        deeper = [path for path in files_of_outputs(folder) if path.parent != folder]
     entries = []
     for path in (*sorted(folder.iterdir()), *deeper, *user_ingredients.files_of(folder.name)):
         try:
@@ -63,6 +72,8 @@ def zoo_stamp(folder: Path) -> Stamp:
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_TEXT)
 def open_zoo(zoo_key: ZooKey) -> sc.Zoo:
     """The zoo, opened once for as long as its files stay the same."""
+    if zoo_key.metric is not None:
+        return open_zoo(zoo_key._replace(metric=None)).judged_by(zoo_key.metric)
     if zoo_key.uploads:
         return with_uploads(open_zoo(zoo_key._replace(uploads=())), dict(zoo_key.uploads))
     return sc.open_zoo(zoo_key.name)
@@ -116,3 +127,33 @@ def _jobs(store: Path, _take_up: bool) -> Jobs:  # one for a store, however it w
 def results(folder: Path, stamp: Stamp) -> Results:
     """The published results of a folder, read once for as long as its files stay the same."""
     return open_results(folder)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_TEXT)
+def outputs(zoo_key: ZooKey) -> OutputsZoo:
+    """The zoo of outputs, opened once for as long as its files stay the same."""
+    if zoo_key.metric is not None:
+        return outputs(zoo_key._replace(metric=None)).judged_by(zoo_key.metric)
+    return open_outputs(zoo_key.name)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_TEXT)
+def outputs_evaluator(zoo_key: ZooKey, split: str) -> OutputsEvaluator:
+    """The evaluator of a zoo of outputs on a split."""
+    return OutputsEvaluator(outputs(zoo_key), split)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_TEXT)
+def robustness_of_outputs(zoo_key: ZooKey) -> tuple[RobustnessResult, ...]:
+    """What is compared of a zoo of outputs, on the test images and every shift, made once."""
+    evaluate = outputs_evaluator(zoo_key, "held_out")
+    with undrawn():
+        return outputs_robustness(evaluate)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_BY_TEXT)
+def calibrations_of_outputs(zoo_key: ZooKey) -> tuple[Calibration, ...]:
+    """What is compared of a zoo of outputs, by its calibration on the test images, made once."""
+    evaluate = outputs_evaluator(zoo_key, "held_out")
+    with undrawn():
+        return tuple(outputs_calibrations(evaluate))

@@ -12,6 +12,7 @@ from pages.shared import caching, session, uploads
 from soup_core.analysis.published import Folders
 from soup_core.data import Data
 from soup_core.formatting import plain
+from soup_core.zoo import MetricKey
 
 UNIFORM, GREEDY, TAKEN = "uniform soup", "greedy soup", "taken mix"
 
@@ -20,7 +21,7 @@ UNIFORM, GREEDY, TAKEN = "uniform soup", "greedy soup", "taken mix"
 class Computing:
     """The name of the zoo that is chosen, and how to compute; `address` is what a link to another page must carry of them.
 
-    `folders` is what there was to open when this run of the page began.
+    `metric` is what its soups are selected by; None is the zoo's own. `folders` is what there was to open when this run of the page began.
     """
 
     chosen: str
@@ -29,9 +30,10 @@ class Computing:
     memory: float
     address: Mapping[str, str]
     folders: Folders
+    metric: MetricKey | None
 
     def on(self, name: str, uploads: tuple[tuple[str, Path], ...] = ()) -> "Context":
-        """This way of computing on a zoo as it was made: without what the user has added to it.
+        """This way of computing on a zoo as it was made: without what the user has added to it, by its own metric.
 
         `uploads` are names and files of further ingredients. Raises ZooError for a name that no zoo has.
         """
@@ -39,17 +41,21 @@ class Computing:
         zoo_key = caching.ZooKey(str(folder), caching.zoo_stamp(folder), uploads)
         # Streamlit drops what the page before had bound from a link within a tab, so the zoo goes under a second name.
         address = {**self.address, "zoo": name, "open": name}
+        address.pop("metric", None)
         return self._opened(name, address, zoo_key)
 
     def open(self) -> "Context":
         """The chosen zoo, with what the user has added to it. Raises SoupError where it cannot be opened."""
         name = self.chosen
         zoo_key = caching.ZooKey(name, caching.zoo_stamp(caching.zoo_folder(name)), uploads.of(name))
+        if self.metric is not None and self.metric != caching.open_zoo(zoo_key).metric:
+            zoo_key = zoo_key._replace(metric=self.metric)
         return self._opened(name, self.address, zoo_key)
 
     def _opened(self, name: str, address: Mapping[str, str], zoo_key: caching.ZooKey) -> "Context":
         zoo = caching.open_zoo(zoo_key)
-        return Context(name, self.device, self.precision, self.memory, address, self.folders, zoo, zoo_key)
+        computing = self.device, self.precision, self.memory
+        return Context(name, *computing, address, self.folders, zoo.metric, zoo, zoo_key)
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,7 @@ def _decode(data: Data, split: str) -> None:
     for seen in data.decode(split):
         bar = bar or st.empty()
         of = f": {seen.done:,} of {seen.total:,}" if seen.total else ""
-        bar.progress(seen.done / max(1, seen.total), f"Decoding the images of {plain(split)}, once{of}")
+        doing = "Making tokens of the texts" if data.holds_texts else "Decoding the images"
+        bar.progress(seen.done / max(1, seen.total), f"{doing} of {plain(split)}, once{of}")
     if bar:
         bar.empty()

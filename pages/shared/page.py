@@ -1,5 +1,6 @@
 """How every page begins: its title, the sidebar, the zoo and device of the address, and what is wrong with them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -8,12 +9,14 @@ from urllib.parse import urlencode
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, caching, local, newcomers, presenting, published, session
+from pages.shared import address, caching, local, newcomers, outputs, presenting, published, scores, session, uploads
 from pages.shared.context import Computing, Context, taken_mix
 from pages.shared.drawing import errors_shown
+from pages.shared.outputs import Outputs
 from soup_core.analysis.published import Folders, all_folders
 from soup_core.formatting import plain
 from soup_core.runtime.store import default_store
+from soup_core.zoo import MetricKey
 
 STYLE = (Path(__file__).resolve().parent / "page.css").read_text()
 ICON = Path(__file__).resolve().parents[2] / "assets" / "images" / "icon.png"
@@ -36,8 +39,11 @@ def paths() -> dict[str, str]:
     return {label: path for path, label in PAGES.items()}
 
 
-def head(title: str, lead: str, heading: str | None = None) -> Computing:
-    """Draw the heading, which is the title where it is not given, and the sidebar, which says how to compute on what."""
+def head(title: str, lead: str, heading: str | None = None, *, opens: bool = False) -> Computing:
+    """Draw the heading, which is the title where it is not given, and the sidebar, which says how to compute on what.
+
+    Where the page `opens` the zoo, the sidebar also asks by which metric its soups are selected.
+    """
     st.set_page_config(page_title=f"{title} · Model Soups Explorer", page_icon=str(ICON), layout="wide")
     st.html(f"<style>{STYLE}</style>")
     local.heed_folders()
@@ -47,7 +53,7 @@ def head(title: str, lead: str, heading: str | None = None) -> Computing:
     st.markdown(plain(scene.note) if scene else lead)
     with errors_shown():
         folders = all_folders()
-        chosen = _sidebar(title, folders)
+        chosen, usual = _sidebar(title, folders, opens=opens)
         if presenting.is_on():
             presenting.draw(paths())
         if scene and scene.page not in paths():
@@ -56,13 +62,43 @@ def head(title: str, lead: str, heading: str | None = None) -> Computing:
         if notice := default_store().notice:
             st.info(plain(notice))
         device = sc.resolve_device(chosen["device"])
-    unusual = {key: str(value) for key, value in chosen.items() if value != _usual(folders)[key]}
-    return Computing(chosen["zoo"], device, chosen["precision"], chosen["memory"], unusual, folders)
+    unusual = {key: str(value) for key, value in chosen.items() if value != usual[key]}
+    computing = device, chosen["precision"], chosen["memory"]
+    return Computing(chosen["zoo"], *computing, unusual, folders, chosen["metric"])
 
 
-def begin(title: str, lead: str, heading: str | None = None) -> Context:
-    """Draw the `head`, open the chosen zoo, and tell what is wrong with it; published results are drawn, and end the page."""
-    computing = head(title, lead, heading)
+def begin(
+    title: str,
+    lead: str,
+    heading: str | None = None,
+    *,
+    on_outputs: Callable[[Outputs], object] = outputs.needs_weights,
+) -> Context:
+    """Draw the `head`, open the chosen zoo, and tell what is wrong with it; published results are drawn, and end the page.
+
+    So is a zoo of outputs, by `on_outputs`, which says what it lacks where nothing else is given.
+    """
+    computing = head(title, lead, heading, opens=True)
+    with errors_shown():
+        if given := outputs.opened(computing.chosen, computing.metric):
+            outputs.tell(given)
+            on_outputs(given)
+            st.stop()
+    return _open(computing)
+
+
+def begin_beside(title: str, lead: str) -> None:
+    """Begin a page that is about no zoo: what is wrong with the chosen one is told, and one of outputs is as good as another."""
+    computing = head(title, lead, opens=True)
+    with errors_shown():
+        if given := outputs.opened(computing.chosen, computing.metric):
+            outputs.tell(given)
+            return
+    _open(computing)
+
+
+def _open(computing: Computing) -> Context:
+    """The chosen zoo, with what is wrong with it; published results are drawn, and end the page."""
     with errors_shown():
         if folder := computing.folders.results.get(computing.chosen):
             _draw_results(folder)
@@ -83,7 +119,8 @@ def _draw_results(folder: Path) -> NoReturn:
     st.stop()
 
 
-def _sidebar(title: str, known: Folders) -> dict[str, Any]:
+def _sidebar(title: str, known: Folders, *, opens: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is chosen, by key, and what would be chosen if nobody had."""
     folders = {**known.zoos, **known.results}
     if not folders:
         raise sc.ZooError("There is no zoo; restore assets/zoos, or name folders of zoos in SOUP_ZOOS.")
@@ -96,7 +133,7 @@ def _sidebar(title: str, known: Folders) -> dict[str, Any]:
     before: dict[str, Any] = state.get(session.CHOICES, {})
     if moved:
         for key, value in before.items():  # a change of page clears the address; these choices go along
-            if key not in st.query_params:
+            if key not in st.query_params and value is not None:
                 state[key] = value
         if (linked := st.query_params.pop("open", None)) is not None:
             state[session.ADDRESS_LATE] = True
@@ -114,6 +151,11 @@ def _sidebar(title: str, known: Folders) -> dict[str, Any]:
             on_change=address.forget_choices,
             help="A folder of checkpoints of one network, and the images that judge them.",
         )
+        metric, own = None, None
+        if opens and zoo in known.zoos:
+            metric, own = _chosen_metric(zoo)
+        elif zoo == before.get("zoo"):  # this page asks for none; the choice goes along to the next
+            metric = before.get("metric")
         with st.expander("Computing"):
             device = st.selectbox(
                 "Device",
@@ -137,16 +179,29 @@ def _sidebar(title: str, known: Folders) -> dict[str, Any]:
                 help="Checkpoints that fit are kept in the device's memory, which makes averaging "
                 "faster; others are read from their files each time.",
             )
-        chosen = {"zoo": zoo, "device": device, "precision": precision, "memory": memory}
+        chosen = {"zoo": zoo, "device": device, "precision": precision, "memory": memory, "metric": metric}
+        usual = {**_usual(known), "metric": own}
         for path, label in PAGES.items():
             links.page_link(path, label=label)
         _share(title, zoo)
     state[session.CHOICES] = chosen
-    if moved and any(key not in st.query_params for key, value in chosen.items() if value != _usual(known)[key]):
+    if moved and any(key not in st.query_params for key, value in chosen.items() if value != usual[key]):
         state[session.ADDRESS_LATE] = True
     if state.get(session.ADDRESS_LATE):
         address.put_into_address()
-    return chosen
+    return chosen, usual
+
+
+def _chosen_metric(zoo: str) -> tuple[MetricKey | None, MetricKey | None]:
+    """The metric that is chosen of a zoo, and its own; neither where it cannot be opened, which the page tells."""
+    try:
+        if given := outputs.opened(zoo):
+            grouped = given.zoo.splits["held_out"].groups is not None
+            return scores.chosen(given.zoo.metric, given.zoo.num_classes, grouped), given.zoo.metric
+        opened = caching.open_zoo(caching.ZooKey(zoo, caching.zoo_stamp(caching.zoo_folder(zoo)), uploads.of(zoo)))
+    except sc.SoupError:
+        return None, None
+    return scores.chooser(opened), opened.metric
 
 
 def _share(title: str, zoo: str) -> None:

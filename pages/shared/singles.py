@@ -10,7 +10,7 @@ import soup_core as sc
 from pages.shared import drawing
 from pages.shared.context import Context
 from soup_core.evaluation import best_first
-from soup_core.formatting import percent, plain
+from soup_core.formatting import plain, score
 
 
 def evaluated(
@@ -46,4 +46,6 @@ def _words(found: dict[str, sc.Evaluation], count: int, total: int) -> str:
     if not found:
         return f"Evaluating each of {total} ingredients, once"
     best = best_first(found)[0]
-    return f"Evaluating each ingredient, once: {count} of {total}; the best so far is {plain(best)}, {percent(found[best])}"
+    return (
+        f"Evaluating each ingredient, once: {count} of {total}; the best so far is {plain(best)}, {score(found[best])}"
+    )

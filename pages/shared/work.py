@@ -17,7 +17,8 @@ SMALL_GIGABYTES = 0.5  # zoos up to this size are worked on without being asked
 
 def task(context: Context, recipe: str, *, images: int | None = None, **arguments: Any) -> Task:
     """A recipe on the open zoo, on so many of the held-out images or all, computed as the sidebar says."""
-    return Task(recipe, context.zoo.name, context.device, context.precision, context.memory, images, arguments)
+    computing = context.device, context.precision, context.memory
+    return Task(recipe, context.zoo.name, *computing, images, arguments, context.zoo.metric)
 
 
 def job_of(context: Context, task: Task, start: str | None = None, *, rest: float = 0.0) -> Job | None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 import soup_core as sc
 from pages.shared.context import Context
+from pages.shared.sentences import sentences
 from soup_core.data import bundled_set
 from soup_core.formatting import percent, plain, points
 
@@ -32,11 +33,21 @@ def _row(context: Context, split: str, best: sc.Soup, greedy: sc.Soup) -> None:
     evaluate = context.evaluator(split)
     one, other = evaluate(best), evaluate(greedy)
     _, _, shift = split.partition(":")
-    where = f"Under the shift {plain(shift)}" if shift else "Test images"
+    where = f"Under the shift {plain(shift)}" if shift else f"Test {context.zoo.data.things}"
     gain = points(sc.compare(other, one))
     st.markdown(f"{where}: best single model {percent(one)}, greedy soup {percent(other)}, {gain}")
+    if evaluate.data.tokens is not None:
+        _sentences(evaluate.data, context.zoo.data.classes)
+        return
     strip, names = _strip(evaluate.data, context.zoo.data.classes)
     st.image(strip, output_format="PNG", alt=f"{where}, an image each of {', '.join(names)}")
+
+
+def _sentences(split: sc.data.Split, classes: tuple[str, ...]) -> None:
+    """The first text of each class, as literal text."""
+    for label in split.labels.unique().tolist()[:SHOWN]:
+        text = " / ".join(sentences(split, int((split.labels == label).nonzero()[0, 0])))
+        st.caption(f"{plain(classes[label]) if label < len(classes) else label}: “{plain(text)}”")
 
 
 def _strip(split: sc.data.Split, classes: tuple[str, ...]) -> tuple[NDArray[np.uint8], list[str]]:

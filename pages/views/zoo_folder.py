@@ -11,7 +11,7 @@ from soup_core.formatting import plain, visible
 from soup_core.runtime.confirmation import SECONDS, Confirmations
 from soup_core.runtime.files import shown
 from soup_core.runtime.named_folders import name_folder, resolved
-from soup_core.zoo.inspection import holds_checkpoints
+from soup_core.zoo.inspection import holds_models
 from soup_core.zoo.opening import ZOO_FILE
 
 state = st.session_state
@@ -99,7 +99,7 @@ def _confirm() -> None:
     state.pop(session.FOLDER_ASKED, None)
     try:
         folder = resolved(Path(path))
-        if not (folder / ZOO_FILE).is_file() and not holds_checkpoints(folder):
+        if not (folder / ZOO_FILE).is_file() and not holds_models(folder):
             raise ZooError(
                 f"{shown(str(folder))} holds no checkpoint, and so was not taken; name the folder above them."
             )

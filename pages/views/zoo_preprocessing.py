@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from pages.shared import caching
+from pages.shared.sentences import sentences
 from soup_core.data import BUNDLED_SETS, Interpolation
 from soup_core.data.sample import sample
 from soup_core.errors import SoupError, ZooError
@@ -26,7 +27,7 @@ WIDTH_AT_MOST = 168  # on the page, of which four stand in a row, and two on a t
 def preprocessed(proposal: Proposal, key: str) -> Proposal:
     """The proposal with the preprocessing that the fields say; where none was proposed, once a person asks for them."""
     data = dict(proposal.data)
-    if data.get("source", "fashion_mnist") in BUNDLED_SETS:  # whose images are prepared in one way alone
+    if data.get("source", "fashion_mnist") in BUNDLED_SETS or proposal.holds_texts:  # prepared in one way alone
         return proposal
     # What another network proposes is shown in fields of their own.
     key = f"{key}:{(proposal.architecture or {}).get('name')}"
@@ -115,9 +116,44 @@ def _pictures(_proposal: Proposal, content: str, stamp: caching.Stamp) -> Sequen
         return error
 
 
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _texts(_proposal: Proposal, content: str, stamp: caching.Stamp) -> Sequence[tuple[str, str]] | SoupError:
+    """A few held-out texts with their labels, once for as long as files stay."""
+    try:
+        architecture = _proposal.architecture or {}
+        table = {key: value for key, value in _proposal.data.items() if key not in ("outputs", "shifts")}
+        entry = checked(DataEntry, table, "What the fields say of texts")
+        data = entry.opened(_proposal.folder, architecture.get("num_classes"), str(architecture.get("name", "")))
+        with caching.undrawn():
+            split = data.split("held_out")
+        found = []
+        for index in range(min(PICTURES, len(split))):
+            label = int(split.labels[index])
+            name = data.classes[label] if label < len(data.classes) else str(label)
+            found.append((" / ".join(sentences(split, index)), name))
+        return found
+    except SoupError as error:
+        return error
+
+
+def _draw_texts(proposal: Proposal) -> None:
+    """A few held-out texts with their labels, as literal text."""
+    content = repr((proposal.data, proposal.architecture))
+    found = _texts(proposal, content, caching.zoo_stamp(proposal.folder))
+    if isinstance(found, SoupError):
+        st.caption(f"No text can be shown so. {plain(str(found))}")
+        return
+    st.caption("Held-out texts, and what they are labelled:")
+    for text, name in found:
+        st.markdown(f"“{plain(text)}”: {plain(name)}")
+
+
 def draw_pictures(proposal: Proposal) -> None:
-    """A few held-out images as the network would see them, or why there are none; nothing without a source."""
-    if "source" not in proposal.data:
+    """A few held-out images as the network would see them, or texts, or why there are none; nothing without a source."""
+    if "source" not in proposal.data or proposal.texts_asked:
+        return
+    if proposal.holds_texts:
+        _draw_texts(proposal)
         return
     pictures = _pictures(proposal, repr(proposal.data), caching.zoo_stamp(proposal.folder))
     if isinstance(pictures, SoupError):

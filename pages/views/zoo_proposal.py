@@ -9,7 +9,16 @@ from pages.views.zoo_preprocessing import preprocessed
 from soup_core.formatting import plain
 from soup_core.runtime.files import shown
 from soup_core.zoo.class_lists import ClassList
-from soup_core.zoo.proposal import Proposal, read_classes, with_architecture, with_base, with_classes, with_source
+from soup_core.zoo.proposal import (
+    Proposal,
+    read_classes,
+    with_architecture,
+    with_base,
+    with_classes,
+    with_columns,
+    with_source,
+)
+from soup_core.zoo.text_tables import columns_of
 
 ANOTHER = "another"
 
@@ -37,15 +46,18 @@ def corrected(proposal: Proposal, key: str) -> Proposal:
             proposal = with_architecture(proposal, given) if given else replace(proposal, architecture=None)
     with right:
         source = st.text_input(
-            "Images",
+            "Texts" if proposal.holds_texts else "Images",
             str(proposal.data.get("source", "")),
             key=f"{key}:source",
             placeholder="imagefolder:PATH",
             help="A folder of labelled images, `imagefolder:PATH`; a dataset of torchvision on this disk, "
-            "`torchvision:CIFAR10`; or tensors, `tensors:FILE`. Paths begin at the zoo's folder.",
+            "`torchvision:CIFAR10`; tensors, `tensors:FILE`; or labelled "
+            "texts, a file or a folder with one of each split, `texts:PATH`. Paths begin at the zoo's folder.",
         )
         if source:
             proposal = with_source(proposal, source)
+        if proposal.holds_texts:
+            proposal = columns_chosen(proposal, key)
         proposal = classes_chosen(proposal, key)
         names = [each.name for each in proposal.members]
         usual = next((each.name for each in proposal.members if each.file == proposal.base), None)
@@ -60,6 +72,23 @@ def corrected(proposal: Proposal, key: str) -> Proposal:
         )
         proposal = with_base(proposal, base)
     return replace(preprocessed(proposal, key), title=title)
+
+
+def columns_chosen(proposal: Proposal, key: str) -> Proposal:
+    """The proposal with the columns of texts that a person chooses; those that are usual need no word."""
+    names = columns_of(proposal.folder, str(proposal.data.get("source", "")).partition(":")[2])
+    if not names:
+        return proposal
+    asked = proposal.texts_asked.startswith("Which column")
+    with st.expander("Columns", expanded=asked):
+        chosen = {
+            what: st.selectbox(
+                label, names, None, key=f"{key}:column-{what}", placeholder="as usual", format_func=plain
+            )
+            for what, label in (("text", "Text"), ("pair", "Second text"), ("label", "Label"))
+        }
+    given = {what: name for what, name in chosen.items() if name}
+    return with_columns(proposal, given) if given else proposal
 
 
 def classes_chosen(proposal: Proposal, key: str) -> Proposal:

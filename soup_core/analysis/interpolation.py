@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, measure_parts, row_blocks
+from soup_core.evaluation import Evaluation, Evaluator, row_blocks
 from soup_core.soup import Soup, interpolate, mix
 from soup_core.weight_space.gram import Gram
 from soup_core.weight_space.maps import Position, check_placed
@@ -69,7 +69,7 @@ def ensemble_line(
             torch.logaddexp(scores_a[rows] + math.log(1 - alpha), scores_b[rows] + math.log(alpha))
             for rows in row_blocks(*scores_a.shape)
         )
-        evaluation = measure_parts(parts, evaluate.data.labels)
+        evaluation = evaluate.measured(parts)
         approximate = " from logits kept in half precision" if evaluate.logits_are_approximate else ""
         yield LinePoint(alpha, replace(evaluation, precision=evaluate.precision + approximate))
 

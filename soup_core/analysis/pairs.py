@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from soup_core.analysis.interpolation import Barrier, error_barrier, line
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Comparison, Estimate, Evaluation, Evaluator, compare, paired_mean
+from soup_core.evaluation import Comparison, Estimate, Evaluation, Evaluator, ModelOutputs, compare, paired_mean
 from soup_core.soup import BatchNorm, Soup, uniform
 from soup_core.weight_space.gram import Gram, Matrix, angles
 from soup_core.zoo import Zoo
@@ -110,7 +110,7 @@ def barrier_matrix(names: Sequence[str], barriers: Iterable[PairBarrier]) -> Mat
     return matrix
 
 
-def predictions(evaluate: Evaluator, names: Iterable[str] | None = None) -> Iterator[IngredientPrediction]:
+def predictions(evaluate: ModelOutputs, names: Iterable[str] | None = None) -> Iterator[IngredientPrediction]:
     """What each ingredient predicts, from its kept logits; a forward pass over the split where there are none."""
     for name in evaluate.zoo.names if names is None else names:
         logits = evaluate.logits(Soup.single(name))

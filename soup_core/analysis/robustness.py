@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from soup_core.evaluation import Estimate, Evaluation, Evaluator, estimate, resampled_means
+from soup_core.evaluation import Estimate, Evaluation, Evaluator, ModelOutputs, estimate, resampled_means
 from soup_core.recipes.ensemble import ensembles
 from soup_core.recipes.greedy import greedy_soup
 from soup_core.recipes.greedy_ensemble import greedy_ensemble
@@ -79,10 +79,14 @@ class RobustnessResult:
 
     @property
     def _mean(self) -> float:
+        if not self.shifts:  # texts, of which nobody has given a shift
+            return self.test.accuracy
         return float(np.mean([self.accuracy(shift) for shift in self.names]))
 
     @property
     def _mean_resampled(self) -> NDArray[np.float64]:
+        if not self.shifts:
+            return self.resampled[CLEAN]
         return _average([self.resampled[shift] for shift in self.names])
 
     def lead(self, other: "RobustnessResult") -> Estimate:
@@ -175,7 +179,7 @@ def splits_of(zoo: Zoo) -> tuple[str, ...]:
     return ("test", *(f"test:{shift}" for shift in zoo.data.shifts()))
 
 
-def evaluated(evaluate: Evaluator, members: Sequence[ComparedModel]) -> list[Evaluation]:
+def evaluated(evaluate: ModelOutputs, members: Sequence[ComparedModel]) -> list[Evaluation]:
     """The members' evaluations, whether they are one model or an ensemble; each model is run once."""
     together = [member for member in members if member.is_ensemble]
     # The ensembles first: what they run is known afterwards.

@@ -17,7 +17,7 @@ from soup_core.recipes.uniform import uniform_soup
 from soup_core.runtime.files import write_atomically
 from soup_core.runtime.store import Store
 from soup_core.soup import Soup
-from soup_core.zoo import Zoo, open_zoo
+from soup_core.zoo import Zoo, open_zoo, zoo_folders
 
 
 def ship_evaluations(zoo: Zoo, device: str = "cpu") -> None:
@@ -42,7 +42,7 @@ def ship_evaluations(zoo: Zoo, device: str = "cpu") -> None:
 
 def main(names: list[str]) -> None:
     """Write the named bundled zoos' evaluations, or all."""
-    for name in names or PLANS:
+    for name in names or [name for name in PLANS if name in zoo_folders()]:
         ship_evaluations(open_zoo(ASSETS / "zoos" / name))
 
 

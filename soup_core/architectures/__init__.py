@@ -26,6 +26,7 @@ from soup_core.architectures import (
 )
 from soup_core.architectures.fashion_cnn import FashionCNN
 from soup_core.architectures.forward import failures_in_words, logits_of
+from soup_core.architectures.mobilenet_v2_blocks import MobileNetV2Blocks
 from soup_core.architectures.optional import inside
 from soup_core.architectures.plain_weights import FOLDED, without_parametrizations
 from soup_core.data import Normalization, Preprocessing, Processor
@@ -34,6 +35,7 @@ from soup_core.errors import ZooError
 __all__ = [
     "FOLDED",
     "FashionCNN",
+    "MobileNetV2Blocks",
     "arguments",
     "build",
     "failures_in_words",
@@ -43,6 +45,7 @@ __all__ = [
     "network",
     "proposed_preprocessing",
     "stored_names",
+    "takes_texts",
 ]
 
 Proposed = tuple[Preprocessing | Processor, Normalization] | None
@@ -65,6 +68,7 @@ class Family:
 
 FAMILIES: Mapping[str, Family] = {
     "fashion_cnn": Family(lambda name, num_classes, **options: FashionCNN(num_classes, **options)),
+    "mobilenet_v2_blocks": Family(lambda name, num_classes, **options: MobileNetV2Blocks(num_classes, **options)),
     "torchvision": Family(
         torchvision_models.build, lambda name, options, *beside: torchvision_models.preprocessing(name, options)
     ),
@@ -92,6 +96,7 @@ FAMILIES: Mapping[str, Family] = {
     "fastai": Family(fastai_models.build, lambda name, options, *beside: fastai_models.preprocessing(name, options)),
     "factory": Family(factories.build),
 }
+OWN = ("fashion_cnn", "mobilenet_v2_blocks")  # the bundled zoos' networks, whose names stand alone
 
 
 def arguments(architecture: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -113,16 +118,16 @@ def arguments(architecture: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def build(name: str, num_classes: int, options: Mapping[str, Any] | None = None) -> nn.Module:
     """Make the module that a name stands for, with random weights: N×C×H×W normalised images to N×num_classes logits.
 
-    Names are "fashion_cnn", "torchvision:NAME", "timm:NAME", "transformers:FOLDER", "model_soups:NAME", "open_clip:NAME",
-    "fastai:NAME" and "factory:FILE:FUNCTION". The option "fold_parametrizations" suits all: the network then holds plain
-    weights where it was made with parametrised ones. Raises ZooError for one that does not exist, options that it does not take, and where a
-    library is missing.
+    Names are "fashion_cnn", "mobilenet_v2_blocks", "torchvision:NAME", "timm:NAME", "transformers:FOLDER",
+    "model_soups:NAME", "open_clip:NAME", "fastai:NAME" and "factory:FILE:FUNCTION". The option "fold_parametrizations"
+    suits all: the network then holds plain weights where it was made with parametrised ones. Raises ZooError for one that
+    does not exist, options that it does not take, and where a library is missing.
     """
     kind, _, rest = name.partition(":")
-    if kind not in FAMILIES or (kind == "fashion_cnn") == bool(rest):
+    if kind not in FAMILIES or (kind in OWN) == bool(rest):
         raise ZooError(
-            f'The architecture {name!r} is unknown; expected "fashion_cnn", or one of '
-            f"{', '.join(f'{family}:NAME' for family in FAMILIES if family not in ('fashion_cnn', 'factory'))}, for "
+            f"The architecture {name!r} is unknown; expected {', '.join(OWN)}, or one of "
+            f"{', '.join(f'{family}:NAME' for family in FAMILIES if family not in (*OWN, 'factory'))}, for "
             'instance "torchvision:resnet18".'
         )
     given = dict(options or {})
@@ -185,6 +190,13 @@ def stored_names(architecture: Mapping[str, Any], module: nn.Module) -> Mapping[
     """The names of a module's tensors by those under which its family's files hold them, where these differ."""
     family = str(architecture["name"]).partition(":")[0]
     return FAMILIES[family].stored_names(module) if family in FAMILIES else {}
+
+
+def takes_texts(architecture: Mapping[str, Any], folder: Path) -> bool:
+    """Whether an architecture of a zoo in `folder` is known to classify texts. Raises ZooError for a path out of the folder."""
+    file = file_of(architecture, folder)
+    of_transformers = str(architecture["name"]).startswith("transformers:")
+    return of_transformers and file is not None and transformers_models.classifies_texts(file)
 
 
 def file_of(architecture: Mapping[str, Any], folder: Path) -> Path | None:

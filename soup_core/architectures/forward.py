@@ -33,7 +33,7 @@ def logits_of(module: nn.Module, inputs: Any, output: Any) -> Tensor:
 
 @contextmanager
 def failures_in_words(architecture: Mapping[str, Any], module: nn.Module, images: Tensor) -> Iterator[None]:
-    """Within it, whatever a network raises on images (N×C×H×W) becomes a DataError: their shape, why, and what to do.
+    """Within it, whatever a network raises on images (N×C×H×W) or texts (int64, N×3×L) becomes a DataError: their shape, why, and what to do.
 
     Errors of the core pass, and so do a lack of memory and a broken device.
     """
@@ -44,8 +44,13 @@ def failures_in_words(architecture: Mapping[str, Any], module: nn.Module, images
     except (RuntimeError, ValueError, TypeError, AssertionError, LookupError, AttributeError, ArithmeticError) as error:
         if is_out_of_memory(error) or isinstance(error, torch.AcceleratorError):
             raise
-        shape = "×".join(map(str, images.shape[1:]))
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        if images.dtype == torch.int64 and images.ndim == 3:
+            raise DataError(
+                f"{architecture['name']} does not take texts of {images.shape[2]:,} tokens: {shown(reason.rstrip('.'), 200)}. See "
+                "that the tokenizer is the one that it was trained with, and max_length in [data] of zoo.toml."
+            ) from error
+        shape = "×".join(map(str, images.shape[1:]))
         raise DataError(
             f"{architecture['name']} does not take images of {shape} (channels, height, width): "
             f"{shown(reason.rstrip('.'), 200)}. {_remedy(module, images.shape[1])}"

@@ -22,13 +22,14 @@ from soup_core.architectures.fingerprints import (
     readings_of,
 )
 from soup_core.architectures.optional import NotInstalled
+from soup_core.architectures.transformers_models import OF_IMAGES, OF_TEXTS
 from soup_core.checkpoints import networks_within, unwrappings
 from soup_core.data import Normalization, Preprocessing, Processor
 from soup_core.errors import ZooError
 
 FOLDERS_AT_MOST = 50  # that are looked into for a configuration
 CONFIGURATION_AT_MOST = 1_000_000  # bytes
-CLASSIFIER = "ForImageClassification"  # stands in the names of transformers' classifiers
+CLASSIFIERS = (OF_IMAGES, OF_TEXTS)  # one stands in the names of transformers' classifiers
 Known = Sequence[tuple[Heads, Alike]]
 
 
@@ -99,6 +100,8 @@ def _candidates(given: Shapes, folder: Path, hints: Sequence[str], known: Known)
         hidden = {"hidden": given["hidden.0.weight"][0]} if given.get("hidden.0.weight") else {}
         batch = {"normalization": "batch"} if "features.1.running_mean" in given else {}
         yield {"name": "fashion_cnn", **hidden, **batch}, ()
+    if "features.10.conv.2.bias" in given:
+        yield {"name": "mobilenet_v2_blocks"}, ()
     for hint in dict.fromkeys(hint.rpartition("/")[2] for hint in (*named, *hints)):
         yield from (({"name": f"{family}:{hint}"}, ()) for family in ("torchvision", "timm"))
     yield from ((network, heads) for heads, alike in known for network in alike)
@@ -119,7 +122,9 @@ def _configured(folder: Path) -> tuple[list[str], list[str]]:
                 continue
             configuration = json.loads(file.read_bytes())
             if "model_type" in configuration and any(
-                CLASSIFIER in kind for kind in configuration.get("architectures") or [CLASSIFIER]
+                classifier in kind
+                for kind in configuration.get("architectures") or CLASSIFIERS
+                for classifier in CLASSIFIERS
             ):
                 named.setdefault(
                     json.dumps(configuration, sort_keys=True), f"transformers:{parent.relative_to(folder)}"

@@ -15,7 +15,7 @@ from soup_core.charts.robustness import (
     severity_curves,
 )
 from soup_core.charts.search import greedy_curve
-from soup_core.charts.style import LINE_COLOURS, MARKS, RECIPE_MARKS, TEMPLATE, Mark, literal
+from soup_core.charts.style import LINE_COLOURS, MARKS, RECIPE_MARKS, TEMPLATE, Mark, literal, on_axis
 from soup_core.charts.training import loss_lines, training_accuracy, training_losses
 from soup_core.formatting import counts, percent
 
@@ -40,6 +40,7 @@ __all__ = [
     "literal",
     "loss_lines",
     "middle_by_rate",
+    "on_axis",
     "percent",
     "relative_drops",
     "reliability_diagram",

@@ -13,9 +13,21 @@ import plotly.graph_objects as go
 from soup_core.analysis.ablations import Averaged, GapStep, LeftOut, NumberBandStep, NumberStep, ShapleyStep
 from soup_core.analysis.parallel_coordinates import HyperparameterTable
 from soup_core.charts.search import add_band
-from soup_core.charts.style import MARKS, NEUTRAL, SCALE, counts, empty_figure, error_bars, literal, names_axis, short
-from soup_core.evaluation import Estimate, Evaluation
-from soup_core.formatting import visible
+from soup_core.charts.style import (
+    MARKS,
+    NEUTRAL,
+    SCALE,
+    axis_of,
+    counts,
+    empty_figure,
+    error_bars,
+    height,
+    literal,
+    names_axis,
+    short,
+)
+from soup_core.evaluation import ACCURACY, Estimate, Evaluation
+from soup_core.formatting import score, visible
 
 Range = Sequence[float] | Sequence[Sequence[float]]
 UNSEEN = "\u200b"  # a space without width
@@ -30,21 +42,25 @@ def number_averaged_curve(
     reported: bool = False,
     selected: Collection[str] | None = None,
 ) -> go.Figure:
-    """Accuracy of the first k models' uniform soup and ensemble, and of the k-th alone, over k up to `models`.
+    """Accuracy, or another metric, of the first k models' uniform soup and ensemble, and of the k-th alone, over k up to `models`.
 
     Models that are not `selected` are hollow, and where the first k are, the soup's mark is larger. A point carries the
     literal name of the k-th, its counts, and k, or for a model alone, but the first, the model's name. `band` draws,
     behind them, between which values the soup lies in shuffled orders. With `reported` it is the accuracy on the split
     that reports, which steps and band must hold. Source: Wortsman et al. 2022, arXiv 2203.05482.
     """
-    figure = empty_figure("Test accuracy (%)" if reported else "Held-out accuracy (%)")
+    averages = [(step, each) for step in steps if (each := step.report if reported else step.held_out)]
+    metric = averages[0][1].soup.metric if averages else ACCURACY
+    figure = empty_figure(axis_of(metric, "Test" if reported else "Held-out"))
     curves = [curve for curve in (step.report if reported else step.held_out for step in band) if curve]
     if curves:
-        accuracies = [[100 * evaluation.accuracy for evaluation in curve] for curve in curves]
-        add_band(figure, accuracies, f"soups in {len(curves)} shuffled orders, lowest to highest")
+        add_band(
+            figure,
+            [list(map(height, curve)) for curve in curves],
+            f"soups in {len(curves)} shuffled orders, lowest to highest",
+        )
         figure.data[-1].update(hovertemplate=None, hoverinfo="skip")  # its points may lie over marks that take clicks
     chosen = set(selected or ())
-    averages = [(step, each) for step in steps if (each := step.report if reported else step.held_out)]
     for kind, label, mode in (
         ("ingredient", "the k-th model alone", "markers"),
         ("ensemble", "ensemble of the first k", "lines+markers"),
@@ -55,9 +71,9 @@ def number_averaged_curve(
         figure.add_trace(
             go.Scatter(
                 x=[step.count for step, _ in shown],
-                y=[100 * evaluation.accuracy for _, evaluation in shown],
+                y=[height(evaluation) for _, evaluation in shown],
                 customdata=[
-                    [literal(step.name), counts(evaluation), step.name if alone and step.count > 1 else step.count]
+                    [literal(step.name), _known(evaluation), step.name if alone and step.count > 1 else step.count]
                     for step, evaluation in shown
                 ],
                 mode=mode,
@@ -73,12 +89,15 @@ def number_averaged_curve(
                     "opacity": 1,
                     "line": {"width": 2, "color": mark.colour},
                 },
-                hovertemplate="k = %{x}, the last is %{customdata[0]}<br>%{y:.2f} %<br>%{customdata[1]}"
-                f"<extra>{label}</extra>",
+                hovertemplate=f"k = %{{x}}, the last is %{{customdata[0]}}<br>%{{customdata[1]}}<extra>{label}</extra>",
             )
         )
     figure.update_xaxes(title="Models averaged, k", range=[0.4, models + 0.6], dtick=max(1, models // 12))
     return figure
+
+
+def _known(evaluation: Evaluation) -> str:
+    return f"{score(evaluation)}<br>{counts(evaluation)}"
 
 
 def _among(name: str, selected: Collection[str] | None) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from soup_core.analysis.interpolation import Barrier, LinePoint
-from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, literal
+from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, literal, quantity_of, quantity_title
 
 
 def line_chart(
@@ -18,15 +18,17 @@ def line_chart(
     ensemble: Sequence[LinePoint] = (),
     images: str = "held-out",
 ) -> go.Figure:
-    """Accuracy or loss along alpha on the named images, both ends marked, the barrier drawn; a slider moves along it.
+    """Accuracy, loss or a metric along alpha on the named images, both ends marked; a slider moves along it.
 
+    `quantity` is "accuracy", with which the barrier is drawn, "loss", or the key of the metric that is selected by.
     `ensemble` draws what mixing the two ends' probabilities gives instead, see `ensemble_line`.
     """
     ordered = sorted(points, key=lambda point: point.alpha)
     values = {point.alpha: _quantity(point, quantity) for point in ordered}
     alphas = list(values)
-    figure = empty_figure(f"{images.capitalize()} {quantity} ({'%' if quantity == 'accuracy' else 'nats'})")
-    unit = " %" if quantity == "accuracy" else ""
+    title = quantity_title(quantity)
+    figure = empty_figure(f"{images.capitalize()} {title}")
+    unit = " %" if title.endswith("(%)") else ""
     figure.add_trace(
         go.Scatter(
             x=alphas,
@@ -106,7 +108,7 @@ def line_chart(
 
 
 def _quantity(point: LinePoint, quantity: str) -> float:
-    return 100 * point.evaluation.accuracy if quantity == "accuracy" else point.evaluation.loss
+    return quantity_of(point.evaluation, quantity)
 
 
 def _add_alpha_slider(figure: go.Figure, values: Mapping[float, float], shown_alpha: float, unit: str) -> None:

@@ -11,8 +11,20 @@ import plotly.graph_objects as go
 
 from soup_core.analysis.interpolation import Plane, PlanePoint
 from soup_core.charts.geometry import Shown, add_path, add_soup, colour_bar
-from soup_core.charts.style import MARKS, NEUTRAL, RECIPE_MARKS, counts, empty_figure, literal, percent, short
+from soup_core.charts.style import (
+    MARKS,
+    NEUTRAL,
+    RECIPE_MARKS,
+    counts,
+    empty_figure,
+    literal,
+    percent,
+    quantity_of,
+    quantity_title,
+    short,
+)
 from soup_core.evaluation import Evaluation
+from soup_core.formatting import score
 from soup_core.weight_space.maps import Position
 
 STRIDES = (4, 2, 1)
@@ -54,7 +66,7 @@ def plane_contour(
             reversescale=quantity == "loss",
             zsmooth=False,
             connectgaps=False,
-            colorbar=colour_bar(_title(quantity)),
+            colorbar=colour_bar(quantity_title(quantity)),
             hoverongaps=False,
             name="evaluated",
             hovertemplate="%{customdata[4]}<extra></extra>",
@@ -158,7 +170,7 @@ def plane_surface(
             connectgaps=False,
             opacity=0.9,
             name="evaluated",
-            colorbar=colour_bar(_title(quantity)),
+            colorbar=colour_bar(quantity_title(quantity)),
             hovertemplate="%{customdata[4]}<extra></extra>",
         )
     )
@@ -213,7 +225,7 @@ def plane_surface(
             "xaxis": {"title": "distance", "nticks": 6, **CALM},
             "yaxis": {"title": "distance", "nticks": 5, **CALM},
             "annotations": names,
-            "zaxis": {"title": _title(quantity), "nticks": 5, **CALM},
+            "zaxis": {"title": quantity_title(quantity), "nticks": 5, **CALM},
             "aspectmode": "manual",
             "aspectratio": {"x": 1, "y": _aspect(xs, ys), "z": 0.5},
             "camera": {"eye": {"x": 0.25, "y": -1.25, "z": 0.95}, "center": {"x": 0, "y": 0, "z": -0.1}},
@@ -303,7 +315,7 @@ def _value(evaluation: Evaluation, quantity: str) -> float | None:
     """The number that is drawn, None where outputs are not finite."""
     if evaluation.not_finite:
         return None
-    value = 100 * evaluation.accuracy if quantity == "accuracy" else evaluation.loss
+    value = quantity_of(evaluation, quantity)
     return value if math.isfinite(value) else None
 
 
@@ -315,11 +327,8 @@ def _cell(point: PlanePoint) -> list[Any]:
 def _text(evaluation: Evaluation) -> str:
     if evaluation.not_finite:
         return f"outputs not finite on {evaluation.not_finite:,} of {evaluation.total:,} images, which count as wrong"
-    return f"{percent(evaluation)}, {counts(evaluation)}<br>loss {evaluation.loss:.4f} nats"
-
-
-def _title(quantity: str) -> str:
-    return "accuracy (%)" if quantity == "accuracy" else "loss (nats)"
+    chosen = f"<br>{evaluation.metric.name} {score(evaluation)}" if evaluation.measured else ""
+    return f"{percent(evaluation)}, {counts(evaluation)}<br>loss {evaluation.loss:.4f} nats{chosen}"
 
 
 def _aspect(xs: Sequence[float], ys: Sequence[float]) -> float:

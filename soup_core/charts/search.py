@@ -5,7 +5,20 @@ from statistics import median
 
 import plotly.graph_objects as go
 
-from soup_core.charts.style import MARKS, NEUTRAL, counts, empty_figure, level, literal, mark_size
+from soup_core.charts.style import (
+    MARKS,
+    NEUTRAL,
+    axis_of,
+    counts,
+    empty_figure,
+    height,
+    level,
+    literal,
+    mark_size,
+    on_axis,
+)
+from soup_core.evaluation import ACCURACY, Metric
+from soup_core.formatting import score
 from soup_core.recipes.greedy import BandStep, GreedyStep
 
 
@@ -17,20 +30,26 @@ def greedy_curve(
     band: Sequence[BandStep] = (),
     label: str = "greedy soup so far",
 ) -> go.Figure:
-    """The greedy search: each candidate's held-out accuracy, accepted or rejected, and the best so far.
+    """The greedy search: each candidate's held-out accuracy, or another metric, accepted or rejected, and the best so far.
 
     A candidate that was rejected early is drawn at its bound, "at most"; the axes are fixed by `candidates`, so that
     nothing jumps while the curve grows. `band` draws, behind it, between which values searches in shuffled orders lie;
     `label` names the soup.
     """
-    figure = empty_figure("Held-out accuracy (%)")
+    metric = next((step.evaluation.metric for step in steps if step.evaluation), ACCURACY)
+    figure = empty_figure(axis_of(metric))
     if band:
-        curves = [[100 * correct / step.total for correct in step.correct] for step in band]
+        curves = [
+            [100 * correct / step.total for correct in step.correct]
+            if step.values is None
+            else [on_axis(value, metric) for value in step.values]
+            for step in band
+        ]
         add_band(figure, curves, f"{len(band)} shuffled orders, lowest to highest", shape="hv")
-    best, height = [], 0.0
+    best, reached = [], 0.0
     for step in steps:
-        height = 100 * step.evaluation.accuracy if step.accepted and step.evaluation else height
-        best.append(height)
+        reached = height(step.evaluation) if step.accepted and step.evaluation else reached
+        best.append(reached)
     green, red = MARKS["ingredient"].colour, MARKS["greedy"].colour
     figure.add_trace(
         go.Scatter(
@@ -52,7 +71,7 @@ def greedy_curve(
         figure.add_trace(
             go.Scatter(
                 x=[step.index + 1 for step in group],
-                y=[100 * step.correct_at_most / totals[step.index] for step in group],
+                y=[_at_most(step, totals[step.index], metric) for step in group],
                 customdata=[[literal(step.candidate), _verdict(step, totals[step.index])] for step in group],
                 mode="markers",
                 name=kind,
@@ -66,7 +85,7 @@ def greedy_curve(
             )
         )
     if steps and steps[0].evaluation:
-        level(figure, 100 * steps[0].evaluation.accuracy, "best single model", NEUTRAL, "dash")
+        level(figure, height(steps[0].evaluation), "best single model", NEUTRAL, "dash")
     figure.update_xaxes(
         title="Candidate, in the order tried", range=[0.4, candidates + 0.6], dtick=max(1, candidates // 12)
     )
@@ -103,12 +122,22 @@ def add_band(figure: go.Figure, curves: Sequence[Sequence[float]], label: str, *
     )
 
 
+def _at_most(step: GreedyStep, total: int, metric: Metric) -> float:
+    """Where a candidate stands on the axis, or its bound."""
+    if step.value_at_most is None:
+        return 100 * step.correct_at_most / total
+    return on_axis(step.value_at_most, metric)
+
+
 def _total(step: GreedyStep, steps: Sequence[GreedyStep]) -> int:
     evaluation = step.evaluation or steps[0].evaluation
     return evaluation.total if evaluation else 1
 
 
 def _verdict(step: GreedyStep, total: int) -> str:
+    if step.evaluation and step.evaluation.measured:
+        known = f"{step.evaluation.metric.name} {score(step.evaluation)}, {counts(step.evaluation)}"
+        return f"{known}: {'accepted' if step.accepted else 'rejected'}"
     if step.evaluation is None:
         return f"at most {step.correct_at_most:,} of {total:,}: rejected after {step.images_evaluated or 'kept'} images"
     return f"{counts(step.evaluation)}: {'accepted' if step.accepted else 'rejected'}"

@@ -11,7 +11,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from soup_core.evaluation import Estimate
+from soup_core.evaluation import Estimate, Evaluation, Metric
+from soup_core.evaluation.metrics import metric_of
 from soup_core.formatting import counts as counts
 from soup_core.formatting import percent as percent
 from soup_core.formatting import visible
@@ -63,6 +64,38 @@ AXIS = {
     "tickfont": {"size": 12},
     "title": {"font": {"size": 13}, "standoff": 12},
 }
+
+
+def height(evaluation: Evaluation) -> float:
+    """Where an evaluation stands on an axis of its metric: in percent, or in the metric's own unit."""
+    return on_axis(evaluation.value, evaluation.metric)
+
+
+def on_axis(value: float, metric: Metric) -> float:
+    """Where a metric's value stands on its axis."""
+    return 100 * value if metric.unit == "percent" else value
+
+
+def quantity_of(evaluation: Evaluation, quantity: str) -> float:
+    """Accuracy in percent, the loss in nats, or, for any other quantity, where the evaluation's own metric stands."""
+    if quantity == "accuracy":
+        return 100 * evaluation.accuracy
+    return evaluation.loss if quantity == "loss" else height(evaluation)
+
+
+def quantity_title(quantity: str) -> str:
+    """The title of a quantity's axis: "accuracy (%)", "loss (nats)", or a metric's, by its key."""
+    if quantity == "loss":
+        return "loss (nats)"
+    return axis_of(metric_of(quantity), "").strip()
+
+
+def axis_of(metric: Metric, split: str = "Held-out") -> str:
+    """The title of an axis of a metric: "Held-out accuracy (%)"."""
+    unit = {"percent": " (%)", "nats": " (nats)", "": ""}[metric.unit]
+    return f"{split} {metric.name}{unit}"
+
+
 TEMPLATE = go.layout.Template(
     layout=go.Layout(
         colorway=[mark.colour for mark in MARKS.values()],

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from soup_core.cli.options import BatchSize, Device, Json, Precision, SoupOption, ZooCommand, ZooName
+from soup_core.cli.options import BatchSize, Device, Json, MetricName, Precision, SoupOption, ZooCommand, ZooName
 from soup_core.cli.output import Row, figures, print_rows
 from soup_core.errors import CheckpointError, SoupError
 from soup_core.export import FORMATS, Export, export_adapter, export_soup, not_evaluated, title_of
@@ -33,6 +33,7 @@ def export(
         bool, typer.Option("--evaluate", help="Evaluate what is not known of it yet, on the held-out images.")
     ] = False,
     test: Annotated[bool, typer.Option("--test", help="Evaluate, and report the test images too.")] = False,
+    metric: MetricName = None,
     as_json: Json = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
@@ -46,7 +47,7 @@ def export(
         raise SoupError("--rank goes with --adapter svd.")
     asked, evaluate = soup or "uniform", evaluate or test
     selects = asked in ("greedy", "learned")  # by evaluations, for which every file is read in any case
-    run = ZooCommand(zoo, device, batch_size, precision, examine=evaluate or selects)
+    run = ZooCommand(zoo, device, batch_size, precision, metric, examine=evaluate or selects)
 
     def rows() -> list[Row]:
         mixed = run.soup(asked)
@@ -63,7 +64,7 @@ def export(
             raise
         for each in broken:  # what the reading has told is known now
             print(f"{each.name} was left out: {each.reason}", file=sys.stderr)
-        run = ZooCommand(zoo, device, batch_size, precision, examine=False)
+        run = ZooCommand(zoo, device, batch_size, precision, metric, examine=False)
         written = rows()
     print_rows(written, as_json)
 

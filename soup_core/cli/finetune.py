@@ -162,7 +162,7 @@ def _hyperparameters(
         raise SoupError(
             f"--learning-rate is a number above 0, or with --runs two with a comma between; found {learning_rate!r}."
         ) from None
-    side = min(zoo.data.split("held_out").shape[2:])
+    side = zoo.data.split("held_out").side
     if runs is None:
         drawn = [replace(finetuning.usual(zoo, side), seed=seed)]
     else:
@@ -178,7 +178,10 @@ def _hyperparameters(
 def build_zoo(
     name: Annotated[str, typer.Argument(help=f"One of {', '.join(bundled.PLANS)}.")],
     data: Annotated[
-        Path, typer.Option(help="The folder of Fashion-MNIST's IDX files, or of the icons to pretrain on.")
+        Path,
+        typer.Option(
+            help="The folder of Fashion-MNIST's IDX files, of the icons to pretrain on, or of MobileNetV2's weights."
+        ),
     ],
     output: Annotated[Path | None, typer.Option(help="Where to build; default the bundled zoo's folder.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="The build's seed; default the bundled build's.")] = None,

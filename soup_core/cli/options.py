@@ -12,7 +12,7 @@ import typer
 from soup_core.analysis.first_look import doubt_of
 from soup_core.cli.output import Row, figures
 from soup_core.errors import DataError, SoupError
-from soup_core.evaluation import Evaluator
+from soup_core.evaluation import METRICS, Evaluator
 from soup_core.export import imported, read_recipe
 from soup_core.recipes import RECIPES
 from soup_core.recipes.uniform import uniform_soup
@@ -27,6 +27,9 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on st
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 BatchSize = Annotated[int | None, typer.Option(min=1, help="Images a forward pass; default 250, on CUDA all.")]
 Precision = Annotated[str, typer.Option(help=f"One of {', '.join(PRECISIONS)}.")]
+MetricName = Annotated[
+    str | None, typer.Option("--metric", help=f"What soups are selected by: {', '.join(METRICS)}; default the zoo's.")
+]
 SoupOption = Annotated[
     str | None,
     typer.Option(
@@ -36,10 +39,23 @@ SoupOption = Annotated[
 
 
 class ZooCommand:
-    """What the commands share: the open zoo and how to compute on it; `examine` as for `open_zoo`."""
+    """What the commands share: the open zoo and how to compute on it; `examine` as for `open_zoo`.
 
-    def __init__(self, zoo: str, device: str, batch_size: int | None, precision: str, *, examine: bool = True) -> None:
-        self.zoo = open_zoo(zoo, examine=examine)
+    Without a `metric` soups are selected by the zoo's own.
+    """
+
+    def __init__(
+        self,
+        zoo: str,
+        device: str,
+        batch_size: int | None,
+        precision: str,
+        metric: str | None = None,
+        *,
+        examine: bool = True,
+    ) -> None:
+        opened = open_zoo(zoo, examine=examine)
+        self.zoo = opened if metric is None else opened.judged_by(metric)
         self._how: Row = {"device": device, "batch_size": batch_size, "precision": precision}
         self._is_looked_at = False
 

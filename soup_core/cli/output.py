@@ -18,7 +18,7 @@ COLUMNS = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.comp
 
 
 def figures(evaluation: Evaluation) -> Row:
-    """Counts, accuracy and loss, ready for JSON, where a loss that is not a number is null."""
+    """Counts, accuracy and loss, and what another metric says, ready for JSON, where what is not a number is null."""
     loss = None if math.isnan(evaluation.loss) else evaluation.loss
     figures: Row = {
         "correct": evaluation.correct,
@@ -26,6 +26,9 @@ def figures(evaluation: Evaluation) -> Row:
         "accuracy": evaluation.accuracy,
         "loss": loss,
     }
+    if evaluation.measured:
+        figures["metric"] = evaluation.metric.key
+        figures["value"] = None if math.isnan(evaluation.value) else evaluation.value
     if evaluation.not_finite:
         figures["not_finite"] = evaluation.not_finite
     if evaluation.precision != "float32":
@@ -60,7 +63,8 @@ def _waiting() -> Iterator[None]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, dict) and "accuracy" in value:
-        return f"{value['correct']} of {value['total']} ({100 * value['accuracy']:.2f} %)"
+        counts = f"{value['correct']} of {value['total']} ({100 * value['accuracy']:.2f} %)"
+        return f"{value['metric']} {_cell(value['value'])}; {counts}" if "metric" in value else counts
     if isinstance(value, dict):
         return ", ".join(
             f"{key} {part:.4g}" if isinstance(part, float) else f"{key} {part}" for key, part in value.items()

@@ -6,8 +6,9 @@ from typing import Any
 
 import typer
 
-from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooCommand, ZooName
+from soup_core.cli.options import BatchSize, Device, Json, MetricName, Precision, ZooCommand, ZooName
 from soup_core.cli.output import Row, print_rows
+from soup_core.cli.outputs import opened_outputs
 from soup_core.errors import SoupError
 from soup_core.recipes import Parameter, Recipe
 
@@ -21,13 +22,21 @@ SYNTAX = {
 Rows = Callable[..., Iterator[Row]]
 
 
-def command(name: str, text: str, options: Iterable[inspect.Parameter], rows: Rows) -> Callable[..., None]:
-    """A command on a zoo that prints `rows(run, **options)`, with the options that all commands share at the end."""
+def command(
+    name: str, text: str, options: Iterable[inspect.Parameter], rows: Rows, *, on_outputs: Rows | None = None
+) -> Callable[..., None]:
+    """A command on a zoo that prints `rows(run, **options)`, with the options that all commands share at the end.
+
+    Where a zoo of outputs will do, `on_outputs(zoo, **options)` are its rows.
+    """
 
     def run_and_print(
-        zoo: str, as_json: bool, device: str, batch_size: int | None, precision: str, **given: Any
+        zoo: str, metric: str | None, as_json: bool, device: str, batch_size: int | None, precision: str, **given: Any
     ) -> None:
-        run = ZooCommand(zoo, device, batch_size, precision)
+        if on_outputs and (outputs := opened_outputs(zoo)):
+            print_rows(on_outputs(outputs, metric, **given), as_json)
+            return
+        run = ZooCommand(zoo, device, batch_size, precision, metric)
         print_rows(rows(run, **given), as_json)
 
     run_and_print.__name__, run_and_print.__doc__ = name, text
@@ -35,6 +44,7 @@ def command(name: str, text: str, options: Iterable[inspect.Parameter], rows: Ro
         [
             _parameter("zoo", ZooName),
             *options,
+            _parameter("metric", MetricName, None),
             _parameter("as_json", Json, False),
             _parameter("device", Device, "auto"),
             _parameter("batch_size", BatchSize, None),

@@ -2,14 +2,26 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import typer
 
 from soup_core.analysis.interpolation import ALPHAS, line
-from soup_core.cli.options import SPLITS, BatchSize, Device, Json, Precision, SoupOption, ZooCommand, ZooName
+from soup_core.cli.options import (
+    SPLITS,
+    BatchSize,
+    Device,
+    Json,
+    MetricName,
+    Precision,
+    SoupOption,
+    ZooCommand,
+    ZooName,
+)
 from soup_core.cli.output import Row, figures, print_rows
+from soup_core.cli.outputs import ensemble_rows, evaluation_rows, opened_outputs
 from soup_core.cli.parameters import argument, arguments_of, command, flag, options_of, shared_options
 from soup_core.errors import SoupError
 from soup_core.export import step_row
@@ -34,13 +46,17 @@ def evaluate(
     zoo: ZooName,
     soup: SoupOption = None,
     split: Annotated[str | None, typer.Option(help="held_out, test or test:SHIFT; without it, the first two.")] = None,
+    metric: MetricName = None,
     as_json: Json = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
     precision: Precision = "float32",
 ) -> None:
-    """Evaluate a soup, by default the uniform one."""
-    run = ZooCommand(zoo, device, batch_size, precision)
+    """Evaluate a soup, by default the uniform one; of a zoo of outputs a model, by default each."""
+    if outputs := opened_outputs(zoo):
+        print_rows(evaluation_rows(outputs, metric, soup, split), as_json)
+        return
+    run = ZooCommand(zoo, device, batch_size, precision, metric)
     print_rows([run.report(run.soup(soup or "uniform"), [split] if split else SPLITS)], as_json)
 
 
@@ -60,8 +76,11 @@ def _own_command(recipe: Recipe) -> Callable[..., None]:
 
 def recipe_rows(run: ZooCommand, recipe: Recipe, arguments: Row) -> Iterator[Row]:
     """A row a step, where a step says something, then the soup's evaluation; arguments are the recipe's own values."""
-    soup = None
-    for step in recipe.steps(run.zoo, run.evaluator(), **arguments):
+    soup, evaluate = None, run.evaluator()
+    searches = any(parameter.name == "full" for parameter in recipe.parameters)
+    if searches and (sentence := evaluate.metric.search_in_words):
+        print(sentence, file=sys.stderr)
+    for step in recipe.steps(run.zoo, evaluate, **arguments):
         soup = step.soup
         if (row := _step_row(step)) is not None:
             yield row
@@ -77,7 +96,7 @@ def _ensemble_command() -> Callable[..., None]:
 
     greedily = flag("greedily", "--greedy", "Choose the members greedily on held-out images.")
     names, *others = options_of(RECIPES["ensemble"])
-    return command("ensemble", TEXTS["ensemble"], [names, greedily, *others], rows)
+    return command("ensemble", TEXTS["ensemble"], [names, greedily, *others], rows, on_outputs=ensemble_rows)
 
 
 def _soup_command() -> Callable[..., None]:
@@ -126,13 +145,14 @@ def interpolate(
     a: Annotated[str, typer.Argument(help="Names, a JSON file, base, uniform or greedy.")],
     b: Annotated[str, typer.Argument(help="The same.")],
     alphas: Annotated[str | None, typer.Option(help="Numbers with commas between; default -0.5 to 1.5.")] = None,
+    metric: MetricName = None,
     as_json: Json = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
     precision: Precision = "float32",
 ) -> None:
     """Evaluate along the line (1 - alpha) * A + alpha * B, both ends always among the points."""
-    run = ZooCommand(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision, metric)
     try:
         wanted = [float(alpha) for alpha in alphas.split(",")] if alphas else list(ALPHAS)
         if not all(math.isfinite(alpha) for alpha in wanted):

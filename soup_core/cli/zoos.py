@@ -14,13 +14,15 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from soup_core.analysis.first_look import can_be_tried, tried
 from soup_core.analysis.preflight import overall, preflight_checks
 from soup_core.analysis.published import open_results, report, results_folders
-from soup_core.cli.options import BatchSize, Device, Json, Precision, ZooCommand, ZooName
+from soup_core.cli.options import BatchSize, Device, Json, MetricName, Precision, ZooCommand, ZooName
 from soup_core.cli.output import Row, print_rows
+from soup_core.cli.outputs import model_rows, opened_outputs, proposed_outputs_row
 from soup_core.data import PLAIN_SPLITS
 from soup_core.errors import DataError, SoupError
 from soup_core.runtime.files import shown
 from soup_core.zoo import BASE, Zoo, open_zoo, zoo_folders, zoo_from
 from soup_core.zoo.inspection import inspect_folder
+from soup_core.zoo.outputs.proposal import propose_outputs
 from soup_core.zoo.proposal import (
     Proposal,
     free_zoo_file,
@@ -29,6 +31,7 @@ from soup_core.zoo.proposal import (
     with_architecture,
     with_base,
     with_classes,
+    with_columns,
     with_source,
 )
 
@@ -42,6 +45,10 @@ def zoo_rows() -> Iterator[Row]:
     """A row a zoo; what is wrong with one that cannot be opened stands in its row."""
     for name in zoo_folders():
         try:
+            if outputs := opened_outputs(name):
+                counted = {"ingredients": len(outputs.models), "base": False}
+                yield {"zoo": name, "title": outputs.title, **counted, "kind": "outputs"}
+                continue
             zoo = open_zoo(name)
             yield {"zoo": name, "title": zoo.title, "ingredients": len(zoo.ingredients), "base": bool(zoo.base)}
         except SoupError as error:
@@ -53,13 +60,17 @@ def init(
     architecture: Annotated[str | None, typer.Option(help="The network, for instance torchvision:resnet18.")] = None,
     num_classes: Annotated[int | None, typer.Option(min=1, help="How many classes it tells apart.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="The images: imagefolder:PATH, torchvision:CLASS, tensors:FILE.")
+        str | None,
+        typer.Option(help="The images or texts: imagefolder:PATH, torchvision:CLASS, tensors:FILE, texts:PATH."),
     ] = None,
     classes: Annotated[
         str | None,
         typer.Option(
             help="The network's outputs in order: text or natural order of the class folders, a file, or names."
         ),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="The columns of texts: TEXT,LABEL, or of pairs TEXT,SECOND,LABEL.")
     ] = None,
     base: Annotated[str | None, typer.Option(help="The file that all were fine-tuned from, or none.")] = None,
     title: Annotated[str | None, typer.Option(help="What pages call it.")] = None,
@@ -69,9 +80,15 @@ def init(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Look at a folder of checkpoints and write the zoo.toml that makes a zoo of it, to be read and corrected."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    """Look at a folder of checkpoints and write the zoo.toml that makes a zoo of it, to be read and corrected.
+
+    A folder of outputs, which has no weights, is told by the names of its arrays.
+    """
+    if outputs := propose_outputs(folder):
+        print_rows([proposed_outputs_row(outputs.with_title(title) if title else outputs, force)], as_json)
+        return
+    shown_columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*shown_columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("looking", total=1)
         inspected = []
         for each in inspect_folder(folder):  # by their bytes, since one file may take as long as a hundred others
@@ -88,8 +105,13 @@ def init(
         proposal = with_architecture(proposal, {"name": architecture, "num_classes": int(str(count))})
     elif num_classes and proposal.architecture:
         proposal = with_architecture(proposal, {**proposal.architecture, "num_classes": num_classes})
-    if data or ("source" not in proposal.data and (data := _asked("The images (imagefolder:PATH, tensors:FILE, …)"))):
+    if data or (
+        "source" not in proposal.data
+        and (data := _asked("The images or texts (imagefolder:PATH, tensors:FILE, texts:PATH, …)"))
+    ):
         proposal = with_source(proposal, data)
+    if columns is not None:
+        proposal = with_columns(proposal, _columns(columns))
     if classes is not None:
         proposal = with_classes(proposal, read_classes(proposal, classes, anywhere=True))
     if base is not None:
@@ -102,7 +124,7 @@ def init(
         proposal, found = _tried(proposal)
     if proposal.questions:
         raise SoupError(
-            f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes, --data or --classes."
+            f"{' '.join(proposal.questions)} Say it with --architecture, --num-classes, --data, --classes or --columns."
         )
     zoo = zoo_from(proposal.zoo_file(), folder)
     file = proposal.write(replace_old=force)
@@ -120,6 +142,14 @@ def init(
         }
     ]
     print_rows(rows, as_json)
+
+
+def _columns(given: str) -> dict[str, str]:
+    """The columns of texts as --columns names them. Raises SoupError for another number of names."""
+    names = [name.strip() for name in given.split(",")]
+    if len(names) not in (2, 3) or not all(names):
+        raise SoupError(f"--columns is TEXT,LABEL, or of pairs TEXT,SECOND,LABEL; found {given!r}.")
+    return {"text": names[0], "pair": names[1] if len(names) == 3 else "", "label": names[-1]}
 
 
 def _tried(proposal: Proposal) -> tuple[Proposal, Row]:
@@ -149,6 +179,9 @@ def _asked(question: str) -> str | None:
 
 def inspect(zoo: ZooName, as_json: Json = False) -> None:
     """List a zoo's ingredients with their hyperparameters, and what is left out and why."""
+    if outputs := opened_outputs(zoo):
+        print_rows(model_rows(outputs), as_json)
+        return
     rows = list(ingredient_rows(open_zoo(zoo)))
     if not as_json:
         rows = [{**row, "digest": row["digest"][:12]} if "digest" in row else row for row in rows]
@@ -176,16 +209,20 @@ def images(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Decode a zoo's images, so that all else finds them ready, and list its splits and what is wrong with them."""
+    """Decode a zoo's images, or make tokens of its texts, so that all else finds them ready, and list its splits and what is wrong with them."""
     data = open_zoo(zoo).data
     if download:
         with redirect_stdout(sys.stderr):
             data.fetch()
     rows: list[Row] = []
     layout = data.layout()
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} images"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn(f"{{task.completed}}/{{task.total}} {data.things}"),
+    )
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
-        for name in (*PLAIN_SPLITS, *(f"test:{shift}" for shift in data.shift_folders)):
+        for name in (*PLAIN_SPLITS, *(f"test:{shift}" for shift in data.given_shifts)):
             task = None
             try:
                 for seen in data.decode(name):
@@ -197,7 +234,7 @@ def images(
             else:
                 classes = len(split.labels.unique())
                 judged = {} if split.outputs is None else {"judged_over": len(split.outputs)}
-                row = {"split": name, "images": len(split), "classes": classes, **judged, "digest": split.digest}
+                row = {"split": name, data.things: len(split), "classes": classes, **judged, "digest": split.digest}
                 rows.append(row | ({"folder": layout[name]} if name in layout else {}))
     if all("error" in row for row in rows):
         raise DataError(rows[0]["error"])
@@ -207,13 +244,14 @@ def images(
 def preflight(
     zoo: ZooName,
     names: Annotated[str | None, typer.Option(help="Ingredients, separated by commas; without it, all.")] = None,
+    metric: MetricName = None,
     as_json: Json = False,
     device: Device = "auto",
     batch_size: BatchSize = None,
     precision: Precision = "float32",
 ) -> None:
     """Check whether ingredients will average well: a line a finding, and the verdict last."""
-    run = ZooCommand(zoo, device, batch_size, precision)
+    run = ZooCommand(zoo, device, batch_size, precision, metric)
     print_rows(finding_rows(run, names.split(",") if names else None), as_json)
 
 

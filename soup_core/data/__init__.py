@@ -15,6 +15,7 @@ from soup_core.data.processors import Processor
 from soup_core.data.shifts import SHIFTS, shifted
 from soup_core.data.sources import HeldOut, class_folder_names, operator_folders, split_folders
 from soup_core.data.splits import PLAIN_SPLITS, UNNORMALIZED, UNNORMALIZED_COLOUR, Data, Split
+from soup_core.data.tokens import Tokens
 
 __all__ = [
     "ASSETS",
@@ -35,6 +36,7 @@ __all__ = [
     "Preprocessing",
     "Processor",
     "Split",
+    "Tokens",
     "bundled_set",
     "class_folder_names",
     "classes_of",

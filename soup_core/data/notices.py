@@ -4,11 +4,12 @@ Sentences alone; what they tell of is found elsewhere.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from soup_core.data.class_names import Placement
 from soup_core.data.decoding import Contents
 from soup_core.data.sources import SPELLINGS, WHOLE, ImageFolder, split_origin
+from soup_core.data.text_sources import TextSource
 from soup_core.errors import DataError
 from soup_core.runtime.files import listed, shown
 
@@ -19,14 +20,14 @@ WHY_APART = {
 }
 
 
-def layout(found: ImageFolder) -> dict[str, str]:
-    """Which folder of an image folder became which split, in words: "val", "a share of train", "the rest of train"."""
+def layout(parts: Collection[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Which folder or file became which split, in words: "val", "a share of train", "the rest of train"."""
     told = {}
     for split in ("held_out", "test", "train"):
         with contextlib.suppress(DataError):
-            part, held_out = split_origin(split, found.parts, "")
+            part, held_out = split_origin(split, parts, "")
             share = {None: "", True: "a share of ", False: "the rest of "}[held_out]
-            told[split] = f"{share}{shown(found.names[part]) or 'the folder'}"
+            told[split] = f"{share}{shown(names[part]) or 'the folder'}"
     return told
 
 
@@ -40,17 +41,17 @@ def unused(found: ImageFolder) -> Iterator[str]:
         )
 
 
-def divided(found: ImageFolder) -> Iterator[str]:
-    """A folder that serves for two splits, where one of its own is missing."""
-    if WHOLE in found.parts:
+def divided(parts: Collection[str], names: Mapping[str, str]) -> Iterator[str]:
+    """A folder or file that serves for two splits, where one of its own is missing."""
+    if WHOLE in parts:
         return
-    if "held_out" not in found.parts and "train" in found.parts and "test" in found.parts:
+    if "held_out" not in parts and "train" in parts and "test" in parts:
         yield (
-            f"There is no folder of held-out images ({listed(SPELLINGS['held_out'], 9)}): a share of {shown(found.names['train'])} "
+            f"Nothing is held out by its name ({listed(SPELLINGS['held_out'], 9)}): a share of {shown(names['train'])} "
             "is held out instead. If these were trained on, they choose in favour of what was learnt by heart."
         )
-    elif len(pools := [part for part in ("held_out", "test") if part in found.parts]) == 1:
-        yield f"The one folder {shown(found.names[pools[0]])} is divided into held_out, which selects, and test, which reports."
+    elif len(pools := [part for part in ("held_out", "test") if part in parts]) == 1:
+        yield f"The one folder or file {shown(names[pools[0]])} is divided into held_out, which selects, and test, which reports."
 
 
 def classes_apart(
@@ -81,6 +82,27 @@ def _choice(split: str, outputs: tuple[int, ...] | None) -> str:
     return f'{makers} ({shown(shift)} = {{ folder = "…", {other} }} in [data.shifts] of zoo.toml changes that)'
 
 
+def unused_tables(found: TextSource) -> Iterator[str]:
+    """Tables beside those of the splits that are none of texts with these columns."""
+    if found.unused:
+        yield (
+            f"{listed(map(shown, found.unused))} lack the columns of the splits, and so are no shift: name the texts there as "
+            "these do, or take the files away."
+        )
+
+
+def cut(counts: Mapping[str, tuple[int, int, int]]) -> Iterator[str]:
+    """Texts of a split that were cut: how many, of how many, and to how many tokens."""
+    told: set[tuple[int, int, int]] = set()
+    for split, (number, total, length) in counts.items():
+        if number and (number, total, length) not in told:
+            told.add((number, total, length))
+            yield (
+                f"{number:,} of the {total:,} texts that {split} is taken from are longer than {length:,} tokens and are cut, as "
+                "the tokenizer says; max_length in [data] of zoo.toml says otherwise."
+            )
+
+
 def damaged(contents: Mapping[str, Contents]) -> Iterator[str]:
     """Files that cannot be decoded."""
     told: set[str] = set()
@@ -89,13 +111,13 @@ def damaged(contents: Mapping[str, Contents]) -> Iterator[str]:
             told.update(name for name, _ in its.damaged)
             name, reason = its.damaged[0]
             yield (
-                f"{_images(len(its.damaged))} left out of the split {split}, being impossible to decode, for instance "
+                f"{_counted(len(its.damaged), 'image')} left out of the split {split}, being impossible to decode, for instance "
                 f"{shown(name)}: {reason}. Copy again what belongs there, and take away what does not."
             )
 
 
-def in_two(contents: Mapping[str, Contents]) -> Iterator[str]:
-    """Images that are in two splits."""
+def in_two(contents: Mapping[str, Contents], what: str = "image") -> Iterator[str]:
+    """Images, or texts where that is `what`, that are in two splits."""
     keyed = {
         split: {print.tobytes(): name for print, name in zip(its.image_digests.numpy(), its.names, strict=True)}
         for split, its in contents.items()
@@ -103,10 +125,10 @@ def in_two(contents: Mapping[str, Contents]) -> Iterator[str]:
     for (one, other), why in WHY_APART.items():
         if one in keyed and other in keyed and (both := [each for each in keyed[one] if each in keyed[other]]):
             yield (
-                f"{_images(len(both))} in both splits {one} and {other}, for instance {shown(keyed[one][both[0]])} and "
+                f"{_counted(len(both), what)} in both splits {one} and {other}, for instance {shown(keyed[one][both[0]])} and "
                 f"{shown(keyed[other][both[0]])}; {why}: take what is the same out of one of them."
             )
 
 
-def _images(count: int) -> str:
-    return "1 image is" if count == 1 else f"{count:,} images are"
+def _counted(count: int, what: str) -> str:
+    return f"1 {what} is" if count == 1 else f"{count:,} {what}s are"

@@ -1,4 +1,4 @@
-"""A few labelled images of a split, before any preprocessing, to try several ways to prepare them without decoding all."""
+"""A few labelled images or texts of a split, before any preprocessing, to try several ways without decoding all."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from soup_core.data.preprocessing import Preprocessing
 from soup_core.data.processors import Processor
 from soup_core.data.sources import Files, Item
 from soup_core.data.splits import Data, Split
+from soup_core.data.tokens import Tokens
 from soup_core.errors import DataError
 from soup_core.runtime.files import shown
 
@@ -23,13 +24,13 @@ NOTHING = Files("", (), (), ())
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Images of a split and their labels (int64, N): files that are still to be prepared, or tensors that are ready.
+    """Images or texts of a split and their labels (int64, N): files that are still to be prepared, or tensors that are ready.
 
     Any first part of them has as many of each class as it can. `sizes` are the width and height of each file's image,
     empty for tensors. Labels are numbers of the network's outputs, or places among `outputs` where those alone are judged.
     """
 
-    source: tuple[Item, ...] | Tensor
+    source: tuple[Item, ...] | Tensor | Tokens
     labels: Tensor
     sizes: tuple[tuple[int, int], ...] = ()
     outputs: tuple[int, ...] | None = None
@@ -39,27 +40,41 @@ class Sample:
 
     @property
     def is_prepared(self) -> bool:
-        """Whether the images are tensors, which no preprocessing changes."""
-        return isinstance(self.source, Tensor)
+        """Whether the images are tensors, which no preprocessing changes, or texts as tokens."""
+        return isinstance(self.source, Tensor | Tokens)
+
+    @property
+    def holds_texts(self) -> bool:
+        """Whether these are texts, which are neither resized nor normalised."""
+        return isinstance(self.source, Tokens)
 
     @cached_property
     def size(self) -> tuple[int, int] | None:
         """Width and height of every image, None where they differ; of tensors their own."""
         if isinstance(self.source, Tensor):
             return self.source.shape[3], self.source.shape[2]
+        if isinstance(self.source, Tokens):
+            return None
         return self.sizes[0] if len(set(self.sizes)) == 1 else None
 
     def first(self, count: int) -> "Sample":
         """The first so many."""
+        if isinstance(self.source, Tokens):
+            source = self.source.chosen(torch.arange(min(count, len(self))))
+            return replace(self, source=source, labels=self.labels[:count])
         return replace(self, source=self.source[:count], labels=self.labels[:count], sizes=self.sizes[:count])
 
     def images(self, ways: Sequence[tuple[Preprocessing | Processor | None, int]]) -> list[Tensor]:
         """The images as each way prepares them, in so many channels, each uint8 N×C×H×W; each file is decoded once.
 
+        Texts are one batch, int64 N×3×L, whatever the way.
+
         Raises DataError where images of several sizes are not to be prepared, and for files that have changed.
         """
         if isinstance(self.source, Tensor):
             return [self.source for _ in ways]
+        if isinstance(self.source, Tokens):
+            return [self.source[torch.arange(len(self))] for _ in ways]
         decodings = [Decoding(NOTHING, way, channels) for way, channels in ways]
         prepared: list[list[Tensor]] = [[] for _ in ways]
         for item in self.source:
@@ -85,7 +100,8 @@ def sample(data: Data, split: str, at_most: int, *, seed: int = 0) -> Sample:
     if origin.decoding is None:
         whole = data.split(split).narrowed
         chosen = torch.tensor(_in_turn(whole.labels.tolist(), at_most, seed))
-        return Sample(whole.images[chosen], whole.labels[chosen], outputs=whole.outputs)
+        drawn = whole.chosen(chosen)
+        return Sample(drawn.tokens or drawn.images, drawn.labels, outputs=whole.outputs)
     collection = origin.decoding.collection
     items = collection.opened().items
     if isinstance(collection, Files):

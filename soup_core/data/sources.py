@@ -127,27 +127,26 @@ class SplitOrigin(NamedTuple):
     held_out: bool | None = None
 
 
-def split_origin(split: str, parts: Collection[str], where: str) -> SplitOrigin:
-    """Where "held_out", "test" or "train" comes from, of the parts that a source has.
+def split_origin(split: str, parts: Collection[str], where: str, *, texts: bool = False) -> SplitOrigin:
+    """Where "held_out", "test" or "train" comes from, of the parts that a source of images or `texts` has.
 
     Given parts are taken as they are. Where held-out images are missing they are taken out of train; where there is no
     train, or test images are missing, the one part there is beside train is divided. Raises DataError where nothing
     serves.
     """
+    what, container = ("texts", "a file") if texts else ("images", "a folder")
     pools = [part for part in ("held_out", "test", WHOLE) if part in parts]
     if split == "train":
         if "train" in parts:
             return SplitOrigin("train", None if pools != ["test"] else False)
-        raise DataError(f"{where} has no training images; an image folder has them in a folder named train.")
+        raise DataError(f"{where} has no training {what}; they are expected in {container} named train.")
     if split in parts and len(pools) == 2:
         return SplitOrigin(split)
     if "train" in parts and pools == ["test"]:
         return SplitOrigin("test") if split == "test" else SplitOrigin("train", True)
     if pools:
         return SplitOrigin(pools[0], split == "held_out")
-    raise DataError(
-        f"{where} has training images alone; an image folder has those to report on in a folder named test."
-    )
+    raise DataError(f"{where} has training {what} alone; those to report on are in {container} named test.")
 
 
 def operator_folders() -> tuple[Path, ...]:

@@ -75,6 +75,8 @@ class Work:
         """Whether another way than "plain" comes into question."""
         if self.precision != "float32" or self.setting == "plain":
             return False
+        if len(self.shape) != 3:
+            return False  # texts: the layout is one of images, and a compiled network would wait for each new length
         if self.setting != AUTO:
             return True
         height, width = self.shape[-2:]

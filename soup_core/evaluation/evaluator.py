@@ -21,23 +21,28 @@ from soup_core.data import Split
 from soup_core.errors import OutOfMemory, SoupError
 from soup_core.evaluation.choosing import in_doubt
 from soup_core.evaluation.deciding import Decided, Work
-from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Trial, is_correct, measure, row_of
+from soup_core.evaluation.evaluation import Evaluation, ImageOrder, Judge, Trial, measure, measure_parts
 from soup_core.evaluation.inputs import Inputs
-from soup_core.evaluation.kept import NOTHING_SEEN, KeptEvaluations, KeptLogits
+from soup_core.evaluation.kept import KeptEvaluations, KeptLogits
+from soup_core.evaluation.limits import ErrorLimit, ValueLimit, limit_of
+from soup_core.evaluation.metrics import ACCURACY, Metric, Truth, metric_of
 from soup_core.evaluation.shipped import read_shipped
 from soup_core.evaluation.side_by_side import replicas, side_by_side
 from soup_core.runtime.devices import available_precisions, exactly, is_out_of_memory, resolve_device, room_for
 from soup_core.runtime.interruption import in_front, yield_point
-from soup_core.runtime.store import BoundRow, Store, default_store
+from soup_core.runtime.store import Store, default_store
 from soup_core.soup import Soup
 from soup_core.weight_space.averaging import state_dict
 from soup_core.weight_space.bank import Bank, memory_budget, resident_bank
 from soup_core.zoo import Zoo
 
-BATCH_SIZE = 250  # on the CPU, where larger batches leave the cache; on CUDA the whole split is one batch
+# On the CPU, where larger batches leave the cache, and of texts, which are filled up to the longest of a batch; on CUDA all
+# images of a split are one.
+BATCH_SIZE = 250
 REJECTION_BATCHES = 40  # a candidate that may be rejected early is stopped after some of so many batches
 SOUPS_IN_FLIGHT = 32
 Result = TypeVar("Result")
+Limit = ErrorLimit | ValueLimit
 
 
 class _Asked(NamedTuple):
@@ -53,7 +58,7 @@ class Evaluator:
     Calling it gives an Evaluation; what the store knows is not computed again. `precision` is one of PRECISIONS;
     `images` takes so many of the split's images, drawn with a fixed seed; `memory` is the budget in gigabytes of a bank
     of all checkpoints (see averaging.py) and, apart from that, of the logits that are kept, which are those of
-    "held_out" and "test". A batch that does not fit into memory is halved, and so are those after it; where not even one image
+    "held_out" and "test". Evaluations are also `measured` by the zoo's metric. A batch that does not fit into memory is halved, and so are those after it; where not even one image
     fits, OutOfMemory is raised. Raises SoupError for a device, precision or number that is none, and for labels beyond
     the architecture's classes, DataError where the split is not there. Where the split is judged over some of the
     network's outputs alone, logits are those of these, and labels places among them. Sessions may share an evaluator: the model that
@@ -89,13 +94,15 @@ class Evaluator:
         self._data = _drawn(zoo.data.split(split), images)
         self._check_labels()
         self._data = self._data.narrowed
-        default = BATCH_SIZE if self.device == "cpu" else self.total
+        is_in_batches = self.device == "cpu" or self._data.tokens is not None
+        default = BATCH_SIZE if is_in_batches else self.total
         self._given_size = batch_size
         self.batch_size = default if batch_size is None else batch_size
         if self.batch_size < 1:
             raise SoupError(f"The batch size must be at least 1; found {batch_size}.")
         self.inputs = Inputs(self._data, zoo.data.normalization, self.device)
-        self._evaluations = KeptEvaluations(self.store, read_shipped(zoo.evaluations_file), self.total, precision)
+        self.judge = self._judge(drawn=images is not None)
+        self._evaluations = KeptEvaluations(self.store, read_shipped(zoo.evaluations_file), self.judge, precision)
         self._kept_logits = KeptLogits(self.store, split, len(zoo.by_name), self.total, len(self.outputs), self.memory)
 
     def on(self, split: str, images: int | None = None) -> "Evaluator":
@@ -206,32 +213,43 @@ class Evaluator:
 
     def trial(self, soup: Soup, *, errors_below: int | None = None, order: ImageOrder | None = None) -> Trial:
         """Evaluate a soup, but stop once its errors reach `errors_below`, taking the images in `order`."""
+        if errors_below is None or order is None:
+            return self._trial(soup)
+        return self._trial(soup, ErrorLimit(self.judge, errors_below, order))
+
+    def candidate(self, soup: Soup, best: Evaluation, *, ties: bool = False, order: ImageOrder | None = None) -> Trial:
+        """Evaluate a soup that has to surpass an evaluation by the metric, but stop once it cannot, taking images in `order`.
+
+        Without an order, and by a metric that is not bounded, all images are run.
+        """
+        if order is None or not self.metric.is_bounded:
+            return self._trial(soup)
+        return self._trial(soup, limit_of(self.judge, best, order, ties=ties))
+
+    def _trial(self, soup: Soup, limit: Limit | None = None) -> Trial:
         asked = self._asked(soup)
-        if (known := self._known_trial(asked.key, errors_below, order)) is not None:
+        if (known := self._known_trial(asked.key, limit)) is not None:
             return known
         with self._alone(asked.key):
             # another session may have been at it meanwhile
-            if (known := self._known_trial(asked.key, errors_below, order)) is not None:
+            if (known := self._known_trial(asked.key, limit)) is not None:
                 return known
-            if errors_below is None or order is None:
+            if limit is None:
                 return self._run(asked)
             self._decide(soup)
-            bound = self._bound(asked.key, order)
-            if bound.errors >= errors_below:  # known of the way that was decided on just now
-                return Trial(None, self.total - bound.errors, 0)
-            return self._run(asked, errors_below, order, bound)
+            limit.recall(self._evaluations, self._way_key(asked.key))
+            if limit.is_reached:  # known of the way that was decided on just now
+                return limit.stopped(0)
+            return self._run(asked, limit)
 
-    def _known_trial(self, key: str, errors_below: int | None, order: ImageOrder | None) -> Trial | None:
+    def _known_trial(self, key: str, limit: Limit | None) -> Trial | None:
         """The trial of a soup of which enough is known, without running an image, or None."""
         if (known := self.recall(key)) is not None:
-            return Trial(known, known.correct, 0)
-        if errors_below is None or order is None or (bound := self._bound(key, order)).errors < errors_below:
+            return Trial.whole(known, 0)
+        if limit is None:
             return None
-        return Trial(None, self.total - bound.errors, 0)
-
-    def _bound(self, key: str, order: ImageOrder) -> BoundRow:
-        """How many of an order's first images are known to be errors, by this way of running."""
-        return self._evaluations.bound(self._way_key(key), order.digest)
+        limit.recall(self._evaluations, self._way_key(key))
+        return limit.stopped(0) if limit.is_reached else None
 
     def known(self, soup: Soup) -> Evaluation | None:
         """What is known of a soup, without running an image; see `recall`."""
@@ -296,19 +314,23 @@ class Evaluator:
         return self._kept_logits.are_approximate
 
     def _keep(self, asked: _Asked, logits: Tensor) -> Evaluation:
-        evaluation = replace(measure(logits, self._data.labels), precision=self.precision)
+        evaluation = replace(measure(logits, self._data.labels, self.judge), precision=self.precision)
         # Another way of running gives other logits within the tolerance, and with these the same answer for every image
         # but those in doubt: only where there are such is the evaluation one of this way alone.
         key = self._way_key(asked.key)
         key = key if key != asked.key and in_doubt(logits) else asked.key
         names = asked.soup.names
         kept = self._kept_logits.to_keep(key, self.zoo.position[names[0]], logits) if len(names) == 1 else {}
-        self.store.keep_evaluations([row_of(key, evaluation)], kept)
+        self._evaluations.keep(key, evaluation, kept)
         return evaluation
+
+    def measured(self, parts: Iterable[Tensor]) -> Evaluation:
+        """The evaluation of logits that come in parts (n×outputs), in the split's order; see `measure_parts`."""
+        return measure_parts(parts, self._data.labels, self.judge)
 
     def record(self, key: str, evaluation: Evaluation) -> None:
         """Keep an evaluation on this split under a key."""
-        self.store.keep_evaluations([row_of(key, evaluation)])
+        self._evaluations.keep(key, evaluation)
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:
@@ -316,40 +338,39 @@ class Evaluator:
         with self._lock, self.store.claim(f"evaluation-{key}"), in_front():
             yield
 
-    def _run(
-        self,
-        asked: _Asked,
-        errors_below: int | None = None,
-        order: ImageOrder | None = None,
-        bound: BoundRow = NOTHING_SEEN,
-    ) -> Trial:
-        if errors_below is None or order is None:
-            evaluation = self._keep(asked, self._all_logits(asked.soup).float().cpu())
-            return Trial(evaluation, evaluation.correct, self.total)
-        (seen, errors), collected, run = bound, [], 0
+    def _run(self, asked: _Asked, limit: Limit | None = None) -> Trial:
+        if limit is None:
+            # By a metric for which the bits are not enough an evaluation may be unknown though its logits are kept.
+            kept = None if self.logits_are_approximate else self._kept_logits.find(self._keys(asked.key))
+            if kept is not None:
+                return Trial.whole(self._keep(asked, kept), 0)
+            return Trial.whole(self._keep(asked, self._all_logits(asked.soup).float().cpu()), self.total)
+        seen, order, collected = limit.seen, limit.order, []
         size = self._decide(asked.soup).running.fixed_size or -(-self.total // REJECTION_BATCHES)
         size = min(self._size, size)
         for batch, outputs in self._batches(asked.soup, order.indices[seen:], size):
             logits = outputs.float().cpu()
             collected.append(logits)
-            run += len(batch)
-            errors += int((~is_correct(logits, self._data.labels[batch])).sum())
-            if errors >= errors_below and seen + run < self.total:
-                self.store.keep_bound(self._way_key(asked.key), order.digest, seen + run, errors)
-                return Trial(None, self.total - errors, run)
+            limit.see(batch, logits)
+            if limit.seen < self.total and limit.is_reached:
+                limit.keep(self._evaluations, self._way_key(asked.key))
+                return limit.stopped(limit.seen - seen)
         if seen:  # the bound that was kept no longer decides, and the first images' logits are not kept
             whole = self._run(asked)
-            return replace(whole, images_evaluated=run + whole.images_evaluated)
+            return replace(whole, images_evaluated=limit.seen - seen + whole.images_evaluated)
         logits = torch.empty(self.total, collected[0].shape[1])
         logits[order.indices] = torch.cat(collected)
-        evaluation = self._keep(asked, logits)
-        return Trial(evaluation, evaluation.correct, run)
+        return Trial.whole(self._keep(asked, logits), self.total)
 
     def _all_logits(self, soup: Soup) -> Tensor:
         """The logits of every image, in the split's order, on the device; the host has not waited for them."""
         with self._lock:
             self._decide(soup)
-            return torch.cat([logits for _, logits in self._batches(soup, torch.arange(self.total), self._size)])
+            tokens = self._data.tokens
+            if tokens is None:
+                return torch.cat([logits for _, logits in self._batches(soup, torch.arange(self.total), self._size)])
+            batches = list(self._batches(soup, tokens.by_length, self._size))
+            return torch.cat([logits for _, logits in batches])[tokens.by_length.argsort().to(self.device)]
 
     def _arrived(self, waiting: list[tuple[_Asked, Evaluation | Tensor]]) -> Iterator[Evaluation]:
         for asked, result in waiting:
@@ -439,6 +460,23 @@ class Evaluator:
             self._fine_tuning_digest = self.zoo.data.split("train").digest
         return self._fine_tuning_digest
 
+    @property
+    def metric(self) -> Metric:
+        """By which soups are selected: the zoo's, or, of images that do not choose alone, accuracy where it does not suit them."""
+        return self.judge.metric
+
+    def _judge(self, *, drawn: bool) -> Judge:
+        groups = None if self._data.groups is None else self._data.groups.numpy()
+        metric, truth = metric_of(self.zoo.metric), Truth(self._data.labels.numpy(), len(self.outputs), groups)
+        if metric.suits(truth):
+            return Judge(metric, truth)
+        if self.split == "held_out" and not drawn:
+            raise SoupError(
+                f"The metric {metric.key} is for {metric.condition}, which the zoo {self.zoo.name} has not; choose another, "
+                "or say it as metric in zoo.toml."
+            )
+        return Judge(ACCURACY, truth)
+
     def _check_labels(self) -> None:
         highest, classes = int(self._data.labels.max()), int(self.zoo.architecture["num_classes"])
         if highest >= classes or int(self._data.labels.min()) < 0:
@@ -453,5 +491,4 @@ def _drawn(split: Split, images: int | None) -> Split:
         return split
     if images < 1:
         raise SoupError(f"At least one image must be evaluated; found {images}.")
-    chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].sort().values
-    return replace(split, pixels=split.images[chosen], labels=split.labels[chosen])
+    return split.chosen(torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:images].sort().values)

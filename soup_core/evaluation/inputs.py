@@ -1,4 +1,4 @@
-"""A split's images as a network takes them, on a device."""
+"""A split's images or texts as a network takes them, on a device."""
 
 from functools import cached_property
 
@@ -13,14 +13,17 @@ NORMALIZED_AT_MOST = 128_000_000  # bytes of a split's images in float32 that ar
 class Inputs:
     """A split's images on a device, normalised once where that is small, else when they are asked for.
 
-    On CUDA those that would take more than half of what is free there stay on the host, and travel when asked for.
+    On CUDA those that would take more than half of what is free there stay on the host, and travel when asked for. Texts
+    are filled up to the longest of a batch when they are asked for.
     """
 
     def __init__(self, data: Split, normalization: Normalization, device: str) -> None:
         self._data, self._normalization, self._device = data, normalization, device
 
     def __call__(self, batch: Tensor) -> Tensor:
-        """The images of these indices (n,), normalised, on the device: float32, n×C×H×W."""
+        """The inputs of these indices (n,) on the device: images normalised, float32, n×C×H×W; texts int64, n×3×L."""
+        if self._data.tokens is not None:
+            return self._data.tokens[batch.cpu()].to(self._device)
         if self._normalized is not None:
             return self._normalized.index_select(0, batch.to(self._device))
         if self._resident is not None:

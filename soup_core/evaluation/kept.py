@@ -2,13 +2,13 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from soup_core.evaluation.evaluation import Evaluation
+from soup_core.evaluation.evaluation import Evaluation, Judge, row_of
 from soup_core.evaluation.shipped import Shipped
 from soup_core.runtime.store import BoundRow, EvaluationRow, Store
 
@@ -19,11 +19,14 @@ NOTHING_SEEN = BoundRow(images=0, errors=0)
 
 @dataclass(frozen=True)
 class KeptEvaluations:
-    """The evaluations and bounds on a split of `total` images: what was computed here goes before what came with the zoo."""
+    """The evaluations and bounds on a split's images: what was computed here goes before what came with the zoo.
+
+    By a metric for which the bits are not enough, an evaluation is known where the images' answers are kept beside it.
+    """
 
     store: Store
     shipped: Shipped
-    total: int
+    judge: Judge
     precision: str
     _found: OrderedDict[str, Evaluation] = field(default_factory=OrderedDict, compare=False, repr=False)
 
@@ -38,21 +41,40 @@ class KeptEvaluations:
             known = next((whole for row in rows if row and (whole := self._whole(row)) is not None), None)
             if known is not None:
                 self._found[own] = known
-                if len(self._found) > FOUND_AT_MOST:
+                if len(self._found) > (FOUND_AT_MOST if self.judge.metric.answers is None else FOUND_AT_MOST // 16):
                     self._found.popitem(last=False)
         return known
+
+    def keep(self, key: str, evaluation: Evaluation, tensors: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
+        """Keep an evaluation on this split, its answers where the metric needs them, and tensors beside it."""
+        answers = {}
+        if evaluation.measured and evaluation.metric.answers:
+            answers[self._answers_key(key)] = {"answers": torch.from_numpy(evaluation.measured.answers)}
+        self.store.keep_evaluations([row_of(key, evaluation)], {**answers, **(tensors or {})})
 
     def bound(self, own: str, order_digest: str) -> BoundRow:
         """How many of an order's first images are known to be errors."""
         bound = self.store.bound(own, order_digest) or self.shipped.bounds.get((own, order_digest), NOTHING_SEEN)
-        return bound if 0 <= bound.errors <= bound.images < self.total else NOTHING_SEEN
+        return bound if 0 <= bound.errors <= bound.images < self._total else NOTHING_SEEN
 
     def _whole(self, row: EvaluationRow) -> Evaluation | None:
         """What a row says, or None where it is damaged."""
         loss, ece = (math.nan if value is None else value for value in (row.loss, row.ece))
         known = Evaluation(row.correct, row.total, loss, ece, row.correctness, row.not_finite, self.precision)
-        whole = row.total == self.total and len(row.correctness) == -(-row.total // 8)
-        return known if whole and int(known.bits().sum()) == row.correct else None
+        whole = row.total == self._total and len(row.correctness) == -(-row.total // 8)
+        if not whole or int(known.bits().sum()) != row.correct:
+            return None
+        if self.judge.metric.answers is None:
+            return self.judge.judged(known)
+        answers = (self.store.tensors(self._answers_key(row.key)) or {}).get("answers")
+        return None if answers is None or len(answers) != self._total else self.judge.judged(known, answers.numpy())
+
+    @property
+    def _total(self) -> int:
+        return len(self.judge.truth.labels)
+
+    def _answers_key(self, key: str) -> str:
+        return f"{key} {self.judge.metric.key}"
 
 
 @dataclass(frozen=True)

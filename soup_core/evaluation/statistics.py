@@ -1,11 +1,12 @@
 """Chance: every comparison is paired on the same images and carries an interval. No other module computes one of these.
 
-What has no closed form, calibration and means over shifts, is resampled: Efron & Tibshirani 1993 (doi 10.1201/9780429246593).
+What has no closed form, as calibration, means over shifts and most metrics, is resampled: Efron & Tibshirani 1993 (doi
+10.1201/9780429246593).
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +76,48 @@ def compare_bits(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Comparis
     return Comparison(difference.value, difference.low, difference.high, p_value, gained, lost)
 
 
+def compare_values(ours: Evaluation, theirs: Evaluation) -> Estimate:
+    """How an evaluation differs from another on the same images, by the metric that both are judged by.
+
+    For accuracy and top-5 a `Comparison`, for log loss `sample_mean`'s interval of the paired differences, for other metrics
+    a bootstrap that resamples the images of both together. Raises ValueError where metrics or numbers of images differ.
+    """
+    if ours.metric is not theirs.metric:
+        raise ValueError(f"{ours.metric.name} cannot be compared with {theirs.metric.name}")
+    if ours.measured is None or theirs.measured is None:
+        return compare(ours, theirs)
+    if ours.total != theirs.total:
+        raise ValueError(f"two evaluations of {ours.total} and {theirs.total} images cannot be paired")
+    answers, value = (ours.measured.answers, theirs.measured.answers), ours.value - theirs.value
+    if ours.metric.key == "top-5":
+        return compare_bits(answers[0].astype(bool), answers[1].astype(bool))
+    if ours.metric.key == "log-loss":
+        return replace(sample_mean(np.subtract(*answers)), value=value)
+    values, truth = ours.metric.values, ours.measured.truth
+    drawn = [values(truth, answers[0], times) - values(truth, answers[1], times) for times in _resamples(ours.total)]
+    return _finite(value, np.concatenate(drawn))
+
+
+def value_interval(evaluation: Evaluation) -> Estimate:
+    """The metric's value with its interval: Wilson's of counts, `sample_mean`'s of losses, else the bootstrap's."""
+    if evaluation.measured is None:
+        return wilson(evaluation.correct, evaluation.total)
+    answers = evaluation.measured.answers
+    if evaluation.metric.key == "top-5":
+        return wilson(int(answers.astype(bool).sum()), evaluation.total)
+    if evaluation.metric.key == "log-loss":
+        return replace(sample_mean(answers.astype(np.float64)), value=evaluation.value)
+    values, truth = evaluation.metric.values, evaluation.measured.truth
+    found = _finite(evaluation.value, np.concatenate([values(truth, answers, t) for t in _resamples(evaluation.total)]))
+    return Estimate(found.value, max(0.0, found.low), min(1.0, found.high))
+
+
+def _finite(value: float, drawn: NDArray[np.float64]) -> Estimate:
+    """The interval from the resamples in which there is a value: AUROC has none where a class was not drawn."""
+    there = drawn[np.isfinite(drawn)]
+    return estimate(value, there) if len(there) else Estimate(value, math.nan, math.nan)
+
+
 def paired_mean(differences: NDArray[np.floating]) -> Estimate:
     """The mean of differences between two models, one an image (N, from -1 to 1), with its interval.
 
@@ -135,12 +178,16 @@ def resampled_means(scores: NDArray[np.floating], *, draws: int = DRAWS, seed: i
 
     The same N and seed draw the same rows, whatever the scores: two models resampled apart are still paired.
     """
-    generator, total = np.random.default_rng(seed), len(scores)
-    means = []
+    total = len(scores)
+    means = [times.astype(scores.dtype) @ scores / total for times in _resamples(total, draws, seed)]
+    return np.concatenate(means).astype(np.float64)
+
+
+def _resamples(total: int, draws: int = DRAWS, seed: int = 0) -> Iterator[NDArray[np.float64]]:
+    """How often each row is drawn in each of some resamples at a time (at most DRAWS_AT_ONCE×N)."""
+    generator = np.random.default_rng(seed)
     for start in range(0, draws, DRAWS_AT_ONCE):
         count = min(DRAWS_AT_ONCE, draws - start)
         rows = generator.integers(total, size=(count, total))
-        times = np.stack([np.bincount(row, minlength=total) for row in rows])
-        means.append(times.astype(scores.dtype) @ scores / total)
+        yield np.stack([np.bincount(row, minlength=total) for row in rows]).astype(np.float64)
         yield_point()
-    return np.concatenate(means).astype(np.float64)

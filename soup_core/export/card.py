@@ -1,15 +1,17 @@
 """The model card, in Markdown: what a soup is, what it is worth, how to load it, how to make it again."""
 
 import json
+from collections.abc import Iterator
 
 from soup_core import architectures
-from soup_core.evaluation import Evaluation, wilson
+from soup_core.evaluation import Evaluation, Metric, compare_values, value_interval, wilson
 from soup_core.export.export import Export, Standing
 from soup_core.export.formats import suited
 from soup_core.export.script import command, shell_line
 from soup_core.export.tables import markdown, markdown_cell
-from soup_core.formatting import interval, percent, plain, points
+from soup_core.formatting import interval, percent, plain, points, score, score_bounds, score_change
 from soup_core.weight_space.result_types import mixed_types
+from soup_core.zoo import Zoo
 
 STATISTICS = {
     "averaged": "averaged as the weights are",
@@ -74,18 +76,31 @@ def model_card(export: Export, file: str) -> str:
     zoo, soup = export.zoo, export.soup
     several = f"a mix of {len(soup.names)} checkpoints" if len(soup.names) > 1 else "those of one checkpoint"
     network = f"{plain(str(zoo.architecture['name']))} network with {zoo.architecture['num_classes']} classes"
-    normalization = zoo.data.normalization
     return CARD.format(
         title=plain(export.title),
         what=f"A {network}, whose weights are {several} of “{plain(zoo.title)}”.",
         accuracy=_accuracy(export, file),
         ingredients=_ingredient_table(export),
         loading=_loading(export, file),
-        inputs=f"It takes images (N×C×H×W) on the 0 to 1 scale, less the mean {list(normalization.mean)}, divided by the "
-        f"standard deviation {list(normalization.std)}, channel by channel.",
+        inputs=_inputs(zoo),
         command=command(export, file),
         script=shell_line(f"{file}.py"),
         recipe=json.dumps(json.loads(export.recipe), indent=1),
+    )
+
+
+def _inputs(zoo: Zoo) -> str:
+    """What the network takes, in a sentence or two."""
+    if zoo.data.holds_texts:
+        length = f", at most {zoo.data.tokenizer.length} of a text" if zoo.data.tokenizer else ""
+        return (
+            f"It takes texts as the tokens of its own tokenizer{length}, with an attention mask; beside the zoo's pages one "
+            "tensor, int64 n×3×L: tokens, attention mask and segments."
+        )
+    mean, std = zoo.data.normalization.mean, zoo.data.normalization.std
+    return (
+        f"It takes images (N×C×H×W) on the 0 to 1 scale, less the mean {list(mean)}, divided by the standard deviation "
+        f"{list(std)}, channel by channel."
     )
 
 
@@ -94,14 +109,20 @@ def _accuracy(export: Export, file: str) -> str:
     parts = []
     if export.standings:
         best = f"the best single one, {plain(export.best)}" if export.best else "the best single one"
-        rows = [_accuracy_row(split, each) for split, each in export.standings.items()]
-        parts.append("\n".join([f"| images | this model | {best} | difference |", "| --- | --- | --- | --- |", *rows]))
-        meaning = "In brackets are 95 % intervals; the differences are paired on the same images, and p is of McNemar's exact test."
-        choice = "The held-out images choose; the test images only report."
-        if not export.test:
-            choice = (
-                "The held-out images choose, so these numbers flatter what was chosen; the test images were not asked."
+        things = export.zoo.data.things
+        rows = [row for split, each in export.standings.items() for row in _rows(split, each)]
+        parts.append(
+            "\n".join([f"| {things} | this model | {best} | difference |", "| --- | --- | --- | --- |", *rows])
+        )
+        meaning = f"In brackets are 95 % intervals; the differences are paired on the same {things}, and p is of McNemar's exact test."
+        measured = [each.evaluation for each in export.standings.values() if each.evaluation.measured]
+        if measured:
+            meaning += (
+                f" Models are selected by {measured[0].metric.name}, whose intervals are {_how(measured[0].metric)}."
             )
+        choice = f"The held-out {things} choose; the test {things} only report."
+        if not export.test:
+            choice = f"The held-out {things} choose, so these numbers flatter what was chosen; the test {things} were not asked."
         parts.append(f"{meaning}\n{choice}")
     if missing := not_evaluated(export):
         again = command(export, file, evaluate=True)
@@ -116,6 +137,31 @@ def not_evaluated(export: Export) -> str:
     if export.best is None:
         return "Not every ingredient was evaluated alone, so that it is not known here which one is the best."
     return ""
+
+
+def _how(metric: Metric) -> str:
+    if metric.key == "top-5":
+        return "made as accuracy's are"
+    return "Student's t of the images' losses" if metric.key == "log-loss" else "by resampling the images 1,000 times"
+
+
+def _rows(split: str, standing: Standing) -> Iterator[str]:
+    """The split's row of accuracy, and one of the metric that models are selected by, where that is another."""
+    yield _accuracy_row(split, standing)
+    ours, metric = standing.evaluation, standing.evaluation.metric
+    if ours.measured is None:
+        return
+
+    def value(evaluation: Evaluation) -> str:
+        known = value_interval(evaluation)
+        return f"{score(evaluation)} ({score_bounds(known, metric)})"
+
+    what = f"{split.replace('_', '-')}, {metric.name}"
+    if standing.best is None:
+        yield f"| {what} | {value(ours)} | not evaluated | |"
+    else:
+        change = score_change(compare_values(ours, standing.best), metric)
+        yield f"| {what} | {value(ours)} | {value(standing.best)} | {change} |"
 
 
 def _accuracy_row(split: str, standing: Standing) -> str:

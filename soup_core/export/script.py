@@ -43,6 +43,7 @@ def command(export: Export, file: str, source: str = "", *, adapter: str = "", e
         "--soup": asked if spelled else source or f"{file}.md",
         "-o": file,
         "--adapter": adapter,
+        "--metric": "" if export.zoo.metric == "accuracy" else export.zoo.metric,
         "--format": "" if export.format == "safetensors" else export.format,
         "--title": "" if export.title == title_of(export.soup) else export.title,
     }

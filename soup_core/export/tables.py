@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -36,9 +37,19 @@ def step_row(step: GreedyStep) -> dict[str, object]:
         "accepted": step.accepted,
         "correct": step.evaluation.correct if step.evaluation else None,
         "correct_at_most": step.correct_at_most,
+        **_by_metric(step),
         "images_evaluated": step.images_evaluated,
         "ingredients": list(step.soup.names),
     }
+
+
+def _by_metric(step: GreedyStep) -> dict[str, object]:
+    """What another metric than accuracy says of a candidate: `value` is None where it was rejected early, as for counts."""
+    if step.value_at_most is None:
+        return {}
+    value = step.evaluation.value if step.evaluation else None
+    found = {"value": value, "value_at_most": step.value_at_most}
+    return {name: None if number is None or math.isnan(number) else number for name, number in found.items()}
 
 
 def entry_rows(entries: Iterable[RecipeResult], best: Evaluation) -> list[dict[str, object]]:
@@ -110,13 +121,17 @@ def _flat(split: str, evaluation: Evaluation) -> dict[str, object]:
 
 
 def counted(evaluation: Evaluation) -> dict[str, Any]:
-    """Counts, accuracy and its interval, ready for JSON."""
-    return {
+    """Counts, accuracy and its interval, ready for JSON, and the metric that is selected by, where that is another."""
+    figures: dict[str, Any] = {
         "correct": evaluation.correct,
         "total": evaluation.total,
         "accuracy": evaluation.accuracy,
         "interval": list(accuracy_interval(evaluation)),
     }
+    if evaluation.measured:
+        figures["metric"] = evaluation.metric.key
+        figures["value"] = None if math.isnan(evaluation.value) else evaluation.value
+    return figures
 
 
 def markdown_cell(value: object) -> str:

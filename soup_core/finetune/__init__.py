@@ -20,6 +20,7 @@ from soup_core.finetune.training import (
     ImageSource,
     learning_rate_share,
     tensor_source,
+    token_source,
     train,
     training_precision,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "space_of",
     "start_of",
     "tensor_source",
+    "token_source",
     "train",
     "training_images",
     "training_precision",

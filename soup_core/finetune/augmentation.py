@@ -19,8 +19,10 @@ DEGREES, SCALES = 10.0, (0.85, 1.15)  # of affine changes, beyond which an arrow
 LARGE_SIDE = 64  # pixels, from which on a crop still shows what is on the image
 
 
-def augmentations_for(side: int) -> tuple[str, ...]:
-    """What suits images whose shorter side has so many pixels, from nothing to much."""
+def augmentations_for(side: int | None) -> tuple[str, ...]:
+    """What suits images whose shorter side has so many pixels, from nothing to much; without a side, texts: nothing."""
+    if side is None:
+        return (NONE,)
     if side < LARGE_SIDE:
         return (NONE, "flip", "shift", "flip+shift")
     return (NONE, "flip", "flip+crop", "flip+crop+randaugment")

@@ -43,6 +43,7 @@ class Space:
     learning_rates: tuple[float, float] = (3e-5, 3e-4)
     epochs: tuple[int, ...] = (4, 8)
     augmentations: tuple[str, ...] = ("flip", "flip+crop", "flip+crop+randaugment")
+    mixups: tuple[float, ...] = (0.0, 0.0, 0.2)
 
 
 def checked(hyperparameters: Hyperparameters) -> Hyperparameters:
@@ -81,16 +82,16 @@ def random_search(count: int, *, seed: int, space: Space) -> Iterator[Hyperparam
             weight_decay=float(f"{10 ** rng.uniform(-4, -1):.1e}"),
             epochs=int(rng.choice(space.epochs)),
             label_smoothing=float(rng.choice([0.0, 0.1])),
-            mixup=float(rng.choice([0.0, 0.0, 0.2])),
+            mixup=float(rng.choice(space.mixups)),
             augmentation=str(rng.choice(space.augmentations)),
             seed=seed + index,
         )
 
 
-def space_of(zoo: Zoo, side: int) -> Space:
+def space_of(zoo: Zoo, side: int | None) -> Space:
     """Where a search beside a zoo's own runs draws from: what these say they used, and where they say nothing, what is usual.
 
-    `side` is that of the images, in pixels.
+    `side` is that of the images, in pixels, None for texts, which are neither changed by chance nor mixed.
     """
     rates, epochs = (_numbers(zoo, name) for name in ("learning_rate", "epochs"))
     found = {each.hyperparameters.get("augmentation") for each in zoo.ingredients}
@@ -98,12 +99,13 @@ def space_of(zoo: Zoo, side: int) -> Space:
     return Space(
         (min(rates), max(rates)) if rates else Space.learning_rates,
         tuple(sorted({round(value) for value in epochs})) or Space.epochs,
-        augmentations or augmentations_for(side)[1:],
+        augmentations_for(side) if side is None else augmentations or augmentations_for(side)[1:],
+        (0.0,) if side is None else Space.mixups,
     )
 
 
-def usual(zoo: Zoo, side: int) -> Hyperparameters:
-    """The middle of what a zoo's own runs used, as far as one can train with it; `side` is that of the images, in pixels."""
+def usual(zoo: Zoo, side: int | None) -> Hyperparameters:
+    """The middle of what a zoo's own runs used, as far as one can train with it; `side` as for `space_of`."""
     space = space_of(zoo, side)
     rates = _numbers(zoo, "learning_rate") or list(space.learning_rates)
     decays = _numbers(zoo, "weight_decay") or [0.01]

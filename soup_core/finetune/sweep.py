@@ -33,6 +33,7 @@ from soup_core.finetune.training import (
     State,
     module_state,
     tensor_source,
+    token_source,
     train,
     training_precision,
 )
@@ -263,6 +264,8 @@ class FinetuneRun:
 
     @cached_property
     def _source(self) -> ImageSource:
+        if self._images.tokens is not None:
+            return token_source(self._images.tokens, self._images.labels, self.device)
         return tensor_source(self._images.images, self._images.labels, self.device)
 
     def _state_file(self, key: str) -> Path:

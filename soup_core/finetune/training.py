@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from soup_core.data import Normalization
+from soup_core.data import Normalization, Tokens
 from soup_core.errors import OutOfMemory
 from soup_core.finetune.augmentation import augment
 from soup_core.finetune.hyperparameters import Hyperparameters
@@ -41,9 +41,9 @@ class Epoch:
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Labelled images to train on: how many there are, and batches of them for tensors of their indices.
+    """Labelled images or texts to train on: how many there are, and batches of them for tensors of their indices.
 
-    A batch is uint8 images (N×C×H×W) and int64 labels (N) on the device. Images that do not fit into memory need no more
+    A batch is uint8 images (N×C×H×W), or texts as int64 (N×3×L), and int64 labels (N) on the device. Images that do not fit into memory need no more
     than another function here.
     """
 
@@ -72,6 +72,16 @@ def tensor_source(images: Tensor, labels: Tensor, device: str) -> ImageSource:
     return ImageSource(len(labels), batches)
 
 
+def token_source(tokens: Tokens, labels: Tensor, device: str) -> ImageSource:
+    """A source of texts and labels (N), each batch filled up to its longest text."""
+
+    def batches(order: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        for batch in order:
+            yield tokens[batch].to(device), labels[batch].to(device)
+
+    return ImageSource(len(labels), batches)
+
+
 def training_precision(device: str) -> str:
     """How a device trains: float32 on the CPU; half precision on CUDA, bf16 where the device has it."""
     if device == "cpu":
@@ -92,7 +102,8 @@ def train(
 ) -> Iterator[Epoch]:
     """Train `module` in place, yielding after each epoch; with the `state` of an epoch, go on after that one.
 
-    The module takes normalised images (N×C×H×W) and gives logits (N×num_classes). `only` names the parameters that are
+    The module takes normalised images (N×C×H×W), or texts (int64, N×3×L), which are neither augmented nor mixed, and gives
+    logits (N×num_classes). `only` names the parameters that are
     trained where the others, and BatchNorm's statistics, stay as they are. The last images of an epoch that fill no
     batch are left out of it. A batch that does not fit into memory is taken in parts; where not even one image fits,
     OutOfMemory is raised.
@@ -116,9 +127,10 @@ def train(
         total = torch.zeros((), dtype=torch.float64, device=device)
         for index, (images, labels) in enumerate(source.batches(order.split(size)), (epoch - 1) * batches):
             _seed(hyperparameters.seed, index, device)
-            inputs = normalization(augment(images, hyperparameters.augmentation, rng))
+            are_texts = images.dtype == torch.int64
+            inputs = images if are_texts else normalization(augment(images, hyperparameters.augmentation, rng))
             mixed, other, share = inputs, labels, 1.0
-            if hyperparameters.mixup:
+            if hyperparameters.mixup and not are_texts:
                 share = float(rng.beta(hyperparameters.mixup, hyperparameters.mixup))
                 mixed, other = share * inputs + (1 - share) * inputs.flip(0), labels.flip(0)
             for group in optimizer.param_groups:

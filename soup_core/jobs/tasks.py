@@ -96,7 +96,7 @@ def tasks() -> dict[str, Callable[..., Iterator[Any]]]:
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked for: one of `tasks` with its arguments, on a zoo, and how it is to be computed."""
+    """What is asked for: one of `tasks` with its arguments, on a zoo, how it is to be computed and what is selected by."""
 
     recipe: str
     zoo: str
@@ -105,17 +105,22 @@ class Task:
     memory: float | None = None
     images: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    metric: str = "accuracy"
 
     def to_json(self) -> str:
-        """One line of JSON, the same for equal tasks."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """One line of JSON, the same for equal tasks; the metric is left out where it is accuracy, as it always was."""
+        content = asdict(self)
+        if self.metric == "accuracy":
+            del content["metric"]
+        return json.dumps(content, sort_keys=True)
 
     def key(self, zoo: Zoo) -> str:
         """Digest of the task and of the zoo's content."""
         return hashlib.sha256(f"{self.to_json()} {zoo.digest}".encode()).hexdigest()
 
     def run(self, zoo: Zoo, store: Store) -> Iterator[Any]:
-        """The task's generator, on held-out images."""
+        """The task's generator, on held-out images. Raises SoupError for a metric that does not suit them."""
+        zoo = zoo.judged_by(self.metric)
         evaluate = Evaluator(
             zoo, "held_out", self.device, precision=self.precision, images=self.images, memory=self.memory, store=store
         )

@@ -1,8 +1,17 @@
 """The ready-made story of a zoo in five scenes: what averaging gained, what it was made of, how, why, and the bill."""
 
 from soup_core.analysis.interpolation import error_barrier, line
-from soup_core.evaluation import Comparison, Evaluation, Evaluator, best_first, compare
-from soup_core.formatting import counts, labels, percent, points, significance
+from soup_core.evaluation import (
+    ACCURACY,
+    Comparison,
+    Evaluation,
+    Evaluator,
+    Metric,
+    best_first,
+    compare,
+    compare_values,
+)
+from soup_core.formatting import counts, labels, percent, points, score, score_change, significance
 from soup_core.presentation.scenes import Scene
 from soup_core.recipes.ensemble import ensemble
 from soup_core.recipes.greedy import greedy_soup
@@ -24,32 +33,34 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
     gain = compare(averaged, best)
     all_runs, kept = len(zoo.names), len(soup.names)
     singles = held_out.singles()
-    worst = min(singles.values(), key=lambda evaluation: evaluation.correct)
+    worst = singles[best_first(singles)[-1]]
     together = ensemble(test, zoo.names)
     runners_up = [name for name in best_first(singles) if name != first]
     second = next((name for name in runners_up if name in soup.names), runners_up[0] if runners_up else first)
-    state = {"zoo": (zoo.name,)}
+    state = _state(zoo)
+    better = "gets more held-out images right"
+    if (metric := held_out.metric) is not ACCURACY:
+        better = f"is better on the held-out images, by {metric.name}"
     return (
         Scene(
             page="Home",
             state=state,
             title=_headline(all_runs, kept, gain),
-            note=_gained(first, kept, best, averaged, gain),
+            note=_gained(first, kept, best, averaged, gain) + _by_metric(best, averaged),
         ),
         Scene(
             page="Ingredients",
             state=state | {"in": tuple(map(labels(zoo.names), soup.names))},
             title=f"{_count(all_runs)} runs, already paid for",
-            note=f"Each mark is one fine-tuned model. On held-out images they reach {percent(worst)} to "
-            f"{percent(singles[first])}; usually all but the best are thrown away.",
+            note=f"Each mark is one fine-tuned model. On held-out images they reach {score(worst)} to "
+            f"{score(singles[first])}{_of(metric)}; usually all but the best are thrown away.",
             pinned=("in",),
         ),
         Scene(
             page="Greedy",
             state=state | {"step": (str(all_runs),)},
             title=f"Keep a model only if it helps: {kept} of {all_runs} {'stays' if kept == 1 else 'stay'}",
-            note="The best model first; each next one stays only if the average gets more held-out images right. The test "
-            "images have no say.",
+            note=f"The best model first; each next one stays only if the average {better}. The test images have no say.",
             pinned=("player",),
         ),
         _why(zoo, held_out, first, second, kept),
@@ -61,6 +72,26 @@ def story(zoo: Zoo, held_out: Evaluator) -> tuple[Scene, ...]:
             f"{points(compare(together, best))} against the best single model, and costs {all_runs} forward passes an "
             f"image. {'The soup' if kept > 1 else 'The model that was kept'} reaches {percent(averaged)} with one.",
         ),
+    )
+
+
+def _state(zoo: Zoo) -> dict[str, tuple[str, ...]]:
+    """What the address of each scene says: the zoo, and the metric where it is not accuracy."""
+    return {"zoo": (zoo.name,), **({} if zoo.metric == "accuracy" else {"metric": (zoo.metric,)})}
+
+
+def _of(metric: Metric) -> str:
+    return "" if metric is ACCURACY else f" of {metric.name}"
+
+
+def _by_metric(best: Evaluation, averaged: Evaluation) -> str:
+    """A sentence on the metric that models were chosen by, where that is not accuracy."""
+    if averaged.measured is None:
+        return ""
+    metric, gain = averaged.metric, compare_values(averaged, best)
+    return (
+        f" By {metric.name}, which chose: {score(best)} and {score(averaged)}, {score_change(gain, metric)}, "
+        f"{significance(gain)}."
     )
 
 
@@ -89,9 +120,7 @@ def _gained(first: str, kept: int, best: Evaluation, averaged: Evaluation, gain:
 
 def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str, kept: int) -> Scene:
     if first == second:
-        return Scene(
-            page="Interpolation", state={"zoo": (zoo.name,)}, title="One run alone", note="A line needs two models."
-        )
+        return Scene(page="Interpolation", state=_state(zoo), title="One run alone", note="A line needs two models.")
     points_on_line = list(line(held_out, Soup.single(first), Soup.single(second)))
     barrier = error_barrier(points_on_line)
     middle = next(point.evaluation for point in points_on_line if point.alpha == 0.5)
@@ -101,7 +130,7 @@ def _why(zoo: Zoo, held_out: Evaluator, first: str, second: str, kept: int) -> S
     better = compare(middle, ends)
     return Scene(
         page="Interpolation",
-        state={"zoo": (zoo.name,), "a": (first,), "b": (second,)},
+        state=_state(zoo) | {"a": (first,), "b": (second,)},
         title=_between(barrier.connected, kept),
         note=f"Halfway between {first} and {second} accuracy differs from the better of the two by {points(better)}; on the "
         f"way the error rises at most {100 * barrier.height:.2f} points above a straight line.",

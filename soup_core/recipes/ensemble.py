@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, measure_parts, row_blocks
+from soup_core.evaluation import Evaluation, ModelOutputs, row_blocks
 from soup_core.recipes.recipe import About, Parameter, Recipe, one_of
 from soup_core.recipes.uniform import uniform_soup
 from soup_core.soup import Soup
@@ -23,14 +23,14 @@ AVERAGE = Parameter("average", "choice", one_of(AVERAGES), "probabilities", choi
 APPROXIMATE = " from logits kept in half precision"
 
 
-def ensemble(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Evaluation:
+def ensemble(evaluate: ModelOutputs, names: Iterable[str], *, average: str = "probabilities") -> Evaluation:
     """The evaluation of the named models' averaged outputs; see `ensembles`, which says what it raises."""
     (evaluation,) = ensembles(evaluate, [names], average=average)
     return evaluation
 
 
 def ensembles(
-    evaluate: Evaluator, several: Iterable[Iterable[str]], *, average: str = "probabilities"
+    evaluate: ModelOutputs, several: Iterable[Iterable[str]], *, average: str = "probabilities"
 ) -> list[Evaluation]:
     """The evaluations of several ensembles, each of the named models' averaged outputs; what is known is not run again.
 
@@ -42,12 +42,12 @@ def ensembles(
     known = {key: evaluation for key in keys if (evaluation := evaluate.recall(key)) is not None}
     unknown = {key: names for key, names in zip(keys, wanted, strict=True) if key not in known}
     for (key, names), total in zip(unknown.items(), _summed(evaluate, list(unknown.values()), average), strict=True):
-        known[key] = measure_parts(_parts(total, len(names), average), evaluate.data.labels)
+        known[key] = evaluate.measured(_parts(total, len(names), average))
         evaluate.record(key, known[key])
     return [replace(known[key], precision=_precision(evaluate)) for key in keys]
 
 
-def averaged_outputs(evaluate: Evaluator, names: Iterable[str], *, average: str = "probabilities") -> Tensor:
+def averaged_outputs(evaluate: ModelOutputs, names: Iterable[str], *, average: str = "probabilities") -> Tensor:
     """The ensemble's logits (float64, N×outputs): averaged ones, or the logarithms of averaged probabilities.
 
     One model's are held at a time. Raises CoefficientError where no name is given, or for another average.
@@ -57,7 +57,7 @@ def averaged_outputs(evaluate: Evaluator, names: Iterable[str], *, average: str 
     return total.sub_(math.log(len(members))) if average == "probabilities" else total.div_(len(members))
 
 
-def _members(evaluate: Evaluator, names: Iterable[str], average: str) -> list[str]:
+def _members(evaluate: ModelOutputs, names: Iterable[str], average: str) -> list[str]:
     chosen = sorted(set(names))
     if average not in AVERAGES or not chosen:
         raise CoefficientError(
@@ -67,12 +67,12 @@ def _members(evaluate: Evaluator, names: Iterable[str], average: str) -> list[st
     return chosen
 
 
-def _key(evaluate: Evaluator, names: Sequence[str], average: str) -> str:
+def _key(evaluate: ModelOutputs, names: Sequence[str], average: str) -> str:
     content = [evaluate.logits_are_approximate, average, *(evaluate.key(Soup.single(name)) for name in names)]
     return hashlib.sha256(json.dumps(["ensemble", *content]).encode()).hexdigest()
 
 
-def successive(evaluate: Evaluator, *, average: str = "probabilities") -> Callable[[Iterable[str]], Evaluation]:
+def successive(evaluate: ModelOutputs, *, average: str = "probabilities") -> Callable[[Iterable[str]], Evaluation]:
     """What evaluates ensembles that follow from each other: one that holds an earlier one and a model more runs that model.
 
     The last ensemble's summed scores are held, and those that it was made from: float64, N×outputs each. Models are
@@ -93,14 +93,14 @@ def successive(evaluate: Evaluator, *, average: str = "probabilities") -> Callab
                     total = _added(total, evaluate.logits(Soup.single(name)), average)
             assert total is not None, "it has a model that the one it was made from has not"
             kept.append((frozenset(members), total))
-            known = measure_parts(_parts(total, len(members), average), evaluate.data.labels)
+            known = evaluate.measured(_parts(total, len(members), average))
             evaluate.record(key, known)
         return replace(known, precision=_precision(evaluate))
 
     return evaluated
 
 
-def _summed(evaluate: Evaluator, several: Sequence[Sequence[str]], average: str) -> list[Tensor]:
+def _summed(evaluate: ModelOutputs, several: Sequence[Sequence[str]], average: str) -> list[Tensor]:
     """The summed scores of several ensembles; each model's logits are held once, and only while they are added."""
     totals: list[Tensor | None] = [None] * len(several)
     holding: dict[str, list[int]] = {}
@@ -137,7 +137,7 @@ def _parts(total: Tensor, count: int, average: str) -> Iterator[Tensor]:
         yield total[rows] - math.log(count) if average == "probabilities" else total[rows] / count
 
 
-def _precision(evaluate: Evaluator) -> str:
+def _precision(evaluate: ModelOutputs) -> str:
     return evaluate.precision + (APPROXIMATE if evaluate.logits_are_approximate else "")
 
 

@@ -5,16 +5,17 @@ From the best model on, take each next one into the ensemble only if its average
 
 from collections.abc import Iterator
 
-from soup_core.evaluation import Evaluator, Trial, best_first
+from soup_core.evaluation import Evaluation, ModelOutputs, Trial, best_first
 from soup_core.recipes.ensemble import AVERAGE, successive
 from soup_core.recipes.greedy import GreedyStep, keep_improvements
 from soup_core.recipes.recipe import About, Recipe
 from soup_core.soup import Soup, uniform
 from soup_core.zoo import Zoo
+from soup_core.zoo.outputs import OutputsZoo
 
 
 def greedy_ensemble(
-    zoo: Zoo, evaluate: Evaluator, *, average: str = "probabilities", ties: bool = False
+    zoo: Zoo | OutputsZoo, evaluate: ModelOutputs, *, average: str = "probabilities", ties: bool = False
 ) -> Iterator[GreedyStep]:
     """Greedy choice of an ensemble's members, a step a candidate; `soup` names them, each with the same share.
 
@@ -22,13 +23,12 @@ def greedy_ensemble(
     """
     singles = evaluate.singles()
     names = best_first(singles)
-    first = Trial(singles[names[0]], singles[names[0]].correct, 0)
+    first = Trial.whole(singles[names[0]], 0)
     place = {name: index for index, name in enumerate(names)}
     evaluated = successive(evaluate, average=average)
 
-    def judge(members: Soup, errors_below: int) -> Trial:
-        evaluation = evaluated(sorted(members.names, key=place.__getitem__))
-        return Trial(evaluation, evaluation.correct, 0)
+    def judge(members: Soup, _: Evaluation) -> Trial:
+        return Trial.whole(evaluated(sorted(members.names, key=place.__getitem__)), 0)
 
     yield from keep_improvements(uniform(names[:1]), names, first, Soup.add, judge, ties=ties)
 

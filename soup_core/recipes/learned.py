@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.optim.adamw import adamw
 
 from soup_core.errors import CoefficientError
-from soup_core.evaluation import Evaluation, Evaluator, measure
+from soup_core.evaluation import Evaluation, Evaluator, Judge, measure
 from soup_core.evaluation.side_by_side import side_by_side
 from soup_core.recipes.recipe import About, Parameter, Recipe, one_of
 from soup_core.runtime.devices import exactly
@@ -42,7 +42,8 @@ class LearnedStep:
 
     `coefficients` is groups×names; `loss` is the mean cross-entropy in nats over the round's batches, NaN at the start;
     `fold` evaluates the images that are not trained on, at the temperature. `soup` is the best so far by the fold's
-    loss, `best_index` its step; `temperature` multiplies the logits.
+    loss, or by the zoo's metric on it where that is not accuracy, `best_index` its step; `temperature` multiplies the
+    logits.
     """
 
     index: int
@@ -77,7 +78,8 @@ def learned_soup(
 
     "softmax" keeps coefficients positive with a sum of one; "unconstrained" starts at 1/K and lets them go anywhere.
     AdamW with a constant rate, by default 0.05 for the first and 0.005 for the second. A fifth of the images is not
-    trained on; the run ends after `patience` rounds in which their loss did not fall. Every round is kept in the store:
+    trained on; the run ends after `patience` rounds in which their loss did not fall, or, where the zoo's metric is another
+    than accuracy, in which that did not get better there, or stayed as it was and the loss did not fall. Every round is kept in the store:
     run again with the same arguments, it goes on where it was. With "re-estimated" statistics the averaged ones stand
     in while it learns. Raises CoefficientError for an argument that is none of the above.
     """
@@ -116,6 +118,7 @@ def learned_soup(
         patience,
         batch_norm,
         seed,
+        *([] if zoo.metric == "accuracy" else [zoo.metric]),
     ]
 
     def run_of(digest: str) -> str:
@@ -132,7 +135,8 @@ def learned_soup(
     train, fold = _parted(evaluate.total, seed)
     modules = evaluate.replicas()
     rounds = [part for epoch in range(epochs) for part in _rounds(train, batch_size, seed + epoch)]
-    best_index, best_loss, best = 0, math.inf, mixture.soup(raw)
+    best_index, best_rank, best = 0, (-math.inf, -math.inf), mixture.soup(raw)
+    judge = evaluate.judge.of(fold.numpy())
 
     def round_of(index: int) -> dict[str, Tensor]:
         losses = []
@@ -141,7 +145,7 @@ def learned_soup(
             optimizer.step()
             yield_point()
         loss = sum(losses) / len(losses) if losses else math.nan
-        on_fold = _evaluate_fold(evaluate, modules, mixture.soup(raw, learning=True), scale.item(), fold)
+        on_fold = _evaluate_fold(evaluate, modules, mixture.soup(raw, learning=True), scale.item(), judge, fold)
         return _state(optimizer, loss, on_fold)
 
     for index in range(len(rounds) + 1):
@@ -152,9 +156,10 @@ def learned_soup(
                 if state is None:
                     state = round_of(index)
                     evaluate.store.keep_step(run, index, state)
-        loss, on_fold = _restore(state, optimizer, evaluate.precision)
-        if on_fold.loss < best_loss:
-            best_index, best_loss, best = index, on_fold.loss, mixture.soup(raw)
+        loss, unjudged = _restore(state, optimizer, evaluate.precision)
+        on_fold = judge.judged(unjudged, state["answers"].numpy() if "answers" in state else None)
+        if (rank := _rank(on_fold)) > best_rank:
+            best_index, best_rank, best = index, rank, mixture.soup(raw)
         yield LearnedStep(
             index,
             len(rounds),
@@ -169,6 +174,12 @@ def learned_soup(
         )
         if index - best_index >= patience:
             return
+
+
+def _rank(fold: Evaluation) -> tuple[float, float]:
+    """By what the best round is chosen, higher is better: the metric, where it is not accuracy, then the loss."""
+    loss = -math.inf if math.isnan(fold.loss) else -fold.loss
+    return (0.0 if fold.measured is None else fold.standing), loss
 
 
 def rounds_in(images: int, epochs: int, batch_size: int = BATCH_SIZE) -> int:
@@ -287,7 +298,7 @@ def _learn(
 
 
 def _evaluate_fold(
-    evaluate: Evaluator, modules: Sequence[torch.nn.Module], soup: Soup, scale: float, fold: Tensor
+    evaluate: Evaluator, modules: Sequence[torch.nn.Module], soup: Soup, scale: float, judge: Judge, fold: Tensor
 ) -> Evaluation:
     evaluate.load(modules[0], soup)
 
@@ -300,7 +311,7 @@ def _evaluate_fold(
     for _, logits in evaluate.halving(fold, evaluate.batch_size, partial(side_by_side, modules, logits_of)):
         collected += logits
         yield_point()
-    return replace(measure(torch.cat(collected), evaluate.data.labels[fold]), precision=evaluate.precision)
+    return replace(measure(torch.cat(collected), evaluate.data.labels[fold], judge), precision=evaluate.precision)
 
 
 def _parted(total: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -328,7 +339,8 @@ def _state(optimizer: _AdamW, loss: float, fold: Evaluation) -> dict[str, Tensor
     packed = fold.to_tensors()
     figures = torch.cat([torch.tensor([loss], dtype=torch.float64), packed["figures"]])
     state = {name: tensor.detach().clone() for name, tensor in optimizer.state().items()}
-    return {**packed, "figures": figures, **state}
+    answers = {"answers": torch.from_numpy(fold.measured.answers)} if fold.measured else {}
+    return {**packed, "figures": figures, **answers, **state}
 
 
 def _restore(state: Mapping[str, Tensor], optimizer: _AdamW, precision: str) -> tuple[float, Evaluation]:

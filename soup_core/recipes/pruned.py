@@ -17,7 +17,7 @@ def pruned_soup(zoo: Zoo, evaluate: Evaluator, *, ties: bool = False, full: bool
     """Try to drop each ingredient once, the worst first, yielding a step for each; `accepted` means dropped.
 
     Step 0 is the soup of all, under the name of the best ingredient, which is never dropped. With `ties` a drop that
-    leaves the count as it is counts too.
+    leaves the count, or the metric's value, as it is counts too.
     """
     singles = evaluate.singles()
     best, *others = best_first(singles)
@@ -28,7 +28,7 @@ def pruned_soup(zoo: Zoo, evaluate: Evaluator, *, ties: bool = False, full: bool
         [best, *reversed(others)],
         evaluate.trial(everything),
         Soup.drop,
-        lambda soup, errors_below: evaluate.trial(soup, errors_below=errors_below, order=images),
+        lambda soup, rival: evaluate.candidate(soup, rival, ties=ties, order=images),
         ties=ties,
     )
 

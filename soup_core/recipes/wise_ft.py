@@ -3,6 +3,7 @@
 The line from the base to a fine-tuned model or a soup, and the best point on it by the held-out set.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -29,17 +30,17 @@ class WiseStep:
 def wise_ft(
     zoo: Zoo, evaluate: Evaluator, *, towards: Soup | None = None, alphas: Iterable[float] = ALPHAS
 ) -> Iterator[WiseStep]:
-    """Evaluate along the line to a soup, by default the uniform one; on equal counts the point nearer to it is better.
+    """Evaluate along the line to a soup, by default the uniform one; of points as good the one nearer to it is better.
 
     Both ends are among the points, with BatchNorm statistics as the soup has them. Raises ZooError for a zoo
     without a base.
     """
     end = towards or uniform_soup(zoo)
     base = replace(base_of(zoo, "WiSE-FT"), batch_norm=end.batch_norm)
-    best: tuple[int, float, float] = (-1, 0.0, 0.0)
+    best: tuple[float, float, float] = (-math.inf, -math.inf, 0.0)
     for alpha in sorted({0.0, 1.0, *alphas}):
         evaluation = evaluate(interpolate(base, end, alpha))
-        best = max(best, (evaluation.correct, -abs(1 - alpha), alpha))
+        best = max(best, (evaluation.standing, -abs(1 - alpha), alpha))
         yield WiseStep(alpha, evaluation, best[2], interpolate(base, end, best[2]))
 
 

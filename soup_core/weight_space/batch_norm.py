@@ -13,7 +13,7 @@ REESTIMATION_BATCH = 500
 
 
 def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str, Tensor]:
-    """Replace BatchNorm's running statistics in a state_dict by those of the fine-tuning images under these weights.
+    """Replace BatchNorm's running statistics in a state_dict by those of the fine-tuning images or texts under these weights.
 
     Shapes and dtypes stay. Batches are of nearly equal size, and what is random in the network (dropout) is seeded:
     twice gives the same.
@@ -22,14 +22,17 @@ def reestimated(zoo: Zoo, theta: Mapping[str, Tensor], device: str) -> dict[str,
         return dict(theta)
     module = zoo.module().to(device)
     module.load_state_dict(theta, strict=True)
-    images = zoo.data.split("train").images
-    parts = images.tensor_split(-(-len(images) // REESTIMATION_BATCH))
+    train = zoo.data.split("train")
+    parts = torch.arange(len(train)).tensor_split(-(-len(train) // REESTIMATION_BATCH))
     on_device = [device] if device != "cpu" else []
 
     def batches() -> Iterator[Tensor]:
         for part in parts:
             with exactly("float32", device):
-                yield zoo.data.normalization(part.to(device))
+                if train.tokens is not None:
+                    yield train.tokens[part].to(device)
+                else:
+                    yield zoo.data.normalization(train.images[part[0] : part[-1] + 1].to(device))
             drawn, drawn_on_device = torch.get_rng_state(), [torch.cuda.get_rng_state(each) for each in on_device]
             yield_point()  # where others may draw
             torch.set_rng_state(drawn)

@@ -11,13 +11,14 @@ from soup_core.zoo.opening import (
     zoo_folders,
     zoo_from,
 )
-from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, Value, Zoo
+from soup_core.zoo.zoo import BASE, RESERVED, Excluded, Ingredient, MetricKey, Value, Zoo
 
 __all__ = [
     "BASE",
     "RESERVED",
     "Excluded",
     "Ingredient",
+    "MetricKey",
     "Value",
     "Zoo",
     "files_of",

@@ -12,6 +12,7 @@ from soup_core.data import operator_folders
 from soup_core.errors import CheckpointError, ZooError
 from soup_core.runtime.files import home, shown
 from soup_core.zoo.naming import ENDINGS, natural_order
+from soup_core.zoo.outputs.proposal import holds_outputs
 
 FILES_AT_MOST = 2000
 FOLDERS_AT_MOST = 20_000  # of sub-folders; those of image classes are among them
@@ -40,7 +41,7 @@ class InspectedFile:
 
 
 def sweep_folders() -> tuple[Path, ...]:
-    """The operator's folders, and those directly below, that hold checkpoints and neither are zoos nor hold any.
+    """The operator's folders, and those directly below, that hold checkpoints or outputs and neither are zoos nor hold any.
 
     Those that cannot be read are passed over: see `unreadable_folders`.
     """
@@ -49,7 +50,7 @@ def sweep_folders() -> tuple[Path, ...]:
         below = [path for path in sorted(root.iterdir()) if path.is_dir() and path.resolve() != home().resolve()]
         zoos = [path for path in (root, *below) if _is_readable(path) and (path / "zoo.toml").exists()]
         folders += [*([] if zoos else [root]), *(path for path in below if path not in zoos and root not in zoos)]
-    return tuple(folder for folder in dict.fromkeys(folders) if _is_readable(folder) and holds_checkpoints(folder))
+    return tuple(folder for folder in dict.fromkeys(folders) if _is_readable(folder) and holds_models(folder))
 
 
 def unreadable_folders() -> tuple[Path, ...]:
@@ -63,6 +64,11 @@ def holds_checkpoints(folder: Path) -> bool:
         return next(_candidates(folder), None) is not None
     except ZooError:  # a sub-folder cannot be read, which looking at the folder says
         return True
+
+
+def holds_models(folder: Path) -> bool:
+    """Whether a folder has files that may be checkpoints, or outputs of models, as far as it can be read."""
+    return holds_checkpoints(folder) or holds_outputs(folder)
 
 
 def _is_readable(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Opening a zoo: a folder with zoo.toml, its checkpoints, one architecture and one source of images.
+"""Opening a zoo: a folder with zoo.toml, its checkpoints, one architecture and one source of images or texts.
 
 What does not fit is left out with the reason; the rest of the zoo stays usable.
 """
@@ -201,10 +201,11 @@ def zoo_from(content: ZooFile, folder: Path, name: str | None = None, *, examine
         folder=folder,
         architecture=architecture,
         network=network,
-        data=content.data.opened(folder, content.architecture.num_classes),
+        data=content.data.opened(folder, content.architecture.num_classes, architecture["name"]),
         ingredients=tuple(usable.values()),
         base=base,
         excluded=tuple(excluded),
+        metric=content.metric or "accuracy",
     )
 
 

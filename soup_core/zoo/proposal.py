@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from soup_core.architectures import FOLDED
+from soup_core.architectures import FOLDED, takes_texts
 from soup_core.architectures.recognition import Guess, recognised
 from soup_core.architectures.resemblance import resembling
 from soup_core.checkpoints import Checkpoint, folded_shapes, parametrized, unwrapped
@@ -17,8 +17,8 @@ from soup_core.data import natural_order, text_order
 from soup_core.errors import ZooError
 from soup_core.runtime.files import listed, shown
 from soup_core.zoo.adapters_found import adapters_found, entry_of
-from soup_core.zoo.class_files import read_names
-from soup_core.zoo.class_lists import ClassChoice, class_choice
+from soup_core.zoo.class_files import lists_in, read_names
+from soup_core.zoo.class_lists import ClassChoice, ClassList, class_choice
 from soup_core.zoo.equal_weights import each_weights_once
 from soup_core.zoo.hyperparameters import Settings, found_hyperparameters
 from soup_core.zoo.image_folders import class_folders, has_splits
@@ -26,6 +26,7 @@ from soup_core.zoo.inspection import InspectedFile
 from soup_core.zoo.naming import BASES, ingredient_names, is_base, readable, stem, written
 from soup_core.zoo.run_images import image_settings, images_of_runs
 from soup_core.zoo.runs import chosen_of_runs
+from soup_core.zoo.text_tables import text_labels, text_question, texts_beside, tokenizer_beside
 from soup_core.zoo.toml import FORMAT, ZooFile, as_toml, checked, preprocessing_table, write_zoo_file
 
 ORDERS = {"text": text_order, "natural": natural_order}
@@ -73,6 +74,12 @@ class Proposal:
     class_choice: ClassChoice = field(default_factory=ClassChoice)
     classes: tuple[str, ...] = ()
     base_asked: str = ""
+    texts_asked: str = ""
+
+    @property
+    def holds_texts(self) -> bool:
+        """Whether texts judge the zoo, as far as that is known."""
+        return str(self.data.get("source", "")).startswith("texts:") or _takes_texts(self)
 
     @property
     def all_notices(self) -> tuple[str, ...]:
@@ -85,10 +92,17 @@ class Proposal:
         asked = [self.base_asked] if self.base_asked else []
         if self.architecture is None and not asked:
             asked.append(self.resemblance or "Which network is it? Its tensors fit none that is known.")
-        if "source" not in self.data:
+        if "source" not in self.data and self.holds_texts:
+            asked.append(
+                "Which texts judge it? No train, validation and test of labelled texts (CSV, JSON Lines or Parquet) were found "
+                "beside the checkpoints; texts:PATH names them."
+            )
+        elif "source" not in self.data:
             asked.append(
                 "Which images judge it? No folder or file of labelled images was found beside the checkpoints."
             )
+        if self.texts_asked:
+            asked.append(self.texts_asked)
         if self.class_choice.question and not self.classes:
             asked.append(self.class_choice.question)
         return tuple(asked)
@@ -208,8 +222,14 @@ def propose(folder: Path, inspected: Sequence[InspectedFile]) -> Proposal:
 
 
 def with_architecture(proposal: Proposal, architecture: Mapping[str, Any]) -> Proposal:
-    """The proposal with this network, and with what is known of the images it expects."""
-    data = {key: value for key, value in proposal.data.items() if key not in ("preprocessing", "normalize")}
+    """The proposal with this network, and with what is known of the images or texts it expects."""
+    proposal = replace(proposal, architecture=dict(architecture))
+    if proposal.holds_texts:
+        return _with_texts(proposal)
+    proposal = replace(proposal, texts_asked="")
+    data = {
+        key: value for key, value in proposal.data.items() if key not in ("preprocessing", "normalize", "tokenizer")
+    }
     runs = {each.file: each.image_settings for each in proposal.members if each.file != proposal.base}
     images = images_of_runs(architecture, proposal.folder, runs)
     if images.proposed is not None:
@@ -225,6 +245,45 @@ def with_architecture(proposal: Proposal, architecture: Mapping[str, Any]) -> Pr
         are_images_told=images.is_told,
     )
     return _with_class_choice(changed)
+
+
+def _takes_texts(proposal: Proposal) -> bool:
+    try:
+        return proposal.architecture is not None and takes_texts(proposal.architecture, proposal.folder)
+    except ZooError:  # said when it is built
+        return False
+
+
+def _with_texts(proposal: Proposal) -> Proposal:
+    """The proposal of a network of texts with the tables that lie there, their columns and a tokenizer, as far as known."""
+    data = {
+        key: value for key, value in proposal.data.items() if key not in ("preprocessing", "normalize", "tokenizer")
+    }
+    if not str(data.get("source", "")).startswith("texts:"):
+        data.pop("source", None)
+        if (path := texts_beside(proposal.folder)) is not None:
+            data["source"] = f"texts:{path}"
+    asked = ""
+    if "source" in data:
+        asked = text_question(proposal.folder, data["source"].partition(":")[2], data.get("columns", {}))
+        files = [each.file for each in proposal.members]
+        tokenizer = tokenizer_beside(proposal.folder, proposal.architecture or {}, files)
+        if tokenizer is None:
+            asked = asked or (
+                "Which tokenizer reads the texts? None lies beside the checkpoints; save the one that they were trained with "
+                "there (tokenizer.save_pretrained)."
+            )
+        elif str((proposal.architecture or {}).get("name")) != f"transformers:{tokenizer}":  # whose own needs no word
+            data["tokenizer"] = tokenizer
+    changed = replace(proposal, data=data, texts_asked=asked, image_notices=(), are_images_told=True)
+    return _with_class_choice(changed)
+
+
+def with_columns(proposal: Proposal, columns: Mapping[str, str]) -> Proposal:
+    """The proposal with these columns of texts: "text", "pair" and "label" by name, "split" too."""
+    named = {key: name for key, name in columns.items() if name}
+    data = {key: value for key, value in proposal.data.items() if key != "columns"}
+    return _with_texts(replace(proposal, data={**data, "columns": named} if named else data))
 
 
 def with_source(proposal: Proposal, source: str) -> Proposal:
@@ -287,10 +346,27 @@ def _with_class_choice(proposal: Proposal) -> Proposal:
         num_classes, files = proposal.architecture["num_classes"], [each.file for each in proposal.members]
         usual = class_folders(proposal.folder, path, num_classes)
         choice = class_choice(proposal.folder, files, usual, num_classes, proposal.beside)
+    if proposal.architecture and kind == "texts":
+        usual, choice = _class_choice_of_texts(proposal, path)
     decided = proposal.classes or (choice.lists[0].classes if choice.lists and not choice.question else ())
     if decided and decided != usual:
         data["classes"] = list(decided)
     return replace(proposal, data=data, class_choice=choice)
+
+
+def _class_choice_of_texts(proposal: Proposal, path: str) -> tuple[tuple[str, ...], ClassChoice]:
+    """The labels of texts by name, and what the outputs may be: numbers are outputs, whose names a configuration may have."""
+    assert proposal.architecture is not None, "there are no outputs without a network"
+    files, num_classes = [each.file for each in proposal.members], int(proposal.architecture["num_classes"])
+    labels = text_labels(proposal.folder, path, proposal.data.get("columns", {}))
+    if all(isinstance(label, int) for label in labels):
+        places = dict.fromkeys(file.parent for file in files)
+        names = [each for place in places for file in lists_in(place) for each in read_names(file, num_classes)]
+        listed_names = [ClassList(names[0], "named", "a configuration names them")] if len(set(names)) == 1 else []
+        return (), ClassChoice(tuple(listed_names))
+    usual = tuple(sorted(map(str, labels)))
+    choice = class_choice(proposal.folder, files, usual, num_classes, proposal.beside)
+    return usual, replace(choice, question=choice.question.replace("class folders", "labels"))
 
 
 def with_base(proposal: Proposal, base: str | None) -> Proposal:

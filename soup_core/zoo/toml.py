@@ -27,12 +27,19 @@ from soup_core.data import (
 )
 from soup_core.data.preprocessing import Backend, CropOffset
 from soup_core.data.processors import CONFIGURATIONS, configured
-from soup_core.errors import ZooError
-from soup_core.runtime.files import write_atomically
-from soup_core.zoo.zoo import RESERVED, Value
+from soup_core.data.text_files import Columns
+from soup_core.data.text_tokenizers import LENGTH_AT_MOST, Tokenizer, tokenizer_in
+from soup_core.errors import DataError, ZooError
+from soup_core.runtime.files import shown, write_atomically
+from soup_core.zoo.zoo import RESERVED, MetricKey, Value
 
 FORMAT = 1
-SOURCES = rf"^({'|'.join(BUNDLED_SETS)}|(tensors|imagefolder|torchvision):.+)$"
+SOURCES = rf"^({'|'.join(BUNDLED_SETS)}|(tensors|imagefolder|torchvision|texts):.+)$"
+OUTPUTS = "outputs"  # the kind of a zoo without weights, whose zoo.toml is told in zoo/outputs/toml.py
+NEEDS_WEIGHTS = (
+    "{name} is a zoo of outputs, without weights: whatever averages weights, or is made of them, needs the checkpoints. "
+    "On outputs work zoos, inspect, evaluate and ensemble, and the pages Home, Ingredients and Robustness."
+)
 
 
 class _Table(pydantic.BaseModel):
@@ -137,18 +144,31 @@ class HeldOutEntry(_Table):
     seed: int = HeldOut.seed
 
 
+class ColumnsEntry(_Table):
+    """The columns of texts by name: see Columns."""
+
+    text: str = ""
+    pair: str = ""
+    label: str = ""
+    split: str = ""
+
+
 class ShiftEntry(_Table):
-    """A real distribution shift: its class folders, where no file of tensors holds it, and what it is judged over."""
+    """A real distribution shift: its class folders or its file of texts, where no file of tensors holds it, and what it is
+    judged over.
+    """
 
     folder: str | None = None
     outputs: Outputs | None = None
 
 
 class DataEntry(_Table):
-    """The images that judge the checkpoints.
+    """The images or texts that judge the checkpoints.
 
+    Texts are read by the tokenizer in the folder `tokenizer`, where the network's own has none, of at most `max_length` tokens.
     `classes` are the network's outputs by name, in their order; class folders are labelled by them. `outputs` says what
-    images are judged over: "all" of the network's outputs, or those alone of which there are images, "present".
+    images are judged over: "all" of the network's outputs, or those alone of which there are images, "present". `groups` is
+    a table of the image files' groups.
     """
 
     source: Annotated[str, pydantic.Field(pattern=SOURCES)]
@@ -158,26 +178,42 @@ class DataEntry(_Table):
     held_out: HeldOutEntry | None = None
     classes: Annotated[list[str], pydantic.Field(min_length=1)] | None = None
     outputs: Outputs = "all"
+    tokenizer: str | None = None
+    max_length: Annotated[int, pydantic.Field(ge=1, le=LENGTH_AT_MOST)] | None = None
+    columns: ColumnsEntry | None = None
+    groups: str | None = None
     shifts: dict[Annotated[str, pydantic.Field(min_length=1)], str | ShiftEntry] = {}
 
     @pydantic.model_validator(mode="after")
     def _meant_for_the_source(self) -> "DataEntry":
         decoded = self.source.startswith(("imagefolder:", "torchvision:"))
-        if self.held_out and not decoded:
-            raise ValueError("held_out divides an imagefolder or a set of torchvision; other sources have their splits")
+        texts = self.source.startswith("texts:")
+        if self.held_out and not (decoded or texts):
+            raise ValueError(
+                "held_out divides an imagefolder, a set of torchvision or texts; other sources have their splits"
+            )
+        if texts and (self.preprocessing or self.normalize):
+            raise ValueError("preprocessing and normalize are for images; texts have a tokenizer")
+        if not texts and (self.tokenizer is not None or self.max_length or self.columns):
+            raise ValueError("tokenizer, max_length and columns are for texts:PATH; other sources have none")
         without = [name for name, each in self.shifts.items() if isinstance(each, ShiftEntry) and each.folder is None]
         if without and not self.source.startswith("tensors:"):
             raise ValueError(f'the shift {without[0]!r} has no folder; say {{ folder = "PATH" }}')
-        if self.preprocessing and not (decoded or self.shifts):
+        if self.preprocessing and not decoded and not self.shifts:
             raise ValueError("preprocessing is for image files, of which this source has none")
+        if self.groups is not None and not self.source.startswith("imagefolder:"):
+            raise ValueError("groups names a table for an imagefolder; a file of tensors holds held_out.groups itself")
         if (self.root is not None) != self.source.startswith("torchvision:"):
             raise ValueError(
                 "root says where a set of torchvision lies; torchvision:CLASS needs it, no other source has it"
             )
         return self
 
-    def opened(self, folder: Path, num_classes: int | None = None) -> Data:
-        """The images that this describes, in a zoo's folder, for a network of so many classes."""
+    def opened(self, folder: Path, num_classes: int | None = None, network: str = "") -> Data:
+        """The images or texts that this describes, in a zoo's folder, for a network of so many classes and of this name.
+
+        Raises ZooError for a processor or a tokenizer that is not there or lies outside.
+        """
         shifts = {
             name: each if isinstance(each, ShiftEntry) else ShiftEntry(folder=each)
             for name, each in self.shifts.items()
@@ -200,7 +236,24 @@ class DataEntry(_Table):
             outputs=self.outputs,
             shift_outputs={name: each.outputs for name, each in shifts.items() if each.outputs is not None},
             num_classes=num_classes,
+            tokenizer=self._tokenizer(folder, network) if self.source.startswith("texts:") else None,
+            columns=Columns(**self.columns.model_dump()) if self.columns else Columns(),
+            groups=self.groups,
         )
+
+    def _tokenizer(self, folder: Path, network: str) -> Tokenizer:
+        """The one that is named, or else that of the network's own folder."""
+        family, _, own = network.partition(":")
+        named = self.tokenizer if self.tokenizer is not None else own if family == "transformers" else None
+        if named is None:
+            raise ZooError(
+                f"Texts become tokens by a tokenizer of transformers, and {network or 'the network'} brings none; name its "
+                'folder in [data] of zoo.toml: tokenizer = "FOLDER".'
+            )
+        try:
+            return tokenizer_in(inside(folder, named), self.max_length)
+        except DataError as error:
+            raise ZooError(str(error)) from error
 
 
 _Name = Annotated[str, pydantic.Field(min_length=1)]
@@ -229,6 +282,7 @@ class ZooHeader(_Table):
     title: str
     architecture: ArchitectureEntry
     base: str | FileEntry | None = None
+    metric: MetricKey | None = None
     data: DataEntry
 
     @pydantic.model_validator(mode="after")
@@ -257,17 +311,26 @@ class ZooFile(ZooHeader):
         return ingredients
 
 
-T = TypeVar("T", bound=_Table)
+T = TypeVar("T", bound=pydantic.BaseModel)
 
 
 def read_zoo_file(file: Path) -> ZooFile:
-    """The content of a zoo.toml. Raises ZooError where it cannot be read as TOML, or does not fit the format."""
-    where = f"{file.parent.name}/{file.name}"
+    """The content of a zoo.toml. Raises ZooError where it cannot be read as TOML, or does not fit the format.
+
+    For a zoo of outputs too, which has no weights.
+    """
+    table = read_table(file)
+    if table.get("kind") == OUTPUTS:
+        raise ZooError(NEEDS_WEIGHTS.format(name=shown(file.parent.resolve())))
+    return checked(ZooFile, table, f"{file.parent.name}/{file.name}")
+
+
+def read_table(file: Path) -> dict[str, Any]:
+    """The table of a zoo.toml of any kind, not checked yet. Raises ZooError where it cannot be read as TOML."""
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ZooError(f"{where} cannot be read as TOML: {error}. Correct it there.") from error
-    return checked(ZooFile, table, where)
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
+        raise ZooError(f"{file.parent.name}/{file.name} cannot be read as TOML: {error}. Correct it there.") from error
 
 
 def checked(kind: type[T], table: Mapping[str, Any], where: str) -> T:
@@ -289,10 +352,10 @@ def as_toml(content: ZooHeader) -> str:
     document = tomlkit.document()
     for key, value in _plain(content).items():
         if key not in ("data", "ingredients"):
-            document[key] = _inline(value)
+            document[key] = inline(value)
     document["data"] = _table(_plain(content.data))
     entries = content.ingredients if isinstance(content, ZooFile) else []
-    return _encodable("\n".join((tomlkit.dumps(document), *map(_entry, entries))))
+    return encodable("\n".join((tomlkit.dumps(document), *map(_entry, entries))))
 
 
 def write_zoo_file(file: Path, content: ZooFile) -> None:
@@ -307,7 +370,7 @@ def append_ingredient(file: Path, entry: IngredientEntry, header: ZooHeader | No
     """
     try:
         text = file.read_bytes().decode() if header is None or file.exists() else as_toml(header)
-        text = f"{text}{'' if text.endswith(chr(10)) else chr(10)}\n{_encodable(_entry(entry))}"
+        text = f"{text}{'' if text.endswith(chr(10)) else chr(10)}\n{encodable(_entry(entry))}"
         table = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ZooError(
@@ -335,21 +398,22 @@ def _entry(entry: IngredientEntry) -> str:
 def _table(content: Mapping[str, Any]) -> Any:
     table = tomlkit.table()
     for key, value in content.items():
-        table[key] = _inline(value)
+        table[key] = inline(value)
     return table
 
 
-def _inline(value: Any) -> Any:
+def inline(value: Any) -> Any:
     """A value as TOML has it, tables and what is in them on one line."""
     if not isinstance(value, Mapping):
         return value
     table = tomlkit.inline_table()
     for key, inner in value.items():
-        table[key] = _inline(inner)
+        table[key] = inline(inner)
     return table
 
 
-def _encodable(text: str) -> str:
+def encodable(text: str) -> str:
+    """The text itself. Raises ZooError where no file in UTF-8 can hold it."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

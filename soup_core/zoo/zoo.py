@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -22,6 +22,18 @@ BASE = "base"
 RESERVED = (BASE, "tensors", "batch_norm")  # they have a meaning of their own in a soup
 GRANULARITIES = ("model", "layer", "tensor")
 Value = bool | int | float | str
+MetricKey = Literal[
+    "accuracy", "top-5", "balanced-accuracy", "macro-f1", "log-loss", "auroc", "worst-class", "worst-group"
+]  # what they mean stands in evaluation/metrics.py
+
+
+def known_metric(metric: str) -> MetricKey:
+    """The key of a metric. Raises ZooError for one that is none."""
+    known: tuple[MetricKey, ...] = get_args(MetricKey)
+    for key in known:
+        if key == metric:
+            return key
+    raise ZooError(f"The metric is one of {', '.join(known)}; found {metric!r}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +64,7 @@ class Zoo:
     """Checkpoints of one architecture and the images that judge them; `ingredients` keeps zoo.toml's order.
 
     `architecture` is zoo.toml's, as a name, classes and options; `network` is the same with the digest of the file that it
-    rests on, if it rests on one.
+    rests on, if it rests on one. `metric` is what its soups are selected by.
     """
 
     name: str
@@ -64,6 +76,12 @@ class Zoo:
     ingredients: tuple[Ingredient, ...]
     base: Ingredient | None
     excluded: tuple[Excluded, ...]
+    metric: MetricKey = "accuracy"
+
+    def judged_by(self, metric: str) -> "Zoo":
+        """The same zoo with its soups selected by another metric. Raises ZooError for one that is none."""
+        key = known_metric(metric)
+        return self if key == self.metric else replace(self, metric=key)
 
     @cached_property
     def by_name(self) -> Mapping[str, Ingredient]:
@@ -182,7 +200,7 @@ class Zoo:
             )
         return tuple(self.by_name[name] for name in sorted(soup.names, key=self.position.__getitem__))
 
-    def check_names(self, names: Iterator[str] | tuple[str, ...] | list[str]) -> None:
+    def check_names(self, names: Iterable[str]) -> None:
         """Raise CoefficientError where a name is not an ingredient of this zoo, with the reason if it is known."""
         reasons = {excluded.name: excluded.reason for excluded in self.excluded}
         for name in names:

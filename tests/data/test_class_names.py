@@ -195,11 +195,11 @@ def test_what_became_no_split_and_what_was_divided_is_told(sweep: Sweep) -> None
     assert zoo.data.layout() == {"held_out": "a share of Training", "test": "Testing", "train": "the rest of Training"}
     unused, divided = zoo.data.notices()
     assert unused.startswith("Images in unlabelled are passed over")
-    assert divided.startswith("There is no folder of held-out images (val, valid,")
+    assert divided.startswith("Nothing is held out by its name (val, valid,")
     (zoo.folder / "images/Testing").rename(zoo.folder / "images/Valid")
     zoo = sc.open_zoo(zoo.folder)
     assert zoo.data.layout()["test"] == "the rest of Valid"
-    assert any("one folder Valid is divided" in each for each in zoo.data.notices())
+    assert any("one folder or file Valid is divided" in each for each in zoo.data.notices())
     make_images(zoo.folder / "images/val", EVERY, EVERY)
     with pytest.raises(sc.DataError, match="both Valid and val for one split"):
         sc.Evaluator(sc.open_zoo(zoo.folder), "held_out")

@@ -23,6 +23,7 @@ from soup_core import cli
 from soup_core.data import UNNORMALIZED, UNNORMALIZED_COLOUR, Data, HeldOut, Interpolation, Preprocessing, sources
 from soup_core.data import decoding as images
 from soup_core.data import splits as data_module
+from soup_core.data.bundled_sets import FASHION_CLASSES, FASHION_NORMALIZATION
 from soup_core.formatting import plain
 from soup_core.runtime.files import home
 from tests.patience import PATIENCE
@@ -484,13 +485,11 @@ def test_real_shifts_are_folders_of_the_same_classes(pets: Path, tmp_path: Path)
 
 
 def test_the_bundled_images_take_real_shifts_in_their_own_order_of_classes(tmp_path: Path) -> None:
-    for name in data_module.FASHION_CLASSES:
+    for name in FASHION_CLASSES:
         (tmp_path / "worn" / name).mkdir(parents=True)
         drawn(len(name), (28, 28)).save(tmp_path / "worn" / name / "0.png")
-    data = Data("fashion_mnist", tmp_path, data_module.FASHION_NORMALIZATION, shift_folders={"worn": "worn"})
-    assert data.split("test:worn").labels.tolist() == [
-        data_module.FASHION_CLASSES.index(name) for name in sorted(data_module.FASHION_CLASSES)
-    ]
+    data = Data("fashion_mnist", tmp_path, FASHION_NORMALIZATION, shift_folders={"worn": "worn"})
+    assert data.split("test:worn").labels.tolist() == [FASHION_CLASSES.index(name) for name in sorted(FASHION_CLASSES)]
     assert data.split("test:worn").images.shape == (10, 1, 28, 28)
 
 

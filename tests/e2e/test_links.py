@@ -508,6 +508,7 @@ REASONS = {  # why a widget is not in the address
     'f"recipe-': "a file",
     "key": "a file, in this view and that of uploads; the table's rows are those of `in`",
     'f"{key}:': "a field of a form, of zoo.toml or of a scene",
+    'f"{proposal.folder}:': "a field of the form of a zoo.toml",
     'f"go-{job.key}"': "a button",
     'f"stop-{job.key}"': "a button",
     'f"export:{label}"': "a button",

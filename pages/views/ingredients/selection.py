@@ -10,7 +10,9 @@ import soup_core as sc
 from pages.shared import address
 from pages.shared.live_chart import Event
 from soup_core.soup import BatchNorm
+from soup_core.zoo.outputs import OutputsZoo
 
+Models = sc.Zoo | OutputsZoo
 BRUSHES = address.of_zoo("brushes")
 
 
@@ -34,22 +36,22 @@ class Selection:
         return next(name for name in self.order if name in self.names)
 
 
-def choose(zoo: sc.Zoo, names: Collection[str]) -> None:
+def choose(zoo: Models, names: Collection[str]) -> None:
     """Put these in the soup, and no others."""
     st.session_state["in"] = sorted(set(names).intersection(zoo.names), key=zoo.position.__getitem__)
 
 
-def toggle(zoo: sc.Zoo, names: Collection[str]) -> None:
+def toggle(zoo: Models, names: Collection[str]) -> None:
     """Put in those of these that are out, and take out those that are in."""
     choose(zoo, set(st.session_state["in"]) ^ set(names))
 
 
-def ingredients(zoo: sc.Zoo, event: Event) -> list[str]:
+def ingredients(zoo: Models, event: Event) -> list[str]:
     """The ingredients among an event's points, which carry their names first; other points may carry nothing."""
     return [name for point in event["points"] if point["customdata"] and (name := point["customdata"][0]) in zoo.names]
 
 
-def toggle_clicked(zoo: sc.Zoo, event: Event) -> None:
+def toggle_clicked(zoo: Models, event: Event) -> None:
     """A click on an ingredient's mark toggles it."""
     if event["kind"] == "click":
         toggle(zoo, ingredients(zoo, event))

@@ -5,10 +5,10 @@ from collections.abc import Collection, Mapping
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, drawing
+from pages.shared import address, drawing, scores
 from pages.shared.context import TAKEN, Context
 from soup_core import charts
-from soup_core.formatting import plain
+from soup_core.formatting import plain, score
 
 AT = address.of_zoo("at")
 
@@ -41,7 +41,8 @@ def offer(context: Context, shares: Mapping[str, float], soup: sc.Soup, evaluate
     with drawing.errors_shown():
         evaluation = evaluate(soup)
     left, right = st.columns([1, 2])
-    left.metric(f"This mix, {judged}", charts.percent(evaluation), help=charts.counts(evaluation))
+    label = scores.label(f"This mix, {judged}", evaluation)
+    left.metric(label, score(evaluation), help=charts.counts(evaluation))
     right.markdown(in_words(shares))
     with right.container(horizontal=True):
         if st.button("Take it as a soup", type="primary", help=f"It then is the “{TAKEN}” wherever a soup is chosen."):
@@ -70,8 +71,8 @@ def draw_taken(context: Context) -> None:
         with drawing.waiting("Evaluating the taken mix"):
             evaluation = context.evaluator("held_out")(context.soup_of(TAKEN))
         st.markdown(
-            f"The {TAKEN}, {in_words(context.taken.coefficients)}: {charts.percent(evaluation)} of {evaluation.total:,} "
-            "held-out images.",
+            f"The {TAKEN}, {in_words(context.taken.coefficients)}: {score(evaluation)}{scores.of_metric(evaluation.metric)} of "
+            f"{evaluation.total:,} held-out images.",
             width="content",
         )
         st.button("Drop it", on_click=address.drop_taken, icon=":material/close:")

@@ -7,13 +7,14 @@ from functools import partial
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, drawing
+from pages.shared import address, drawing, scores
 from pages.shared.context import Context
 from pages.shared.live_chart import Event
 from pages.views.interpolation import clicked_mix
 from soup_core import charts
 from soup_core.analysis.interpolation import ALPHAS, ensemble_line
-from soup_core.formatting import plain, points, significance
+from soup_core.evaluation import Metric, compare_values
+from soup_core.formatting import plain, score, score_change, significance
 
 MIDDLE = "The middle, alpha ½"
 PATIENCE_SECONDS = 0.5  # a line that is known is drawn sooner, and at once
@@ -41,13 +42,17 @@ def draw(context: Context, a: str, b: str) -> None:
         for point in sc.line(evaluate, soup_a, soup_b):
             points_on_line.append(point)
             if point.alpha == 0.5 and time.monotonic() - began > PATIENCE_SECONDS:  # the others will take a while too
-                number.metric(MIDDLE, charts.percent(point.evaluation), help=charts.counts(point.evaluation))
+                number.metric(
+                    scores.label(MIDDLE, point.evaluation),
+                    score(point.evaluation),
+                    help=charts.counts(point.evaluation),
+                )
             sentence.caption(f"Evaluating the line: {len(points_on_line)} of {len({0.0, 1.0, *ALPHAS})} points")
         ensemble = list(ensemble_line(evaluate, soup_a, soup_b))
     by_alpha = {point.alpha: point.evaluation for point in points_on_line}
     barrier = sc.error_barrier(points_on_line)
     with chart:
-        for column, quantity in zip(st.columns(2), ("accuracy", "loss"), strict=True):
+        for column, quantity in zip(st.columns(2), scores.quantities(by_alpha[0.5].metric), strict=False):
             with column:
                 drawing.chart(
                     charts.line_chart(
@@ -72,15 +77,15 @@ def draw(context: Context, a: str, b: str) -> None:
         else:
             st.caption("Click a point of the line to read the mix that it stands for, and to take it along.")
     middle, mixed = by_alpha[0.5], next(point.evaluation for point in ensemble if point.alpha == 0.5)
-    better_end = max((by_alpha[0.0], by_alpha[1.0]), key=lambda evaluation: evaluation.correct)
-    comparison = sc.compare(middle, better_end)
+    better_end = max((by_alpha[0.0], by_alpha[1.0]), key=lambda evaluation: evaluation.standing)
+    metric, comparison = middle.metric, compare_values(middle, better_end)
     with number.container(horizontal=True, gap="medium"):
-        st.metric(MIDDLE, charts.percent(middle), help=charts.counts(middle), width="content")
+        st.metric(scores.label(MIDDLE, middle), score(middle), help=charts.counts(middle), width="content")
         st.metric(
             "Against the better end",
-            f"{100 * comparison.difference:+.2f} points",
+            scores.short_change(comparison, metric),
             width="content",
-            help=f"95 % interval: {points(comparison)}",
+            help=f"95 % interval: {score_change(comparison, metric)}",
         )
         st.metric(
             "Error barrier",
@@ -90,10 +95,10 @@ def draw(context: Context, a: str, b: str) -> None:
         )
         st.metric(
             "Ensemble of the two",
-            charts.percent(mixed),
+            score(mixed),
             width="content",
             help=f"{charts.counts(mixed)}; both models run, their probabilities averaged. The middle "
-            f"differs from it by {points(sc.compare(middle, mixed))}.",
+            f"differs from it by {score_change(compare_values(middle, mixed), metric)}.",
         )
     if broken := [point.alpha for point in points_on_line if point.evaluation.not_finite]:
         warned.warning(
@@ -102,12 +107,12 @@ def draw(context: Context, a: str, b: str) -> None:
         )
     if sc.BASE in (a, b):
         inside = [point for point in points_on_line if 0 <= point.alpha <= 1]
-        best = max(inside, key=lambda point: (point.evaluation.correct, point.alpha if b != sc.BASE else -point.alpha))
+        best = max(inside, key=lambda point: (point.evaluation.standing, point.alpha if b != sc.BASE else -point.alpha))
         warned.info(
             f"One end is the base, so this line is that of WiSE-FT (Wortsman et al. 2022, arXiv 2109.01903): the best "
-            f"of these points is alpha {best.alpha:g} with {charts.percent(best.evaluation)}."
+            f"of these points is alpha {best.alpha:g} with {score(best.evaluation)}{scores.of_metric(metric)}."
         )
-    sentence.markdown(f"**{_meaning(a, b, barrier, comparison, judged)}**")
+    sentence.markdown(f"**{_meaning(a, b, barrier, comparison, judged, metric)}**")
 
 
 def _click(a: str, b: str, alphas: Collection[float], event: Event) -> None:
@@ -117,13 +122,14 @@ def _click(a: str, b: str, alphas: Collection[float], event: Event) -> None:
             clicked_mix.click((a, b), float(point["x"]))
 
 
-def _meaning(a: str, b: str, barrier: sc.Barrier, comparison: sc.Comparison, judged: str) -> str:
+def _meaning(a: str, b: str, barrier: sc.Barrier, comparison: sc.Estimate, judged: str, metric: Metric) -> str:
     names, images = f"{plain(a)} and {plain(b)}", f"{plain(judged)} images"
     if not barrier.connected:
         return f"Between {names} accuracy falls by {100 * barrier.height:.1f} points: a wall lies between them."
-    if comparison.low > 0:
-        return f"The average of {names} beats both on the {images}, by {points(comparison)} over the better."
+    if scores.is_gain(comparison, metric):
+        gain = scores.by_name(comparison, metric)
+        return f"The average of {names} beats both on the {images}, by {gain} over the better."
     return (
-        f"Between {names} there is no wall; the middle differs from the better end by {points(comparison)}, "
+        f"Between {names} there is no wall; the middle differs from the better end by {scores.by_name(comparison, metric)}, "
         f"{significance(comparison)}."
     )

@@ -6,16 +6,15 @@ from itertools import product
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, drawing, work
+from pages.shared import address, drawing, scores, work
 from pages.shared.context import GREEDY, TAKEN, UNIFORM, Context
 from pages.shared.live_chart import Event
 from pages.views.interpolation import clicked_mix
-from soup_core import charts
 from soup_core.analysis.interpolation import Plane, plane_place
 from soup_core.charts.geometry import Shown
 from soup_core.charts.planes import plane_contour, plane_surface
-from soup_core.evaluation import Evaluator
-from soup_core.formatting import plain, points
+from soup_core.evaluation import Evaluator, compare_values
+from soup_core.formatting import plain, score, score_change
 from soup_core.jobs import Progress
 
 RESOLUTION = 21
@@ -28,8 +27,9 @@ def draw(context: Context, names: Names) -> None:
     """Evaluate the plane through three named models, and read any of its cells."""
     held_out = context.evaluator("held_out")
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        quantities = scores.quantities(held_out.metric)
         quantity = st.segmented_control(
-            "Shown", ("accuracy", "loss"), default="accuracy", required=True, **address.bound("shown", of_zoo=False)
+            "Shown", quantities, default=quantities[0], required=True, **address.bound("shown", of_zoo=False)
         )
         form = st.segmented_control(
             "Drawn as", ("map", "landscape"), default="map", required=True, **address.bound("form", of_zoo=False)
@@ -102,12 +102,13 @@ def draw(context: Context, names: Names) -> None:
             partial(_click, names),
         )
         _read(context, plane, evaluate, names)
-        best = max(progress.steps, key=lambda point: (point.evaluation.correct, -point.stride))
-        ends_best = max((evaluate(soup) for soup in corners), key=lambda evaluation: evaluation.correct)
+        best = max(progress.steps, key=lambda point: (point.evaluation.standing, -point.stride))
+        ends_best = max((evaluate(soup) for soup in corners), key=lambda evaluation: evaluation.standing)
+        metric = best.evaluation.metric
         so_far = "" if progress.state == "done" else " so far"
         st.markdown(
-            f"**The best of {len(progress.steps)} mixes{so_far} has {charts.percent(best.evaluation)} of "
-            f"{evaluate.total:,} held-out images, {points(sc.compare(best.evaluation, ends_best))} against the "
+            f"**The best of {len(progress.steps)} mixes{so_far} has {score(best.evaluation)}{scores.of_metric(metric)} of "
+            f"{evaluate.total:,} held-out images, {score_change(compare_values(best.evaluation, ends_best), metric)} against the "
             f"best corner, which flatters it: it was chosen among all of them.**"
         )
 

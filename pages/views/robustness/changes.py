@@ -10,6 +10,7 @@ import soup_core as sc
 from pages.shared import address, caching, drawing
 from pages.shared.context import GREEDY, Context
 from pages.shared.live_chart import Event
+from pages.shared.sentences import sentences
 from soup_core import charts
 from soup_core.analysis.confusion import class_gains, confusion_difference, decided_by_one, most_changed
 from soup_core.data import Split
@@ -19,6 +20,7 @@ from soup_core.formatting import interval, plain, points
 PICTURES = 6
 SHOWN_CLASSES = 24  # more have no room for their names beneath half a page
 SIDE = 112  # pixels of a picture on the page
+SENTENCE_WIDTH = 320
 ANY = "any"
 
 
@@ -40,7 +42,7 @@ def draw(context: Context) -> None:
             "Predicted class",
             [ANY, *classes],
             **address.bound("predicted", of_zoo=True),
-            help="Shows the images of which only one of the two says so.",
+            help=f"Shows the {zoo.data.things} of which only one of the two says so.",
         )
     with drawing.errors_shown():
         evaluate, soups = context.evaluator("test"), [context.soup_of(each) for each in (a, b)]
@@ -58,8 +60,8 @@ def draw(context: Context) -> None:
     }
     gained, lost = decided_by_one(ours, theirs, labels, **cell)
     first, second, third = st.columns(3)
-    first.metric(f"Only {plain(a)} is right", f"{comparison.gained:,} images")
-    second.metric(f"Only {plain(b)} is right", f"{comparison.lost:,} images")
+    first.metric(f"Only {plain(a)} is right", f"{comparison.gained:,} {zoo.data.things}")
+    second.metric(f"Only {plain(b)} is right", f"{comparison.lost:,} {zoo.data.things}")
     third.metric(
         "Difference, test",
         f"{100 * comparison.difference:+.2f} points",
@@ -69,9 +71,9 @@ def draw(context: Context) -> None:
         help=f"95 % interval, paired; McNemar p = {comparison.p_value:.2g}.",
     )
     if soups[0] == soups[1]:
-        st.info("Both are the same model. Choose two different ones to see which images change.")
+        st.info(f"Both are the same model. Choose two different ones to see which {zoo.data.things} change.")
         st.markdown(
-            f"**{plain(a)} and {plain(b)} are the same model: they differ by {points(comparison)}, and on no image.**"
+            f"**{plain(a)} and {plain(b)} are the same model: they differ by {points(comparison)}, and on no {zoo.data.thing}.**"
         )
         return
     gains, difference = class_gains(ours, theirs, labels), confusion_difference(ours, theirs, labels)
@@ -83,7 +85,7 @@ def draw(context: Context) -> None:
         drawing.chart(
             charts.confusion_heatmap(difference, classes, among),
             "confusion",
-            f"How many more images of each true class {a} takes for each class than {b}.",
+            f"How many more {zoo.data.things} of each true class {a} takes for each class than {b}.",
             partial(_show_cell, classes),
         )
     with right:
@@ -94,14 +96,15 @@ def draw(context: Context) -> None:
         )
     what = "the right class" if predicted == ANY else predicted
     for name, indices in ((a, gained), (b, lost)):
-        st.markdown(f"Only {plain(name)} says {plain(what)}: {len(indices):,} images, the surest first")
+        st.markdown(f"Only {plain(name)} says {plain(what)}: {len(indices):,} {zoo.data.things}, the surest first")
         if indices:
             _gallery(evaluate.data, indices[:PICTURES], {a: ours, b: theirs}, classes)
     most = max(gains, key=lambda label: abs(gains[label].difference))
     where = f"most on {plain(classes[most])}, by {points(gains[most])}"
+    equal = f"on each class as many {zoo.data.things} are gained as lost"
     st.markdown(
         f"**Against {plain(b)}, {plain(a)} differs by {points(comparison)}; "
-        f"{where if gains[most].difference else 'on each class as many images are gained as lost'}.**"
+        f"{where if gains[most].difference else equal}.**"
     )
 
 
@@ -122,15 +125,13 @@ def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], clas
     """Draw some images with each model's probabilities of the true class and of those predicted."""
     with st.container(horizontal=True, gap="xsmall"):
         for index in indices:
+            if split.tokens is not None:
+                _sentence(split, index, says, classes)
+                continue
             pixels = split.images[index]
             larger = max(1, SIDE // pixels.shape[-1])
             pixels = pixels.repeat_interleave(larger, 1).repeat_interleave(larger, 2).permute(1, 2, 0)
-            true = int(split.labels[index])
-            named = list(dict.fromkeys([true, *(int(each[index].argmax()) for each in says.values())]))
-            told = {
-                who: [f"{classes[label]} {100 * float(each[index, label]):.0f}\u00a0%" for label in named]
-                for who, each in says.items()
-            }
+            true, told = _told(split, index, says, classes)
             lines = [classes[true], *(line for who, shares in told.items() for line in (f"{who}:", *shares))]
             st.image(
                 (pixels if pixels.shape[2] == 3 else pixels[..., 0]).numpy(),  # one channel is shown in grey
@@ -139,3 +140,25 @@ def _gallery(split: Split, indices: Sequence[int], says: dict[str, Tensor], clas
                 output_format="PNG",
                 alt=f"{classes[true]}; " + "; ".join(f"{who}: {', '.join(shares)}" for who, shares in told.items()),
             )
+
+
+def _told(
+    split: Split, index: int, says: dict[str, Tensor], classes: Sequence[str]
+) -> tuple[int, dict[str, list[str]]]:
+    """The true class of an image or text, and each model's probabilities of it and of those predicted, in words."""
+    true = int(split.labels[index])
+    named = list(dict.fromkeys([true, *(int(each[index].argmax()) for each in says.values())]))
+    return true, {
+        who: [f"{classes[label]} {100 * float(each[index, label]):.0f}\u00a0%" for label in named]
+        for who, each in says.items()
+    }
+
+
+def _sentence(split: Split, index: int, says: dict[str, Tensor], classes: Sequence[str]) -> None:
+    """Write a text, its true class, and each model's probabilities, all as literal text."""
+    true, told = _told(split, index, says, classes)
+    with st.container(border=True, width=SENTENCE_WIDTH):
+        for each in sentences(split, index):
+            st.markdown(f"“{plain(each)}”")
+        lines = [f"True: {classes[true]}", *(f"{who}: {', '.join(shares)}" for who, shares in told.items())]
+        st.caption("  \n".join(map(plain, lines)))

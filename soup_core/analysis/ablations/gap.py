@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soup_core.errors import SoupError
-from soup_core.evaluation import Estimate, Evaluation, Evaluator, Trial, best_first, sample_mean
+from soup_core.evaluation import Estimate, Evaluation, Evaluator, Judge, Trial, best_first, sample_mean
 from soup_core.recipes.greedy import GreedyStep, keep_improvements
 from soup_core.soup import Soup
 from soup_core.zoo import Zoo
@@ -58,7 +58,7 @@ def greedy_on(zoo: Zoo, evaluate: Evaluator, images: NDArray[np.int64], *, ties:
 
     def trial(soup: Soup) -> tuple[Evaluation, Trial]:
         evaluation = _only(evaluate(soup), images)
-        return evaluation, Trial(evaluation, evaluation.correct, 0)
+        return evaluation, Trial.whole(evaluation, 0)
 
     singles = {name: trial(Soup.single(name)) for name in zoo.names}
     names = best_first({name: evaluation for name, (evaluation, _) in singles.items()})
@@ -101,6 +101,10 @@ def selection_gap(
 
 
 def _only(evaluation: Evaluation, images: NDArray[np.int64]) -> Evaluation:
-    """What is known of an evaluation on some of its images: counts and bits."""
+    """What is known of an evaluation on some of its images: counts and bits, and what the metric says of these."""
     bits = evaluation.bits()[images]
-    return Evaluation(int(bits.sum()), len(bits), math.nan, math.nan, np.packbits(bits).tobytes())
+    few = Evaluation(int(bits.sum()), len(bits), math.nan, math.nan, np.packbits(bits).tobytes())
+    if evaluation.measured is None:
+        return few
+    whole = Judge(evaluation.metric, evaluation.measured.truth)
+    return whole.of(images).judged(few, evaluation.measured.answers[images])

@@ -13,6 +13,7 @@ from soup_core.analysis.first_look.class_order import SURER, UNQUESTIONED, Class
 from soup_core.analysis.first_look.model import Model, loaded, with_weights
 from soup_core.analysis.first_look.preparations import preparation_of, sizes
 from soup_core.analysis.first_look.search import TriedPreparation, most_right, searched, tried_preparation
+from soup_core.data import Data
 from soup_core.data.sample import Sample, sample
 from soup_core.errors import CheckpointError, DataError
 from soup_core.evaluation import Evaluator, compare_bits
@@ -51,13 +52,14 @@ class Doubt:
     reason: str
     remedy: str = ""
     classes: tuple[str, ...] = ()
+    things: str = "images"
 
     @property
     def sentence(self) -> str:
         """What was found and the likeliest reason."""
         at = self.standing
         who = "the model tried" if self.models == 1 else f"the best of {self.models} models tried"
-        found = f"{who}, {shown(self.name)}, has {at.correct} of {at.total} held-out images right"
+        found = f"{who}, {shown(self.name)}, has {at.correct} of {at.total} held-out {self.things} right"
         if self.near_chance:
             found = f"near chance: {found}, and guessing gets {at.guessed}"
         return f"{found}. {self.reason}"
@@ -88,7 +90,7 @@ def doubt_of(evaluate: Evaluator, names: Iterable[str] | None = None) -> Doubt |
     data = evaluate.zoo.data
     if not at.near_chance:
         order = explaining_order(logits, few.data.labels, data.classes)
-        return _of_order(order, data.classes, at, name) if order else None
+        return _of_order(order, data, at, name) if order else None
     model, preparation = loaded(evaluate.zoo, name, evaluate.device), preparation_of(evaluate.zoo)
     drawn = sample(data, evaluate.split, min(MORE_IMAGES, max(IMAGES, A_CLASS * classes)))
     drawn = drawn.first(max(IMAGES, model.images_within(SECONDS / 2, drawn, preparation)))
@@ -103,29 +105,29 @@ def explained(
 
     `others` are preparations that were compared before, which is done here otherwise.
     """
-    classes = model.zoo.data.classes
+    data = model.zoo.data
     if given.order or not at.near_chance:
-        return _of_order(given.order, classes, at, model.name) if given.order else None
+        return _of_order(given.order, data, at, model.name) if given.order else None
     cause, reason, remedy = (
         _of_preparation(model, images, given, others)
         or _of_place(model, images, given)
         or _of_split(model, images, given)
-        or _of_answers(given.logits)
-        or _unknown(classes)
+        or _of_answers(given.logits, data.holds_texts)
+        or _unknown(data.classes)
     )
-    return Doubt(True, 1, model.name, at, cause, reason, remedy)
+    return Doubt(True, 1, model.name, at, cause, reason, remedy, things=data.things)
 
 
-def _of_order(order: ClassOrder, classes: Sequence[str], at: Standing, name: str) -> Doubt:
+def _of_order(order: ClassOrder, data: Data, at: Standing, name: str) -> Doubt:
     """That the classes stand in another order than in training."""
-    names = order.names(classes)
+    names = order.names(data.classes)
     remedy = f"classes = {json.dumps(list(names), ensure_ascii=False)}" if names else ""
     what = (
         "The likeliest reason is the order of classes"
         if at.near_chance
         else "The classes seem to stand in another order"
     )
-    found = f"{what}: {order.words}, {order.correct} of {len(order.bits)} images are right."
+    found = f"{what}: {order.words}, {order.correct} of {len(order.bits)} {data.things} are right."
     if names and len(names) <= NAMED_CLASSES:
         found += f" If that is so, say under [data] in zoo.toml: {remedy}"
     elif names:
@@ -135,7 +137,7 @@ def _of_order(order: ClassOrder, classes: Sequence[str], at: Standing, name: str
     else:
         moved = [f"{label} is {output}" for label, output in enumerate(order.outputs) if label != output]
         found += f" Label {listed(moved)} there; correct the labels."
-    return Doubt(at.near_chance, 1, name, at, "order of classes", found, remedy, names)
+    return Doubt(at.near_chance, 1, name, at, "order of classes", found, remedy, names, data.things)
 
 
 Reason = tuple[Cause, str, str]
@@ -202,16 +204,19 @@ def _of_split(model: Model, images: Sample, given: TriedPreparation) -> Reason |
     )
 
 
-def _of_answers(logits: Tensor) -> Reason | None:
-    """Whether the answers are those of weights that are not trained, or of images on another scale."""
+def _of_answers(logits: Tensor, are_of_texts: bool) -> Reason | None:
+    """Whether the answers are those of weights that are not trained, or of images on another scale, or of other tokens."""
+    things, otherwise = "images", "images on another scale than in training; see normalize in zoo.toml"
+    if are_of_texts:
+        things, otherwise = "texts", "another tokenizer than in training; see tokenizer in zoo.toml"
     answers = logits.nan_to_num().argmax(1)
     commonest = torch.bincount(answers, minlength=logits.shape[1])
     share = float(commonest.max()) / len(answers)
     if share >= SAME_ANSWER:
         return (
             "same answer",
-            f"It gives {100 * share:.0f} % of the images the same answer, class {int(commonest.argmax())}: the likeliest "
-            "reason is weights that were not trained, or images on another scale than in training; see normalize in zoo.toml, "
+            f"It gives {100 * share:.0f} % of the {things} the same answer, class {int(commonest.argmax())}: the likeliest "
+            f"reason is weights that were not trained, or {otherwise}, "
             "and that each file holds a finished run.",
             "",
         )

@@ -43,6 +43,7 @@ class FirstLook:
     given: TriedPreparation | None
     standing: Standing
     doubt: Doubt | None
+    things: str = "images"
 
     @property
     def is_significant(self) -> bool:
@@ -58,10 +59,10 @@ class FirstLook:
     def sentence(self) -> str:
         """What was found, in a sentence or two."""
         correct, total = self.best.correct, len(self.best.bits)
-        result = f"{shown(self.name)} has {correct} of {total} held-out images right"
+        result = f"{shown(self.name)} has {correct} of {total} held-out {self.things} right"
         guessed = f"guessing gets {self.standing.guessed}"
         if len(self.tried) == 1:
-            return f"Of {total} held-out images {shown(self.name)} has {correct} right; {guessed}."
+            return f"Of {total} held-out {self.things} {shown(self.name)} has {correct} right; {guessed}."
         others = [each for each in self.tried if each is not self.best]
         ranked = sorted(others, key=lambda each: -each.correct)
         found = listed([f"{each.preparation.words}: {each.correct}" for each in ranked], 3)
@@ -128,7 +129,7 @@ def first_look(
         best = tried[0]
     at = standing(best.logits, drawn.labels)
     doubt = explained(model, drawn, best, at, tried if len(tried) > 1 else ())
-    return FirstLook(model.name, tuple(tried), best, tried[0] if first == given else None, at, doubt)
+    return FirstLook(model.name, tuple(tried), best, tried[0] if first == given else None, at, doubt, zoo.data.things)
 
 
 def _ways(zoo: Zoo, images: Sample) -> list[Preparation]:

@@ -53,7 +53,8 @@ class Model:
     def _run(self, images: Tensor, preparation: Preparation) -> Tensor:
         size, collected = BATCH, []
         while images.shape[0]:
-            inputs = preparation.normalization(images[:size].to(self.device))
+            inputs = images[:size].to(self.device)
+            inputs = inputs if inputs.dtype == torch.int64 else preparation.normalization(inputs)  # else texts
             try:
                 with (
                     torch.inference_mode(),

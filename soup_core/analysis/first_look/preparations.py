@@ -95,7 +95,9 @@ def sizes(zoo: Zoo, images: Sample) -> Iterator[Preparation]:
 
 
 def normalizations(preparation: Preparation, images: Sample) -> Iterator[Preparation]:
-    """Ways that differ in normalisation alone."""
+    """Ways that differ in normalisation alone; of texts none."""
+    if images.holds_texts:
+        return
     channels = images.source.shape[1] if isinstance(images.source, Tensor) else len(preparation.normalization.mean)
     known = NORMALIZATIONS.get(channels, {})
     yield from (replace(preparation, normalization=each) for each in known.values())

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from soup_core.analysis.first_look import doubt_of
+from soup_core.analysis.preflight.balance import balance_check
 from soup_core.analysis.preflight.finding import Finding, Verdict, names_of, verb
 from soup_core.analysis.preflight.parts import parts_check
 from soup_core.errors import DataError
@@ -63,6 +64,8 @@ def preflight_checks(
     yield _fit(zoo, chosen, [(each.name, each.reason) for each in excluded])
     if notices := zoo.data.notices():
         yield Finding("images", "notice", " ".join(notices))
+    if finding := balance_check(evaluate):
+        yield finding
     if len(chosen) > 1 and (finding := parts_check(zoo, chosen)):
         yield finding
     if len(chosen) > 1:
@@ -454,13 +457,15 @@ def _accuracy(selection: _Selection) -> Finding:
             "accuracy",
             "warning",
             f"{names_of(broken)} {verb(broken, 'gives', 'give')} outputs that are not finite on {its.not_finite} of {its.total} "
-            "images; leave this out.",
+            f"{selection.zoo.data.things}; leave this out.",
             broken,
         )
     middle = float(np.median([its.accuracy for its in singles.values()]))
     poor = tuple(name for name, its in singles.items() if wilson(its.correct, its.total).high < middle - POOR)
     lowest = min((its for name, its in singles.items() if not poor or name in poor), key=lambda its: its.accuracy)
-    numbers = f"{percent(lowest)} of {lowest.total} held-out images, the median {100 * middle:.1f} %"
+    numbers = (
+        f"{percent(lowest)} of {lowest.total} held-out {selection.zoo.data.things}, the median {100 * middle:.1f} %"
+    )
     if poor:
         return Finding(
             "accuracy",
@@ -481,7 +486,7 @@ def _barrier(selection: _Selection, outliers: set[str], pairs: int, seed: int) -
     }
     (a, b), worst = min(rises.items(), key=lambda each: each[1].value)
     fall = f"halfway between {a} and {b} accuracy is {points(worst, 1)} against the mean of the two"
-    over = f"{len(probed)} pair{'s' if len(probed) > 1 else ''}, {selection.few.total} images"
+    over = f"{len(probed)} pair{'s' if len(probed) > 1 else ''}, {selection.few.total} {selection.zoo.data.things}"
     parted = {pair: rise for pair, rise in rises.items() if rise.high < 0}
     if not parted:
         return Finding("barrier", "good", f"No barrier in {over}: at worst, {fall}.")
@@ -521,12 +526,12 @@ def _batch_norm(selection: _Selection) -> Finding | None:
         return Finding(
             "batch norm",
             "notice",
-            "The running statistics of BatchNorm are averaged, and without training images they cannot be re-estimated; "
-            "add train.images and train.labels to the data.",
+            f"The running statistics of BatchNorm are averaged, and without training {selection.zoo.data.things} they cannot be "
+            "re-estimated; add them to the data, as the split train (train.images and train.labels in a file of tensors).",
         )
     rise = compare(other, selection.few(selection.soup))
     effect = (
-        f"BatchNorm's statistics re-estimated for the soup give {percent(other)} of {other.total} images, "
+        f"BatchNorm's statistics re-estimated for the soup give {percent(other)} of {other.total} {selection.zoo.data.things}, "
         f"{points(rise, 1)} against {how} ones"
     )
     if rise.low > 0:
@@ -542,7 +547,7 @@ def _average(selection: _Selection) -> Finding:
     middle, best = (selection.singles[name] for name in (ranked[len(ranked) // 2], ranked[-1]))
     rise = compare(evaluation, middle)
     result = (
-        f"Their average gets {percent(evaluation)} of {evaluation.total} held-out images, "
+        f"Their average gets {percent(evaluation)} of {evaluation.total} held-out {selection.zoo.data.things}, "
         f"{points(rise, 1)} against the median ingredient (the best has {percent(best)})"
     )
     if rise.high >= 0 and not evaluation.not_finite:

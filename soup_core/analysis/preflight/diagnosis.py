@@ -52,7 +52,7 @@ def _failure(evaluate: Evaluator, soup: Soup, names: Sequence[str]) -> Finding:
     best = best_first(singles)[0]
     evaluation = evaluate(soup)
     fall = compare(evaluation, singles[best])
-    standing = f"{percent(evaluation)} of {evaluation.total} held-out images, {points(fall, 1)} against its best ingredient {best}"
+    standing = f"{percent(evaluation)} of {evaluation.total} held-out {evaluate.zoo.data.things}, {points(fall, 1)} against its best ingredient {best}"
     if fall.high >= 0:
         return Finding(
             "failure", "good", f"The soup has {standing}: not below it by more than chance, nothing to explain."

@@ -9,7 +9,7 @@ from soup_core.formatting import listed
 Verdict = Literal["good", "notice", "warning"]
 CAUSES = (
     "chance", "leave one out", "neurons", "shared start", "lengths", "layers", "accuracy", "scale", "batch norm",
-    "coefficients", "learning rate", "duplicates", "base", "angles", "parts", "fit", "barrier", "average", "images",
+    "coefficients", "learning rate", "duplicates", "base", "angles", "parts", "fit", "barrier", "average", "balance", "images",
 )  # fmt: skip
 MEASURED = ("accuracy", "barrier", "batch norm", "average")
 

@@ -7,7 +7,6 @@ https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT.
 """
 
 import io
-import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pickletools import genops
 from typing import Any
 
 from . import programs
+from .archive import LOCAL, Member, members_of
 from .code import contains_code
 from .opcodes import read_pickle
 from .rebuilding import STORAGES
@@ -23,12 +23,9 @@ from .source import Source
 from .values import PLAIN, Named, Opaque, Refused, Storage, damaged
 
 PICKLE_BYTES_AT_MOST = 25_000_000
-MEMBERS_AT_MOST = 100_100  # as many tensors as are read, and torch's own records
 TEXT_BYTES_AT_MOST = 5_000_000
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
-END, END_64, LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
-CENTRAL, LOCAL = b"PK\1\2", b"PK\3\4"
 TAR_BLOCK = 512
 DATA = "data/"  # the storages of a zip are its parts of such names
 
@@ -107,16 +104,8 @@ def _storages(known: dict[str, Storage]) -> Callable[[Any], Any]:
 # ---- zip -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Member:
-    begin: int
-    size: int
-    checksum: int
-    is_stored: bool
-
-
 def _zip(source: Source) -> Content:
-    members = _members(source)
+    members = members_of(source)
     root = next(iter(members), "").partition("/")[0] + "/"
     names = [name.removeprefix(root) for name in members]
     is_program = programs.is_program(names)
@@ -133,12 +122,12 @@ def _zip(source: Source) -> Content:
     return _content(described, data, checked)
 
 
-def _content(described: Any, storages: Mapping[str, _Member], checked: bool) -> Content:
+def _content(described: Any, storages: Mapping[str, Member], checked: bool) -> Content:
     places = {key: (member.begin, member.size) for key, member in storages.items()}
     return Content(described, places, checked, {key: m.checksum for key, m in storages.items()} if checked else {})
 
 
-def _check(source: Source, members: Mapping[str, _Member], root: str) -> bool:
+def _check(source: Source, members: Mapping[str, Member], root: str) -> bool:
     """See that parts are stored as they are, sound, and little-endian; whether they have checksums to see it by.
 
     Those that may hold numbers are not read.
@@ -156,12 +145,12 @@ def _check(source: Source, members: Mapping[str, _Member], root: str) -> bool:
     return checked
 
 
-def _check_part(source: Source, name: str, member: _Member) -> None:
+def _check_part(source: Source, name: str, member: Member) -> None:
     if source.checksum(member.begin, member.size) != member.checksum:
         raise _differs(name)
 
 
-def _program(source: Source, members: Mapping[str, _Member], checked: bool) -> Content:
+def _program(source: Source, members: Mapping[str, Member], checked: bool) -> Content:
     """The weights of a program, which may keep them in a file of torch.save within (.pt2 of torch 2.1 to 2.7)."""
     if "data.pkl" in members:
         return _scripted(source, members, checked)
@@ -184,7 +173,7 @@ def _program(source: Source, members: Mapping[str, _Member], checked: bool) -> C
     return _content(programs.exported(read, places), members, checked)
 
 
-def _scripted(source: Source, members: Mapping[str, _Member], checked: bool) -> Content:
+def _scripted(source: Source, members: Mapping[str, Member], checked: bool) -> Content:
     pickle = members["data.pkl"]
     texts = {name: member for name, member in members.items() if is_text(name) and name.endswith(".py")}
     if pickle.size + sum(member.size for member in texts.values()) > PICKLE_BYTES_AT_MOST:
@@ -197,7 +186,7 @@ def _scripted(source: Source, members: Mapping[str, _Member], checked: bool) -> 
     return _content(scripted(described, classes), data, checked)
 
 
-def _text(source: Source, member: _Member) -> str:
+def _text(source: Source, member: Member) -> str:
     """The text of a part, inflated as far as a text may be long; its checksum is of what it inflates to."""
     content = source.read(member.begin, member.size)
     try:
@@ -211,100 +200,6 @@ def _text(source: Source, member: _Member) -> str:
         return content.decode()
     except (zlib.error, UnicodeDecodeError) as error:
         raise damaged("a text of its program cannot be read") from error
-
-
-def _members(source: Source) -> dict[str, _Member]:
-    """The archive's members by name, in the order of its directory, each there once, and apart from the others."""
-    begin, end, count = _directory(source)
-    if count > MEMBERS_AT_MOST:
-        raise Refused(f"has {count:,} parts, and at most {MEMBERS_AT_MOST:,} are read.")
-    directory = source.read(begin, end - begin)
-    members: dict[str, _Member] = {}
-    occupied: list[tuple[int, int]] = []
-    place = 0
-    for _ in range(count):
-        try:
-            (
-                signature,
-                _,
-                _,
-                flags,
-                method,
-                _,
-                _,
-                checksum,
-                packed,
-                size,
-                name_bytes,
-                extra_bytes,
-                comment_bytes,
-                _,
-                _,
-                _,
-                at,
-            ) = struct.unpack_from("<4s6H3I5H2I", directory, place)
-            name = directory[place + 46 : place + 46 + name_bytes].decode()
-            extra = directory[place + 46 + name_bytes : place + 46 + name_bytes + extra_bytes]
-            size, packed, at = _wide(extra, size, packed, at)
-        except (struct.error, UnicodeDecodeError) as error:
-            raise damaged("its directory of parts cannot be read") from error
-        if signature != CENTRAL or name_bytes != len(name.encode()):
-            raise damaged("its directory of parts cannot be read")
-        if name in members:
-            raise damaged(f"it holds the part {name[:50]!r} twice")
-        if flags & 1:
-            raise Refused("is encrypted; save it again without.")
-        head = source.read(at, 30)
-        local = struct.unpack("<4s5H3I2H", head)
-        first = at + 30 + local[9] + local[10]
-        if local[0] != LOCAL or local[3] != method or source.read(at + 30, local[9]) != name.encode():
-            raise damaged(f"its directory and its part {name[:50]!r} disagree")
-        members[name] = _Member(first, packed, checksum, not method and packed == size)
-        occupied.append((at, first + packed))
-        place += 46 + name_bytes + extra_bytes + comment_bytes
-    if place != len(directory):
-        raise damaged("its directory of parts has another length than it says")
-    reached = 0
-    for first, last in [*sorted(occupied), (begin, end)]:
-        if first < reached:
-            raise damaged("its parts overlap")
-        reached = last
-    return members
-
-
-def _directory(source: Source) -> tuple[int, int, int]:
-    """Where the zip's directory begins and ends, and how many members it lists."""
-    tail = source.read(max(0, source.size - 98), min(98, source.size)).rjust(98, b"\0")
-    record_64, locator, record = tail[:56], tail[56:76], tail[76:]
-    signature, *disks, count, size, begin, comment = struct.unpack("<4s4H2IH", record)
-    if signature != END or comment or any(disks[:2]):
-        raise damaged("its last part, the end of a zip archive, is missing")
-    if not locator.startswith(LOCATOR_64):
-        return _within(begin, begin + size, source.size - 22), begin + size, count
-    signature, *_, count, size, begin = struct.unpack("<4sQ2H2I4Q", record_64)
-    if signature != END_64 or struct.unpack("<Q", locator[8:16])[0] != source.size - 98:
-        raise damaged("its last part, the end of a zip archive, is missing")
-    return _within(begin, begin + size, source.size - 98), begin + size, count
-
-
-def _within(begin: int, end: int, expected: int) -> int:
-    if end != expected:
-        raise damaged("its directory of parts does not lie where it says")
-    return begin
-
-
-def _wide(extra: bytes, size: int, packed: int, at: int) -> tuple[int, int, int]:
-    """The same three numbers, from the extra field of ZIP64 where they do not fit into 32 bits."""
-    numbers = [size, packed, at]
-    short = [index for index, number in enumerate(numbers) if number == 0xFFFFFFFF]
-    while short and extra:
-        kind, length = struct.unpack_from("<2H", extra)
-        if kind == 1:
-            for index, number in zip(short, struct.unpack_from(f"<{len(short)}Q", extra, 4), strict=True):
-                numbers[index] = number
-            break
-        extra = extra[4 + length :]
-    return numbers[0], numbers[1], numbers[2]
 
 
 # ---- before 2020: pickles, then storages one after the other ----------------------------------------------------------

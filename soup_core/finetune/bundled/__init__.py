@@ -2,7 +2,7 @@
 
 from soup_core.finetune.bundled.building import BuildStep, build
 from soup_core.finetune.bundled.fashion_mnist import BUNDLED_SPLITS, bundle_images, fetch_images
-from soup_core.finetune.bundled.plans import Plan, PlannedRun, Pretraining, TrainingSet
+from soup_core.finetune.bundled.plans import Elsewhere, Plan, PlannedRun, Pretraining, TrainingSet
 from soup_core.finetune.bundled.registry import BUNDLED_SEEDS, PLANS
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "BUNDLED_SPLITS",
     "PLANS",
     "BuildStep",
+    "Elsewhere",
     "Plan",
     "PlannedRun",
     "Pretraining",

@@ -20,8 +20,6 @@ from soup_core.finetune.bundled.registry import PLANS
 from soup_core.zoo import BASE
 from soup_core.zoo.toml import FORMAT, ZooFile, checked, write_zoo_file
 
-NETWORK = "fashion_cnn"
-
 
 @dataclass(frozen=True)
 class BuildStep:
@@ -80,7 +78,9 @@ def _recipe(plan: Plan, run: PlannedRun) -> str:
     said = asdict(run)
     if run.pretraining is None:
         del said["pretraining"]
-    return json.dumps({"network": dict(plan.options), "run": said}, sort_keys=True)
+    named = {} if plan.network == Plan.network else {"name": plan.network}  # which earlier files do not say
+    probed = {"probe": asdict(plan.starts_from.probe)} if plan.starts_from and not run.start else {}
+    return json.dumps({"network": {**named, **plan.options}, "run": said, **probed}, sort_keys=True)
 
 
 def _train(plan: Plan, run: PlannedRun, images: Path, folder: Path, device: str) -> None:
@@ -92,7 +92,11 @@ def _train(plan: Plan, run: PlannedRun, images: Path, folder: Path, device: str)
     module = _network(plan, plan.trains_on.classes)
     head: frozenset[str] | None = None
     if run.pretraining:
-        head = _pretrained(plan, run.pretraining, module, parts, device)
+        head = _given(module, _pretrained(plan, run.pretraining, parts, device))
+    elif plan.starts_from and not run.start:
+        last = _given(module, plan.starts_from.weights(images))
+        for _ in _epochs(plan, module, parts[run.images], plan.starts_from.probe, device, last):
+            pass
     if run.start:
         start = checkpoints.Checkpoint(folder / f"{run.start}.safetensors")
         module.load_state_dict(dict(start.read_all()), strict=True)
@@ -103,20 +107,25 @@ def _train(plan: Plan, run: PlannedRun, images: Path, folder: Path, device: str)
             checkpoints.save(file, _in_precision(module.state_dict(), plan.precision), _recipe(plan, run))
 
 
-def _pretrained(plan: Plan, pretraining: Pretraining, module: nn.Module, parts: Parts, device: str) -> frozenset[str]:
-    """Give the module what training on other classes gives, all but the last layer, whose parameters' names it returns."""
+def _pretrained(plan: Plan, pretraining: Pretraining, parts: Parts, device: str) -> Mapping[str, Tensor]:
+    """The weights that training on other classes gives."""
     images, labels = parts[pretraining.images]
-    other = _network(plan, int(labels.max()) + 1)
-    for _ in _epochs(plan, other, (images, labels), pretraining.hyperparameters, device):
+    module = _network(plan, int(labels.max()) + 1)
+    for _ in _epochs(plan, module, (images, labels), pretraining.hyperparameters, device):
         pass
+    return module.state_dict()
+
+
+def _given(module: nn.Module, learnt: Mapping[str, Tensor]) -> frozenset[str]:
+    """Give the module what was learnt for other classes, all but the last layer, whose parameters' names it returns."""
     own = module.state_dict()
-    learnt = {name: tensor.cpu() for name, tensor in other.state_dict().items() if tensor.shape == own[name].shape}
-    module.load_state_dict({**own, **learnt})
-    return frozenset(own) - frozenset(learnt)
+    fitting = {name: tensor.cpu() for name, tensor in learnt.items() if tensor.shape == own[name].shape}
+    module.load_state_dict({**own, **fitting})
+    return frozenset(own) - frozenset(fitting)
 
 
 def _network(plan: Plan, classes: int) -> nn.Module:
-    return architectures.build(NETWORK, classes, plan.options)
+    return architectures.build(plan.network, classes, plan.options)
 
 
 def _epochs(
@@ -149,7 +158,7 @@ def _zoo_file(plan: Plan) -> ZooFile:
     table = {
         "format": FORMAT,
         "title": plan.title,
-        "architecture": {"name": NETWORK, "num_classes": plan.trains_on.classes, **plan.options},
+        "architecture": {"name": plan.network, "num_classes": plan.trains_on.classes, **plan.options},
         "base": "base.safetensors" if len(ingredients) < len(plan.runs) else None,
         "data": {"source": plan.trains_on.source},
         "ingredients": entries,

@@ -35,6 +35,18 @@ class Pretraining:
 
 
 @dataclass(frozen=True)
+class Elsewhere:
+    """Weights that were made elsewhere, for all but the last layer, from the folder that a build is given.
+
+    With `probe` a new last layer is trained alone, so that it does not spoil the rest when all is (Kumar et al. 2022,
+    arXiv 2202.10054).
+    """
+
+    weights: Callable[[Path], Mapping[str, Tensor]]
+    probe: Hyperparameters
+
+
+@dataclass(frozen=True)
 class PlannedRun:
     """One training run; `start` names the run whose weights it begins with, None for random ones.
 
@@ -60,7 +72,8 @@ class PlannedRun:
 class Plan:
     """A bundled zoo: its title, the options of its network, its runs in order, the base's first where it has one.
 
-    `trains_on` is what they train on, `precision` that of the files; they train in float32.
+    `trains_on` is what they train on, `precision` that of the files; they train in float32. A run that starts with no other's
+    weights has those of `starts_from`, where there are any.
     """
 
     title: str
@@ -68,6 +81,8 @@ class Plan:
     runs: tuple[PlannedRun, ...]
     trains_on: TrainingSet
     precision: Literal["float32", "float16"] = "float32"
+    network: str = "fashion_cnn"
+    starts_from: Elsewhere | None = None
     recorded: tuple[str, ...] = field(
         default=("learning_rate", "weight_decay", "epochs", "label_smoothing", "mixup", "augmentation", "seed")
     )

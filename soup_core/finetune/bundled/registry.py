@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from soup_core.finetune.bundled.fashion_mnist import fashion, fashion_batchnorm, fashion_scratch, fashion_trajectory
 from soup_core.finetune.bundled.icons import icons
+from soup_core.finetune.bundled.icons_pretrained import icons_pretrained
 from soup_core.finetune.bundled.plans import Plan
 
 PLANS: dict[str, Callable[[int], Plan]] = {
@@ -12,6 +13,7 @@ PLANS: dict[str, Callable[[int], Plan]] = {
     "fashion-trajectory": fashion_trajectory,
     "fashion-batchnorm": fashion_batchnorm,
     "icons": icons,
+    "icons-pretrained": icons_pretrained,
 }
 
 

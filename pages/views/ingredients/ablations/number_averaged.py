@@ -12,7 +12,8 @@ from pages.shared.live_chart import Event
 from pages.views.ingredients.selection import Selection, choose, toggle
 from soup_core.analysis.ablations import NumberBandStep, NumberStep
 from soup_core.charts.ablations import number_averaged_curve
-from soup_core.formatting import points
+from soup_core.evaluation import compare_values
+from soup_core.formatting import score_change
 from soup_core.jobs import Progress
 
 ORDERS = 20
@@ -30,7 +31,7 @@ def draw(context: Context, chosen: Selection) -> None:
         drawing.chart(
             number_averaged_curve(steps, models=models, band=band, selected=chosen.names),
             "how-many",
-            f"Held-out accuracy of soup and ensemble of the first models, up to {len(steps)} of {models}.",
+            f"Held-out {steps[0].held_out.soup.metric.name} of soup and ensemble of the first models, up to {len(steps)} of {models}.",
             partial(take_clicked, context.zoo, [step.name for step in steps]),
         )
         if progress.state == "done":
@@ -64,8 +65,9 @@ def take_clicked(zoo: sc.Zoo, order: Sequence[str], event: Event) -> None:
 def meaning(steps: Sequence[NumberStep]) -> str:
     """What averaging all does, and what their ensemble."""
     best, last = steps[0].held_out.single, steps[-1].held_out
+    metric = best.metric
     return (
-        f"Averaging all {len(steps)} changes held-out accuracy by {points(sc.compare(last.soup, best))} against the "
-        f"best single model; their ensemble, at {len(steps)} times the cost, by "
-        f"{points(sc.compare(last.ensemble, best))}."
+        f"Averaging all {len(steps)} changes held-out {metric.name} by "
+        f"{score_change(compare_values(last.soup, best), metric)} against the best single model; their ensemble, at "
+        f"{len(steps)} times the cost, by {score_change(compare_values(last.ensemble, best), metric)}."
     )

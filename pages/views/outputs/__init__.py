@@ -1,0 +1,1 @@
+"""Pages of a zoo of outputs: what needs no weights."""
