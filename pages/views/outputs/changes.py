@@ -3,18 +3,17 @@
 import streamlit as st
 
 import soup_core as sc
-from pages.shared import address, drawing
+from pages.shared import address
 from pages.shared.outputs import Outputs
-from soup_core import charts
-from soup_core.analysis.confusion import class_gains, confusion_difference, most_changed
+from pages.views.robustness.changes import draw_classes, draw_numbers
+from soup_core.analysis.confusion import class_gains, confusion_difference
 from soup_core.analysis.outputs import member_logits
 from soup_core.evaluation import best_first, measure
-from soup_core.formatting import interval, labels, plain, points
+from soup_core.formatting import labels, plain, points
 from soup_core.recipes.greedy_ensemble import greedy_ensemble
 from soup_core.soup import Soup, uniform
 
 ALL, GREEDY = "ensemble of all", "greedy ensemble"
-SHOWN_CLASSES = 24  # more have no room for their names beneath half a page
 
 
 def draw(outputs: Outputs) -> None:
@@ -38,34 +37,9 @@ def draw(outputs: Outputs) -> None:
     ours, theirs = (member_logits(test, members(option)) for option in (a, b))
     numbers, classes = test.data.labels, zoo.class_names
     comparison = sc.compare(measure(ours, numbers), measure(theirs, numbers))
-    first, second, third = st.columns(3)
-    first.metric(f"Only {plain(a)} is right", f"{comparison.gained:,} images")
-    second.metric(f"Only {plain(b)} is right", f"{comparison.lost:,} images")
-    third.metric(
-        "Difference, test",
-        f"{100 * comparison.difference:+.2f} points",
-        interval(comparison),
-        delta_color="off",
-        delta_arrow="off",
-        help=f"95 % interval, paired; McNemar p = {comparison.p_value:.2g}.",
-    )
+    draw_numbers(a, b, comparison, "images")
     difference, gains = confusion_difference(ours, theirs, numbers), class_gains(ours, theirs, numbers)
-    among = most_changed(difference, SHOWN_CLASSES)
-    if len(among) < len(classes):
-        st.caption(f"Of {len(classes):,} classes these {len(among)} are drawn, about which the two differ most.")
-    left, right = st.columns([3, 2])
-    with left:
-        drawing.chart(
-            charts.confusion_heatmap(difference, classes, among),
-            "confusion",
-            f"How many more images of each true class {a} takes for each class than {b}.",
-        )
-    with right:
-        drawing.chart(
-            charts.class_gain_bars({label: gains[label] for label in among if label in gains}, classes),
-            "gains",
-            f"Gain in accuracy of {a} over {b} on each class.",
-        )
+    draw_classes(a, b, difference, gains, classes, "images")
     most = max(gains, key=lambda label: abs(gains[label].difference))
     where = f"most on {plain(classes[most])}, by {points(gains[most])}"
     st.markdown(

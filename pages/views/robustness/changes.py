@@ -1,9 +1,11 @@
 """What changed between two models on the test images: confusion counts, gains by class, and the images themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 from torch import Tensor
 
 import soup_core as sc
@@ -59,17 +61,7 @@ def draw(context: Context) -> None:
         "predicted": None if predicted == ANY else classes.index(predicted),
     }
     gained, lost = decided_by_one(ours, theirs, labels, **cell)
-    first, second, third = st.columns(3)
-    first.metric(f"Only {plain(a)} is right", f"{comparison.gained:,} {zoo.data.things}")
-    second.metric(f"Only {plain(b)} is right", f"{comparison.lost:,} {zoo.data.things}")
-    third.metric(
-        "Difference, test",
-        f"{100 * comparison.difference:+.2f} points",
-        interval(comparison),
-        delta_color="off",
-        delta_arrow="off",
-        help=f"95 % interval, paired; McNemar p = {comparison.p_value:.2g}.",
-    )
+    draw_numbers(a, b, comparison, zoo.data.things)
     if soups[0] == soups[1]:
         st.info(f"Both are the same model. Choose two different ones to see which {zoo.data.things} change.")
         st.markdown(
@@ -77,23 +69,7 @@ def draw(context: Context) -> None:
         )
         return
     gains, difference = class_gains(ours, theirs, labels), confusion_difference(ours, theirs, labels)
-    among = most_changed(difference, SHOWN_CLASSES)
-    if len(among) < len(classes):
-        st.caption(f"Of {len(classes):,} classes these {len(among)} are drawn, about which the two differ most.")
-    left, right = st.columns([3, 2])
-    with left:
-        drawing.chart(
-            charts.confusion_heatmap(difference, classes, among),
-            "confusion",
-            f"How many more {zoo.data.things} of each true class {a} takes for each class than {b}.",
-            partial(_show_cell, classes),
-        )
-    with right:
-        drawing.chart(
-            charts.class_gain_bars({label: gains[label] for label in among if label in gains}, classes),
-            "gains",
-            f"Gain in accuracy of {a} over {b} on each class.",
-        )
+    draw_classes(a, b, difference, gains, classes, zoo.data.things, partial(_show_cell, classes))
     what = "the right class" if predicted == ANY else predicted
     for name, indices in ((a, gained), (b, lost)):
         st.markdown(f"Only {plain(name)} says {plain(what)}: {len(indices):,} {zoo.data.things}, the surest first")
@@ -162,3 +138,47 @@ def _sentence(split: Split, index: int, says: dict[str, Tensor], classes: Sequen
             st.markdown(f"“{plain(each)}”")
         lines = [f"True: {classes[true]}", *(f"{who}: {', '.join(shares)}" for who, shares in told.items())]
         st.caption("  \n".join(map(plain, lines)))
+
+
+def draw_numbers(a: str, b: str, comparison: sc.Comparison, things: str) -> None:
+    """Draw what only one of two models has right, and their difference on the test split; `things` are images or texts."""
+    first, second, third = st.columns(3)
+    first.metric(f"Only {plain(a)} is right", f"{comparison.gained:,} {things}")
+    second.metric(f"Only {plain(b)} is right", f"{comparison.lost:,} {things}")
+    third.metric(
+        "Difference, test",
+        f"{100 * comparison.difference:+.2f} points",
+        interval(comparison),
+        delta_color="off",
+        delta_arrow="off",
+        help=f"95 % interval, paired; McNemar p = {comparison.p_value:.2g}.",
+    )
+
+
+def draw_classes(
+    a: str,
+    b: str,
+    difference: NDArray[np.int64],
+    gains: Mapping[int, sc.Comparison],
+    classes: Sequence[str],
+    things: str,
+    on_cell: Callable[[Event], None] | None = None,
+) -> None:
+    """Draw the classes about which two models differ most: a heat map of the difference, and each one's gain."""
+    among = most_changed(difference, SHOWN_CLASSES)
+    if len(among) < len(classes):
+        st.caption(f"Of {len(classes):,} classes these {len(among)} are drawn, about which the two differ most.")
+    left, right = st.columns([3, 2])
+    with left:
+        drawing.chart(
+            charts.confusion_heatmap(difference, classes, among),
+            "confusion",
+            f"How many more {things} of each true class {a} takes for each class than {b}.",
+            on_cell,
+        )
+    with right:
+        drawing.chart(
+            charts.class_gain_bars({label: gains[label] for label in among if label in gains}, classes),
+            "gains",
+            f"Gain in accuracy of {a} over {b} on each class.",
+        )
