@@ -4,7 +4,8 @@ Tables of plain values stand on one line each, and an entry is appended as text,
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -295,6 +296,12 @@ class ZooHeader(_Table):
         return self
 
 
+def check_distinct(names: Sequence[str], what: str) -> None:
+    """Raises ValueError where two of what is named have one name."""
+    if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
+        raise ValueError(f"every {what} needs a name of its own; {repeated[0]!r} stands twice")
+
+
 class ZooFile(ZooHeader):
     """A whole zoo.toml."""
 
@@ -304,8 +311,7 @@ class ZooFile(ZooHeader):
     @classmethod
     def _distinct(cls, ingredients: list[IngredientEntry]) -> list[IngredientEntry]:
         names = [ingredient.name for ingredient in ingredients]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"every ingredient needs a name of its own; {repeated[0]!r} stands twice")
+        check_distinct(names, "ingredient")
         if reserved := sorted(set(RESERVED).intersection(names)):
             raise ValueError(f'no ingredient may be named "{reserved[0]}", which has a meaning of its own in a soup')
         return ingredients

@@ -185,6 +185,6 @@ def test_a_folder_without_the_icons_to_pretrain_on_is_refused(tmp_path: Path) ->
     plan = bundled.PLANS["icons"](0)
     plan.trains_on.check(tmp_path)
     assert {name: len(labels) for name, (_, labels) in plan.trains_on.parts(tmp_path).items()} == {
-        "pretrain": 2, "train": len(bundled_set("icons").read("train")[1]),  # type: ignore[union-attr]
+        "pretrain": 2, "train": len(bundled_set("icons").read("train")[1]),  # type: ignore[union-attr]  # it is bundled
     }  # fmt: skip
     assert (ICONS / "train.png").is_file()

@@ -31,7 +31,7 @@ def home_of(zoo: str) -> AppTest:
 
         zoo = sc.open_zoo(name)
         context = SimpleNamespace(zoo=zoo, evaluator=lambda split: sc.Evaluator(zoo, split, "cpu"))
-        pictures.draw(context, sc.Soup.single(zoo.names[0]), sc.uniform_soup(zoo))  # type: ignore[arg-type]
+        pictures.draw(context, sc.Soup.single(zoo.names[0]), sc.uniform_soup(zoo))  # type: ignore[arg-type]  # as much of a context as is drawn
         attribution.draw(zoo)
 
     return AppTest.from_function(script, args=(zoo,), default_timeout=PATIENCE).run()

@@ -15,7 +15,7 @@ from soup_core.soup import uniform
 from tests.metrics import BY_WORDS
 
 Make = Callable[..., Path]
-BOUNDED = tuple(key for key in BY_WORDS if METRICS[key].is_bounded)  # type: ignore[index]
+BOUNDED = tuple(key for key in BY_WORDS if METRICS[key].is_bounded)  # type: ignore[index]  # pytest gives texts, which are its keys
 
 
 def unbalanced(folder: Path) -> Path:
@@ -75,7 +75,7 @@ def test_greedy_decides_as_the_naive_search_by_the_metric(linear_zoo: Make, key:
                 assert stopped.value_at_most is not None
                 assert stopped.value_at_most >= whole.evaluation.value
                 assert stopped.correct_at_most >= whole.evaluation.correct
-    assert (stopped_early > 0) == METRICS[key].is_bounded  # type: ignore[index]
+    assert (stopped_early > 0) == METRICS[key].is_bounded  # type: ignore[index]  # pytest gives texts, which are its keys
 
 
 @pytest.mark.parametrize("key", [key for key in BOUNDED if key != "accuracy"])

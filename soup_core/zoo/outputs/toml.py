@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 import tomlkit
 
-from soup_core.zoo.toml import FORMAT, encodable, inline
+from soup_core.zoo.toml import FORMAT, check_distinct, encodable, inline
 from soup_core.zoo.zoo import MetricKey, Value
 
 _STRICT = pydantic.ConfigDict(extra="forbid", strict=True)
@@ -36,9 +36,7 @@ class OutputsFile(pydantic.BaseModel):
     @pydantic.field_validator("models")
     @classmethod
     def _distinct(cls, models: list[ModelEntry]) -> list[ModelEntry]:
-        names = [model.name for model in models]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"every model needs a name of its own; {repeated[0]!r} stands twice")
+        check_distinct([model.name for model in models], "model")
         return models
 
 
